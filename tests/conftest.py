@@ -1,0 +1,33 @@
+"""One setting for all tests: four CPU devices, no rank promotion, a compilation cache."""
+
+import os
+import pathlib
+import tempfile
+
+import jax
+import pytest
+
+jax.config.update("jax_platforms", "cpu")
+jax.config.update("jax_num_cpu_devices", 4)
+jax.config.update("jax_numpy_rank_promotion", "raise")
+CACHE = os.environ.get("FDL_CACHE_DIR", f"{tempfile.gettempdir()}/fdl-test-cache")
+jax.config.update("jax_compilation_cache_dir", f"{CACHE}/jax-{jax.__version__}")
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def data_dir(tmp_path_factory):
+    """Where this session's tests prepare data sets, so that they never touch yours."""
+    if "TFDS_DATA_DIR" not in os.environ:
+        os.environ["TFDS_DATA_DIR"] = str(tmp_path_factory.mktemp("data"))
+    return pathlib.Path(os.environ["TFDS_DATA_DIR"])
+
+
+@pytest.fixture(scope="session")
+def mnist_dir():
+    """The folder of the four MNIST files, named by FDL_MANUAL_DIR; or a skip."""
+    folder = pathlib.Path(os.environ.get("FDL_MANUAL_DIR", "missing")) / "mnist"
+    if not folder.is_dir():
+        pytest.skip("needs MNIST: set FDL_MANUAL_DIR to a folder with mnist/*.gz")
+    return folder
