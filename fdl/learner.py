@@ -80,7 +80,10 @@ def gradient_step(
             model_state=model_state,
             opt_state=opt_state,
         )
-        return state, {**metrics, "grad_norm": Mean(optax.tree.norm(grads), jnp.ones(()))}
+        return state, {
+            **metrics,
+            "grad_norm": Mean(optax.tree.norm(grads), jnp.ones(())),
+        }
 
     return step
 

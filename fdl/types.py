@@ -125,6 +125,7 @@ class Batches(NamedTuple):
       unit: What a step consumes, for the log: examples or environment steps.
       per_step: How many of them it consumes.
       steps_per_epoch: Steps that visit each example once, if there is such a thing.
+      batch_axis: The axis of an item along which its examples lie.
       fingerprint: Identifies the data; a run is not resumed on another.
     """
 
@@ -134,6 +135,7 @@ class Batches(NamedTuple):
     unit: str = "examples"
     per_step: int = 0
     steps_per_epoch: int | None = None
+    batch_axis: int = 0
     fingerprint: str = ""
 
 

@@ -1,0 +1,67 @@
+"""Balance a pole on a cart with PPO.
+
+fdl train experiments/rl/cartpole_ppo.py
+
+RESULT
+"""
+
+import jax.numpy as jnp
+import optax
+from ml_collections import ConfigDict
+
+import fdl
+
+
+def get_config(size: str = "full") -> ConfigDict:
+    """How much of everything; `build` says of what."""
+    full = size == "full"
+    config = ConfigDict()
+    config.seed = 0
+    config.num_steps = 195 if full else 2
+    config.log_every = 15 if full else 1
+    config.eval_every = 65 if full else 1
+    config.save_every = 65 if full else 1
+    config.steps_per_call = 15 if full else 1
+    config.best = "max episode_return"
+
+    config.env = {"name": "CartPole-v1"}
+    config.model = {"hidden_sizes": (64, 64), "shared": False}
+    config.ppo = {"clip": 0.2, "value_cost": 0.5, "entropy_cost": 0.0}
+    config.on_policy = {
+        "num_envs": 8 if full else 4,
+        "num_steps": 64 if full else 8,
+        "num_epochs": 10 if full else 2,
+        "num_minibatches": 4 if full else 2,
+        "discount": 0.98,
+        "lambda_": 0.9,
+    }
+    config.learning_rate = 1e-3  # At the start; it falls to zero on a line.
+    config.max_grad_norm = 0.5
+    config.optimizer = {"name": "adam", "eps": 1e-5}
+    config.num_test_episodes = 100 if full else 4
+    return config
+
+
+def build(config: ConfigDict) -> fdl.Experiment:
+    """What there is; `get_config` says how much of it."""
+    env = fdl.envs.gymnax(**config.env)
+    module = fdl.models.ActorCritic(env.action_size, **config.model)
+    model = fdl.models.pure(module, jnp.zeros((1, 4)))
+    actions = fdl.distributions.categorical()
+    rollout = config.on_policy
+    updates_per_step = rollout.num_epochs * rollout.num_minibatches
+    schedule = optax.linear_schedule(
+        config.learning_rate, 0.0, config.num_steps * updates_per_step
+    )
+    optimizer = optax.chain(
+        optax.clip_by_global_norm(config.max_grad_norm),
+        fdl.make(optax, config.optimizer, learning_rate=schedule),
+    )
+    objective = fdl.objectives.ppo(model, actions, **config.ppo)
+    return fdl.Experiment(
+        learner=fdl.rl.on_policy(env, model, actions, objective, optimizer, **rollout),
+        batches=fdl.data.nothing(rollout.num_envs * rollout.num_steps, "env_steps"),
+        evaluate=fdl.rl.on_episodes(
+            env, fdl.rl.greedy(model, actions), num_episodes=config.num_test_episodes
+        ),
+    )

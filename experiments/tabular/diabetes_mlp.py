@@ -1,0 +1,45 @@
+"""Predict how diabetes advances in a year, with a regularised perceptron.
+
+fdl train experiments/tabular/diabetes_mlp.py
+"""
+
+import jax.numpy as jnp
+import optax
+from ml_collections import ConfigDict
+
+import fdl
+
+
+def get_config(size: str = "full") -> ConfigDict:
+    """How much of everything; `build` says of what."""
+    config = ConfigDict()
+    config.num_epochs = 60 if size == "full" else 1
+    config.log_every = "5 epochs"
+    config.eval_every = "10 epochs"
+    config.save_every = "10 epochs"
+    config.steps_per_call = 100
+    config.best = "min mae"
+
+    config.batch_size = 32
+    config.model = {"name": "MLP", "hidden_sizes": (64, 64), "dropout": 0.5}
+    config.optimizer = {"name": "adamw", "learning_rate": 1e-3, "weight_decay": 0.1}
+    return config
+
+
+def build(config: ConfigDict) -> fdl.Experiment:
+    """What there is; `get_config` says how much of it."""
+    splits = (fdl.data.load("diabetes", split) for split in ("train", "test"))
+    train, test = fdl.data.standardize(*splits)
+    module = fdl.make(fdl.models, config.model, num_outputs=1)
+    model = fdl.models.pure(module, jnp.zeros((1, train["features"].shape[1])))
+    mean, std = float(train["target"].mean()), float(train["target"].std())
+    objective = fdl.objectives.regression(model, mean=mean, std=std)
+    return fdl.Experiment(
+        learner=fdl.gradient_learner(
+            model, objective, fdl.make(optax, config.optimizer)
+        ),
+        batches=fdl.data.batches(train, config.batch_size, config.seed),
+        evaluate=fdl.on_dataset(
+            objective, fdl.data.batches(test, len(test["target"]), shuffle=False)
+        ),
+    )

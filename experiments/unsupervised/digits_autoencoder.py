@@ -1,0 +1,54 @@
+"""Squeeze 8x8 digits through eight numbers, beside PCA with as many components.
+
+fdl train experiments/unsupervised/digits_autoencoder.py
+"""
+
+import jax.numpy as jnp
+import numpy as np
+import optax
+from ml_collections import ConfigDict
+from sklearn.decomposition import PCA
+
+import fdl
+
+
+def get_config(size: str = "full") -> ConfigDict:
+    """How much of everything; `build` says of what."""
+    config = ConfigDict()
+    config.num_epochs = 100 if size == "full" else 1
+    config.log_every = "2 epochs"
+    config.eval_every = "10 epochs"
+    config.save_every = "10 epochs"
+    config.steps_per_call = 90
+
+    config.batch_size = 32
+    config.model = {"hidden_sizes": (256, 128), "code_size": 8}
+    config.optimizer = {"name": "adam", "learning_rate": 1e-3}
+    return config
+
+
+def build(config: ConfigDict) -> fdl.Experiment:
+    """What there is; `get_config` says how much of it."""
+    train, test = (fdl.data.load("digits", split) for split in ("train", "test"))
+    module = fdl.models.Autoencoder(**config.model)
+    model = fdl.models.pure(module, jnp.zeros((1, 8, 8, 1)))
+    objective = fdl.objectives.reconstruction(model)
+    batches = fdl.data.batches(train, config.batch_size, config.seed)
+    testing = fdl.data.batches(test, len(test["image"]), shuffle=False)
+    evaluate = fdl.on_dataset(objective, fdl.data.scale(testing, image=1 / 16))
+    pca_loss = loss_of_pca(train["image"], test["image"], config.model.code_size)
+    return fdl.Experiment(
+        learner=fdl.gradient_learner(
+            model, objective, fdl.make(optax, config.optimizer)
+        ),
+        batches=fdl.data.scale(batches, image=1 / 16),
+        evaluate=lambda state: {**evaluate(state), "pca_loss": pca_loss},
+    )
+
+
+def loss_of_pca(train: np.ndarray, test: np.ndarray, num_components: int) -> float:
+    """Mean squared error of PCA on the test images."""
+    train, test = (x.reshape(len(x), -1) / 16 for x in (train, test))
+    pca = PCA(num_components, svd_solver="full").fit(train)
+    restored = pca.inverse_transform(pca.transform(test))
+    return float(np.mean((restored - test) ** 2))

@@ -1,0 +1,46 @@
+"""Read MNIST's digits with a perceptron of one hidden layer of 100 units.
+
+fdl train experiments/vision/mnist_mlp.py
+"""
+
+import jax.numpy as jnp
+import optax
+from ml_collections import ConfigDict
+
+import fdl
+
+
+def get_config(size: str = "full") -> ConfigDict:
+    """How much of everything; `build` says of what."""
+    config = ConfigDict()
+    config.num_epochs = 10 if size == "full" else 1
+    config.log_every = "100 steps"
+    config.eval_every = "1 epoch"
+    config.save_every = "1 epoch"
+    config.steps_per_call = 100
+    config.best = "max accuracy"
+
+    config.batch_size = 128
+    config.test_batch_size = 1000
+    config.model = {"name": "MLP", "hidden_sizes": (100,)}
+    config.learning_rate = 2e-3  # At the start; it falls to zero as a cosine.
+    config.optimizer = {"name": "adamw", "weight_decay": 0.05}
+    return config
+
+
+def build(config: ConfigDict) -> fdl.Experiment:
+    """What there is; `get_config` says how much of it."""
+    train, test = (fdl.data.load("mnist", split) for split in ("train", "test"))
+    module = fdl.make(fdl.models, config.model, num_outputs=10)
+    model = fdl.models.pure(module, jnp.zeros((1, 28, 28, 1)))
+    objective = fdl.objectives.classification(model)
+    batches = fdl.data.batches(train, config.batch_size, config.seed)
+    testing = fdl.data.batches(test, config.test_batch_size, shuffle=False)
+    num_steps = fdl.config.num_steps(config, batches.steps_per_epoch)
+    schedule = optax.cosine_decay_schedule(config.learning_rate, num_steps)
+    optimizer = fdl.make(optax, config.optimizer, learning_rate=schedule)
+    return fdl.Experiment(
+        learner=fdl.gradient_learner(model, objective, optimizer),
+        batches=fdl.data.scale(batches, image=1 / 255),
+        evaluate=fdl.on_dataset(objective, fdl.data.scale(testing, image=1 / 255)),
+    )

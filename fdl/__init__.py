@@ -1,0 +1,58 @@
+"""fdl: functional deep learning.
+
+Everything is a pair of pure functions: a model is ``(init, apply)``, an optimizer
+``(init, update)``, an environment ``(reset, step)``, a learner ``(init, step)``.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fdl import config as config
+    from fdl import data as data
+    from fdl import distributions as distributions
+    from fdl import envs as envs
+    from fdl import losses as losses
+    from fdl import metrics as metrics
+    from fdl import models as models
+    from fdl import objectives as objectives
+    from fdl import rl as rl
+    from fdl import train as train
+    from fdl.config import make as make
+    from fdl.evaluation import on_dataset as on_dataset
+    from fdl.learner import gradient_learner as gradient_learner
+    from fdl.learner import gradient_step as gradient_step
+    from fdl.learner import over_seeds as over_seeds
+    from fdl.learner import repeat as repeat
+    from fdl.types import Experiment as Experiment
+
+__version__ = "0.1.0"
+
+# Names load on first use: `fdl --help` waits for no jax, and a model for no training.
+_MODULE_OF = {
+    "Experiment": "types",
+    "gradient_learner": "learner",
+    "gradient_step": "learner",
+    "make": "config",
+    "on_dataset": "evaluation",
+    "over_seeds": "learner",
+    "repeat": "learner",
+}
+_MODULES = (
+    *("config", "data", "distributions", "envs", "losses"),
+    *("metrics", "models", "objectives", "rl", "train"),
+)
+
+__all__ = [*_MODULE_OF, *_MODULES]
+
+
+def __getattr__(name: str):
+    if name in _MODULES:
+        return importlib.import_module(f"fdl.{name}")
+    if name in _MODULE_OF:
+        return getattr(importlib.import_module(f"fdl.{_MODULE_OF[name]}"), name)
+    raise AttributeError(f"module 'fdl' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

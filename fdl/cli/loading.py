@@ -1,0 +1,184 @@
+"""Experiment files: found, loaded and built, with every mistake in one line."""
+
+import ast
+import hashlib
+import importlib.util
+import inspect
+import pathlib
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import ModuleType
+from typing import NamedTuple
+
+from ml_collections import ConfigDict, FrozenConfigDict
+
+from fdl import config as configs
+from fdl.errors import UserError, near
+from fdl.types import Experiment
+
+
+class Loaded(NamedTuple):
+    """An experiment file, and the config that was asked of it.
+
+    Attributes:
+      path: The file.
+      arg: What stood behind the colon: ``FILE:ARG``.
+      overrides: ``key=value``, as given.
+      module: The file, imported.
+      config: Resolved and locked.
+    """
+
+    path: pathlib.Path
+    arg: str
+    overrides: tuple[str, ...]
+    module: ModuleType
+    config: ConfigDict
+
+    @property
+    def name(self) -> str:
+        """How `fdl list` calls it: ``vision/digits_mlp``."""
+        return name_of(self.path)
+
+    @property
+    def source(self) -> str:
+        """SHA-256 of the file."""
+        return hashlib.sha256(self.path.read_bytes()).hexdigest()
+
+
+def load(experiment: str, overrides: Sequence[str] = ()) -> Loaded:
+    """Loads an experiment and resolves its config.
+
+    Args:
+      experiment: A file or a name, perhaps with ``:ARG``.
+      overrides: ``key=value``.
+
+    Raises:
+      UserError: There is no such file, it cannot be imported, or has no such key.
+    """
+    place, _, arg = experiment.partition(":")
+    path = find(place)
+    module = _import(path)
+    for function in ("get_config", "build"):
+        if not callable(getattr(module, function, None)):
+            raise UserError(f"{path} has no function {function}; see `fdl list`")
+    with user_code(path):
+        takes = inspect.signature(module.get_config).parameters
+        if arg and not takes:
+            raise UserError(f"get_config takes no argument, {arg!r} was given")
+        config = module.get_config(arg) if arg else module.get_config()
+    if not isinstance(config, ConfigDict):
+        raise UserError(
+            f"{path}: get_config returns {type(config).__name__}, no ConfigDict"
+        )
+    config = configs.override(configs.complete(config), overrides)
+    return Loaded(path, arg, tuple(overrides), module, config)
+
+
+def build(loaded: Loaded, seeds: int = 1) -> list[Experiment]:
+    """Builds an experiment once for each seed.
+
+    Raises:
+      UserError: The file's `build` failed, or returned no `Experiment`.
+    """
+    experiments = []
+    for seed in range(loaded.config.seed, loaded.config.seed + seeds):
+        config = loaded.config.copy_and_resolve_references()
+        config.seed = seed
+        with user_code(loaded.path):
+            experiment = loaded.module.build(FrozenConfigDict(config))
+        if not isinstance(experiment, Experiment):
+            kind = type(experiment).__name__
+            raise UserError(f"{loaded.path}: build returns {kind}, no fdl.Experiment")
+        experiments.append(experiment)
+    return experiments
+
+
+@contextmanager
+def user_code(path: pathlib.Path) -> Iterator[None]:
+    """Turns what an experiment's own code raises into one line that says where.
+
+    Raises:
+      UserError: Something went wrong inside.
+    """
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    except Exception as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [f.lineno for f in frames if f.filename == str(path)]
+        where = f"{path}:{lines[-1]}" if lines else str(path)
+        text = (str(error).strip().splitlines() or [""])[0]
+        raise UserError(f"{where}: {type(error).__name__}: {text}") from error
+
+
+def find(place: str, folder: str = "experiments") -> pathlib.Path:
+    """The file of an experiment: a path, or a name relative to the folder.
+
+    Raises:
+      UserError: There is none; near names are shown.
+    """
+    root = pathlib.Path(folder)
+    for path in (pathlib.Path(place), root / f"{place}.py", root / place):
+        if path.is_file():
+            return path.resolve()
+    known = {name_of(path) for path in files(folder)}
+    matching = [name for name in known if name.endswith(f"/{place}")]
+    if len(matching) == 1:
+        return (root / f"{matching[0]}.py").resolve()
+    short = place.removeprefix(f"{folder}/").removesuffix(".py")
+    hint = near(short, known) if known else f"There is no folder {folder!r} here."
+    raise UserError(f"there is no experiment {place!r}. {hint}")
+
+
+def files(folder: str) -> list[pathlib.Path]:
+    """All experiment files below a folder."""
+    paths = sorted(pathlib.Path(folder).rglob("*.py"))
+    return [path for path in paths if "def get_config" in path.read_text()]
+
+
+def name_of(path: pathlib.Path) -> str:
+    """A file's name without the folders above ``experiments``.
+
+    Example:
+      >>> name_of(pathlib.Path("a/experiments/vision/digits_mlp.py"))
+      'vision/digits_mlp'
+    """
+    parts = path.with_suffix("").parts
+    if "experiments" in parts:
+        last = len(parts) - 1 - parts[::-1].index("experiments")
+        parts = parts[last + 1 :]
+    else:
+        parts = parts[-1:]
+    return "/".join(parts)
+
+
+def summary(path: pathlib.Path) -> str:
+    """The first line of a file's docstring, without importing it."""
+    try:
+        text = ast.get_docstring(ast.parse(path.read_text()))
+    except SyntaxError as error:
+        return f"(line {error.lineno}: {error.msg})"
+    return (text or "(no docstring)").splitlines()[0]
+
+
+def _import(path: pathlib.Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"experiment_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise UserError(f"{path} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # Where pickling of worker processes looks.
+    sys.path.insert(0, str(path.parent))  # As for a script: helpers may lie beside it.
+    try:
+        with user_code(path):
+            spec.loader.exec_module(module)
+    except UserError as error:
+        if isinstance(error.__cause__, SyntaxError):
+            cause = error.__cause__
+            raise UserError(f"{cause.filename}:{cause.lineno}: {cause.msg}") from error
+        raise
+    finally:
+        sys.path.remove(str(path.parent))
+    return module

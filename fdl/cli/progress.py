@@ -1,0 +1,115 @@
+"""What a user sees of a run: a bar on a terminal, plain lines elsewhere."""
+
+import datetime
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Table
+
+from fdl.train.report import interval
+from fdl.train.session import Show, progress
+from fdl.types import Batches
+
+
+@contextmanager
+def shown(
+    console: Console, batches: Batches, start: int, num_steps: int
+) -> Iterator[Show]:
+    """Shows a run from ``start`` to ``num_steps`` while it goes on.
+
+    Yields:
+      ``show(step, split, values)``.
+    """
+    speed = _speed(batches, num_steps)
+    if not console.is_terminal:
+
+        def print_line(step, split, values):
+            parts = [
+                f"step {step}/{num_steps}",
+                _describe(batches, step, split, values),
+            ]
+            print(
+                "  ".join([*parts, *(speed(step) if split == "train" else [])]),
+                flush=True,
+            )
+
+        yield print_line
+        return
+
+    columns = (
+        *(TextColumn("step {task.completed}/{task.total}"), BarColumn(bar_width=24)),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("compiling", total=num_steps, completed=start)
+
+        def show(step, split, values):
+            text = _describe(batches, step, split, values)
+            if split == "train":
+                text = "  ".join([text, *speed(step)])
+                bar.update(task, completed=step, description=text)
+            else:
+                bar.console.print(f"step {step}  {text}", highlight=False)
+
+        yield show
+
+
+def _describe(
+    batches: Batches, step: int, split: str, values: Mapping[str, Any]
+) -> str:
+    where = [f"{name} {x:,.4g}" for name, x in progress(batches, step).items()]
+    numbers = [f"{name} {brief(value)}" for name, value in values.items()]
+    return "  ".join([f"{split:5}", *where, *numbers])
+
+
+def _speed(batches: Batches, num_steps: int) -> Callable[[int], list[str]]:
+    """Says how fast it goes, since the first time it was asked: behind the compiling."""
+    first: list[tuple[int, float]] = []
+    unit = batches.unit if batches.per_step else "steps"
+
+    def speed(step: int) -> list[str]:
+        first.append((step, time.perf_counter()))
+        (since, began), (_, now) = first[0], first[-1]
+        del first[1:]
+        if step == since:
+            return []
+        rate = (step - since) / (now - began)
+        left = datetime.timedelta(seconds=round((num_steps - step) / rate))
+        return [f"{rate * (batches.per_step or 1):,.0f} {unit}/s", f"{left} left"]
+
+    return speed
+
+
+def brief(value: Any) -> str:
+    """A number in four digits; the mean where there are several seeds."""
+    return f"{np.mean(value):.4g}"
+
+
+def table(values: Mapping[str, Any], title: str) -> Table:
+    """Final metrics; over several seeds with standard error and 95 % interval."""
+    several = any(np.ndim(value) for value in values.values())
+    result = Table(title=title, title_justify="left")
+    result.add_column("metric")
+    result.add_column(
+        "mean ± s.e." if several else "value", justify="right", no_wrap=True
+    )
+    if several:
+        result.add_column("95 % interval", justify="right", no_wrap=True)
+        result.add_column("least .. greatest", justify="right", no_wrap=True)
+    for name, value in values.items():
+        if not several:
+            result.add_row(name, f"{value:.5g}")
+            continue
+        mean, error, half = interval(value)
+        result.add_row(
+            name,
+            f"{mean:.5g} ± {error:.2g}",
+            f"{mean - half:.4g} .. {mean + half:.4g}",
+            f"{np.min(value):.4g} .. {np.max(value):.4g}",
+        )
+    return result

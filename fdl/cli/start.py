@@ -1,0 +1,55 @@
+"""What is set before jax wakes: the compilation cache, and memory that is kept."""
+
+import ctypes
+import os
+import pathlib
+import platform
+
+
+def start() -> None:
+    """Prepares the process; call it before the first computation."""
+    keep_freed_memory()
+    cache_compilations()
+
+
+def keep_freed_memory() -> bool:
+    """Tells glibc to keep what a step frees, so that the next one need not fault it in.
+
+    XLA on the CPU takes the buffers of every step from malloc, and glibc gives large
+    ones back to the system each time: up to 180,000 page faults a step. Resident memory
+    grows in exchange. Linux with glibc only; ``FDL_KEEP_MEMORY=0`` turns it off.
+
+    Returns:
+      Whether it was done.
+    """
+    if os.environ.get("FDL_KEEP_MEMORY") == "0" or platform.libc_ver()[0] != "glibc":
+        return False
+    arena_max, mmap_max, top_pad, trim_threshold = -8, -4, -2, -1
+    libc = ctypes.CDLL(None)
+    libc.mallopt(mmap_max, 0)
+    libc.mallopt(trim_threshold, 2**31 - 1)
+    libc.mallopt(top_pad, 64 << 20)
+    libc.mallopt(arena_max, 1)
+    return True
+
+
+def cache_compilations() -> None:
+    """Keeps compiled programs in ``~/.cache/fdl``; ``FDL_CACHE_DIR`` moves it.
+
+    ``FDL_CACHE_DIR=off`` turns it off.
+    """
+    import jax
+
+    place = os.environ.get("FDL_CACHE_DIR", "")
+    if place == "off":
+        return
+    folder = (
+        pathlib.Path(place or "~/.cache/fdl").expanduser() / f"jax-{jax.__version__}"
+    )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return  # A cache that cannot be written is no reason not to train.
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

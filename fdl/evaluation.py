@@ -1,0 +1,46 @@
+"""How well a model does on data that it has not learnt from."""
+
+from collections.abc import Callable, Mapping
+from itertools import islice
+
+import jax
+import jax.numpy as jnp
+
+from fdl.errors import UserError
+from fdl.types import Batches, Objective, State
+
+
+def on_dataset(
+    objective: Objective, batches: Batches
+) -> Callable[[State], Mapping[str, float]]:
+    """Measures an objective's metrics on one epoch, each example counted once.
+
+    Args:
+      objective: What says the metrics; it is asked with ``train=False``.
+      batches: Of the test data: not shuffled, and with the last, incomplete batch.
+
+    Returns:
+      ``evaluate(state)``, of any state with a property ``variables``.
+
+    Raises:
+      UserError: The batches have no epochs.
+    """
+    if not batches.steps_per_epoch:
+        raise UserError("on_dataset needs batches with epochs, made of a finite source")
+
+    @jax.jit
+    def measure(variables, data, item):
+        _, (_, metrics) = objective(variables, batches.take(data, item))
+        return metrics
+
+    placed = []  # The data goes to the device once, and only if it is asked for.
+
+    def evaluate(state: State) -> Mapping[str, float]:
+        if not placed:
+            placed.append(jax.device_put(batches.data))
+        items = islice(batches.stream(0), batches.steps_per_epoch)
+        parts = [measure(state.variables, placed[0], item) for item in items]
+        sums = jax.tree.map(lambda *x: jnp.stack(x).sum(axis=0), *parts)
+        return {name: float(metric.compute()) for name, metric in sums.items()}
+
+    return evaluate

@@ -1,0 +1,48 @@
+"""The door through which a flax module becomes a pair of pure functions."""
+
+from typing import Any
+
+import flax.linen as nn
+
+from fdl.types import Array, Key, Model, PyTree, Variables
+
+
+def pure(module: nn.Module, *example_inputs: Array) -> Model:
+    """Makes ``(init, apply)`` of a module.
+
+    Args:
+      module: Called as ``module(*inputs, train=train)``.
+      *example_inputs: Inputs of the right shapes and dtypes, for `init`.
+
+    Returns:
+      A model. Its ``apply`` returns, beside the outputs, all collections other than
+      the parameters: as they were where ``train`` is false, and updated (the running
+      means of batch norm, say) where it is true. A key is needed by modules that
+      draw random numbers while training, such as dropout.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> model = pure(MLP(hidden_sizes=(8,), num_outputs=3), jnp.zeros((1, 4)))
+      >>> variables = model.init(jax.random.key(0))
+      >>> model.apply(variables, jnp.ones((2, 4)))[0].shape
+      (2, 3)
+    """
+
+    def init(key: Key) -> Variables:
+        return module.init(key, *example_inputs, train=False)
+
+    def apply(
+        variables: Variables,
+        *inputs: Array,
+        key: Key | None = None,
+        train: bool = False,
+    ) -> tuple[Any, PyTree]:
+        model_state = {name: variables[name] for name in variables if name != "params"}
+        if not train:
+            return module.apply(variables, *inputs, train=False), model_state
+        rngs = None if key is None else {"dropout": key}
+        return module.apply(
+            variables, *inputs, train=True, rngs=rngs, mutable=list(model_state)
+        )
+
+    return Model(init, apply)

@@ -1,0 +1,6 @@
+"""Training: the loop, its hooks, checkpoints, meshes and reports."""
+
+from fdl.train.loop import Carry, Hook, Program, compiled, iterate, run
+from fdl.train.mesh import make_mesh
+
+__all__ = ["Carry", "Hook", "Program", "compiled", "iterate", "make_mesh", "run"]

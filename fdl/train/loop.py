@@ -1,0 +1,286 @@
+"""The one loop: it knows of no algorithm, and nothing in it waits for the device."""
+
+import collections
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, PartitionSpec, SingleDeviceSharding
+
+from fdl.errors import RunError
+from fdl.learner import repeat
+from fdl.train.mesh import place_batch, state_sharding
+from fdl.types import Array, Batches, Key, Learner, Metrics, PyTree, State
+
+MAX_CALLS_AHEAD = 16  # Bounds the memory of batches that wait for the device.
+
+
+class Carry(NamedTuple):
+    """All that one step hands to the next, and all that a checkpoint holds.
+
+    Attributes:
+      state: The learner's.
+      metrics: Merged over the steps since they were last read.
+      first_bad: The first step at which a metric was not finite, int32 []; or 0.
+    """
+
+    state: State
+    metrics: Metrics
+    first_bad: Mapping[str, Array]
+
+
+class Hook(NamedTuple):
+    """What the host does at multiples of a period, and after the last step.
+
+    Attributes:
+      every: The period in steps; zero for after the last step only.
+      call: ``call(step, carry) -> carry``. The carry is donated to the next step, so
+        a hook copies what it keeps.
+    """
+
+    every: int
+    call: Callable[[int, Carry], Carry]
+
+
+class Program(NamedTuple):
+    """A learner and its batches, made ready for a mesh; compiled on first use.
+
+    Attributes:
+      init: ``init(key) -> carry``, jitted.
+      abstract: ``abstract(key) -> carry`` of shapes, dtypes and shardings, unmade.
+      advance: ``advance(carry, data, items, num_steps) -> (carry, token)``, jitted; the
+        carry is donated. The token is there when the steps are done.
+      place: Puts items on the devices, without waiting.
+      data: The data of the batches, on the devices.
+      steps_per_call: How many items one call takes.
+    """
+
+    init: Callable[[Key], Carry]
+    abstract: Callable[[Key], PyTree]
+    advance: Callable[..., tuple[Carry, Array]]
+    place: Callable[[PyTree], PyTree]
+    data: PyTree
+    steps_per_call: int
+
+
+def run(
+    learner: Learner,
+    batches: Batches,
+    *,
+    num_steps: int,
+    seed: int = 0,
+    steps_per_call: int = 1,
+    mesh: Mesh | None = None,
+    log_every: int = 0,
+    log: Callable[[int, Mapping[str, Any]], None] | None = None,
+    hooks: Iterable[Hook] = (),
+) -> State:
+    """Trains a learner from its beginning: no config, no files.
+
+    Args:
+      learner: What to train.
+      batches: What to feed it.
+      num_steps: How many steps.
+      seed: Of the learner's key.
+      steps_per_call: How many steps run on the device as one fused call.
+      mesh: Devices to share the batches; default: one.
+      log_every: Period of `log` in steps.
+      log: Takes a step and its metrics, the mean over the steps since the last.
+      hooks: What else to do on the way.
+
+    Returns:
+      The last state.
+
+    Raises:
+      RunError: A metric became NaN or infinite, and `log` saw it.
+    """
+    program = compiled(learner, batches, steps_per_call=steps_per_call, mesh=mesh)
+    carry = program.init(jax.random.key(seed))
+    hooks = list(hooks)
+    if log is not None:
+        watch, flush = read_metrics(log)
+        hooks.insert(0, Hook(log_every, watch))
+        hooks.append(Hook(0, lambda step, carry: (flush(), carry)[1]))
+    carry, _ = iterate(program, carry, batches, 0, num_steps, hooks)
+    return carry.state
+
+
+def compiled(
+    learner: Learner,
+    batches: Batches,
+    *,
+    steps_per_call: int = 1,
+    mesh: Mesh | None = None,
+) -> Program:
+    """Prepares a learner and its batches for `iterate`; see `run` for the arguments."""
+    learner_step = jax.jit(learner.step)  # Traced once, by `init` and `advance`.
+    example = jax.eval_shape(batches.take, batches.data, next(batches.stream(0)))
+
+    def init(key):
+        state = learner.init(key)
+        _, metrics = jax.eval_shape(learner_step, state, example)
+        zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), metrics)
+        return Carry(state, zeros, {name: jnp.zeros((), jnp.int32) for name in metrics})
+
+    def advance(carry, data, items, num_steps):
+        def step(carry, item):
+            state, metrics = learner_step(carry.state, batches.take(data, item))
+            return _merge(carry, state, metrics), {}
+
+        if steps_per_call == 1:
+            carry, _ = step(carry, items)
+        else:
+            carry, _ = repeat(step)(carry, items, num_steps)
+        return carry, jnp.max(carry.state.step)
+
+    if mesh is None or mesh.size == 1:
+        shardings, everywhere = None, None
+        place = _as_it_is
+    else:
+        everywhere = state_sharding(mesh, PartitionSpec())
+        partition = state_sharding(mesh, learner.partition)
+        shardings = Carry(partition, everywhere, everywhere)
+        batch_axis = batches.batch_axis + (steps_per_call > 1)
+        place = functools.partial(place_batch, mesh, batch_axis)
+
+    def abstract(key):
+        shapes = jax.eval_shape(init, key)
+        where = shardings or Carry(*(SingleDeviceSharding(jax.devices()[0]),) * 3)
+        return jax.tree.map(
+            lambda sharding, part: jax.tree.map(
+                lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
+                part,
+            ),
+            where,
+            shapes,
+        )
+
+    return Program(
+        jax.jit(init, out_shardings=shardings),
+        abstract,
+        jax.jit(
+            advance,
+            donate_argnums=0,
+            in_shardings=(shardings, None, None, None),
+            out_shardings=(shardings, None),
+        ),
+        place,
+        jax.device_put(batches.data, everywhere),
+        steps_per_call,
+    )
+
+
+def iterate(
+    program: Program,
+    carry: Carry,
+    batches: Batches,
+    start: int,
+    num_steps: int,
+    hooks: Iterable[Hook] = (),
+    stop: Callable[[], bool] = lambda: False,
+) -> tuple[Carry, int]:
+    """Advances from step ``start`` to ``num_steps``, or until ``stop()``.
+
+    Args:
+      program: From `compiled`.
+      carry: Where to start. It is donated: do not use it afterwards.
+      batches: The same as the program's.
+      start: Steps that the carry has behind it.
+      num_steps: Where to stop, counted from the very beginning.
+      hooks: Called in this order.
+      stop: Asked between calls.
+
+    Returns:
+      The last carry, and its step.
+    """
+    hooks = list(hooks)
+    items, step = batches.stream(start), start
+    tokens: collections.deque[Array] = collections.deque()
+    while step < num_steps and not stop():
+        length = min(
+            program.steps_per_call,
+            num_steps - step,
+            *(hook.every - step % hook.every for hook in hooks if hook.every),
+        )
+        block = _block(items, length, program.steps_per_call)
+        carry, token = program.advance(
+            carry, program.data, program.place(block), np.int32(length)
+        )
+        step += length
+        tokens.append(token)
+        if len(tokens) > MAX_CALLS_AHEAD:
+            tokens.popleft().block_until_ready()
+        for hook in hooks:
+            if step == num_steps or (hook.every and step % hook.every == 0):
+                carry = hook.call(step, carry)
+    return carry, step
+
+
+def read_metrics(
+    write: Callable[[int, Mapping[str, Any]], None],
+) -> tuple[Callable[[int, Carry], Carry], Callable[[], None]]:
+    """A hook that reads the metrics since its last call, one call late.
+
+    The host never waits for the device: it reads what was computed a period ago.
+
+    Args:
+      write: Takes a step and its metrics as floats, or arrays [S] of several seeds.
+        Metrics that have seen nothing (an episode's return before one has ended) are
+        left out.
+
+    Returns:
+      The hook, and a function that reads what is pending. Both raise `RunError` if a
+      metric was not finite.
+    """
+    pending: list[tuple[int, Metrics, Mapping[str, Array]]] = []
+
+    def flush() -> None:
+        while pending:
+            step, metrics, first_bad = pending.pop(0)
+            check_finite(first_bad)
+            values = {n: np.asarray(m.compute()) for n, m in metrics.items()}
+            write(step, {n: v for n, v in values.items() if not np.isnan(v).all()})
+
+    def hook(step: int, carry: Carry) -> Carry:
+        flush()
+        pending.append((step, carry.metrics, jax.tree.map(jnp.copy, carry.first_bad)))
+        return carry._replace(metrics=jax.tree.map(jnp.zeros_like, carry.metrics))
+
+    return hook, flush
+
+
+def check_finite(first_bad: Mapping[str, Array]) -> None:
+    """Raises `RunError` with the first metric that was not finite, and its step."""
+    bad = {name: int(step) for name, step in first_bad.items() if int(step) > 0}
+    if bad:
+        name = min(bad, key=lambda name: (bad[name], name != "loss"))
+        raise RunError(f"metric {name!r} became NaN or infinite at step {bad[name]}")
+
+
+def _merge(carry: Carry, state: State, metrics: Metrics) -> Carry:
+    """Adds the metrics of a step, and notes whether it was the first bad one."""
+    step = jnp.max(state.step).astype(jnp.int32)
+
+    def first(earlier, metric):
+        leaves = [jnp.isfinite(x).all() for x in jax.tree.leaves(metric)]
+        good = jnp.all(jnp.stack(leaves))
+        return jnp.where((earlier == 0) & ~good, step, earlier)
+
+    first_bad = {n: first(carry.first_bad[n], metrics[n]) for n in carry.first_bad}
+    return Carry(state, jax.tree.map(jnp.add, carry.metrics, metrics), first_bad)
+
+
+def _as_it_is(items: PyTree) -> PyTree:
+    return items
+
+
+def _block(items: Iterator[PyTree], length: int, size: int) -> PyTree:
+    """The next items, stacked and padded to one size, so that one trace serves all."""
+    if size == 1:
+        return next(items)
+    block = [next(items) for _ in range(length)]
+    block += [block[-1]] * (size - length)
+    return jax.tree.map(lambda *x: np.stack(x), *block)
