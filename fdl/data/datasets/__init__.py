@@ -1,0 +1,14 @@
+"""The data sets that fdl prepares itself, by name."""
+
+from fdl.data.datasets.bundled import breast_cancer, diabetes, digits, iris, wine
+from fdl.data.datasets.idx import fashion_mnist, mnist
+
+__all__ = [
+    "breast_cancer",
+    "diabetes",
+    "digits",
+    "fashion_mnist",
+    "iris",
+    "mnist",
+    "wine",
+]
