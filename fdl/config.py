@@ -5,11 +5,12 @@ import inspect
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ml_collections import ConfigDict, FieldReference, config_dict
+from ml_collections import ConfigDict, config_dict
 
 from fdl.errors import UserError, near
 
 PERIODS = ("log_every", "eval_every", "save_every")
+OPTIONAL = ("num_steps", "num_epochs")
 
 
 def base() -> ConfigDict:
@@ -83,32 +84,29 @@ def make(namespace: Any, spec: Mapping[str, Any], **more: Any) -> Any:
       UserError: The module has no such function, or it takes no such argument.
 
     Example:
-      >>> import math
-      >>> make(math, {"name": "sqrt"}, x=4.0)
-      Traceback (most recent call last):
-      ...
-      fdl.errors.UserError: math.sqrt takes no argument 'x'. There is: .
+      >>> import optax
+      >>> make(optax, {"name": "constant_schedule"}, value=0.1)(7)
+      0.1
     """
     arguments = {**spec, **more}
+    module = namespace.__name__
+    if "name" not in arguments:
+        raise UserError(f"{dict(spec)} has no 'name' to look up in {module}")
     name = arguments.pop("name")
     known = [n for n in dir(namespace) if not n.startswith("_")]
-    module = namespace.__name__
     if name not in known or not callable(getattr(namespace, name)):
         raise UserError(f"{module} has no {name!r}. {near(name, known)}")
     function = getattr(namespace, name)
-    parameters = inspect.signature(function).parameters.values()
-    named = [
-        p.name
-        for p in parameters
-        if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
-    ]
-    if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-        for argument in arguments:
-            if argument not in named:
-                hint = near(argument, named)
-                raise UserError(
-                    f"{module}.{name} takes no argument {argument!r}. {hint}"
-                )
+    signature = inspect.signature(function)
+    kinds = [parameter.kind for parameter in signature.parameters.values()]
+    if inspect.Parameter.VAR_KEYWORD not in kinds:
+        for argument in set(arguments) - set(signature.parameters):
+            hint = near(argument, signature.parameters)
+            raise UserError(f"{module}.{name} takes no {argument!r}. {hint}")
+    try:
+        signature.bind(**arguments)
+    except TypeError as error:
+        raise UserError(f"{module}.{name}: {error}") from None
     return function(**arguments)
 
 
@@ -171,43 +169,36 @@ def _child(holder, key, path):
     return holder[key]
 
 
-def _read(text, holder, key, path):
-    """Reads a value as the type that the key has; `none` empties an optional one."""
-    default, optional = holder[key], False
-    kind = holder.get_type(key)
-    reference = holder.get_oneway_ref(key) if kind is not type(None) else None
-    if isinstance(reference, FieldReference) and default is None:
-        optional = True
-    if key in ("num_steps", "num_epochs") or optional:
-        if text.lower() == "none":
-            return None
-        kind = kind if kind is not type(None) else None
+def _read(text: str, holder: ConfigDict, key: str, path: str) -> Any:
+    """Reads a value as the type that the key has; ``none`` empties an optional one."""
+    default, kind = holder[key], holder.get_type(key)
+    if isinstance(default, ConfigDict):
+        keys = ", ".join(f"{path}.{name}" for name in default)
+        raise UserError(f"config.{path} is a group: set one of {keys}")
+    if (default is None or path in OPTIONAL) and text.lower() == "none":
+        return None
     if kind is str:
         return text
     try:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError):
         value = {"true": True, "false": False}.get(text.lower(), text)
-    fitting = _fit(value, kind, default)
-    if fitting is None:
-        name = kind.__name__ if kind else "value"
-        raise UserError(
-            f"config.{path} is of type {name} (now {default!r}), not {text!r}"
-        )
-    return fitting
+    try:
+        return _fit(value, kind)
+    except ValueError:
+        shown = f"config.{path} is of type {kind.__name__} (now {default!r})"
+        raise UserError(f"{shown}, it cannot be {text!r}") from None
 
 
-def _fit(value, kind, default):
+def _fit(value: Any, kind: type) -> Any:
+    """The value as a type, where no meaning is lost; or a `ValueError`."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if kind is None:
-        return value
-    if kind is bool:
-        return value if isinstance(value, bool) else None
     if kind is float and number:
         return float(value)
     if kind is int and number and float(value).is_integer():
         return int(value)
     if kind in (tuple, list):
-        items = value if isinstance(value, tuple | list) else (value,)
-        return kind(items)
-    return value if kind is not int and isinstance(value, kind) else None
+        return kind(value if isinstance(value, tuple | list) else (value,))
+    if kind is type(None) or type(value) is kind:
+        return value
+    raise ValueError

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from fdl.errors import UserError
-from fdl.types import Batches, Objective, State
+from fdl.types import Batches, Objective, PyTree, State
 
 
 def on_dataset(
@@ -33,7 +33,7 @@ def on_dataset(
         _, (_, metrics) = objective(variables, batches.take(data, item))
         return metrics
 
-    placed = []  # The data goes to the device once, and only if it is asked for.
+    placed: list[PyTree] = []  # The data goes to the device once, and only if it is asked for.
 
     def evaluate(state: State) -> Mapping[str, float]:
         if not placed:

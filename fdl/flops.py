@@ -11,8 +11,8 @@ import numpy as np
 def flops(function: Callable, *args: Any) -> int:
     """Counts the operations of all matrix products and convolutions of a call.
 
-    A multiplication and an addition count as two. The jaxpr is walked, and a scan's body
-    counted as often as it runs; XLA's own analysis counts it once. Of the branches of a
+    A multiplication and an addition count as two. The jaxpr is walked: the body of
+    a scan counts as often as it runs, and not once, as for XLA. Of the branches of a
     condition the most expensive counts; the body of a loop of unknown length, once.
 
     Args:

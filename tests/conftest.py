@@ -1,4 +1,4 @@
-"""One setting for all tests: four CPU devices, no rank promotion, a compilation cache."""
+"""One setting for all tests: four CPU devices, strict ranks, a compilation cache."""
 
 import os
 import pathlib

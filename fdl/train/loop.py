@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, PartitionSpec, SingleDeviceSharding
+from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
 
 from fdl.errors import RunError
 from fdl.learner import repeat
@@ -136,31 +136,10 @@ def compiled(
             carry, _ = repeat(step)(carry, items, num_steps)
         return carry, jnp.max(carry.state.step)
 
-    if mesh is None or mesh.size == 1:
-        shardings, everywhere = None, None
-        place = _as_it_is
-    else:
-        everywhere = state_sharding(mesh, PartitionSpec())
-        partition = state_sharding(mesh, learner.partition)
-        shardings = Carry(partition, everywhere, everywhere)
-        batch_axis = batches.batch_axis + (steps_per_call > 1)
-        place = functools.partial(place_batch, mesh, batch_axis)
-
-    def abstract(key):
-        shapes = jax.eval_shape(init, key)
-        where = shardings or Carry(*(SingleDeviceSharding(jax.devices()[0]),) * 3)
-        return jax.tree.map(
-            lambda sharding, part: jax.tree.map(
-                lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
-                part,
-            ),
-            where,
-            shapes,
-        )
-
+    shardings, everywhere, place = _layout(learner, batches, steps_per_call, mesh)
     return Program(
         jax.jit(init, out_shardings=shardings),
-        abstract,
+        functools.partial(_abstract, init, shardings),
         jax.jit(
             advance,
             donate_argnums=0,
@@ -260,6 +239,30 @@ def check_finite(first_bad: Mapping[str, Array]) -> None:
         raise RunError(f"metric {name!r} became NaN or infinite at step {bad[name]}")
 
 
+def _layout(
+    learner: Learner, batches: Batches, steps_per_call: int, mesh: Mesh | None
+) -> tuple[PyTree, NamedSharding | None, Callable[[PyTree], PyTree]]:
+    """Shardings of a carry, that of a copy everywhere, and what places items."""
+    if mesh is None or mesh.size == 1:
+        return None, None, lambda items: items
+    everywhere = NamedSharding(mesh, PartitionSpec())
+    shardings = Carry(state_sharding(mesh, learner.partition), everywhere, everywhere)  # type: ignore[arg-type]
+    batch_axis = batches.batch_axis + (steps_per_call > 1)
+    return shardings, everywhere, functools.partial(place_batch, mesh, batch_axis)
+
+
+def _abstract(init: Callable, shardings: PyTree, key: Key) -> PyTree:
+    """The shapes, dtypes and shardings of what `init` makes."""
+    where = shardings or SingleDeviceSharding(jax.devices()[0])
+
+    def placed(sharding, part):
+        return jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), part
+        )
+
+    return jax.tree.map(placed, where, jax.eval_shape(init, key))
+
+
 def _merge(carry: Carry, state: State, metrics: Metrics) -> Carry:
     """Adds the metrics of a step, and notes whether it was the first bad one."""
     step = jnp.max(state.step).astype(jnp.int32)
@@ -271,10 +274,6 @@ def _merge(carry: Carry, state: State, metrics: Metrics) -> Carry:
 
     first_bad = {n: first(carry.first_bad[n], metrics[n]) for n in carry.first_bad}
     return Carry(state, jax.tree.map(jnp.add, carry.metrics, metrics), first_bad)
-
-
-def _as_it_is(items: PyTree) -> PyTree:
-    return items
 
 
 def _block(items: Iterator[PyTree], length: int, size: int) -> PyTree:

@@ -1,0 +1,141 @@
+import optax
+import pytest
+from ml_collections import ConfigDict
+
+from fdl import config as configs
+from fdl.errors import UserError
+
+
+def config():
+    given = ConfigDict()
+    given.num_epochs = 3
+    given.rate = 0.5
+    given.size = 4
+    given.sizes = (3, 4)
+    given.on = True
+    given.model = {"name": "MLP", "deep": {"width": 8}}
+    return configs.complete(given)
+
+
+@pytest.mark.parametrize(
+    "assignment, key, value",
+    [
+        ("rate=1", "rate", 1.0),
+        ("rate=1e-3", "rate", 1e-3),
+        ("size=1e3", "size", 1000),
+        ("size=-2", "size", -2),
+        ("on=false", "on", False),
+        ("on=True", "on", True),
+        ("sizes=(1,2,3)", "sizes", (1, 2, 3)),
+        ("sizes=1,2", "sizes", (1, 2)),
+        ("sizes=[5]", "sizes", (5,)),
+        ("sizes=7", "sizes", (7,)),
+        ("model.name=CNN", "model.name", "CNN"),
+        ("model.deep.width=9", "model.deep.width", 9),
+        ("num_epochs=none", "num_epochs", None),
+        ("num_steps=5", "num_steps", 5),
+        ("log_every=10", "log_every", "10"),
+        ("eval_every=2 epochs", "eval_every", "2 epochs"),
+    ],
+)
+def test_an_override_is_read_as_the_type_of_its_key(assignment, key, value):
+    changed = configs.override(config(), [assignment])
+    for part in key.split("."):
+        changed = changed[part]
+    assert changed == value
+    assert type(changed) is type(value)
+
+
+@pytest.mark.parametrize(
+    "assignment, words",
+    [
+        ("rat=1", ["'rat'", "'rate'"]),
+        ("model.deep.widht=1", ["'model.deep.widht'", "'width'"]),
+        ("rate=fast", ["config.rate", "float", "'fast'"]),
+        ("size=1.5", ["config.size", "int", "'1.5'"]),
+        ("size=none", ["config.size", "int", "'none'"]),
+        ("size=true", ["config.size", "int"]),
+        ("on=1", ["config.on", "bool", "'1'"]),
+        ("num_epochs=soon", ["config.num_epochs", "'soon'"]),
+        ("num_steps=1.5", ["config.num_steps", "'1.5'"]),
+        ("rate", ["--config.rate=VALUE"]),
+        ("rate.x=1", ["config.rate", "'x'"]),
+        ("model=5", ["config.model", "model.name"]),
+    ],
+)
+def test_a_wrong_override_is_answered_with_what_was_expected(assignment, words):
+    with pytest.raises(UserError) as error:
+        configs.override(config(), [assignment])
+    assert all(word in str(error.value) for word in words), error.value
+
+
+@pytest.mark.parametrize(
+    "period, steps",
+    [
+        ("100 steps", 100),
+        ("7", 7),
+        ("1 step", 1),
+        ("1 epoch", 45),
+        ("0.5 epochs", 22),
+        ("never", 0),
+        ("0", 0),
+    ],
+)
+def test_periods_count_steps_or_epochs(period, steps):
+    assert configs.every(period, 45, "log_every") == steps
+
+
+@pytest.mark.parametrize("period", ["", "often", "-1 steps", "1.5 steps", "2 hours"])
+def test_a_period_that_is_none_is_an_error(period):
+    with pytest.raises(UserError, match=r"config\.log_every"):
+        configs.every(period, 45, "log_every")
+
+
+def test_epochs_need_a_data_set():
+    with pytest.raises(UserError, match="no epochs"):
+        configs.every("1 epoch", None, "log_every")
+
+
+@pytest.mark.parametrize(
+    "steps, epochs, expected",
+    [(10, None, 10), (None, 2, 90), (1, None, 1)],
+)
+def test_n_steps_are_n_steps_and_n_epochs_n_epochs(steps, epochs, expected):
+    given = configs.base()
+    given.num_steps, given.num_epochs = steps, epochs
+    assert configs.num_steps(given, 45) == expected
+
+
+@pytest.mark.parametrize("steps, epochs", [(None, None), (1, 1), (0, None), (None, -1)])
+def test_the_length_of_a_run_is_said_exactly_once(steps, epochs):
+    given = configs.base()
+    given.num_steps, given.num_epochs = steps, epochs
+    with pytest.raises(UserError, match=r"num_(steps|epochs)"):
+        configs.num_steps(given, 45)
+
+
+def test_make_calls_what_a_config_names():
+    made = configs.make(optax, {"name": "sgd", "learning_rate": 0.5})
+    updates, _ = made.update(2.0, made.init(0.0))
+    assert updates == -1.0
+
+
+@pytest.mark.parametrize(
+    "spec, words",
+    [
+        ({"name": "adamm"}, ["optax", "'adamm'", "'adam'"]),
+        ({"name": "adam", "learning_rat": 1.0}, ["'learning_rat'", "'learning_rate'"]),
+        ({"name": "adam"}, ["optax.adam", "learning_rate"]),
+        ({"learning_rate": 1.0}, ["name"]),
+    ],
+)
+def test_make_answers_wrong_names_with_near_ones(spec, words):
+    with pytest.raises(UserError) as error:
+        configs.make(optax, spec)
+    assert all(word in str(error.value) for word in words), error.value
+
+
+def test_periods_in_steps_may_be_numbers():
+    given = ConfigDict({"num_steps": 1, "log_every": 10, "save_every": 0})
+    whole = configs.complete(given)
+    assert (whole.log_every, whole.save_every) == ("10 steps", "never")

@@ -1,0 +1,51 @@
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fdl.distributions import categorical
+
+LOGITS = np.random.default_rng(0).normal(scale=3, size=(2, 3, 4)).astype(np.float32)
+DISTRIBUTION = categorical()
+
+
+def probabilities(logits):
+    """The definition, in double precision."""
+    weights = np.exp(logits.astype(np.float64))
+    return weights / weights.sum(axis=-1, keepdims=True)
+
+
+def test_log_prob_matches_its_definition():
+    x = np.random.default_rng(1).integers(4, size=(2, 3))
+    expected = np.log(np.take_along_axis(probabilities(LOGITS), x[..., None], -1))[
+        ..., 0
+    ]
+    actual = jax.jit(DISTRIBUTION.log_prob)(LOGITS, x)
+    chex.assert_trees_all_close(actual, expected, rtol=1e-5)
+
+
+def test_entropy_matches_its_definition():
+    p = probabilities(LOGITS)
+    actual = jax.jit(DISTRIBUTION.entropy)(LOGITS)
+    chex.assert_trees_all_close(actual, -(p * np.log(p)).sum(-1), rtol=1e-5)
+
+
+def test_mode_is_the_most_probable_class():
+    np.testing.assert_array_equal(DISTRIBUTION.mode(LOGITS), LOGITS.argmax(-1))
+
+
+def test_samples_are_as_frequent_as_they_are_probable():
+    logits = jnp.array([0.0, 1.0, 2.0])
+    keys = jax.random.split(jax.random.key(0), 20_000)
+    x = jax.jit(jax.vmap(lambda key: DISTRIBUTION.sample(logits, key)))(keys)
+    frequency = np.bincount(x, minlength=3) / len(x)
+    np.testing.assert_allclose(frequency, probabilities(np.array(logits)), atol=0.015)
+
+
+def test_a_logit_of_minus_infinity_rules_a_class_out():
+    logits = jnp.array([0.0, -jnp.inf, 0.0])
+    entropy, gradient = jax.jit(jax.value_and_grad(DISTRIBUTION.entropy))(logits)
+    chex.assert_trees_all_close((entropy, gradient), (jnp.log(2.0), jnp.zeros(3)))
+    assert DISTRIBUTION.log_prob(logits, jnp.array(1)) == -jnp.inf
+    keys = jax.random.split(jax.random.key(0), 100)
+    assert not (jax.vmap(lambda key: DISTRIBUTION.sample(logits, key))(keys) == 1).any()

@@ -1,0 +1,35 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import fdl
+from fdl import data, models, objectives
+from fdl.errors import UserError
+from fdl.learner import init_train_state
+
+RANDOM = np.random.default_rng(0)
+SOURCE = {
+    "features": RANDOM.normal(size=(23, 4)).astype(np.float32),
+    "label": RANDOM.integers(3, size=23).astype(np.int32),
+}
+MODEL = models.pure(models.MLP((5,), 3, dropout=0.5), SOURCE["features"][:1])
+OBJECTIVE = objectives.classification(MODEL, inputs="features")
+STATE = init_train_state(MODEL, optax.sgd(0.1), jax.random.key(0))
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 22, 23])
+def test_each_example_counts_once_whatever_the_batches(batch_size):
+    batches = data.batches(SOURCE, batch_size, shuffle=False)
+    actual = fdl.on_dataset(OBJECTIVE, batches)(STATE)
+    logits, _ = MODEL.apply(STATE.variables, SOURCE["features"])
+    correct = np.mean(np.argmax(logits, axis=-1) == SOURCE["label"])
+    np.testing.assert_allclose(actual["accuracy"], correct, rtol=1e-6)
+    loss, _ = OBJECTIVE(STATE.variables, jax.tree.map(jnp.asarray, SOURCE))
+    np.testing.assert_allclose(actual["loss"], loss, rtol=1e-5)
+
+
+def test_evaluation_needs_an_end():
+    with pytest.raises(UserError, match="epochs"):
+        fdl.on_dataset(OBJECTIVE, data.nothing())
