@@ -34,6 +34,7 @@ def test_imports_point_downwards(path):
         ("fdl.cli", ["jax", "numpy", "rich"]),
         ("fdl.models", ["orbax", "grain", "tensorflow_datasets", "gymnax", "sklearn"]),
         ("fdl.data", ["grain", "tensorflow_datasets", "sklearn"]),
+        ("fdl.envs", ["gymnax", "gymnasium"]),
         ("fdl.rl", ["gymnax", "gymnasium"]),
         ("fdl.train", ["tensorflow", "tensorflow_datasets", "matplotlib"]),
     ],

@@ -2,9 +2,12 @@
 
 fdl train experiments/rl/cartpole_ppo.py
 
-RESULT
+It learns from 99,840 steps of the environment. Then all of 100 greedy episodes reach
+the limit, a return of 500.0, with each of the seeds 0 to 19: mean 500.0, worst 500.0. A
+seed trains for 2 seconds on two CPU cores, after 4 to 6 seconds of compilation.
 """
 
+import jax
 import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
@@ -16,11 +19,10 @@ def get_config(size: str = "full") -> ConfigDict:
     """How much of everything; `build` says of what."""
     full = size == "full"
     config = ConfigDict()
-    config.seed = 0
     config.num_steps = 195 if full else 2
-    config.log_every = 15 if full else 1
-    config.eval_every = 65 if full else 1
-    config.save_every = 65 if full else 1
+    config.log_every = "15 steps" if full else "1 step"
+    config.eval_every = "65 steps" if full else "1 step"
+    config.save_every = "65 steps" if full else "1 step"
     config.steps_per_call = 15 if full else 1
     config.best = "max episode_return"
 
@@ -45,8 +47,9 @@ def get_config(size: str = "full") -> ConfigDict:
 def build(config: ConfigDict) -> fdl.Experiment:
     """What there is; `get_config` says how much of it."""
     env = fdl.envs.gymnax(**config.env)
+    _, observation = jax.eval_shape(env.reset, jax.random.key(0))
     module = fdl.models.ActorCritic(env.action_size, **config.model)
-    model = fdl.models.pure(module, jnp.zeros((1, 4)))
+    model = fdl.models.pure(module, jnp.zeros((1, *observation.shape)))
     actions = fdl.distributions.categorical()
     rollout = config.on_policy
     updates_per_step = rollout.num_epochs * rollout.num_minibatches

@@ -1,0 +1,57 @@
+"""Distributions: tuples of functions of what a network puts out."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from fdl.types import Array, Key, PyTree
+
+
+class Distribution(NamedTuple):
+    """A family of distributions over ``x``, such as the actions of a policy.
+
+    Attributes:
+      sample: ``sample(params, key) -> x``.
+      log_prob: ``log_prob(params, x)``, the logarithm of the density, float [...].
+      entropy: ``entropy(params)``, in nats, float [...].
+      mode: ``mode(params) -> x``, the most probable one.
+    """
+
+    sample: Callable[[PyTree, Key], Array]
+    log_prob: Callable[[PyTree, Array], Array]
+    entropy: Callable[[PyTree], Array]
+    mode: Callable[[PyTree], Array]
+
+
+def categorical() -> Distribution:
+    """One of C classes, int [...]; its parameters are logits, float [..., C].
+
+    A logit of minus infinity rules a class out.
+
+    Example:
+      >>> distribution = categorical()
+      >>> distribution.log_prob(jnp.log(jnp.array([1.0, 3.0])), jnp.array(1))
+      Array(-0.2877, dtype=float32)
+    """
+
+    def sample(logits, key):
+        return jax.random.categorical(key, logits)
+
+    def log_prob(logits, x):
+        chex.assert_type([logits, x], [float, int])
+        chex.assert_shape(x, logits.shape[:-1])
+        log_probs = jax.nn.log_softmax(logits)
+        return jnp.take_along_axis(log_probs, x[..., None], axis=-1).squeeze(-1)
+
+    def entropy(logits):
+        log_probs = jax.nn.log_softmax(logits)
+        probs = jnp.exp(log_probs)
+        return -jnp.sum(probs * jnp.where(probs > 0, log_probs, 0), axis=-1)
+
+    def mode(logits):
+        return jnp.argmax(logits, axis=-1)
+
+    return Distribution(sample, log_prob, entropy, mode)

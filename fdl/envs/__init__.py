@@ -1,0 +1,5 @@
+"""Environments, behind the one `Env`."""
+
+from fdl.envs.gymnax import gymnax
+
+__all__ = ["gymnax"]

@@ -1,0 +1,20 @@
+"""Reinforcement learning: acting, judging what came of it, and learning from it."""
+
+from fdl.rl.evaluation import on_episodes, play
+from fdl.rl.on_policy import OnPolicyState, on_policy
+from fdl.rl.policies import Policy, greedy, sampling
+from fdl.rl.returns import gae
+from fdl.rl.rollout import Transition, unroll
+
+__all__ = [
+    "OnPolicyState",
+    "Policy",
+    "Transition",
+    "gae",
+    "greedy",
+    "on_episodes",
+    "on_policy",
+    "play",
+    "sampling",
+    "unroll",
+]

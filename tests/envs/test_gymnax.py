@@ -1,0 +1,114 @@
+import importlib.metadata
+import subprocess
+import sys
+
+import chex
+import gymnasium
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fdl import envs
+from fdl.errors import UserError
+
+ENDLESS = {"theta_threshold_radians": 1e9, "x_threshold": 1e9}
+
+
+def endings(env, num_steps, action=0):
+    """What ended after each step, [num_steps] each."""
+
+    def step(state, _):
+        state, timestep = env.step(state, jnp.int32(action), jax.random.key(1))
+        return state, (timestep.terminated, timestep.truncated)
+
+    state, _ = env.reset(jax.random.key(0))
+    return jax.jit(lambda s: jax.lax.scan(step, s, length=num_steps)[1])(state)
+
+
+def test_falling_terminates_and_does_not_truncate():
+    terminated, truncated = endings(envs.gymnax("CartPole-v1"), 20)
+    assert terminated.any()
+    assert not truncated.any()
+
+
+def test_the_time_limit_truncates_at_step_500_and_does_not_terminate():
+    terminated, truncated = endings(envs.gymnax("CartPole-v1", **ENDLESS), 500)
+    assert not terminated.any()
+    np.testing.assert_array_equal(truncated, np.arange(1, 501) == 500)
+
+
+def test_falling_at_the_time_limit_terminates_and_does_not_truncate():
+    terminated, _ = endings(envs.gymnax("CartPole-v1"), 20)
+    last = int(np.argmax(terminated)) + 1
+    env = envs.gymnax("CartPole-v1", max_steps_in_episode=last)
+    terminated, truncated = endings(env, last)
+    assert terminated[-1] and not truncated[-1]
+
+
+def test_cartpole_moves_as_in_gymnasium():
+    theirs = gymnasium.make("CartPole-v1")
+    ours = envs.gymnax("CartPole-v1")
+    step = jax.jit(ours.step)
+    rng = np.random.default_rng(0)
+    for seed in range(5):
+        expected, _ = theirs.reset(seed=seed)
+        state, _ = ours.reset(jax.random.key(0))
+        x, x_dot, theta, theta_dot = expected
+        state = state.replace(x=x, x_dot=x_dot, theta=theta, theta_dot=theta_dot)
+        terminated = False
+        while not terminated:
+            action = int(rng.integers(2))
+            expected, reward, terminated, _, _ = theirs.step(action)
+            state, timestep = step(state, action, jax.random.key(0))
+            chex.assert_trees_all_close(timestep.observation, expected, atol=1e-5)
+            assert timestep.reward == reward
+            assert timestep.terminated == terminated
+            assert not timestep.truncated
+
+
+def test_steps_of_gymnax_return_what_the_adapter_was_written_for():
+    import gymnax
+
+    env, params = gymnax.make("CartPole-v1")
+    _, state = env.reset_env(jax.random.key(0), params)
+    state = state.replace(time=params.max_steps_in_episode - 1)
+    inner = env.step_env(jax.random.key(0), state, 0, params)
+    assert len(inner) == 5
+    outer = env.step(jax.random.key(0), state, 0, params)
+    if importlib.metadata.version("gymnax") < "1":
+        assert len(outer) == 5 and inner[3]  # The time limit is an end like any other.
+    else:
+        terminated, truncated, info = outer[3:]
+        assert not terminated and truncated
+        chex.assert_trees_all_close(info["final_observation"], inner[0])
+
+
+@pytest.mark.parametrize("name", ["Pendulum-v1", "Acrobot-v1", "Catch-bsuite"])
+def test_states_keep_their_types_and_episodes_end_as_they_should(name):
+    env = envs.gymnax(name)
+    first = jax.eval_shape(env.reset, jax.random.key(0))[0]
+    action = jnp.zeros(1) if name == "Pendulum-v1" else jnp.int32(0)
+    state, timestep = jax.eval_shape(env.step, first, action, jax.random.key(0))
+    assert jax.tree.leaves(first) == jax.tree.leaves(state)  # Weak types differ, too.
+    assert (timestep.reward.dtype, timestep.terminated.dtype) == (jnp.float32, bool)
+    terminated, truncated = endings(env, 9, action)
+    assert not truncated.any()
+    assert terminated.any() == (name == "Catch-bsuite")
+
+
+def test_wrong_names_are_answered_with_near_ones():
+    with pytest.raises(UserError, match="CartPole-v1"):
+        envs.gymnax("CartPol-v1")
+    with pytest.raises(UserError, match="Did you mean 'gravity'"):
+        envs.gymnax("CartPole-v1", gravty=1.0)
+
+
+def test_importing_is_light():
+    code = (
+        "import sys, fdl.rl, fdl.envs; print({'gymnax', 'matplotlib'} & {*sys.modules})"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "set()"

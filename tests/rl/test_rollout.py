@@ -1,0 +1,120 @@
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fdl.rl import unroll
+from fdl.rl.rollout import Episode, Transition, finished
+from fdl.types import Env, Timestep
+
+
+def corridor():
+    """Begins somewhere in 0, 1; terminates at 4 or beyond; is cut after 3 steps."""
+
+    def reset(key):
+        state = jnp.stack([jax.random.randint(key, (), 0, 2), jnp.int32(0)])
+        return state, observe(state)
+
+    def step(state, action, key):
+        del key  # It is what is in the corridor that counts.
+        state = state + jnp.stack([action, jnp.int32(1)])
+        terminated = state[0] >= 4
+        truncated = (state[1] >= 3) & ~terminated
+        reward = state[0].astype(jnp.float32)
+        return state, Timestep(observe(state), reward, terminated, truncated)
+
+    def observe(state):
+        return state[:1].astype(jnp.float32)
+
+    return Env(reset, step, 3)
+
+
+def policy(observation, key):
+    """Strides of 0 to 2, by where one is and by chance."""
+    chance = jax.random.randint(key, observation.shape[:1], 0, 2)
+    return (observation[:, 0].astype(jnp.int32) + chance) % 3
+
+
+def test_unroll_is_a_loop_that_resets_where_an_episode_ended():
+    env, num_envs, num_steps = corridor(), 5, 12
+    keys = jax.random.split(jax.random.key(0), num_envs)
+    env_state, observation = jax.vmap(env.reset)(keys)
+    args = env_state, observation, jax.random.key(1)
+    states, observations, seen = jax.jit(
+        lambda state, seen, key: unroll(env, policy, state, seen, key, num_steps)
+    )(*args)
+
+    place, clock = np.array(env_state).T
+    resets = ends = cuts = 0
+    for t in range(num_steps):
+        np.testing.assert_array_equal(seen.observation[t, :, 0], place)
+        place, clock = place + np.array(seen.action[t]), clock + 1
+        np.testing.assert_array_equal(seen.next_observation[t, :, 0], place)
+        np.testing.assert_array_equal(seen.reward[t], place)
+        np.testing.assert_array_equal(seen.terminated[t], place >= 4)
+        np.testing.assert_array_equal(seen.truncated[t], (place < 4) & (clock >= 3))
+        after = observations if t == num_steps - 1 else seen.observation[t + 1]
+        begun = np.array(after[:, 0]).astype(int)
+        ended = (place >= 4) | (clock >= 3)
+        assert np.isin(begun[ended], [0, 1]).all()  # A reset, which is left to chance.
+        place, clock = np.where(ended, begun, place), np.where(ended, 0, clock)
+        ends, cuts = ends + (place >= 4).sum(), cuts + seen.truncated[t].sum()
+        resets += len({*begun[ended]}) > 1
+    np.testing.assert_array_equal(states, np.stack([place, clock], axis=1))
+    assert seen.terminated.any() and cuts > 0 and resets > 0
+
+
+def test_unrolling_twice_goes_on_where_it_stopped():
+    env = corridor()
+    env_state, observation = jax.vmap(env.reset)(jax.random.split(jax.random.key(0), 2))
+
+    def still(observation, key):
+        return jnp.zeros(len(observation), jnp.int32)
+
+    def go(state, observation):
+        return unroll(env, still, state, observation, jax.random.key(1), 2)
+
+    state, observation, first = jax.jit(go)(env_state, observation)
+    _, _, second = jax.jit(go)(state, observation)
+    assert not first.ended.any()  # Two steps of three.
+    np.testing.assert_array_equal(second.truncated, [[True, True], [False, False]])
+    np.testing.assert_array_equal(second.observation[0], first.next_observation[-1])
+
+
+def test_finished_episodes_are_counted_across_rollouts():
+    rng = np.random.default_rng(0)
+    reward = rng.normal(size=(20, 3)).astype(np.float32)
+    end = rng.integers(5, size=(20, 3))
+    returns, lengths = [], []
+    for n in range(3):
+        start = 0
+        for t in range(20):
+            if end[t, n] < 2:
+                returns.append(reward[start : t + 1, n].sum())
+                lengths.append(t + 1 - start)
+                start = t + 1
+
+    def transitions(rows):
+        nothing = jnp.zeros(())
+        return Transition(
+            nothing, nothing, nothing, reward[rows], end[rows] == 0, end[rows] == 1
+        )
+
+    episode = Episode(jnp.zeros(3), jnp.zeros(3, jnp.int32))
+    episode, early = jax.jit(finished)(episode, transitions(slice(0, 7)))
+    _, late = jax.jit(finished)(episode, transitions(slice(7, 20)))
+    both = jax.tree.map(jnp.add, early, late)
+    assert both["episode_return"].weight == len(returns) > 0
+    means = both["episode_return"].compute(), both["episode_length"].compute()
+    expected = np.mean(returns), np.mean(lengths)
+    chex.assert_trees_all_close(means, expected, rtol=1e-5)
+
+
+def test_where_nothing_finished_nothing_is_counted():
+    no = jnp.zeros((2, 3), bool)
+    zero = jnp.zeros(())
+    seen = Transition(zero, zero, zero, jnp.ones((2, 3)), no, no)
+    episode = Episode(jnp.ones(3), jnp.ones(3, jnp.int32))
+    episode, metrics = jax.jit(finished)(episode, seen)
+    assert jax.tree.leaves(metrics) == [0, 0, 0, 0]
+    chex.assert_trees_all_close(episode, Episode(3 * jnp.ones(3), jnp.full(3, 3)))
