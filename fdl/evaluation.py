@@ -33,7 +33,9 @@ def on_dataset(
         _, (_, metrics) = objective(variables, batches.take(data, item))
         return metrics
 
-    placed: list[PyTree] = []  # The data goes to the device once, and only if it is asked for.
+    placed: list[
+        PyTree
+    ] = []  # The data goes to the device once, and only if it is asked for.
 
     def evaluate(state: State) -> Mapping[str, float]:
         if not placed:

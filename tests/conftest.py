@@ -7,6 +7,9 @@ import tempfile
 import jax
 import pytest
 
+# Simulated devices wait for each other, each in a thread: more of them than cores would
+# wait for ever. XLA reads this when it starts.
+os.environ.setdefault("NPROC", "16")
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_rank_promotion", "raise")

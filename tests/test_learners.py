@@ -181,6 +181,19 @@ def test_a_mesh_of_devices_equals_one_device(make, steps_per_call):
 
 
 @every_learner
+def test_seeds_on_a_mesh_equal_seeds_on_one_device(make):
+    learners, batches = zip(*(make(seed) for seed in range(2)), strict=True)
+    learner, stacked = fdl.over_seeds(learners[0]), data.stack(batches)
+    results = []
+    for mesh in (None, train.make_mesh({"data": -1})):
+        program = train.compiled(learner, stacked, mesh=mesh)
+        carry = program.init(jax.vmap(jax.random.key)(jnp.arange(2)))
+        results.append(train.iterate(program, carry, stacked, 0, 3)[0])
+    one, four = map(numbers, results)
+    chex.assert_trees_all_close(one, four, rtol=1e-4, atol=1e-5)
+
+
+@every_learner
 def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(make):
     first, again, other = (advance(*make(s), 3, key=s) for s in (0, 0, 1))
     chex.assert_trees_all_equal(numbers(first), numbers(again))

@@ -1,11 +1,13 @@
-"""The command line: one file a command; nothing heavy is imported before it is asked."""
+"""The command line: one file a command; nothing heavy is imported unasked."""
 
 import argparse
 import importlib
-import os
+import signal
 import sys
+import traceback
 from collections.abc import Sequence
 
+from fdl.cli.output import silence
 from fdl.errors import RunError, UserError
 
 COMMANDS = {
@@ -24,27 +26,33 @@ def main(argv: Sequence[str] | None = None) -> int:
       The exit code: 0, 1 for a failed run, 2 for a user's mistake, 130 or 143 for a run
       that was stopped and can be resumed.
     """
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    # `list` and `eval` are the names of modules here, once they have been imported.
+    arguments = [*(sys.argv[1:] if argv is None else argv)]
     overrides = [a for a in arguments if a.startswith("--config.")]
+    for option in overrides:
+        if "=" not in option:
+            parser().error(f"{option} needs a value: {option}=VALUE")
     options = parser().parse_args([a for a in arguments if a not in overrides])
     options.overrides = [a.removeprefix("--config.") for a in overrides]
     if overrides and options.command not in ("train", "show"):
         parser().error(f"{options.command} takes no --config: a run keeps its config")
-    if options.debug:
-        return _command(options)
+    if argv is None and not options.debug:  # In a process of its own.
+        # What fails is told once, and not again by the threads that it leaves behind.
+        sys.unraisablehook = lambda _: None
     try:
         return _command(options)
-    except UserError as error:
-        return _fail(error, 2)
-    except RunError as error:
-        return _fail(error, 1)
     except KeyboardInterrupt:
         return _fail("stopped before there was anything to save", 130)
     except BrokenPipeError:
-        # Whoever reads the output has gone; Python must not try to flush it again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        silence()
+        return 128 + signal.SIGPIPE
     except Exception as error:
+        if options.debug:
+            traceback.print_exc()
+        if isinstance(error, UserError):
+            return _fail(error, 2)
+        if isinstance(error, RunError):
+            return _fail(error, 1)
         text = str(error).strip().splitlines() or [""]
         return _fail(f"{type(error).__name__}: {text[0]} (--debug shows where)", 1)
 
@@ -87,7 +95,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _command(options: argparse.Namespace) -> int:
-    return importlib.import_module(f"fdl.cli.{options.command}").main(options)
+    code = importlib.import_module(f"fdl.cli.{options.command}").main(options)
+    sys.stdout.flush()  # Here, and not where nobody catches what comes of it.
+    return code
 
 
 def _fail(error: object, code: int) -> int:

@@ -12,15 +12,21 @@ def main(options: argparse.Namespace) -> int:
     from fdl.cli.progress import table
     from fdl.cli.resume import reload
     from fdl.cli.start import start
+    from fdl.cli.train import compare
     from fdl.train import session
 
     workdir = pathlib.Path(options.workdir)
     loaded, run = reload(workdir, options.experiment)
     start()
-    setting = session.setting(loading.build(loaded, run["seeds"]), loaded.config)
+    experiments = loading.build(loaded, run["seeds"])
+    with loading.user_code(loaded.path):
+        setting = session.setting(experiments, loaded.config)
+    compare(loaded, workdir, run["seeds"], setting.batches.fingerprint)
     step, carry = restore(workdir, setting, loaded.config, options.checkpoint)
     values = setting.evaluate(carry.state)
-    Console().print(table(values, f"{loaded.name}, evaluation of step {step}"))
+    console = Console(soft_wrap=True)
+    console.print(f"{loaded.name}, evaluation at step {step}", highlight=False)
+    console.print(table(values))
     return 0
 
 
@@ -40,14 +46,20 @@ def restore(workdir: pathlib.Path, setting, config, which: str):
     steps = checkpoints.steps()
     if not steps:
         raise UserError(f"{workdir} has no checkpoint yet")
-    known = {"latest": steps[-1], "best": checkpoints.best()}
-    if which.isdigit():
+    if which.isdecimal():
         step = int(which)
-    elif which in known:
-        step = known[which]
+    elif which in ("best", "latest"):
+        best = checkpoints.best() if which == "best" else steps[-1]
+        if best is None:
+            raise UserError(
+                f"no checkpoint in {workdir} was evaluated: there is no best"
+            )
+        step = best
     else:
         raise UserError(f"--checkpoint={which}: expected best, latest or a step")
     if step not in steps:
         there = ", ".join(map(str, steps))
-        raise UserError(f"there is no checkpoint {which!r}; there is {there}")
+        raise UserError(
+            f"{workdir} has no checkpoint of step {step}. There is: {there}."
+        )
     return step, checkpoints.restore(step, setting.program.abstract(setting.keys))

@@ -62,7 +62,10 @@ def load(experiment: str, overrides: Sequence[str] = ()) -> Loaded:
     module = _import(path)
     for function in ("get_config", "build"):
         if not callable(getattr(module, function, None)):
-            raise UserError(f"{path} has no function {function}; see `fdl list`")
+            raise UserError(
+                f"{path} has no function {function}: an experiment has get_config(arg) "
+                "and build(config)"
+            )
     with user_code(path):
         takes = inspect.signature(module.get_config).parameters
         if arg and not takes:
@@ -70,7 +73,8 @@ def load(experiment: str, overrides: Sequence[str] = ()) -> Loaded:
         config = module.get_config(arg) if arg else module.get_config()
     if not isinstance(config, ConfigDict):
         raise UserError(
-            f"{path}: get_config returns {type(config).__name__}, no ConfigDict"
+            f"{path}: get_config returns {type(config).__name__}, "
+            "expected an ml_collections.ConfigDict"
         )
     config = configs.override(configs.complete(config), overrides)
     return Loaded(path, arg, tuple(overrides), module, config)
@@ -90,7 +94,9 @@ def build(loaded: Loaded, seeds: int = 1) -> list[Experiment]:
             experiment = loaded.module.build(FrozenConfigDict(config))
         if not isinstance(experiment, Experiment):
             kind = type(experiment).__name__
-            raise UserError(f"{loaded.path}: build returns {kind}, no fdl.Experiment")
+            raise UserError(
+                f"{loaded.path}: build returns {kind}, expected an fdl.Experiment"
+            )
         experiments.append(experiment)
     return experiments
 
@@ -111,7 +117,8 @@ def user_code(path: pathlib.Path) -> Iterator[None]:
         lines = [f.lineno for f in frames if f.filename == str(path)]
         where = f"{path}:{lines[-1]}" if lines else str(path)
         text = (str(error).strip().splitlines() or [""])[0]
-        raise UserError(f"{where}: {type(error).__name__}: {text}") from error
+        what = f"{type(error).__name__}: {text}" if text else type(error).__name__
+        raise UserError(f"{where}: {what}") from error
 
 
 def find(place: str, folder: str = "experiments") -> pathlib.Path:
@@ -136,7 +143,7 @@ def find(place: str, folder: str = "experiments") -> pathlib.Path:
 def files(folder: str) -> list[pathlib.Path]:
     """All experiment files below a folder."""
     paths = sorted(pathlib.Path(folder).rglob("*.py"))
-    return [path for path in paths if "def get_config" in path.read_text()]
+    return [path for path in paths if b"def get_config" in path.read_bytes()]
 
 
 def name_of(path: pathlib.Path) -> str:
@@ -158,9 +165,11 @@ def name_of(path: pathlib.Path) -> str:
 def summary(path: pathlib.Path) -> str:
     """The first line of a file's docstring, without importing it."""
     try:
-        text = ast.get_docstring(ast.parse(path.read_text()))
+        text = ast.get_docstring(ast.parse(path.read_bytes()))
     except SyntaxError as error:
         return f"(line {error.lineno}: {error.msg})"
+    except ValueError as error:  # What Python 3.11 says of null bytes.
+        return f"({error})"
     return (text or "(no docstring)").splitlines()[0]
 
 
@@ -175,8 +184,8 @@ def _import(path: pathlib.Path) -> ModuleType:
         with user_code(path):
             spec.loader.exec_module(module)
     except UserError as error:
-        if isinstance(error.__cause__, SyntaxError):
-            cause = error.__cause__
+        cause = error.__cause__
+        if isinstance(cause, SyntaxError) and cause.filename and cause.lineno:
             raise UserError(f"{cause.filename}:{cause.lineno}: {cause.msg}") from error
         raise
     finally:

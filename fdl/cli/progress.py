@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from fdl.train.report import interval
 from fdl.train.session import Show, progress
@@ -29,46 +29,49 @@ def shown(
     if not console.is_terminal:
 
         def print_line(step, split, values):
-            parts = [
-                f"step {step}/{num_steps}",
-                _describe(batches, step, split, values),
-            ]
-            print(
-                "  ".join([*parts, *(speed(step) if split == "train" else [])]),
-                flush=True,
-            )
+            parts = [f"step {step}/{num_steps}", f"{split:5}"]
+            parts.append(_describe(batches, step, values))
+            parts += speed(step) if split == "train" else []
+            print("  ".join(parts), flush=True)
 
         yield print_line
         return
 
     columns = (
-        *(TextColumn("step {task.completed}/{task.total}"), BarColumn(bar_width=24)),
-        TextColumn("{task.description}"),
+        TextColumn("step {task.completed}/{task.total}", table_column=_column()),
+        BarColumn(bar_width=8),
+        TextColumn("{task.description}", table_column=_column(ratio=1)),
+        TextColumn("{task.fields[speed]}", table_column=_column()),
     )
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task("compiling", total=num_steps, completed=start)
+    with Progress(*columns, console=console, expand=True) as bar:
+        task = bar.add_task("compiling", total=num_steps, completed=start, speed="")
 
         def show(step, split, values):
-            text = _describe(batches, step, split, values)
+            text = _describe(batches, step, values)
+            bar.update(task, completed=step)
             if split == "train":
-                text = "  ".join([text, *speed(step)])
-                bar.update(task, completed=step, description=text)
+                bar.update(task, description=text, speed="  ".join(speed(step)))
             else:
-                bar.console.print(f"step {step}  {text}", highlight=False)
+                bar.console.print(f"step {step}  {split}  {text}", highlight=False)
 
         yield show
 
 
-def _describe(
-    batches: Batches, step: int, split: str, values: Mapping[str, Any]
-) -> str:
+def _column(ratio: int | None = None) -> Column:
+    """One line high; what has no room is cut off, in the column with a ratio first."""
+    return Column(no_wrap=True, overflow="ellipsis", ratio=ratio)
+
+
+def _describe(batches: Batches, step: int, values: Mapping[str, Any]) -> str:
     where = [f"{name} {x:,.4g}" for name, x in progress(batches, step).items()]
-    numbers = [f"{name} {brief(value)}" for name, value in values.items()]
-    return "  ".join([f"{split:5}", *where, *numbers])
+    # What matters comes first: a narrow terminal cuts off the rest.
+    names = sorted(values, key=lambda name: (name == "grad_norm") - (name == "loss"))
+    numbers = [f"{name} {brief(values[name])}" for name in names]
+    return "  ".join([*where, *numbers])
 
 
 def _speed(batches: Batches, num_steps: int) -> Callable[[int], list[str]]:
-    """Says how fast it goes, since the first time it was asked: behind the compiling."""
+    """Says how fast it goes, since it was first asked: behind the compiling."""
     first: list[tuple[int, float]] = []
     unit = batches.unit if batches.per_step else "steps"
 
@@ -90,10 +93,10 @@ def brief(value: Any) -> str:
     return f"{np.mean(value):.4g}"
 
 
-def table(values: Mapping[str, Any], title: str) -> Table:
+def table(values: Mapping[str, Any]) -> Table:
     """Final metrics; over several seeds with standard error and 95 % interval."""
     several = any(np.ndim(value) for value in values.values())
-    result = Table(title=title, title_justify="left")
+    result = Table()
     result.add_column("metric")
     result.add_column(
         "mean ± s.e." if several else "value", justify="right", no_wrap=True

@@ -5,6 +5,8 @@ import pathlib
 
 from fdl.cli import train
 
+RECORDED = {"path": str, "arg": str, "overrides": list, "seeds": int}
+
 
 def main(options: argparse.Namespace) -> int:
     """Goes on with a run, from its folder alone."""
@@ -35,6 +37,9 @@ def reload(workdir: pathlib.Path, experiment: str | None):
     if not (workdir / "run.json").is_file():
         raise UserError(f"{workdir} is no run folder: it has no run.json")
     run = read_json(workdir / "run.json")
+    for key, kind in RECORDED.items():
+        if not isinstance(run.get(key), kind):
+            raise UserError(f"{workdir / 'run.json'} is damaged: {key!r} is missing")
     path = pathlib.Path(experiment or run["path"])
     if not path.is_file():
         raise UserError(f"{path} is gone: say where it is with --experiment FILE")

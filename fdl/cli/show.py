@@ -34,7 +34,7 @@ def main(options: argparse.Namespace) -> int:
 
 def flat(config, prefix: str = "") -> dict:
     """A config's leaves by dotted key, as they can be set on the command line."""
-    found = {}
+    found: dict = {}
     for key, value in config.items():
         inner = hasattr(value, "items")
         found |= flat(value, f"{prefix}{key}.") if inner else {f"{prefix}{key}": value}

@@ -1,15 +1,20 @@
 """What is set before jax wakes: the compilation cache, and memory that is kept."""
 
 import ctypes
+import logging
 import os
 import pathlib
 import platform
+import warnings
 
 
 def start() -> None:
     """Prepares the process; call it before the first computation."""
+    for name in ("absl", "asyncio"):  # Orbax also logs tracebacks of what it raises.
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     keep_freed_memory()
     cache_compilations()
+    spare_threads()
 
 
 def keep_freed_memory() -> bool:
@@ -50,6 +55,19 @@ def cache_compilations() -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
         return  # A cache that cannot be written is no reason not to train.
+    # A killed process may leave half an entry: it is compiled again, and that is all.
+    warnings.filterwarnings("ignore", "Error .* persistent compilation cache entry")
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def spare_threads() -> None:
+    """Gives simulated devices threads enough.
+
+    They wait for each other, each in a thread of its own: more of them than there are
+    cores would wait for ever. XLA reads the variable when it starts.
+    """
+    devices = os.environ.get("JAX_NUM_CPU_DEVICES", "1")
+    if devices.isdigit() and int(devices) > 1:
+        os.environ.setdefault("NPROC", str(4 * int(devices)))

@@ -1,14 +1,19 @@
 """`fdl train`: an experiment, from its file to its run folder."""
 
 import argparse
+import contextlib
 import hashlib
 import json
+import os
 import pathlib
+import shlex
 import signal
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from fdl.cli.output import silence
 
 _BEGAN = time.perf_counter()
 
@@ -31,73 +36,124 @@ def run(loaded, workdir: pathlib.Path, seeds: int, stopped: list[int]) -> int:
     """Trains what was loaded in a folder, and says what came out."""
     from rich.console import Console
 
-    from fdl.cli import loading, progress
+    from fdl.cli import loading
     from fdl.cli.start import start
-    from fdl.errors import RunError
-    from fdl.train import checkpoint, folder, report, session
+    from fdl.train import folder, report, session
 
     console = Console(soft_wrap=True)
     stages = {"imports": time.perf_counter() - _BEGAN}
     start()
+    began = time.perf_counter()
+    experiments = loading.build(loaded, seeds)
+    with loading.user_code(loaded.path):
+        setting = session.setting(experiments, loaded.config)
+        setting.program.abstract(setting.keys)  # Wrong shapes show here.
+    stages["data and build"] = time.perf_counter() - began
     with folder.locked(workdir):
-        began = time.perf_counter()
-        experiments = loading.build(loaded, seeds)
-        with loading.user_code(loaded.path):
-            setting = session.setting(experiments, loaded.config)
-            setting.program.abstract(setting.keys)  # Wrong shapes show here.
         record(loaded, workdir, seeds, setting.batches.fingerprint)
-        stages["data and build"] = time.perf_counter() - began
-        done = checkpoint.Checkpoints(workdir / "checkpoints").steps()
-        at = done[-1] if done else 0
-        console.print(greeting(loaded, workdir, at, setting.num_steps), highlight=False)
-        try:
-            with progress.shown(
-                console, setting.batches, at, setting.num_steps
-            ) as show:
-                reached = session.train(
-                    setting,
-                    loaded.config,
-                    workdir,
-                    show=show,
-                    warn=lambda text: print(f"fdl: {text}", file=sys.stderr),
-                    stop=lambda: bool(stopped),
-                    stages=stages,
-                )
-        except RunError as error:
-            good = checkpoint.Checkpoints(workdir / "checkpoints").steps()
-            last = f"checkpoint of step {good[-1]}" if good else "no checkpoint yet"
-            raise RunError(f"{error}; last good: {last}, in {workdir}") from error
+        with failing(workdir):
+            reached = watched(console, loaded, setting, workdir, stopped, stages)
         report.curves(workdir)
     if reached < setting.num_steps:
-        console.print(
-            f"stopped at step {reached} of {setting.num_steps}, and saved. "
-            f"To go on: fdl resume {workdir}",
-            highlight=False,
+        saved = "and saved" if reached else "before there was anything to save"
+        print(
+            f"fdl: stopped at step {reached} of {setting.num_steps}, {saved}. "
+            f"To go on: fdl resume {shlex.quote(str(workdir))}",
+            file=sys.stderr,
         )
         return 128 + stopped[0]
     closing(console, workdir, reached)
     return 0
 
 
+def watched(console, loaded, setting, workdir: pathlib.Path, stopped, stages) -> int:
+    """Trains while the user looks on; returns the step that was reached."""
+    from fdl.cli import progress
+    from fdl.train import session
+
+    begun = session.begin(setting, loaded.config, workdir, warn)
+    total = setting.num_steps
+    console.print(greeting(loaded, workdir, begun.step, total), highlight=False)
+    with progress.shown(console, setting.batches, begun.step, total) as show:
+
+        def show_or_stop(*line) -> None:
+            try:
+                show(*line)
+            except OSError:  # Whoever reads the output has gone.
+                stopped.append(signal.SIGPIPE)
+                silence()
+
+        return session.train(
+            setting,
+            begun,
+            workdir,
+            show=show_or_stop,
+            stop=lambda: bool(stopped),
+            stages=stages,
+        )
+
+
+@contextmanager
+def failing(workdir: pathlib.Path) -> Iterator[None]:
+    """Says of a run that fails, however it does, what is left of it."""
+    from fdl.errors import RunError, UserError
+    from fdl.train.checkpoint import Checkpoints
+    from fdl.train.digests import reason
+
+    try:
+        yield
+    except (UserError, BrokenPipeError):
+        raise
+    except Exception as error:
+        good = Checkpoints(workdir / "checkpoints").steps()
+        last = f"checkpoint of step {good[-1]}" if good else "no checkpoint yet"
+        what = str(error)
+        if not isinstance(error, RunError):
+            what = f"{type(error).__name__}: {reason(error)}"
+        raise RunError(f"{what}; last good: {last}, in {workdir}") from error
+
+
+def warn(text: str) -> None:
+    """Tells something in a line of its own."""
+    print(f"fdl: {text}", file=sys.stderr)
+
+
 def record(loaded, workdir: pathlib.Path, seeds: int, fingerprint: str) -> None:
     """Writes down what is run; refuses a folder that holds something else."""
     from fdl.train import folder
 
-    config = json.loads(loaded.config.to_json_best_effort())
-    run = {
-        "experiment": loaded.name,
+    compare(loaded, workdir, seeds, fingerprint)
+    config, run = description(loaded, seeds, fingerprint)
+    more = {
         "arg": loaded.arg,
-        "seeds": seeds,
-        "data": fingerprint,
         "overrides": list(loaded.overrides),
         "path": str(loaded.path),
         "source": loaded.source,
         "commit": folder.commit(loaded.path),
         "versions": folder.versions(),
     }
-    folder.describe(workdir, config, run)
-    if folder.read_json(workdir / "run.json")["source"] != loaded.source:
-        print(f"fdl: {loaded.path} has changed since this run began", file=sys.stderr)
+    for name, content in (("config.json", config), ("run.json", {**run, **more})):
+        if not (workdir / name).exists():
+            folder.write_json(workdir / name, content)
+
+
+def compare(loaded, workdir: pathlib.Path, seeds: int, fingerprint: str) -> None:
+    """Refuses a folder that holds something else; warns if only the file changed."""
+    from fdl.train import folder
+
+    config, run = description(loaded, seeds, fingerprint)
+    folder.compare(workdir / "config.json", config)
+    folder.compare(workdir / "run.json", run, whole=False)
+    if (workdir / "run.json").exists():
+        source = folder.read_json(workdir / "run.json").get("source")
+        if source != loaded.source:
+            warn(f"{loaded.path} has changed since the run in {workdir} began")
+
+
+def description(loaded, seeds: int, fingerprint: str) -> tuple[dict, dict]:
+    """All that has to be the same when a run goes on: the config, and the rest."""
+    config = json.loads(loaded.config.to_json_best_effort())
+    return config, {"experiment": loaded.name, "seeds": seeds, "data": fingerprint}
 
 
 def default_workdir(loaded, seeds: int) -> str:
@@ -121,7 +177,8 @@ def closing(console, workdir: pathlib.Path, step: int) -> None:
     from fdl.train.report import lines
 
     values = last_evaluation(lines(workdir / "metrics.jsonl"))
-    console.print(table(values, f"evaluation at step {step}"))
+    console.print(f"evaluation at step {step}", highlight=False)
+    console.print(table(values))
     for name, what in (
         ("metrics.jsonl", "every number"),
         ("curves.png", "the curves"),
@@ -146,7 +203,7 @@ def last_evaluation(rows: list[dict]) -> dict:
 
 @contextmanager
 def stoppable() -> Iterator[list[int]]:
-    """Notes Ctrl-C and SIGTERM instead of dying of them; a second one kills.
+    """Notes Ctrl-C, SIGTERM and a lost terminal instead of dying; a second one kills.
 
     Yields:
       A list that holds the signal once it came.
@@ -159,11 +216,17 @@ def stoppable() -> Iterator[list[int]]:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
         came.append(number)
-        print("\nfdl: stopping after this step; once more to kill", file=sys.stderr)
+        with contextlib.suppress(OSError):  # A print could interrupt itself.
+            os.write(2, b"\nfdl: stopping after this step; once more to kill\n")
 
-    before = {n: signal.signal(n, note) for n in (signal.SIGINT, signal.SIGTERM)}
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    # What is ignored, say by nohup, stays ignored.
+    before = {n: signal.getsignal(n) for n in numbers}
+    before = {n: f for n, f in before.items() if f is not signal.SIG_IGN}
     try:
+        for number in before:
+            signal.signal(number, note)
         yield came
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, handler or signal.SIG_DFL)

@@ -1,8 +1,7 @@
 """Checkpoints: atomic, asynchronous, and believed only if every byte is as written."""
 
-import hashlib
+import contextlib
 import json
-import os
 import pathlib
 import shutil
 from collections.abc import Callable, Mapping
@@ -14,11 +13,20 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from fdl.errors import RunError, UserError, near
+from fdl.train.digests import (
+    DamageError,
+    check_digests,
+    read_whole,
+    reason,
+    sync,
+    write_digests,
+)
+from fdl.train.folder import differences
 from fdl.train.loop import Carry, check_finite
 from fdl.types import PyTree
 
-DIGESTS = "digests.json"
 METRICS = "metrics.json"
+ARRAYS = "arrays.json"
 
 
 class Checkpoints:
@@ -42,14 +50,8 @@ class Checkpoints:
     def __init__(
         self, directory: pathlib.Path, *, keep: int = 2, best: str = "min loss"
     ):
-        mode, _, self._metric = best.partition(" ")
-        if mode not in ("min", "max") or not self._metric:
-            raise UserError(
-                f"config.best={best!r}: expected 'min METRIC' or 'max METRIC'"
-            )
-        if keep < 1:
-            raise UserError(f"config.keep={keep}: expected at least 1")
-        self._sign, self._keep = (1 if mode == "min" else -1), keep
+        self._sign, self._metric = policy(keep, best)
+        self._keep = keep
         self.directory = directory
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._pending: Future[None] | None = None
@@ -93,13 +95,16 @@ class Checkpoints:
 
     def steps(self) -> list[int]:
         """The steps of all checkpoints, in order."""
-        return sorted(int(path.name) for path in self.directory.glob("[0-9]*"))
+        names = [path.name for path in self.directory.glob("[0-9]*")]
+        return sorted(int(name) for name in names if name.isdigit())
 
     def best(self) -> int | None:
-        """The step of the best checkpoint; None if none was evaluated."""
-        scores = {step: self._score(step) for step in self.steps()}
-        known = {step: score for step, score in scores.items() if np.isfinite(score)}
-        return min(known, key=lambda step: known[step]) if known else None
+        """The step of the best checkpoint; None if none was evaluated.
+
+        Raises:
+          RunError: The metrics of one are damaged, so that it may be the best.
+        """
+        return self._best({step: self._score(step) for step in self.steps()})
 
     def restore(self, step: int, like: PyTree) -> Carry:
         """Reads a checkpoint.
@@ -109,10 +114,18 @@ class Checkpoints:
           like: Shapes, dtypes and shardings of the carry.
 
         Raises:
-          RunError: It is damaged, or of another state.
+          DamageError: It is damaged.
+          RunError: It is of another state.
         """
         folder = self._folder(step)
         check_digests(folder)
+        # Orbax would cast to the dtypes that are asked for, in silence.
+        differing = differences(arrays(like), read_whole(folder, ARRAYS))
+        for name, (here, there) in differing.items():
+            raise RunError(
+                f"checkpoint {folder} is not of this experiment: "
+                f"{name} is {here}, there {there}"
+            )
         try:
             with ocp.StandardCheckpointer() as orbax:
                 return orbax.restore((folder / "state").absolute(), like)
@@ -131,22 +144,22 @@ class Checkpoints:
           warn: Told of each damaged checkpoint that was passed over and removed.
 
         Raises:
-          RunError: There are checkpoints, and all are damaged.
+          RunError: There are checkpoints, and all are damaged, or of another state.
         """
         self._remove_leftovers()
-        steps, errors = self.steps(), []
-        for step in reversed(steps):
+        damaged: list[tuple[int, DamageError]] = []
+        for step in reversed(self.steps()):
             try:
                 carry = self.restore(step, like)
-            except RunError as error:
-                errors.append(step)
-                warn(f"{error}; trying the one before it")
+            except DamageError as error:
+                damaged.append((step, error))
                 continue
-            for damaged in errors:
-                self._remove(damaged)
+            for bad, damage in damaged:
+                warn(f"{damage}; going on from the one before it")
+                self._remove(bad)
             return step, carry
-        if steps:
-            raise RunError(f"every checkpoint in {self.directory} is damaged")
+        if damaged:
+            raise RunError(f"every checkpoint is damaged; the last: {damaged[0][1]}")
         return None
 
     def _folder(self, step: int) -> pathlib.Path:
@@ -156,16 +169,29 @@ class Checkpoints:
         check_finite(carry.first_bad)
         folder = self.directory / f"unfinished-{step:08d}"
         shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        with ocp.StandardCheckpointer() as orbax:
-            orbax.save((folder / "state").absolute(), carry)
-        (folder / METRICS).write_text(json.dumps(metrics))
-        write_digests(folder)
+        try:
+            folder.mkdir(parents=True)
+            with ocp.StandardCheckpointer() as orbax:
+                orbax.save((folder / "state").absolute(), carry)
+            (folder / METRICS).write_text(json.dumps(metrics))
+            (folder / ARRAYS).write_text(json.dumps(arrays(carry)))
+            write_digests(folder)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)  # It may fill the disk.
+            raise
         self._remove(step)
         folder.rename(self._folder(step))
-        _sync(self.directory)
-        for old in {*self.steps()} - {*self.steps()[-self._keep :], self.best()}:
+        sync(self.directory)
+        for old in {*self.steps()} - self._kept():
             self._remove(old)
+
+    def _kept(self) -> set[int | None]:
+        """The latest and the best; one whose metrics are damaged cannot be the best."""
+        scores = {}
+        for step in self.steps():
+            with contextlib.suppress(DamageError):
+                scores[step] = self._score(step)
+        return {*self.steps()[-self._keep :], self._best(scores)}
 
     def _remove(self, step: int) -> None:
         """Renames before it deletes, so that there is never half a checkpoint."""
@@ -175,70 +201,40 @@ class Checkpoints:
             )
             shutil.rmtree(doomed)
 
+    def _best(self, scores: Mapping[int, float]) -> int | None:
+        known = {step: score for step, score in scores.items() if np.isfinite(score)}
+        return min(known, key=lambda step: known[step]) if known else None
+
     def _score(self, step: int) -> float:
-        try:
-            metrics = json.loads((self._folder(step) / METRICS).read_text())
-            return self._sign * float(np.mean(metrics[self._metric]))
-        except (OSError, ValueError, KeyError, TypeError):
+        metrics = read_whole(self._folder(step), METRICS)
+        if metrics is None or self._metric not in metrics:
             return float("nan")
+        return self._sign * float(np.mean(metrics[self._metric]))
 
     def _remove_leftovers(self) -> None:
         for folder in self.directory.glob("unfinished-*"):
             shutil.rmtree(folder)
 
 
-def write_digests(folder: pathlib.Path) -> None:
-    """Writes the SHA-256 of each file of a folder into one more, and syncs them all."""
-    content = _digests(folder)
-    (folder / DIGESTS).write_bytes(_text(content))
-    for path in [*_files(folder), folder / DIGESTS, folder]:
-        _sync(path)
+def policy(keep: int, best: str) -> tuple[int, str]:
+    """The metric by which a checkpoint is the best, and 1 where less is better, or -1.
+
+    Raises:
+      UserError: ``keep`` or ``best`` make no sense.
+    """
+    if keep < 1:
+        raise UserError(f"config.keep={keep}: expected at least 1")
+    mode, _, metric = best.partition(" ")
+    if mode not in ("min", "max") or not metric:
+        raise UserError(f"config.best={best!r}: expected 'min METRIC' or 'max METRIC'")
+    return (1 if mode == "min" else -1), metric
 
 
-def check_digests(folder: pathlib.Path) -> None:
-    """Raises `RunError` if anything in a folder is not as `write_digests` saw it."""
-    try:
-        written = (folder / DIGESTS).read_bytes()
-        digests = json.loads(written)["files"]
-        found = _digests(folder)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"checkpoint {folder} is damaged: {reason(error)}") from None
-    names = sorted({*digests, *found["files"]})
-    changed = [name for name in names if digests.get(name) != found["files"].get(name)]
-    if changed or written != _text(found):
-        raise RunError(f"checkpoint {folder} is damaged: {(changed or [DIGESTS])[0]}")
-
-
-def reason(error: BaseException) -> str:
-    """The first line of an error, which may have a hundred."""
-    text = str(error).strip() or type(error).__name__
-    if "No space left" in text:
-        return "no space left on the device"
-    return text.splitlines()[0][:200]
-
-
-def _digests(folder: pathlib.Path) -> dict[str, dict[str, str]]:
+def arrays(tree: PyTree) -> dict[str, str]:
+    """Dtype and shape of each array, by name."""
     return {
-        "files": {
-            str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in _files(folder)
-        }
+        jax.tree_util.keystr(path, simple=True, separator="/"): (
+            f"{leaf.dtype}{list(leaf.shape)}"
+        )
+        for path, leaf in jax.tree.leaves_with_path(tree)
     }
-
-
-def _text(content: Mapping) -> bytes:
-    digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()
-    return json.dumps({**content, "digest": digest}, indent=1).encode()
-
-
-def _files(folder: pathlib.Path) -> list[pathlib.Path]:
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    return [path for path in paths if path != folder / DIGESTS]
-
-
-def _sync(path: pathlib.Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -34,48 +34,57 @@ def locked(workdir: pathlib.Path) -> Iterator[None]:
     try:
         # The system frees the lock when the process ends, however it ends.
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         os.close(descriptor)
         raise UserError(f"another run is at work in {workdir}") from None
+    except OSError as error:
+        os.close(descriptor)
+        raise RunError(f"cannot lock {workdir}: {error.strerror}") from error
     try:
         yield
     finally:
         os.close(descriptor)
 
 
-def describe(workdir: pathlib.Path, config: Mapping[str, Any], run: dict) -> None:
-    """Writes what is run, or checks that a folder holds the very same.
+def compare(
+    path: pathlib.Path, content: Mapping[str, Any], *, whole: bool = True
+) -> None:
+    """Checks that a JSON file of a run folder, if there is one, holds the same.
 
     Args:
-      workdir: The run folder.
-      config: The resolved config, as JSON has it.
-      run: What else makes the run: experiment, seeds, data. All but "versions",
-        "commit" and "source" have to be the same when a run goes on.
+      path: The file.
+      content: What has to be there.
+      whole: Whether there must be nothing else.
 
     Raises:
-      UserError: The folder holds another run; the differing keys are named.
+      UserError: It holds something else; the differing keys are named.
     """
-    pairs = (("config.json", config), ("run.json", run))
-    for name, content in pairs:
-        path = workdir / name
-        if not path.exists():
-            continue
-        old = read_json(path)
-        ignored = {"versions", "commit", "source", "path"}
-        differing = [
-            f"{key} is {here}, there {there}"
-            for key, (here, there) in _differences(content, old).items()
-            if key.split(".")[0] not in ignored
-        ]
-        if differing:
-            kind = "config" if name == "config.json" else "run"
-            raise UserError(
-                f"{workdir} holds another {kind}: {'; '.join(differing)}. "
-                "Choose another --workdir, or delete that folder"
-            )
-    for name, content in pairs:
-        if not (workdir / name).exists():
-            write_json(workdir / name, content)
+    if not path.exists():
+        return
+    there = read_json(path)
+    if not whole:
+        there = {key: value for key, value in there.items() if key in content}
+    differing = [
+        f"{key} is {ours!r}, there {theirs!r}"
+        for key, (ours, theirs) in differences(content, there).items()
+    ]
+    if differing:
+        raise UserError(
+            f"{path.parent} holds another run: {'; '.join(differing)} ({path.name}). "
+            "Choose another --workdir, or delete that folder"
+        )
+
+
+def differences(here: Any, there: Any, prefix: str = "") -> dict[str, tuple]:
+    """The leaves in which two JSON objects differ, by dotted key."""
+    if isinstance(here, Mapping) and isinstance(there, Mapping):
+        found: dict[str, tuple] = {}
+        for key in sorted({*here, *there}):
+            missing = "missing"
+            pair = here.get(key, missing), there.get(key, missing)
+            found |= differences(*pair, f"{prefix}.{key}" if prefix else key)
+        return found
+    return {} if here == there else {prefix: (here, there)}
 
 
 def versions() -> dict[str, str]:
@@ -104,33 +113,39 @@ def commit(path: pathlib.Path) -> str | None:
         return None
 
 
-def read_json(path: pathlib.Path) -> Any:
-    """Reads a JSON file of a run folder; `UserError` if it is none."""
+def read_json(path: pathlib.Path) -> dict[str, Any]:
+    """Reads a JSON object of a run folder; `UserError` if it is none."""
     try:
-        return json.loads(path.read_text())
+        content = json.loads(path.read_text())
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from None
-    except ValueError:
-        raise UserError(f"{path} is damaged: no JSON") from None
+    except ValueError as error:
+        raise UserError(f"{path} is damaged: {error}") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path} is damaged: no JSON object")
+    return content
 
 
 def write_json(path: pathlib.Path, content: Any) -> None:
     """Writes a JSON file, whole or not at all; `RunError` if it cannot."""
+    write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def write_text(path: pathlib.Path, text: str) -> None:
+    """Writes a text file, whole or not at all; `RunError` if it cannot."""
     part = path.with_name(path.name + ".part")
-    try:
-        part.write_text(json.dumps(content, indent=2) + "\n")
+    with writing(path):
+        with part.open("w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
         part.rename(path)
+
+
+@contextmanager
+def writing(path: pathlib.Path) -> Iterator[None]:
+    """Turns what the system says about a file into a `RunError` that names it."""
+    try:
+        yield
     except OSError as error:
         raise RunError(f"cannot write {path}: {error.strerror}") from error
-
-
-def _differences(here: Any, there: Any, prefix: str = "") -> dict[str, tuple]:
-    """The leaves in which two JSON objects differ, by dotted key."""
-    if isinstance(here, Mapping) and isinstance(there, Mapping):
-        found: dict[str, tuple] = {}
-        for key in sorted({*here, *there}):
-            missing = "missing"
-            pair = here.get(key, missing), there.get(key, missing)
-            found |= _differences(*pair, f"{prefix}.{key}" if prefix else key)
-        return found
-    return {} if here == there else {prefix: (here, there)}

@@ -1,5 +1,6 @@
 """One run in one folder: logged, evaluated, saved, and gone on with where it ended."""
 
+import contextlib
 import pathlib
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -11,8 +12,9 @@ from ml_collections import ConfigDict
 
 from fdl import config as configs
 from fdl import data
+from fdl.errors import UserError
 from fdl.learner import over_seeds
-from fdl.train.checkpoint import Checkpoints
+from fdl.train.checkpoint import Checkpoints, policy
 from fdl.train.loop import (
     Carry,
     Hook,
@@ -22,8 +24,8 @@ from fdl.train.loop import (
     iterate,
     read_metrics,
 )
-from fdl.train.mesh import make_mesh
-from fdl.train.report import Events, Lines, plain
+from fdl.train.mesh import make_mesh, place_batch
+from fdl.train.report import Record, plain
 from fdl.types import Batches, Experiment, Learner, PyTree, State
 
 Show = Callable[[int, str, Mapping[str, Any]], None]
@@ -38,6 +40,7 @@ class Setting(NamedTuple):
       evaluate: ``evaluate(state)``, to floats or lists over seeds.
       keys: Of the learner: one key, or one per seed [S].
       num_steps: How long.
+      periods: Steps between two logs, evaluations and checkpoints.
       program: The learner and its batches, ready to run.
     """
 
@@ -46,7 +49,22 @@ class Setting(NamedTuple):
     evaluate: Callable[[State], Mapping[str, Any]]
     keys: PyTree
     num_steps: int
+    periods: Mapping[str, int]
     program: Program
+
+
+class Begun(NamedTuple):
+    """Where a run begins or goes on.
+
+    Attributes:
+      step: What lies behind it.
+      carry: The first, or that of the last checkpoint.
+      checkpoints: All of the run.
+    """
+
+    step: int
+    carry: Carry
+    checkpoints: Checkpoints
 
 
 def setting(experiments: Sequence[Experiment], config: ConfigDict) -> Setting:
@@ -55,8 +73,16 @@ def setting(experiments: Sequence[Experiment], config: ConfigDict) -> Setting:
     Args:
       experiments: One per seed, ``config.seed`` and those after it.
       config: Of the first.
+
+    Raises:
+      UserError: The config makes no sense, here and not only when it is needed.
     """
     first, seeds = experiments[0], len(experiments)
+    if config.steps_per_call < 1:
+        raise UserError(
+            f"config.steps_per_call={config.steps_per_call}: expected at least 1"
+        )
+    policy(config.keep, config.best)
     learner, batches, evaluate = first
     keys = jax.random.key(config.seed)
     if seeds > 1:
@@ -68,28 +94,58 @@ def setting(experiments: Sequence[Experiment], config: ConfigDict) -> Setting:
     program = compiled(
         learner, batches, steps_per_call=config.steps_per_call, mesh=mesh
     )
+    if mesh.size > 1:  # A batch that cannot be shared shows here.
+        place_batch(mesh, batches.batch_axis, next(batches.stream(0)))
     num_steps = configs.num_steps(config, batches.steps_per_epoch)
-    return Setting(learner, batches, evaluate, keys, num_steps, program)
+    periods = {
+        key: configs.every(config[key], batches.steps_per_epoch, key)
+        for key in configs.PERIODS
+    }
+    return Setting(learner, batches, evaluate, keys, num_steps, periods, program)
+
+
+def begin(
+    setting: Setting,
+    config: ConfigDict,
+    workdir: pathlib.Path,
+    warn: Callable[[str], None],
+) -> Begun:
+    """Goes to where a run folder has got to: its last checkpoint, or the beginning.
+
+    Args:
+      setting: From `setting`.
+      config: What checkpoints to keep.
+      workdir: The run folder.
+      warn: Told of damaged checkpoints.
+
+    Raises:
+      RunError: There are checkpoints, and none can be used.
+    """
+    checkpoints = Checkpoints(
+        workdir / "checkpoints", keep=config.keep, best=config.best
+    )
+    like = setting.program.abstract(setting.keys)
+    found = checkpoints.restore_latest(like, warn)
+    step, carry = found if found else (0, setting.program.init(setting.keys))
+    return Begun(step, carry, checkpoints)
 
 
 def train(
     setting: Setting,
-    config: ConfigDict,
+    begun: Begun,
     workdir: pathlib.Path,
     *,
     show: Show,
-    warn: Callable[[str], None],
     stop: Callable[[], bool],
     stages: Mapping[str, float],
 ) -> int:
-    """Trains in a folder until the end, or until ``stop()``; goes on where it ended.
+    """Trains in a folder until the end, or until ``stop()``.
 
     Args:
       setting: From `setting`.
-      config: The periods, and what checkpoints to keep.
+      begun: From `begin`; its carry is donated.
       workdir: The run folder.
       show: Told of every line: step, "train" or "eval", and the values.
-      warn: Told of damaged checkpoints.
       stop: Asked between two calls.
       stages: Seconds that each stage before this one took, for the record.
 
@@ -99,31 +155,44 @@ def train(
     Raises:
       RunError: The run failed; the last good checkpoint is there.
     """
-    batches = setting.batches
-    checkpoints = Checkpoints(
-        workdir / "checkpoints", keep=config.keep, best=config.best
-    )
-    like = setting.program.abstract(setting.keys)
-    found = checkpoints.restore_latest(like, warn)
-    start, carry = found if found else (0, setting.program.init(setting.keys))
-    metrics = Lines(workdir / "metrics.jsonl", start)
-    timings = Lines(workdir / "timings.jsonl", start)
-    events = Events(workdir / "tensorboard", start)
-    began = time.perf_counter()
+    if begun.step >= setting.num_steps:
+        return begun.step
+    with contextlib.ExitStack() as stack:
+        stack.callback(begun.checkpoints.wait)
+        record = stack.enter_context(contextlib.closing(Record(workdir, begun.step)))
 
-    def compiled_in(seconds: float) -> None:
-        timings.write({"stages": {**stages, "compile": seconds}})
+        def write(step: int, split: str, values: Mapping[str, Any]) -> None:
+            place = progress(setting.batches, step)
+            record.write(step, {**place, **plain(values, split)})
+            show(step, split, values)
 
-    advance = _timed(setting.program.advance, compiled_in)
-    program = setting.program._replace(advance=advance)
+        def compiled_in(seconds: float) -> None:
+            record.write_stages({**stages, "compile": seconds})
 
-    def write(step: int, split: str, values: Mapping[str, Any]) -> None:
-        line = {"step": step, **progress(batches, step), **plain(values, split)}
-        metrics.write(line)
-        timings.write({"step": step, "seconds": time.perf_counter() - began})
-        events.write(step, plain(values, split))
-        show(step, split, values)
+        advance = _timed(setting.program.advance, compiled_in)
+        hooks, save = _hooks(setting, begun.checkpoints, write, record.sync)
+        carry, step = iterate(
+            setting.program._replace(advance=advance),
+            begun.carry,
+            setting.batches,
+            begun.step,
+            setting.num_steps,
+            hooks,
+            stop,
+        )
+        if begun.step < step < setting.num_steps:
+            save(step, carry)
+    return step
 
+
+def _hooks(
+    setting: Setting,
+    checkpoints: Checkpoints,
+    write: Show,
+    sync: Callable[[], None],
+) -> tuple[list[Hook], Callable[[int, Carry], Carry]]:
+    """What is done on the way, and the one of them that saves."""
+    saved: list[int] = []
     evaluated: dict[int, Mapping[str, Any]] = {}
     log, flush = read_metrics(lambda step, values: write(step, "train", values))
 
@@ -136,30 +205,20 @@ def train(
         return carry
 
     def save(step: int, carry: Carry) -> Carry:
-        flush()
-        metrics.sync()
-        checkpoints.save(step, carry, evaluated.get(step))
+        if step not in saved:
+            flush()
+            sync()
+            checkpoints.save(step, carry, evaluated.get(step))
+            saved[:] = [step]
         return carry
 
-    periods = {
-        key: configs.every(config[key], batches.steps_per_epoch, key)
-        for key in configs.PERIODS
-    }
+    periods = setting.periods
     hooks = [
         Hook(periods["log_every"], log),
         Hook(periods["eval_every"], evaluate),
         Hook(periods["save_every"], save),
     ]
-    try:
-        carry, step = iterate(
-            program, carry, batches, start, setting.num_steps, hooks, stop
-        )
-        if step < setting.num_steps and step > start:
-            save(step, carry)
-    finally:
-        checkpoints.wait()
-        events.close()
-    return step
+    return hooks, save
 
 
 def progress(batches: Batches, step: int) -> dict[str, float]:

@@ -1,0 +1,268 @@
+"""Every mistake is one line that says what to mend; the exit code says whose it is."""
+
+import pathlib
+import re
+
+import pytest
+
+from fdl.train.checkpoint import Checkpoints
+
+BUILD = "def build(config: ConfigDict) -> fdl.Experiment:\n"
+EVALUATE = "objective, fdl.data.scale(testing, image=1 / 16)"
+
+# Parts of the experiment that are replaced, arguments, what the line has to say.
+FILES = {
+    "a syntax error": (
+        [("config = ConfigDict()", "config = = 3")],
+        r"tiny\.py:11: inv",
+    ),
+    "an indentation": (
+        [("    return config", " return config")],
+        r"tiny\.py:\d+: unind",
+    ),
+    "a null byte": ([('"full"', '"\0"')], r"tiny\.py.* null bytes"),
+    "a missing module": (
+        [("import optax", "import optaxx")],
+        r"tiny\.py:4: ModuleNotFoundError: No module named 'optaxx'",
+    ),
+    "no get_config": ([("def get_config", "def other")], "no function get_config"),
+    "no build": ([("def build", "def other")], "has no function build"),
+    "build is no function": (
+        [(BUILD, "build = 3\ndef other(config):\n")],
+        "no function b",
+    ),
+    "another config": (
+        [("return config", "return {}")],
+        "get_config returns dict, expected an ml_collections.ConfigDict",
+    ),
+    "another experiment": (
+        [("return fdl.Experiment(", "return dict(")],
+        r"build returns dict, expected an fdl\.Experiment",
+    ),
+    "build raises": (
+        [(BUILD, BUILD + "    raise KeyError('no such thing')\n")],
+        r"tiny\.py:26: KeyError: 'no such thing'",
+    ),
+    "build raises without a word": (
+        [(BUILD, BUILD + "    assert not config\n")],
+        r"tiny\.py:26: AssertionError$",
+    ),
+    "a key that is not there": (
+        [("config.batch_size, config", "config.batchsize, config")],
+        r"tiny\.py:\d+: AttributeError: .*batchsize.*batch_size",
+    ),
+    "data of the wrong shape": (
+        [("jnp.zeros((1, 8, 8, 1))", "jnp.zeros((1, 9, 9, 1))")],
+        r"tiny\.py.*: .*shape",
+    ),
+    "a data set that is not there": (
+        [('load("digits"', 'load("digitz"')],
+        "digitz.*Did you mean 'digits'",
+    ),
+    "the best of what is not evaluated": (
+        [("max accuracy", "max acuracy")],
+        "config.best names 'acuracy', not evaluated. Did you mean 'accuracy'",
+    ),
+}
+VALUES = {
+    "learning_rat=1": "config has no key 'learning_rat'. Did you mean 'learning_rate'",
+    "optimizer.b2=0.9": "config has no key 'optimizer.b2'. Did you mean 'b1'",
+    "optimiser.b1=0.9": "config has no key 'optimiser'. Did you mean 'optimizer'",
+    "batch_size.x=1": "config.batch_size is 16, it has no key 'x'",
+    "batch_size=many": "config.batch_size is of type int (now 16), it cannot be 'many'",
+    "batch_size=1.5": "config.batch_size is of type int (now 16), it cannot be '1.5'",
+    "learning_rate=fast": "is of type float (now 0.01), it cannot be 'fast'",
+    "batch_size=2000": "batch_size is 2000, but there are 1437 examples",
+    "batch_size=0": "batch_size is 0",
+    "num_steps=none": "config.num_steps=None and config.num_epochs=None: set exact",
+    "num_epochs=3": "config.num_steps=20 and config.num_epochs=3: set exactly one",
+    "num_steps=0": "config.num_steps=0: expected at least 1",
+    "log_every=sometimes": "config.log_every='sometimes' is no period; expected",
+    "eval_every=1 week": "config.eval_every='1 week' is no period; expected",
+    "save_every=-3": "config.save_every='-3' is no period; expected",
+    "steps_per_call=0": "config.steps_per_call=0: expected at least 1",
+    "keep=0": "config.keep=0: expected at least 1",
+    "best=accuracy": "config.best='accuracy': expected 'min METRIC' or 'max METRIC'",
+    "mesh.data=64": "config.mesh={'data': 64}: there are 4 devices",
+    "mesh.data=3": "batch_size=16 cannot be shared by 3 devices",
+    "seed=-1": "seed is -1",
+    "model.name=MPL": "fdl.models has no 'MPL'. Did you mean 'MLP'",
+    "model.dropout=none": "config.model.dropout is of type float",
+    "optimizer.name=adamm": "optax has no 'adamm'. Did you mean 'adam",
+}
+
+
+def is_one_line(error: str) -> bool:
+    return bool(re.fullmatch(r"fdl: [^\n]{10,}\n", error)) and "Traceback" not in error
+
+
+def left(folder="run"):
+    """What a mistake leaves behind: no run, so that the mended command can begin."""
+    return [path.name for path in pathlib.Path(folder).glob("*.json*")]
+
+
+@pytest.mark.parametrize("changes, expected", FILES.values(), ids=FILES)
+def test_a_mistake_in_the_file_is_told_with_its_place(
+    fdl, experiment, changes, expected
+):
+    called = fdl("train", experiment(*changes), "--workdir", "run")
+    assert called.code == 2, called
+    assert is_one_line(called.error) and re.search(expected, called.error), called.error
+    if "best" not in expected:
+        assert not left()
+
+
+@pytest.mark.parametrize("override", VALUES, ids=lambda text: text.replace("=", " "))
+def test_a_mistake_in_a_key_is_told_with_what_was_meant(fdl, experiment, override):
+    called = fdl("train", experiment(), "--workdir", "run", f"--config.{override}")
+    assert called.code == 2, called
+    assert is_one_line(called.error) and VALUES[override] in called.error
+    assert not left()
+
+
+ARGUMENTS = {
+    "an unknown file": (["train", "tinny.py"], "there is no experiment 'tinny.py'"),
+    "a near name": (["train", "deep/tinny"], "Did you mean 'deep/tiny'"),
+    "no seeds": (
+        ["train", "tiny.py", "--seeds", "0"],
+        "--seeds=0: expected at least 1",
+    ),
+    "no run": (["resume", "nowhere"], "nowhere is no run folder: it has no run.json"),
+    "no run to evaluate": (["eval", "nowhere"], "nowhere is no run folder"),
+    "no folder": (["list", "nowhere"], "there is no folder 'nowhere'"),
+    "an empty folder": (["list", "empty"], "there is no experiment in 'empty'"),
+    "no argument": (
+        ["show", "plain.py:x"],
+        "get_config takes no argument, 'x' was given",
+    ),
+    "no Python": (["show", "notes.txt"], "notes.txt is no Python file"),
+}
+
+
+@pytest.mark.parametrize("arguments, expected", ARGUMENTS.values(), ids=ARGUMENTS)
+def test_a_mistake_on_the_command_line_is_told(fdl, experiment, arguments, expected):
+    experiment(('get_config(size: str = "full")', "get_config(size='full')"))
+    experiment(
+        ('size: str = "full"', ""), ('if size == "full" else 2', ""), name="plain"
+    )
+    pathlib.Path("notes.txt").touch()
+    pathlib.Path("empty").mkdir()
+    pathlib.Path("experiments/deep").mkdir(parents=True)
+    pathlib.Path("tiny.py").rename("experiments/deep/tiny.py")
+    pathlib.Path("tiny.py").symlink_to("experiments/deep/tiny.py")
+    called = fdl(*arguments)
+    assert called.code == 2, called
+    assert is_one_line(called.error) and expected in called.error
+
+
+@pytest.mark.parametrize(
+    "arguments, expected",
+    [
+        (["trian", "tiny.py"], "invalid choice: 'trian'"),
+        (["train"], "required: experiment"),
+        (["train", "tiny.py", "--sedes", "3"], "unrecognized arguments: --sedes"),
+        (["train", "tiny.py", "--seeds", "x"], "invalid int value: 'x'"),
+        (
+            ["train", "tiny.py", "--config.seed", "3"],
+            "needs a value: --config.seed=VALUE",
+        ),
+        (["eval", "run", "--config.seed=3"], "eval takes no --config"),
+    ],
+)
+def test_a_command_that_makes_no_sense_is_told_with_its_usage(fdl, arguments, expected):
+    called = fdl(*arguments)
+    assert called.code == 2 and expected in called.error
+    assert called.error.startswith("usage: fdl") and "Traceback" not in called.error
+
+
+@pytest.mark.parametrize(
+    "changes, code",
+    [([(BUILD, BUILD + "    raise KeyError('x')\n")], 2), ([("max acc", "max ac")], 2)],
+)
+def test_debug_shows_where(fdl, experiment, changes, code):
+    path = experiment(*changes)
+    for options, shown in (([], False), (["--debug"], True)):
+        called = fdl("train", path, "--workdir", f"run{shown}", *options)
+        assert called.code == code
+        assert ("Traceback (most recent call last)" in called.error) == shown
+        assert called.error.splitlines()[-1].startswith("fdl: ")
+
+
+@pytest.mark.parametrize("place", ["/proc/run", "tiny.py/run", "tiny.py"])
+def test_a_folder_that_cannot_be_written_is_named(fdl, experiment, place):
+    called = fdl("train", experiment(), "--workdir", place)
+    assert called.code == 1 and is_one_line(called.error)
+    assert f"cannot write in {place}: " in called.error
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_at_once(fdl, experiment):
+    called = fdl(
+        "train", experiment(), "--workdir", "run", "--config.learning_rate=1e30"
+    )
+    assert called.code == 1 and is_one_line(called.error)
+    found = re.search(
+        r"metric '(\w+)' became NaN or infinite at step (\d+)", called.error
+    )
+    assert found and int(found[2]) < 4
+    assert "last good: no checkpoint yet, in run" in called.error
+    assert Checkpoints(pathlib.Path("run/checkpoints")).steps() == []
+
+
+LATER = "learning_rate=lambda step: jnp.where(step < 12, 1e-2, 1e30)"
+
+
+def test_the_last_good_checkpoint_of_a_failed_run_is_named_and_good(fdl, experiment):
+    path = experiment(("learning_rate=config.learning_rate", LATER))
+    called = fdl("train", path, "--workdir", "run")
+    assert called.code == 1 and is_one_line(called.error)
+    step = int(re.search(r"at step (\d+)", called.error)[1])
+    assert step in (13, 14, 15)
+    assert "last good: checkpoint of step 12, in run" in called.error
+    assert Checkpoints(pathlib.Path("run/checkpoints")).steps()[-1] == 12
+    lines = pathlib.Path("run/metrics.jsonl").read_text().splitlines()
+    assert [int(re.search(r'"step": (\d+)', line)[1]) for line in lines] == [6, 10, 12]
+    assert fdl("eval", "run").code == 0
+    again = fdl("resume", "run")  # It fails again, in the same way.
+    assert again.code == 1 and again.error == called.error
+
+
+def test_an_evaluation_that_fails_does_not_lose_what_was_saved(fdl, experiment):
+    path = experiment(("180, shuffle=False", "179, shuffle=False"), (EVALUATE, "1 / 0"))
+    called = fdl("train", path, "--workdir", "run")
+    assert called.code == 2 and "ZeroDivisionError" in called.error
+    path = experiment(
+        ("evaluate=fdl.on_dataset", "evaluate=lambda state: 1 / 0 and"), name="other"
+    )
+    called = fdl("train", path, "--workdir", "other")
+    assert called.code == 1 and is_one_line(called.error)
+    assert "ZeroDivisionError: division by zero" in called.error
+    assert "last good: checkpoint of step 8, in other" in called.error
+    assert Checkpoints(pathlib.Path("other/checkpoints")).steps()[-1] == 8
+
+
+def test_data_that_cannot_be_reached_is_told(fdl, experiment, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "file"))
+    called = fdl("train", experiment(), "--workdir", "run")
+    assert called.code == 2 and is_one_line(called.error)
+    assert str(tmp_path / "file") in called.error
+
+
+def test_an_error_of_fdl_itself_is_told_as_such(fdl, finished, monkeypatch):
+    monkeypatch.setattr("fdl.cli.loading.name_of", None)
+    called = fdl("list", finished)
+    assert called.code == 1 and is_one_line(called.error)
+    assert "TypeError" in called.error and "(--debug shows where)" in called.error
+
+
+@pytest.mark.parametrize("arguments", [["list", "."], ["show", "tiny.py"]])
+def test_ctrl_c_while_nothing_runs_is_no_traceback(
+    fdl, experiment, monkeypatch, arguments
+):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    experiment()
+    monkeypatch.setattr("fdl.cli.loading.summary", interrupt)
+    called = fdl(*arguments)
+    assert called.code == 130 and is_one_line(called.error)

@@ -1,0 +1,72 @@
+"""What a user sees of a run, on a terminal and elsewhere."""
+
+import io
+import re
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from fdl.cli import progress
+from fdl.types import Batches
+
+BATCHES = Batches(lambda start: iter(()), per_step=32, steps_per_epoch=45)
+ONLINE = Batches(lambda start: iter(()), unit="environment steps", per_step=512)
+TRAIN = {"accuracy": 0.98765, "grad_norm": 1.23456, "loss": 0.0123456}
+
+
+def seen(batches, num_steps, lines, *, terminal=True, width=100):
+    """The text that a run shows, line by line, without colours."""
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=terminal, width=width)
+    with progress.shown(console, batches, 0, num_steps) as show:
+        for line in lines:
+            show(*line)
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", file.getvalue())
+    return [line.rstrip() for line in re.split(r"[\r\n]+", plain) if line.strip()]
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that goes on by 2 s each time it is read."""
+    now = iter(range(0, 10_000, 2))
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: float(next(now)))
+
+
+def test_a_bar_says_all_that_matters_in_one_line(clock):
+    lines = [(step, "train", TRAIN) for step in (1000, 2000, 3000)]
+    shown = seen(BATCHES, 18_000, lines)
+    assert all(len(line) <= 100 for line in shown)
+    for part in (
+        "step 3000/18000",
+        "epoch 66.67",
+        "loss 0.01235",
+        "accuracy 0.9877",
+        "16,000 examples/s",
+        "0:00:30 left",
+    ):
+        assert part in shown[-1]
+
+
+def test_evaluations_stay_above_the_bar(clock):
+    shown = seen(
+        BATCHES, 90, [(45, "eval", {"loss": 0.5}), (90, "eval", {"loss": 0.25})]
+    )
+    assert "step 45  eval  epoch 1  loss 0.5" in shown
+    assert "step 90  eval  epoch 2  loss 0.25" in shown
+
+
+@pytest.mark.parametrize("width", [40, 80, 100, 200])
+def test_a_bar_never_wraps(clock, width):
+    many = {**TRAIN, **{f"another_metric_{i}": i / 7 for i in range(20)}}
+    shown = seen(ONLINE, 10**6, [(s, "train", many) for s in (1, 999_999)], width=width)
+    assert all(len(line) <= width for line in shown)
+
+
+def test_plain_lines_elsewhere(capsys, clock):
+    seen(ONLINE, 10, [(2, "train", TRAIN), (4, "train", TRAIN)], terminal=False)
+    seen(ONLINE, 10, [(10, "eval", {"return": np.array([1.0, 2.0])})], terminal=False)
+    first, second, last = capsys.readouterr().out.splitlines()
+    assert first.startswith("step 2/10  train  environment steps 1,024  loss 0.01235")
+    assert second.endswith("512 environment steps/s  0:00:06 left")
+    assert last == "step 10/10  eval   environment steps 5,120  return 1.5"

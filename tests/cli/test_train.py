@@ -1,0 +1,316 @@
+"""`fdl train`, `resume` and `eval`: what they leave, and what they say."""
+
+import hashlib
+import json
+import os
+import pathlib
+import platform
+import re
+import shutil
+import sys
+
+import jax
+import numpy as np
+import pytest
+from scipy import stats
+
+from fdl.cli import loading
+from fdl.cli.eval import restore
+from fdl.train import folder, session
+from fdl.train.checkpoint import Checkpoints
+
+
+def files(workdir):
+    """Digests of what makes a run; TensorBoard's events have clock readings."""
+    return {
+        str(path.relative_to(workdir)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(workdir.rglob("*"))
+        if path.is_file() and path.parent.name != "tensorboard"
+    }
+
+
+def rows(workdir):
+    lines = (workdir / "metrics.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def parameters(workdir, place, *overrides, seeds=1):
+    """The parameters of the latest checkpoint, as bytes."""
+    loaded = loading.load(str(place), overrides)
+    setting = session.setting(loading.build(loaded, seeds), loaded.config)
+    _, carry = restore(workdir, setting, loaded.config, "latest")
+    return [np.asarray(x).tobytes() for x in jax.tree.leaves(carry.state.params)]
+
+
+def test_a_run_leaves_a_folder_worth_looking_at(done, experiment):
+    from matplotlib.image import imread
+
+    names = set(files(done))
+    assert names >= {"config.json", "run.json", "metrics.jsonl", "timings.jsonl"}
+    assert imread(done / "curves.png").std() > 0.05
+    assert not [name for name in names if name.endswith(".part")]
+    config = json.loads((done / "config.json").read_text())
+    assert config["learning_rate"] == 0.01 and config["model"]["hidden_sizes"] == [16]
+    run = json.loads((done / "run.json").read_text())
+    path = pathlib.Path(experiment())
+    assert run["source"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert run["experiment"] == "tiny" and run["path"] == str(path)
+    assert run["versions"]["jax"] == jax.__version__
+    assert run["versions"]["python"] == platform.python_version()
+    assert re.fullmatch("[0-9a-f]{64}", run["data"])
+    stages = json.loads((done / "timings.jsonl").read_text().splitlines()[0])["stages"]
+    assert set(stages) == {"imports", "data and build", "compile"}
+    assert all(0 <= seconds < 300 for seconds in stages.values())
+
+
+def test_lines_stand_where_the_config_says(done):
+    found = [
+        (row["step"], *{key.split("/")[0] for key in row if "/" in key})
+        for row in rows(done)
+    ]
+    logged = [(step, "train") for step in (6, 12, 18, 20)]
+    assert sorted(found) == sorted([*logged, (10, "eval"), (20, "eval")])
+    assert [row["epoch"] for row in rows(done)] == [step / 90 for step, _ in found]
+
+
+def test_two_runs_have_the_same_metrics_to_the_last_byte(done, fdl, experiment):
+    for overrides in (["--config.seed=0"], ["--config.seed=1"]):
+        other = done.with_name("other" + overrides[0])
+        assert fdl("train", experiment(), "--workdir", other, *overrides).code == 0
+        same = [(place / "metrics.jsonl").read_bytes() for place in (done, other)]
+        assert (same[0] == same[1]) == overrides[0].endswith("0")
+
+
+@pytest.mark.parametrize("again", ["train", "resume"])
+def test_a_finished_run_is_left_as_it_is(done, fdl, experiment, again):
+    before = files(done)
+    where = [experiment(), "--workdir", done] if again == "train" else [done]
+    called = fdl(again, *where)
+    assert called.code == 0 and "nothing is left to do" in called.out
+    assert files(done) == before
+
+
+@pytest.mark.parametrize(
+    "arguments, named",
+    [
+        (["--config.learning_rate=0.02"], ["learning_rate is 0.02, there 0.01"]),
+        (
+            ["--config.num_steps=30", "--config.optimizer.b1=0.8"],
+            ["num_steps is 30, there 20", "optimizer.b1 is 0.8, there 0.9"],
+        ),
+        (["--seeds=2"], ["seeds is 2, there 1"]),
+    ],
+)
+def test_a_folder_with_another_run_is_refused(done, fdl, experiment, arguments, named):
+    before = files(done)
+    called = fdl("train", experiment(), "--workdir", done, *arguments)
+    assert called.code == 2 and "another run" in called.error
+    assert all(text in called.error for text in named)
+    assert called.error.count(", there ") == len(named)
+    assert files(done) == before
+
+
+def test_a_folder_of_another_experiment_is_refused(done, fdl, experiment):
+    called = fdl("train", experiment(name="other"), "--workdir", done)
+    assert called.code == 2
+    assert "experiment is 'other', there 'tiny'" in called.error
+
+
+def test_a_folder_of_other_data_is_refused(done, fdl, experiment):
+    train = 'fdl.data.load("digits", split) for split in ("train", "test")'
+    changed = experiment((train, train.replace('"train",', '"test",')))
+    for command in (["train", changed, "--workdir"], ["resume"], ["eval"]):
+        called = fdl(*command, done)
+        assert called.code == 2 and "data is '" in called.error
+
+
+def test_the_same_config_in_other_words_is_the_same_run(done, fdl, experiment):
+    words = ["--config.learning_rate=0.010", "--config.num_steps=20"]
+    called = fdl("train", experiment(), "--workdir", done, *words)
+    assert called.code == 0 and "nothing is left to do" in called.out
+
+
+def test_a_changed_file_is_told(done, fdl, experiment):
+    experiment(("in little time", "in no time"))
+    for command in ("resume", "eval"):
+        called = fdl(command, done)
+        assert called.code == 0
+        assert f"tiny.py has changed since the run in {done} began" in called.error
+
+
+def test_a_second_process_is_refused(fdl, experiment, tmp_path):
+    with folder.locked(tmp_path / "run"):
+        called = fdl("train", experiment(), "--workdir", tmp_path / "run")
+    assert called.code == 2
+    assert called.error == f"fdl: another run is at work in {tmp_path / 'run'}\n"
+
+
+@pytest.mark.parametrize("which", ["best", "latest", "16"])
+def test_eval_says_what_the_run_said(done, fdl, experiment, which):
+    called = fdl("eval", done, "--checkpoint", which)
+    assert called.code == 0
+    checkpoints = Checkpoints(done / "checkpoints", best="max accuracy")
+    step = {"best": checkpoints.best(), "latest": 20, "16": 16}[which]
+    assert f"evaluation at step {step}\n" in called.out
+    loaded = loading.load(experiment())
+    setting = session.setting(loading.build(loaded), loaded.config)
+    found, carry = restore(done, setting, loaded.config, which)
+    assert found == step
+    values = setting.evaluate(carry.state)
+    for name, value in values.items():
+        assert re.search(rf"│ {name} +│ +{value:.5g} │", called.out)
+    if step == 20:
+        line = {k: v for k, v in rows(done)[-1].items() if "eval/" in k}
+        assert line == {f"eval/{name}": value for name, value in values.items()}
+
+
+@pytest.mark.parametrize(
+    "which, named",
+    [
+        ("7", "no checkpoint of step 7. There is: 16, 20."),
+        ("bset", "expected best, lat"),
+    ],
+)
+def test_eval_of_what_is_not_there_names_what_is(done, fdl, which, named):
+    called = fdl("eval", done, "--checkpoint", which)
+    assert called.code == 2 and named in called.error
+
+
+def damage(workdir, step, name="metrics.json"):
+    path = workdir / "checkpoints" / f"{step:08d}" / name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize(
+    "name", ["metrics.json", "digests.json", "state/manifest.ocdbt"]
+)
+def test_the_checkpoint_before_a_damaged_one_is_gone_on_from(
+    done, fdl, experiment, name
+):
+    before = parameters(done, experiment()), (done / "metrics.jsonl").read_bytes()
+    damage(done, 20, name)
+    called = fdl("train", experiment(), "--workdir", done)
+    assert called.code == 0
+    assert called.error.count("\n") == 1
+    assert f"00000020 is damaged: {name}:" in called.error
+    assert "going on at step 16 of tiny" in called.out
+    after = parameters(done, experiment()), (done / "metrics.jsonl").read_bytes()
+    assert after == before
+
+
+@pytest.mark.parametrize("command", ["train", "resume"])
+def test_no_checkpoint_but_damaged_ones_is_a_failed_run(done, fdl, experiment, command):
+    for step in (16, 20):
+        damage(done, step)
+    before = files(done)
+    where = [experiment(), "--workdir", done] if command == "train" else [done]
+    called = fdl(command, *where)
+    assert called.code == 1 and called.error.count("\n") == 1
+    assert "every checkpoint is damaged" in called.error
+    assert files(done) == before
+
+
+@pytest.mark.parametrize("which", ["best", "latest", "16"])
+def test_eval_of_a_damaged_checkpoint_fails(done, fdl, which):
+    for step in (16, 20):
+        damage(done, step)
+    called = fdl("eval", done, "--checkpoint", which)
+    assert called.code == 1 and called.error.count("\n") == 1
+    assert "is damaged: metrics.json" in called.error
+
+
+def test_damaged_metrics_are_told_before_the_run_goes_on(done, fdl, experiment):
+    damage(done, 20)  # So that there is something left to do.
+    path = done / "metrics.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"train/loss"', b'"train/loss', 1))
+    called = fdl("train", experiment(), "--workdir", done)
+    assert called.code == 1 and f"{path} is damaged: line 1" in called.error
+
+
+@pytest.mark.parametrize("name", ["run.json", "config.json"])
+@pytest.mark.parametrize("content", [b"", b"{}", b'{"seeds": "\xff"}', b"[1]"])
+def test_a_damaged_description_is_told(done, fdl, name, content):
+    (done / name).write_bytes(content)
+    for command in ("resume", "eval"):
+        called = fdl(command, done)
+        assert called.code == 2 and called.error.count("\n") == 1
+        assert name in called.error
+
+
+def test_seeds_are_single_runs_and_their_interval_is_student_s(fdl, experiment):
+    called = fdl("train", experiment(), "--workdir", "all", "--seeds", 3)
+    assert called.code == 0
+    together = rows(pathlib.Path("all"))
+    for seed in range(3):
+        override = f"--config.seed={seed}"
+        assert fdl("train", experiment(), "--workdir", f"s{seed}", override).code == 0
+        for row, alone in zip(together, rows(pathlib.Path(f"s{seed}")), strict=True):
+            mine = {k: v[seed] if isinstance(v, list) else v for k, v in row.items()}
+            assert mine == pytest.approx(alone, rel=1e-5)
+    for name in ("accuracy", "loss"):
+        values = together[-1][f"eval/{name}"]
+        mean, error = np.mean(values), stats.sem(values)
+        low, high = stats.t.interval(0.95, 2, mean, error)
+        shown = [f"{mean:.5g} ± {error:.2g}", f"{low:.4g} .. {high:.4g}"]
+        assert all(text in called.out for text in shown)
+    again = fdl("eval", "all")
+    assert again.code == 0 and shown[0] in again.out
+
+
+def test_an_argument_after_the_file_is_that_of_get_config(fdl, experiment):
+    called = fdl("train", experiment() + ":smoke", "--workdir", "small")
+    assert called.code == 0
+    assert [row["step"] for row in rows(pathlib.Path("small"))] == [2, 2]
+    assert fdl("eval", "small").code == 0
+
+
+def test_each_config_has_a_folder_by_default(fdl, experiment):
+    for override in ("0", "0", "1"):
+        assert fdl("train", experiment(), f"--config.seed={override}").code == 0
+    assert len(list(pathlib.Path("runs").glob("tiny-*"))) == 2
+
+
+def test_an_experiment_may_lie_anywhere_and_be_named_by_a_relative_path(
+    fdl, experiment, tmp_path, monkeypatch
+):
+    folder = tmp_path / "elsewhere/mine"
+    folder.mkdir(parents=True)
+    shutil.move(experiment(), folder / "tiny.py")
+    (folder / "beside.py").write_text("SIZE = 24\n")
+    text = (folder / "tiny.py").read_text()
+    text = text.replace("import fdl\n", "import fdl\nimport beside\n")
+    (folder / "tiny.py").write_text(text.replace("(16,)", "(beside.SIZE,)"))
+    path = list(sys.path)
+    called = fdl("train", "elsewhere/mine/tiny.py", "--workdir", "run")
+    assert called.code == 0, called
+    assert sys.path == path
+    monkeypatch.chdir("/")
+    assert fdl("eval", tmp_path / "run").code == 0  # The path is kept in full.
+    moved = folder.rename(tmp_path / "moved")
+    gone = fdl("eval", tmp_path / "run")
+    assert gone.code == 2 and "is gone: say where it is with --exp" in gone.error
+    found = fdl("eval", tmp_path / "run", "--experiment", moved / "tiny.py")
+    assert found.code == 0
+
+
+def test_code_inside_of_a_run_folder_is_not_run_unasked(done, fdl):
+    run = json.loads((done / "run.json").read_text())
+    (done / "tiny.py").write_text("raise SystemExit('it was run')\n")
+    run["path"] = str(done / "tiny.py")
+    (done / "run.json").write_text(json.dumps(run))
+    for command in ("resume", "eval"):
+        called = fdl(command, done)
+        assert called.code == 2 and "inside of the run folder" in called.error
+
+
+def test_a_file_of_the_system_that_is_full_fails_the_run(fdl, experiment):
+    os.makedirs("run")
+    os.symlink("/dev/full", "run/config.json.part")
+    called = fdl("train", experiment(), "--workdir", "run")
+    assert called.code == 1
+    assert (
+        called.error == "fdl: cannot write run/config.json: No space left on device\n"
+    )
