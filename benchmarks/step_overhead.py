@@ -7,7 +7,8 @@ Three processes take turns, so that all see the same machine:
 * plain: a jitted step with a donated state in a Python loop, data on the device, the
   loss read every 100 steps;
 * bare: `fdl.train`, one step a call, with glibc's memory as it comes;
-* fdl: `fdl.train` as `fdl train` runs it, steps fused, and freed memory kept.
+* fdl: `fdl.train` as `fdl train` runs it: steps fused, and freed memory kept, but for
+  PPO, whose buffers are small.
 
 The table has the median time of a step over the rounds, the median ratios of neighbours
 in time, and the page faults of a step.
@@ -27,6 +28,7 @@ CASES = {  # Steps of a round, and how many are fused.
     "tiny MLP": (3000, 100),
     "3 ms MLP": (200, 20),
     "LeNet": (40, 20),
+    "CNN": (20, 10),
     "PPO": (40, 10),
 }
 
@@ -35,25 +37,26 @@ def main() -> None:
     """Runs the workers in turns and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--worker", choices=["plain", "bare", "fdl"])
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    parser.add_argument("--case", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
-        return work(options.worker)
-    workers = {name: start(name) for name in ("plain", "bare", "fdl")}
+        return work(options.worker, options.case)
     print(f"{'':10}{'ms a step':>28}{'ratio to plain':>18}{'faults a step':>20}")
     print(f"{'':10}{'plain':>10}{'bare':>9}{'fdl':>9}", end="")
     print(f"{'bare':>10}{'fdl':>8}{'plain':>12}{'fdl':>8}")
     for case in CASES:
+        workers = {name: start(name, case) for name in ("plain", "bare", "fdl")}
         for worker in workers.values():
-            ask(worker, case)  # Compiles, and warms up.
+            ask(worker)  # Compiles, and warms up.
         rounds = [
-            {name: ask(worker, case) for name, worker in workers.items()}
+            {name: ask(worker) for name, worker in workers.items()}
             for _ in range(options.rounds)
         ]
         print(row(case, rounds), flush=True)
-    for worker in workers.values():
-        worker.stdin.close()
-        worker.wait()
+        for worker in workers.values():
+            worker.stdin.close()
+            worker.wait()
 
 
 def row(case: str, rounds: list[dict]) -> str:
@@ -73,36 +76,33 @@ def row(case: str, rounds: list[dict]) -> str:
     )
 
 
-def start(name: str) -> subprocess.Popen:
-    """Starts a worker that waits for cases to run."""
-    command = [sys.executable, __file__, "--worker", name]
+def start(name: str, case: str) -> subprocess.Popen:
+    """Starts a worker that waits for its turns."""
+    command = [sys.executable, __file__, "--worker", name, "--case", case]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
 
 
-def ask(worker: subprocess.Popen, case: str) -> dict:
-    """Has a worker run a round of a case."""
-    worker.stdin.write(case + "\n")
+def ask(worker: subprocess.Popen) -> dict:
+    """Has a worker run a round."""
+    worker.stdin.write("go\n")
     worker.stdin.flush()
     return json.loads(worker.stdout.readline())
 
 
-def work(name: str) -> None:
-    """A worker: runs a round of each case that it reads, and prints what it took."""
+def work(name: str, case: str) -> None:
+    """A worker: runs a round for each line that it reads, and prints what it took."""
     from fdl.cli.start import keep_freed_memory
 
-    if name == "fdl":
+    if name == "fdl" and case != "PPO":
         keep_freed_memory()
-    running: dict = {}
-    for line in sys.stdin:
-        case = line.strip()
-        steps, fused = CASES[case]
-        if case not in running:
-            loop = plain if name == "plain" else ours
-            running[case] = loop(*make(case), fused if name == "fdl" else 1)
+    steps, fused = CASES[case]
+    loop = plain if name == "plain" else ours
+    run = loop(*make(case), fused if name == "fdl" else 1)
+    for _ in sys.stdin:
         faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
         began = time.perf_counter()
-        running[case](steps)
+        run(steps)
         seconds = time.perf_counter() - began
         faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults
         result = {"ms": seconds / steps * 1e3, "faults": faults / steps}
@@ -135,8 +135,12 @@ def make(case: str):
             lambda_=0.95,
         )
         return learner, data.nothing()
-    sizes = {"tiny MLP": (32,), "3 ms MLP": (1024, 512)}
-    module = models.lenet5() if case == "LeNet" else models.MLP(sizes[case], 10)
+    module = {
+        "tiny MLP": models.MLP((32,), 10),
+        "3 ms MLP": models.MLP((512, 256), 10),
+        "LeNet": models.lenet5(),
+        "CNN": models.CNN((32, 64), (128,), 10),
+    }[case]
     random = np.random.default_rng(0)
     source = {
         "image": random.normal(size=(4096, 28, 28, 1)).astype(np.float32),

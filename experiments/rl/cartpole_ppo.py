@@ -24,6 +24,7 @@ def get_config(size: str = "full") -> ConfigDict:
     config.eval_every = "65 steps" if full else "1 step"
     config.save_every = "65 steps" if full else "1 step"
     config.steps_per_call = 15 if full else 1
+    config.keep_memory = False  # Its buffers are small, and its steps many.
     config.best = "max episode_return"
 
     config.env = {"name": "CartPole-v1"}

@@ -13,7 +13,10 @@ import fdl
 def get_config(size: str = "full") -> ConfigDict:
     """How much of everything; `build` says of what."""
     config = ConfigDict()
-    config.num_epochs = 5 if size == "full" else 1
+    if size == "full":
+        config.num_epochs = 5
+    else:
+        config.num_steps = 20
     config.log_every = "100 steps"
     config.eval_every = "1 epoch"
     config.save_every = "1 epoch"

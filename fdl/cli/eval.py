@@ -17,7 +17,7 @@ def main(options: argparse.Namespace) -> int:
 
     workdir = pathlib.Path(options.workdir)
     loaded, run = reload(workdir, options.experiment)
-    start()
+    start(keep_memory=loaded.config.keep_memory)
     experiments = loading.build(loaded, run["seeds"])
     with loading.user_code(loaded.path):
         setting = session.setting(experiments, loaded.config)

@@ -42,7 +42,7 @@ def run(loaded, workdir: pathlib.Path, seeds: int, stopped: list[int]) -> int:
 
     console = Console(soft_wrap=True)
     stages = {"imports": time.perf_counter() - _BEGAN}
-    start()
+    start(keep_memory=loaded.config.keep_memory)
     began = time.perf_counter()
     experiments = loading.build(loaded, seeds)
     with loading.user_code(loaded.path):

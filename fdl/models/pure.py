@@ -22,7 +22,8 @@ def pure(module: nn.Module, *example_inputs: Array) -> Model:
 
     Example:
       >>> import jax, jax.numpy as jnp
-      >>> model = pure(MLP(hidden_sizes=(8,), num_outputs=3), jnp.zeros((1, 4)))
+      >>> from fdl import models
+      >>> model = pure(models.MLP((8,), num_outputs=3), jnp.zeros((1, 4)))
       >>> variables = model.init(jax.random.key(0))
       >>> model.apply(variables, jnp.ones((2, 4)))[0].shape
       (2, 3)

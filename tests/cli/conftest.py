@@ -73,7 +73,7 @@ def environment(monkeypatch, data_dir, tmp_path):
 def set_environment(monkeypatch, folder: pathlib.Path) -> None:
     cache = pathlib.Path(jax.config.jax_compilation_cache_dir).parent
     monkeypatch.setenv("FDL_CACHE_DIR", str(cache))
-    monkeypatch.setenv("FDL_KEEP_MEMORY", "0")
+    monkeypatch.setattr("fdl.cli.start.keep_freed_memory", lambda: False)
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.chdir(folder)
