@@ -1,6 +1,6 @@
 """Balance a pole on a cart with PPO.
 
-fdl train experiments/rl/cartpole_ppo.py
+    fdl train experiments/rl/cartpole_ppo.py
 
 It learns from 99,840 steps of the environment. Then all of 100 greedy episodes reach
 the limit, a return of 500.0, with each of the seeds 0 to 19: mean 500.0, worst 500.0. A
