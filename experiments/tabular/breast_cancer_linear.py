@@ -1,6 +1,9 @@
 """Tell malignant from benign tumours by logistic regression.
 
 fdl train experiments/tabular/breast_cancer_linear.py
+
+96.08 ± 0.17 % of 143 test cases (mean ± standard error of the seeds 0 to 4; worst
+95.80), in one second on two CPU cores.
 """
 
 import jax.numpy as jnp

@@ -1,6 +1,9 @@
 """Predict how diabetes advances in a year, with a regularised perceptron.
 
 fdl train experiments/tabular/diabetes_mlp.py
+
+A mean absolute error of 44.6 ± 0.4 on 142 test patients (mean ± standard error of the
+seeds 0 to 4; worst 45.7), in one second on two CPU cores.
 """
 
 import jax.numpy as jnp

@@ -1,6 +1,9 @@
 """Read 8x8 digits with a small convolutional network.
 
 fdl train experiments/vision/digits_cnn.py
+
+98.94 ± 0.24 % of 360 test images (mean ± standard error of the seeds 0 to 4; worst
+98.06). A seed trains for 3 seconds on two CPU cores, all five for 17.
 """
 
 import jax.numpy as jnp

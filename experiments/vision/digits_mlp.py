@@ -1,6 +1,9 @@
 """Read 8x8 digits with a multilayer perceptron.
 
 fdl train experiments/vision/digits_mlp.py
+
+98.22 ± 0.07 % of 360 test images (mean ± standard error of the seeds 0 to 4; worst
+98.06). A seed trains for 1.2 seconds on two CPU cores, all five for 8.
 """
 
 import jax.numpy as jnp

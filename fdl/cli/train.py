@@ -177,6 +177,12 @@ def closing(console, workdir: pathlib.Path, step: int) -> None:
     from fdl.train.report import lines
 
     values = last_evaluation(lines(workdir / "metrics.jsonl"))
+    stages = [
+        row["stages"] for row in lines(workdir / "timings.jsonl") if "stages" in row
+    ]
+    for last in stages[-1:]:
+        parts = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in last.items())
+        console.print(f"before the first step: {parts}", highlight=False)
     console.print(f"evaluation at step {step}", highlight=False)
     console.print(table(values))
     for name, what in (
