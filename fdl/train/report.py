@@ -166,6 +166,8 @@ def curves(workdir: pathlib.Path) -> pathlib.Path:
         for split, color in (("train", "tab:blue"), ("eval", "tab:orange")):
             if split in series[name]:
                 _draw(axes, series[name][split], split, color)
+        if name.endswith("loss") and _positive(series[name]):
+            axes.set_yscale("log")
         axes.set_title(name)
         axes.set_xlabel("step")
         axes.grid(alpha=0.3)
@@ -186,6 +188,11 @@ def _series(rows: list[dict]) -> dict[str, dict[str, list[tuple[int, Any]]]]:
                     (row["step"], value)
                 )
     return found
+
+
+def _positive(splits: Mapping[str, list[tuple[int, Any]]]) -> bool:
+    values = [np.ravel(value) for points in splits.values() for _, value in points]
+    return bool((np.concatenate(values).astype(float) > 0).all())
 
 
 def _draw(axes, points, label, color) -> None:
