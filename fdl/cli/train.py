@@ -38,7 +38,7 @@ def run(loaded, workdir: pathlib.Path, seeds: int, stopped: list[int]) -> int:
 
     from fdl.cli import loading
     from fdl.cli.start import start
-    from fdl.train import folder, report, session
+    from fdl.train import curves, folder, session
 
     console = Console(soft_wrap=True)
     stages = {"imports": time.perf_counter() - _BEGAN}
@@ -53,7 +53,7 @@ def run(loaded, workdir: pathlib.Path, seeds: int, stopped: list[int]) -> int:
         record(loaded, workdir, seeds, setting.batches.fingerprint)
         with failing(workdir):
             reached = watched(console, loaded, setting, workdir, stopped, stages)
-        report.curves(workdir)
+        curves.draw(workdir)
     if reached < setting.num_steps:
         saved = "and saved" if reached else "before there was anything to save"
         print(

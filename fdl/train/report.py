@@ -1,4 +1,4 @@
-"""What a run leaves to read: metrics, timings, curves and TensorBoard events."""
+"""What a run leaves to read: every number, line by line."""
 
 import json
 import os
@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from fdl.errors import RunError
-from fdl.train.folder import read_json, write_text, writing
+from fdl.train.folder import write_text, writing
+from fdl.train.tensorboard import Events
 
 
 class Record:
@@ -139,120 +140,3 @@ def interval(values: Any) -> tuple[float, float, float]:
         error,
         float(stats.t.ppf(0.975, values.size - 1)) * error,
     )
-
-
-def curves(workdir: pathlib.Path) -> pathlib.Path:
-    """Draws every metric over the steps into ``curves.png``, seeds as a shade.
-
-    Returns:
-      The path of the picture.
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    series = _series(lines(workdir / "metrics.jsonl"))
-    names = sorted(series, key=lambda n: (n != "loss", n == "grad_norm", n))
-    columns = min(3, max(1, len(names)))
-    rows = -(-len(names) // columns) or 1
-    figure = Figure(figsize=(5 * columns, 3.4 * rows), layout="constrained")
-    FigureCanvasAgg(figure)
-    run = read_json(workdir / "run.json")
-    seeds = f"{run['seeds']} seeds: each, their mean and its 95 % interval"
-    figure.suptitle(
-        run["experiment"] + (f" ({seeds})" if run["seeds"] > 1 else ""), fontsize=11
-    )
-    for place, name in enumerate(names, start=1):
-        axes = figure.add_subplot(rows, columns, place)
-        for split, color in (("train", "tab:blue"), ("eval", "tab:orange")):
-            if split in series[name]:
-                _draw(axes, series[name][split], split, color)
-        if name.endswith("loss") and _positive(series[name]):
-            axes.set_yscale("log")
-        axes.set_title(name)
-        axes.set_xlabel("step")
-        axes.grid(alpha=0.3)
-        axes.legend()
-    path = workdir / "curves.png"
-    with writing(path):
-        figure.savefig(path, dpi=110)
-    return path
-
-
-def _series(rows: list[dict]) -> dict[str, dict[str, list[tuple[int, Any]]]]:
-    found: dict[str, dict[str, list]] = {}
-    for row in rows:
-        for key, value in row.items():
-            split, _, name = key.partition("/")
-            if name and value is not None:
-                found.setdefault(name, {}).setdefault(split, []).append(
-                    (row["step"], value)
-                )
-    return found
-
-
-def _positive(splits: Mapping[str, list[tuple[int, Any]]]) -> bool:
-    values = [np.ravel(value) for points in splits.values() for _, value in points]
-    return bool((np.concatenate(values).astype(float) > 0).all())
-
-
-def _draw(axes, points, label, color) -> None:
-    steps = [step for step, _ in points]
-    values = np.array([np.ravel(value).astype(float) for _, value in points])
-    mean = [interval(row[np.isfinite(row)])[0] for row in values]
-    axes.plot(
-        steps, mean, label=label, color=color, marker="." if len(steps) < 20 else ""
-    )
-    if values.shape[1] > 1:
-        spread = [interval(row[np.isfinite(row)])[2] for row in values]
-        low, high = np.subtract(mean, spread), np.add(mean, spread)
-        axes.fill_between(steps, low, high, color=color, alpha=0.2)
-        axes.plot(steps, values, color=color, alpha=0.25, linewidth=0.7)
-
-
-class Events:
-    """TensorBoard events, where the extra ``tensorboard`` is installed.
-
-    Args:
-      directory: Where they lie.
-      start: The step that the run goes on from; later ones are purged.
-    """
-
-    def __init__(self, directory: pathlib.Path, start: int):
-        self._writer: Any = None
-        try:
-            from tensorboardX import event_file_writer, proto
-        except ImportError:
-            return
-        self._directory, self._event = directory, proto.event_pb2.Event
-        with writing(directory):
-            directory.mkdir(exist_ok=True)
-            # Its SummaryWriter hands events to a thread, and waits for ever on one
-            # that a full disk has killed.
-            self._writer = event_file_writer.EventsWriter(str(directory / "events"))
-        if start:
-            log = proto.event_pb2.SessionLog(status=proto.event_pb2.SessionLog.START)
-            self._write(start + 1, session_log=log)
-
-    def write(self, step: int, values: Mapping[str, Any]) -> None:
-        """Adds scalars; the mean over seeds."""
-        if self._writer is None:
-            return
-        from tensorboardX.summary import scalar
-
-        for name, value in values.items():
-            if value is not None and "/" in name:
-                self._write(step, summary=scalar(name, float(np.mean(value))))
-        with writing(self._directory):
-            self._writer.flush()
-
-    def close(self) -> None:
-        """Sees them to the disk."""
-        if self._writer is not None:
-            with writing(self._directory):
-                self._writer.close()
-
-    def _write(self, step: int, **what: Any) -> None:
-        with writing(self._directory):
-            self._writer.write_event(
-                self._event(wall_time=time.time(), step=step, **what)
-            )

@@ -6,6 +6,7 @@ The command line runs as a process here, as on a user's machine.
 import os
 import pathlib
 import random
+import shlex
 import signal
 import subprocess
 import sys
@@ -275,7 +276,8 @@ def test_a_full_disk_fails_the_run_and_loses_nothing(
 
 def test_a_list_that_nobody_reads_to_its_end(finished):
     command = (
-        f"{sys.executable} -m fdl list {finished} | head -0; echo ${{PIPESTATUS[0]}}"
+        f"{shlex.quote(sys.executable)} -m fdl list {finished} | head -0; "
+        "echo ${PIPESTATUS[0]}"
     )
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert done.stderr == "" and done.stdout in ("0\n", "141\n")

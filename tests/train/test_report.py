@@ -12,7 +12,7 @@ import pytest
 from scipy import stats
 
 from fdl.errors import RunError
-from fdl.train import report
+from fdl.train import curves, report, tensorboard
 
 
 def write(path, *rows):
@@ -124,7 +124,7 @@ def test_curves_are_a_picture_and_need_no_warning(tmp_path, rows):
     write(tmp_path / "run.json", {"experiment": "a/b", "seeds": 3})
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        path = report.curves(tmp_path)
+        path = curves.draw(tmp_path)
     picture = imread(path)
     assert picture.shape[0] > 300 and picture.shape[1] > 500
     if rows:
@@ -134,8 +134,8 @@ def test_curves_are_a_picture_and_need_no_warning(tmp_path, rows):
 def test_curves_are_the_same_each_time(tmp_path):
     write(tmp_path / "metrics.jsonl", *ROWS["three seeds"])
     write(tmp_path / "run.json", {"experiment": "a/b", "seeds": 3})
-    first = report.curves(tmp_path).read_bytes()
-    assert report.curves(tmp_path).read_bytes() == first
+    first = curves.draw(tmp_path).read_bytes()
+    assert curves.draw(tmp_path).read_bytes() == first
 
 
 def read_events(directory: pathlib.Path):
@@ -156,7 +156,7 @@ def read_events(directory: pathlib.Path):
 
 def test_events_are_there_as_soon_as_they_are_written(tmp_path):
     pytest.importorskip("tensorboardX")
-    events = report.Events(tmp_path / "tensorboard", 0)
+    events = tensorboard.Events(tmp_path / "tensorboard", 0)
     events.write(4, {"epoch": 1.0, "train/loss": 0.5, "train/x": None})
     events.write(6, {"eval/loss": [1.0, 2.0, 6.0]})
     found = [
@@ -170,7 +170,7 @@ def test_events_are_there_as_soon_as_they_are_written(tmp_path):
 
 def test_events_behind_the_place_where_a_run_goes_on_are_purged(tmp_path):
     pytest.importorskip("tensorboardX")
-    report.Events(tmp_path / "tensorboard", 7).close()
+    tensorboard.Events(tmp_path / "tensorboard", 7).close()
     starts = [
         event.step
         for event in read_events(tmp_path / "tensorboard")
@@ -184,7 +184,7 @@ def test_events_are_what_tensorboard_reads(tmp_path):
         "tensorboard.backend.event_processing.event_accumulator"
     )
     pytest.importorskip("tensorboardX")
-    events = report.Events(tmp_path / "tensorboard", 0)
+    events = tensorboard.Events(tmp_path / "tensorboard", 0)
     for step in (1, 2):
         events.write(step, {"train/loss": step / 4})
     events.close()
