@@ -13,7 +13,7 @@ from fdl.errors import UserError
 from fdl.learner import gradient_step, init_train_state
 from fdl.rl.policies import sampling
 from fdl.rl.returns import gae
-from fdl.rl.rollout import Episode, finished, unroll
+from fdl.rl.rollout import Episode, Transition, finished, unroll
 from fdl.types import (
     Array,
     Env,
@@ -24,6 +24,7 @@ from fdl.types import (
     PyTree,
     State,
     TrainState,
+    Variables,
 )
 
 
@@ -83,20 +84,12 @@ def on_policy(
     Raises:
       UserError: The sizes do not fit together.
     """
-    sizes = {
-        "num_envs": num_envs,
-        "num_steps": num_steps,
-        "num_epochs": num_epochs,
-        "num_minibatches": num_minibatches,
-    }
-    for name, size in sizes.items():
-        if size < 1:
-            raise UserError(f"{name} is {size}, but has to be at least 1.")
-    if num_envs * num_steps % num_minibatches:
-        raise UserError(
-            f"num_envs * num_steps is {num_envs} * {num_steps}, which does not divide "
-            f"by num_minibatches, {num_minibatches}."
-        )
+    _check(
+        num_envs=num_envs,
+        num_steps=num_steps,
+        num_epochs=num_epochs,
+        num_minibatches=num_minibatches,
+    )
     policy = sampling(model, distribution)
     update = gradient_step(objective, optimizer)
 
@@ -121,7 +114,9 @@ def on_policy(
             env, act, state.env, state.observation, unroll_key, num_steps
         )
         episode, episodes = finished(state.episode, seen)
-        experience = judge(variables, seen)
+        experience = judge(
+            model, distribution, variables, seen, discount=discount, lambda_=lambda_
+        )
 
         def learn(train, rows):
             return update(train, jax.tree.map(lambda x: x[rows], experience))
@@ -134,31 +129,41 @@ def on_policy(
         )
         return state, {**metrics, **episodes}
 
-    def judge(variables, seen):
-        flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), seen)
-        (params, values), _ = model.apply(variables, flat.observation)
-        (_, next_values), _ = model.apply(variables, flat.next_observation)
-        advantage = gae(
-            seen.reward,
-            values.reshape(seen.reward.shape),
-            next_values.reshape(seen.reward.shape),
-            seen.terminated,
-            seen.truncated,
-            discount=discount,
-            lambda_=lambda_,
-        ).reshape(-1)
-        return {
-            "observation": flat.observation,
-            "action": flat.action,
-            "log_prob": distribution.log_prob(params, flat.action),
-            "advantage": advantage,
-            "return": advantage + values,
-        }
-
     shared: PyTree = PartitionSpec()
     apart: PyTree = PartitionSpec("data")
     partition = OnPolicyState(shared, shared, shared, apart, apart, apart)
     return Learner(init, step, partition)
+
+
+def judge(
+    model: Model,
+    distribution: Distribution,
+    variables: Variables,
+    seen: Transition,
+    *,
+    discount: float,
+    lambda_: float,
+) -> dict[str, Array]:
+    """Transitions [T, N, ...] as a batch [T * N, ...], with what they were worth."""
+    flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), seen)
+    (params, values), _ = model.apply(variables, flat.observation)
+    (_, next_values), _ = model.apply(variables, flat.next_observation)
+    advantage = gae(
+        seen.reward,
+        values.reshape(seen.reward.shape),
+        next_values.reshape(seen.reward.shape),
+        seen.terminated,
+        seen.truncated,
+        discount=discount,
+        lambda_=lambda_,
+    ).reshape(-1)
+    return {
+        "observation": flat.observation,
+        "action": flat.action,
+        "log_prob": distribution.log_prob(params, flat.action),
+        "advantage": advantage,
+        "return": advantage + values,
+    }
 
 
 def shuffle(key: Key, size: int, num_epochs: int, num_minibatches: int) -> Array:
@@ -166,3 +171,17 @@ def shuffle(key: Key, size: int, num_epochs: int, num_minibatches: int) -> Array
     keys = jax.random.split(key, num_epochs)
     rows = jax.vmap(lambda key: jax.random.permutation(key, size))(keys)
     return rows.reshape(num_epochs * num_minibatches, size // num_minibatches)
+
+
+def _check(**sizes: int) -> None:
+    for name, size in sizes.items():
+        if size < 1:
+            raise UserError(f"{name} is {size}, but has to be at least 1.")
+    num_envs, num_steps, parts = (
+        sizes[name] for name in ("num_envs", "num_steps", "num_minibatches")
+    )
+    if num_envs * num_steps % parts:
+        raise UserError(
+            f"num_envs * num_steps is {num_envs} * {num_steps}, which does not divide "
+            f"by num_minibatches, {parts}."
+        )
