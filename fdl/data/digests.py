@@ -40,7 +40,7 @@ def check(folder: Path) -> str:
 def of_files(folder: Path) -> dict[str, str]:
     """The sha256 of each file that lies in a folder, by name."""
     return {
-        path.name: _of_file(path)
+        path.name: of_file(path)
         for path in sorted(folder.iterdir())
         if path.is_file() and path.name != NAME
     }
@@ -51,6 +51,7 @@ def of_all(digests: dict[str, str]) -> str:
     return hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
 
 
-def _of_file(path: Path) -> str:
+def of_file(path: Path) -> str:
+    """The sha256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

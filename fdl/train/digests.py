@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from fdl.data.digests import of_file
 from fdl.errors import RunError
 
 DIGESTS = "digests.json"
@@ -19,7 +20,7 @@ class DamageError(RunError):
 
 def write_digests(folder: pathlib.Path) -> None:
     """Writes the SHA-256 of each file of a folder into one more, and syncs it all."""
-    content = {"files": {name: _digest(folder / name) for name in _names(folder)}}
+    content = {"files": {name: of_file(folder / name) for name in _names(folder)}}
     (folder / DIGESTS).write_bytes(_text(content))
     for path in [*folder.rglob("*"), folder]:
         sync(path)
@@ -64,7 +65,7 @@ def _check(folder: pathlib.Path, name: str, digests: Mapping[str, str]) -> None:
     try:
         if name not in digests:
             raise ValueError("it was added")
-        if digests[name] != _digest(folder / name):
+        if digests[name] != of_file(folder / name):
             raise ValueError("not as it was written")
     except (OSError, ValueError) as error:
         raise _damage(folder, name, error) from None
@@ -83,11 +84,6 @@ def _names(folder: pathlib.Path) -> list[str]:
     """Relative names of all files but the digests."""
     paths = sorted(path for path in folder.rglob("*") if not path.is_dir())
     return [str(p.relative_to(folder)) for p in paths if p != folder / DIGESTS]
-
-
-def _digest(path: pathlib.Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sync(path: pathlib.Path) -> None:

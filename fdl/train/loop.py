@@ -117,7 +117,10 @@ def compiled(
 ) -> Program:
     """Prepares a learner and its batches for `iterate`; see `run` for the arguments."""
     learner_step = jax.jit(learner.step)  # Traced once, by `init` and `advance`.
-    example = jax.eval_shape(batches.take, batches.data, next(batches.stream(0)))
+    item = next(batches.stream(0))
+    example = jax.eval_shape(batches.take, batches.data, item)
+    if mesh is not None and mesh.size > 1:  # A batch that cannot be shared shows here.
+        place_batch(mesh, batches.batch_axis, item)
 
     def init(key):
         state = learner.init(key)

@@ -24,7 +24,7 @@ from fdl.train.loop import (
     iterate,
     read_metrics,
 )
-from fdl.train.mesh import make_mesh, place_batch
+from fdl.train.mesh import make_mesh
 from fdl.train.report import Record, plain
 from fdl.types import Batches, Experiment, Learner, PyTree, State
 
@@ -94,8 +94,6 @@ def setting(experiments: Sequence[Experiment], config: ConfigDict) -> Setting:
     program = compiled(
         learner, batches, steps_per_call=config.steps_per_call, mesh=mesh
     )
-    if mesh.size > 1:  # A batch that cannot be shared shows here.
-        place_batch(mesh, batches.batch_axis, next(batches.stream(0)))
     num_steps = configs.num_steps(config, batches.steps_per_epoch)
     periods = {
         key: configs.every(config[key], batches.steps_per_epoch, key)
