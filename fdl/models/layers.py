@@ -1,88 +1,110 @@
-"""Layers that flax has too, formulated to be fast on the CPU as well."""
+"""Layers that flax lacks, or has with other defaults or at another speed."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from fdl.models.patches import conv as conv
 from fdl.types import Array
 
 
-def conv(features: int, kernel_size: Sequence[int], **options: Any) -> nn.Conv:
-    """A `flax.linen.Conv` that runs at full speed inside a fused loop on the CPU.
+def layer_norm(epsilon: float = 1e-6, **options: Any) -> nn.LayerNorm:
+    """A `flax.linen.LayerNorm` that is exact also where the mean is large.
 
-    XLA's convolutions towards weights and inputs are up to 90 times slower there
-    inside a loop, and under `vmap` over the weights; a matrix multiplication of
-    patches is not. Every other platform gets the plain convolution.
+    Flax computes the variance as E[x²] - E[x]², which loses every digit of an input
+    whose mean is 10⁴ and whose deviation is 1. This takes the mean out first.
 
     Args:
-      features: Channels of the output.
-      kernel_size: Height and width of the kernel.
-      **options: All others of `flax.linen.Conv`, with the same parameters and values.
+      epsilon: Added to the variance. PyTorch's layers have 1e-5, most ViTs 1e-6,
+        BERT 1e-12.
+      **options: All others of `flax.linen.LayerNorm`.
+
+    References:
+      Ba, Kiros and Hinton, `Layer Normalization <https://arxiv.org/abs/1607.06450>`_,
+      2016.
     """
-    return nn.Conv(
-        features,
-        kernel_size,
-        conv_general_dilated=_conv_general_dilated,
-        **options,
-    )
+    return nn.LayerNorm(epsilon=epsilon, use_fast_variance=False, **options)
 
 
-def max_pool(images: Array, window: int) -> Array:
+def max_pool(
+    images: Array, window: int, stride: int | None = None, padding: int = 0
+) -> Array:
     """The maximum of each window of [B, H, W, C]; incomplete windows are dropped.
 
-    The same as `flax.linen.max_pool` with equal window and strides, but that a tie
-    shares the gradient, which costs a tenth on the CPU.
+    The same as `flax.linen.max_pool`. Where windows do not overlap, a tie shares the
+    gradient, which costs a tenth on the CPU.
+
+    Args:
+      images: float [B, H, W, C].
+      window: Height and width of a window, in pixels.
+      stride: From one window to the next; that of windows that do not overlap.
+      padding: Pixels of -inf around the images.
 
     Example:
       >>> max_pool(jnp.arange(16.0).reshape(1, 4, 4, 1), 2).squeeze()
       Array([[ 5.,  7.],
              [13., 15.]], dtype=float32)
     """
+    if padding or (stride or window) != window:
+        strides, pads = (stride or window,) * 2, ((padding, padding),) * 2
+        return nn.max_pool(images, (window, window), strides, pads)
     b, h, w, c = images.shape
     h, w = h // window, w // window
     images = images[:, : h * window, : w * window]
     return images.reshape(b, h, window, w, window, c).max(axis=(2, 4))
 
 
-def _conv_general_dilated(images, kernel, strides, padding, **options):
-    if images.ndim != 4 or options.get("feature_group_count", 1) != 1:
-        return jax.lax.conv_general_dilated(images, kernel, strides, padding, **options)
+def local_response_norm(
+    x: Array, size: int = 5, k: float = 2.0, alpha: float = 1e-4, beta: float = 0.75
+) -> Array:
+    """Divides each channel by how active its neighbours are at the same place.
 
-    def plain(images, kernel):
-        return jax.lax.conv_general_dilated(images, kernel, strides, padding, **options)
+    bᵢ = aᵢ / (k + α Σⱼ aⱼ²)^β over the `size` channels j around i. This is the
+    paper's α; PyTorch and Caffe divide theirs by `size`.
 
-    def of_patches(images, kernel):
-        dilation = options.get("rhs_dilation") or (1, 1)
-        return _conv_of_patches(images, kernel, strides, padding, dilation)
+    Args:
+      x: float [..., C].
+      size: Channels of a neighbourhood, odd.
+      k: What an inactive neighbourhood counts.
+      alpha: Weight of the activity.
+      beta: Its exponent.
 
-    if any(d != 1 for d in options.get("lhs_dilation") or ()):
-        return plain(images, kernel)
-    return jax.lax.platform_dependent(images, kernel, cpu=of_patches, default=plain)
+    References:
+      Krizhevsky, Sutskever and Hinton, `ImageNet Classification with Deep
+      Convolutional Neural Networks <https://doi.org/10.1145/3065386>`_, 2012,
+      section 3.3.
+    """
+    half = size // 2
+    around = [(0, 0)] * (x.ndim - 1) + [(half, half)]
+    squares = jnp.pad(jnp.square(x), around)
+    channels = x.shape[-1]
+    activity = sum(squares[..., i : i + channels] for i in range(size))
+    return x / (k + alpha * activity) ** beta
 
 
-def _conv_of_patches(images, kernel, strides, padding, dilation):
-    height, width, _, features = kernel.shape
-    extent = [(k - 1) * d + 1 for k, d in zip((height, width), dilation, strict=True)]
-    if isinstance(padding, str):
-        padding = jax.lax.padtype_to_pads(images.shape[1:3], extent, strides, padding)
-    images = jnp.pad(images, [(0, 0), *padding, (0, 0)])
-    rows, columns = (
-        (size - e) // stride + 1
-        for size, e, stride in zip(images.shape[1:3], extent, strides, strict=True)
-    )
+class StochasticDepth(nn.Module):
+    """Drops a residual branch of some examples in training, and scales up the rest.
 
-    def shifted(i, j):
-        top, left = i * dilation[0], j * dilation[1]
-        return images[
-            :,
-            top : top + (rows - 1) * strides[0] + 1 : strides[0],
-            left : left + (columns - 1) * strides[1] + 1 : strides[1],
-        ]
+    Attributes:
+      rate: Chance that the branch of an example is dropped; float, or float [] where
+        a scanned layer has its own.
 
-    patches = [shifted(i, j) for i in range(height) for j in range(width)]
-    flat = jnp.concatenate(patches, axis=-1).reshape(-1, kernel[..., 0].size)
-    outputs = flat @ kernel.reshape(-1, features)
-    return outputs.reshape(images.shape[0], rows, columns, features)
+    References:
+      Huang et al., `Deep Networks with Stochastic Depth
+      <https://arxiv.org/abs/1603.09382>`_, 2016.
+    """
+
+    rate: float | Array = 0.0
+
+    @nn.compact
+    def __call__(self, x: Array, train: bool) -> Array:
+        """Maps the branch's output x [B, ...] to what is added, of the same shape."""
+        if not train or (isinstance(self.rate, float) and self.rate == 0.0):
+            return x
+        keep = 1.0 - self.rate
+        shape = (x.shape[0],) + (1,) * (x.ndim - 1)
+        kept = jax.random.bernoulli(self.make_rng("dropout"), keep, shape)
+        scale = jnp.where(kept, 1.0 / jnp.maximum(keep, 1e-6), 0.0)
+        return x * scale.astype(x.dtype)

@@ -3,6 +3,8 @@
 from typing import Any
 
 import flax.linen as nn
+import jax
+import jax.numpy as jnp
 
 from fdl.types import Array, Key, Model, PyTree, Variables
 
@@ -12,7 +14,8 @@ def pure(module: nn.Module, *example_inputs: Array) -> Model:
 
     Args:
       module: Called as ``module(*inputs, train=train)``.
-      *example_inputs: Inputs of the right shapes and dtypes, for `init`.
+      *example_inputs: Inputs of the right shapes and dtypes, for `init`; by default
+        ``module.example()``, which every module of the zoo has.
 
     Returns:
       A model. Its ``apply`` returns, beside the outputs, all collections other than
@@ -30,7 +33,8 @@ def pure(module: nn.Module, *example_inputs: Array) -> Model:
     """
 
     def init(key: Key) -> Variables:
-        return module.init(key, *example_inputs, train=False)
+        inputs = example_inputs or zeros(module.example())
+        return module.init(key, *inputs, train=False)
 
     def apply(
         variables: Variables,
@@ -47,3 +51,8 @@ def pure(module: nn.Module, *example_inputs: Array) -> Model:
         )
 
     return Model(init, apply)
+
+
+def zeros(shapes: PyTree) -> PyTree:
+    """Arrays of zeros of these shapes and dtypes."""
+    return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)

@@ -1,0 +1,189 @@
+"""Residual networks."""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from fdl.models import weights
+from fdl.models.layers import conv, max_pool
+from fdl.types import Array
+
+_he_normal = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
+
+
+class ResNetBlock(nn.Module):
+    """Convolutions around which the input passes as it is, or projected.
+
+    Attributes:
+      features: Channels inside.
+      stride: Of the first 3×3 convolution.
+      bottleneck: Whether a 3×3 convolution lies between two 1×1 ones, of which the last
+        has four times as many channels; otherwise there are two 3×3 ones.
+      conv: Makes a convolution without bias: ``conv(features, kernel_size, ...)``.
+      norm: Makes a normalisation: ``norm(name=...)``.
+    """
+
+    features: int
+    stride: int
+    bottleneck: bool
+    conv: Callable[..., nn.Module]
+    norm: Callable[..., nn.Module]
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """Maps x [B, H, W, C] to [B, H / stride, W / stride, features or 4 times]."""
+        f = self.features
+        one: dict[str, Any] = {"kernel_size": (1, 1)}
+        three: dict[str, Any] = {"kernel_size": (3, 3), "padding": 1}
+        layers = [(f, {**three, "strides": self.stride}), (f, three)]
+        if self.bottleneck:
+            layers = [(f, one), layers[0], (4 * f, one)]
+        y = x
+        for i, (size, options) in enumerate(layers, start=1):
+            y = self.conv(size, **options, name=f"conv{i}")(y)
+            if i < len(layers):
+                y = nn.relu(self.norm(name=f"bn{i}")(y))
+        # Each block begins as the identity (Goyal et al., 2017, section 5.1).
+        y = self.norm(name=f"bn{i}", scale_init=nn.initializers.zeros)(y)
+        if x.shape != y.shape:
+            x = self.conv(
+                y.shape[-1], **one, strides=self.stride, name="downsample_conv"
+            )(x)
+            x = self.norm(name="downsample_bn")(x)
+        return nn.relu(x + y)
+
+
+class ResNet(nn.Module):
+    """A residual network, in the form that is called v1.5.
+
+    Bottlenecks stride in their 3×3 convolution, and not in the first 1×1 one as in the
+    paper. Intermediates: ``layer1`` to ``layer4``, the outputs of the stages.
+
+    Attributes:
+      stage_sizes: Blocks of each stage.
+      bottleneck: Whether blocks are bottlenecks.
+      num_classes: Size of the readout; none where None, and pooled features come out.
+      width: Channels of the first stage; each next one has twice as many.
+      small_images: Whether a 3×3 convolution stands at the beginning, for images of
+        32×32, and not one of 7×7 with stride 2 and a max-pooling.
+      remat: Whether what a block computes is computed again in the backward pass.
+      dtype: What is computed in; that of inputs and parameters where None.
+      param_dtype: What parameters are stored in.
+
+    References:
+      He et al., `Deep Residual Learning for Image Recognition
+      <https://arxiv.org/abs/1512.03385>`_, 2015.
+    """
+
+    stage_sizes: Sequence[int]
+    bottleneck: bool
+    num_classes: int | None = 1000
+    width: int = 64
+    small_images: bool = False
+    remat: bool = False
+    dtype: DTypeLike | None = None
+    param_dtype: DTypeLike = "float32"
+
+    @nn.compact
+    def __call__(self, images: Array, *, train: bool = False) -> Array:
+        """Maps images [B, H, W, C] to logits, float [B, num_classes]."""
+        dtypes: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
+        convolve: Callable[..., nn.Module] = functools.partial(
+            conv, use_bias=False, kernel_init=_he_normal, **dtypes
+        )
+        norm: Callable[..., nn.Module] = functools.partial(
+            nn.BatchNorm,
+            use_running_average=not train,
+            momentum=0.9,
+            epsilon=1e-5,
+            **dtypes,
+        )
+        kernel, stride, padding = (3, 1, 1) if self.small_images else (7, 2, 3)
+        x = convolve(
+            self.width, (kernel,) * 2, strides=stride, padding=padding, name="conv1"
+        )(images)
+        x = nn.relu(norm(name="bn1")(x))
+        if not self.small_images:
+            x = max_pool(x, 3, 2, padding=1)
+        block = nn.remat(ResNetBlock) if self.remat else ResNetBlock
+        for i, num_blocks in enumerate(self.stage_sizes):
+            for j in range(num_blocks):
+                x = block(
+                    self.width * 2**i,
+                    2 if i > 0 and j == 0 else 1,
+                    self.bottleneck,
+                    convolve,
+                    norm,
+                    name=f"layer{i + 1}_{j}",
+                )(x)
+            self.sow("intermediates", f"layer{i + 1}", x)
+        x = x.mean(axis=(1, 2))
+        if self.num_classes is None:
+            return x
+        return nn.Dense(self.num_classes, name="head", **dtypes)(x)
+
+    def example(self) -> tuple[jax.ShapeDtypeStruct, ...]:
+        """One image of the published size; others are taken too."""
+        size = 32 if self.small_images else 224
+        return (jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32),)
+
+    def checkpoints(self) -> Mapping[str, weights.Rules]:
+        """Published weights that fit."""
+        return {"torchvision": weights.resnet.TORCHVISION}
+
+
+def resnet18(**options: Any) -> ResNet:
+    """ResNet-18; 11,689,512 parameters.
+
+    Args:
+      **options: All others of `ResNet`.
+    """
+    return ResNet((2, 2, 2, 2), False, **options)
+
+
+def resnet34(**options: Any) -> ResNet:
+    """ResNet-34; 21,797,672 parameters.
+
+    Args:
+      **options: All others of `ResNet`.
+    """
+    return ResNet((3, 4, 6, 3), False, **options)
+
+
+def resnet50(**options: Any) -> ResNet:
+    """ResNet-50; 25,557,032 parameters.
+
+    Args:
+      **options: All others of `ResNet`.
+
+    Example:
+      >>> from fdl import models
+      >>> model = models.pure(models.resnet50(num_classes=10))
+      >>> shapes = jax.eval_shape(model.init, jax.random.key(0))
+      >>> shapes["params"]["head"]["kernel"].shape
+      (2048, 10)
+    """
+    return ResNet((3, 4, 6, 3), True, **options)
+
+
+def resnet101(**options: Any) -> ResNet:
+    """ResNet-101; 44,549,160 parameters.
+
+    Args:
+      **options: All others of `ResNet`.
+    """
+    return ResNet((3, 4, 23, 3), True, **options)
+
+
+def resnet152(**options: Any) -> ResNet:
+    """ResNet-152; 60,192,808 parameters.
+
+    Args:
+      **options: All others of `ResNet`.
+    """
+    return ResNet((3, 8, 36, 3), True, **options)
