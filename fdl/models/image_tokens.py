@@ -1,10 +1,11 @@
 """Images as sequences of tokens: patches, what stands for them, and where they are."""
 
+import math
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
-from jax.typing import DTypeLike
 
 from fdl.types import Array
 
@@ -78,12 +79,7 @@ def _of_patches(images, kernel, *args, precision=None, **options):
 
 
 def sincos_positions(
-    height: int,
-    width: int,
-    size: int,
-    *,
-    inclusive: bool = False,
-    dtype: DTypeLike = "float32",
+    height: int, width: int, size: int, *, inclusive: bool = False
 ) -> Array:
     """Sines and cosines of the column and the row of each token of a grid.
 
@@ -96,10 +92,9 @@ def sincos_positions(
       size: Features, a multiple of four.
       inclusive: Whether 10⁻⁴ itself is the last of the frequencies, as in big_vision,
         or the first that is left out, as in MoCo v3 and MAE.
-      dtype: Of the result.
 
     Returns:
-      float [1, height·width, size].
+      float32 [1, height·width, size].
 
     References:
       Beyer, Zhai and Kolesnikov, `Better plain ViT baselines for ImageNet-1k
@@ -112,4 +107,32 @@ def sincos_positions(
     y, x = jnp.mgrid[:height, :width].reshape(2, -1, 1)
     x, y = x * frequencies[None], y * frequencies[None]
     table = jnp.concatenate([jnp.sin(x), jnp.cos(x), jnp.sin(y), jnp.cos(y)], axis=1)
-    return table[None].astype(dtype)
+    return table[None]
+
+
+def resize_positions(
+    table: Array, num_prefix: int, size: tuple[int, int], method: str = "cubic"
+) -> Array:
+    """Learned positions for images of another size.
+
+    Args:
+      table: float [1, P + N, D], of a square grid of N patches.
+      num_prefix: Rows for tokens that are no patches, P; they stay as they are.
+      size: Rows and columns of the other grid.
+      method: That of `jax.image.resize`.
+
+    Returns:
+      float [1, P + rows·columns, D].
+
+    Example:
+      >>> resize_positions(jnp.ones((1, 1 + 14 * 14, 8)), 1, (24, 24)).shape
+      (1, 577, 8)
+    """
+    prefix, grid = table[:, :num_prefix], table[:, num_prefix:]
+    side = math.isqrt(grid.shape[1])
+    if side**2 != grid.shape[1]:
+        raise ValueError(f"{grid.shape[1]} positions are not those of a square grid.")
+    grid = grid.reshape(1, side, side, -1)
+    grid = jax.image.resize(grid, (1, *size, grid.shape[-1]), method)
+    grid = grid.reshape(1, size[0] * size[1], -1)
+    return jnp.concatenate([prefix, grid.astype(table.dtype)], axis=1)
