@@ -1,30 +1,21 @@
 """A policy and the value of what it does, in one network."""
 
+import functools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax.typing import Initializer
+from jax.typing import DTypeLike
 
+from fdl.models.heads import CategoricalHead, GaussianHead, Head
+from fdl.models.mlp import MLP
+from fdl.models.torsos import Torso, look, nature_torso
 from fdl.types import Array
 
-
-class Torso(nn.Module):
-    """Dense layers, each followed by an activation.
-
-    Attributes:
-      hidden_sizes: Size of each layer.
-      activation: What follows a layer.
-    """
-
-    hidden_sizes: Sequence[int]
-    activation: Callable[[Array], Array]
-
-    @nn.compact
-    def __call__(self, x: Array) -> Array:
-        """Maps x [B, D] to features [B, hidden_sizes[-1]]."""
-        for size in self.hidden_sizes:
-            x = nn.Dense(size, kernel_init=nn.initializers.orthogonal(2**0.5))(x)
-            x = self.activation(x)
-        return x
+_orthogonal = nn.initializers.orthogonal(2**0.5)
 
 
 class ActorCritic(nn.Module):
@@ -34,10 +25,18 @@ class ActorCritic(nn.Module):
     that it starts near uniform.
 
     Attributes:
-      action_size: Size of the policy's readout.
+      action_size: How many actions there are, or numbers in a continuous one.
       hidden_sizes: Size of each hidden layer.
-      shared: Whether one set of hidden layers serves both readouts.
+      head: Reads the parameters of the policy's distribution out: `CategoricalHead`,
+        `GaussianHead` or another one, made as ``head(action_size, name=...)``.
+      shared: Whether what comes before the two readouts serves both.
+      torso: Makes what comes before the hidden layers, say `nature_torso`; without
+        one they see all numbers of an observation.
       activation: What follows a hidden layer.
+      kernel_init: Makes the first kernels of the hidden layers.
+      input_shape: Shape of an observation.
+      dtype: What is computed in; that of inputs and parameters where None.
+      param_dtype: What parameters are stored in.
 
     References:
       Engstrom et al., `Implementation Matters in Deep Policy Gradients
@@ -46,23 +45,84 @@ class ActorCritic(nn.Module):
 
     action_size: int
     hidden_sizes: Sequence[int] = (64, 64)
+    head: Head = CategoricalHead
     shared: bool = False
+    torso: Torso | None = None
     activation: Callable[[Array], Array] = nn.tanh
+    kernel_init: Initializer = _orthogonal
+    input_shape: Sequence[int] = (4,)
+    dtype: DTypeLike | None = None
+    param_dtype: DTypeLike = "float32"
 
     @nn.compact
-    def __call__(
-        self, observation: Array, *, train: bool = False
-    ) -> tuple[Array, Array]:
-        """Maps observations [B, ...] to ([B, action_size], values [B])."""
-        del train  # It does the same in training.
-        x = observation.reshape(observation.shape[0], -1)
-        actor = Torso(self.hidden_sizes, self.activation, name="actor")
-        seen = actor(x)
-        if self.shared:
-            judged = seen
-        else:
-            judged = Torso(self.hidden_sizes, self.activation, name="critic")(x)
-        small, one = nn.initializers.orthogonal(0.01), nn.initializers.orthogonal(1.0)
-        params = nn.Dense(self.action_size, kernel_init=small, name="policy")(seen)
-        values = nn.Dense(1, kernel_init=one, name="value")(judged)
+    def __call__(self, observation: Array, *, train: bool = False) -> tuple[Any, Array]:
+        """Maps observations [B, ...] to what the head reads out, and values [B]."""
+        dtypes: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
+
+        def see(name):
+            x = look(self.torso, observation, f"{name}_torso", train, **dtypes)
+            return MLP(
+                hidden_sizes=self.hidden_sizes,
+                num_outputs=None,
+                activation=self.activation,
+                kernel_init=self.kernel_init,
+                name=name,
+                **dtypes,
+            )(x)
+
+        seen = see("actor")
+        judged = seen if self.shared else see("critic")
+        params = self.head(self.action_size, name="policy", **dtypes)(seen)
+        one = nn.initializers.orthogonal(1.0)
+        values = nn.Dense(1, kernel_init=one, name="value", **dtypes)(judged)
         return params, values.squeeze(-1)
+
+    def example(self) -> tuple[jax.ShapeDtypeStruct, ...]:
+        """One observation of `input_shape`; others are taken too."""
+        return (jax.ShapeDtypeStruct((1, *self.input_shape), jnp.float32),)
+
+
+def cartpole_ppo(**options: Any) -> ActorCritic:
+    """The actor-critic of CartPole, tanh 64-64 twice; 9,155 parameters.
+
+    Args:
+      **options: All others of `ActorCritic`.
+    """
+    return ActorCritic(**{"action_size": 2, **options})
+
+
+def mujoco_ppo(**options: Any) -> ActorCritic:
+    """The actor-critic of continuous control, here for HalfCheetah; 11,085 parameters.
+
+    Args:
+      **options: All others of `ActorCritic`.
+
+    References:
+      Schulman et al., `Proximal Policy Optimization Algorithms
+      <https://arxiv.org/abs/1707.06347>`_, 2017, section 6.1.
+    """
+    sizes: Any = {"action_size": 6, "input_shape": (17,)}
+    return ActorCritic(**{**sizes, "head": GaussianHead, **options})
+
+
+def atari_ppo(**options: Any) -> ActorCritic:
+    """The actor-critic of Atari, for 18 actions; 1,693,875 parameters.
+
+    The convolutions of the Nature DQN and its hidden layer serve both readouts.
+
+    Args:
+      **options: All others of `ActorCritic`.
+
+    References:
+      Schulman et al., `Proximal Policy Optimization Algorithms
+      <https://arxiv.org/abs/1707.06347>`_, 2017, section 6.4.
+    """
+    published: Any = {
+        "action_size": 18,
+        "hidden_sizes": (512,),
+        "shared": True,
+        "torso": functools.partial(nature_torso, kernel_init=_orthogonal),
+        "activation": nn.relu,
+        "input_shape": (84, 84, 4),
+    }
+    return ActorCritic(**{**published, **options})
