@@ -13,48 +13,63 @@ from fdl.models import weights
 from fdl.models.layers import conv, max_pool
 from fdl.types import Array
 
-_he_normal = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
+he_normal = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 
 
 class ResNetBlock(nn.Module):
-    """Convolutions around which the input passes as it is, or projected.
+    """Convolutions around which the input passes as it is, or in another shape.
 
     Attributes:
-      features: Channels inside.
+      features: Channels of the output.
+      inner: Channels inside.
       stride: Of the first 3×3 convolution.
-      bottleneck: Whether a 3×3 convolution lies between two 1×1 ones, of which the last
-        has four times as many channels; otherwise there are two 3×3 ones.
+      bottleneck: Whether one 3×3 convolution lies between two 1×1 ones; otherwise there
+        are two 3×3 ones.
+      groups: Parts of the channels that 3×3 convolutions keep apart.
+      projection: Whether an input of another shape is projected, and not strided and
+        padded with channels of zeros.
+      zero_init: Whether it begins as the identity.
       conv: Makes a convolution without bias: ``conv(features, kernel_size, ...)``.
       norm: Makes a normalisation: ``norm(name=...)``.
     """
 
     features: int
+    inner: int
     stride: int
     bottleneck: bool
+    groups: int
+    projection: bool
+    zero_init: bool
     conv: Callable[..., nn.Module]
     norm: Callable[..., nn.Module]
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        """Maps x [B, H, W, C] to [B, H / stride, W / stride, features or 4 times]."""
-        f = self.features
+        """Maps x [B, H, W, C] to [B, H / stride, W / stride, features]."""
         one: dict[str, Any] = {"kernel_size": (1, 1)}
-        three: dict[str, Any] = {"kernel_size": (3, 3), "padding": 1}
-        layers = [(f, {**three, "strides": self.stride}), (f, three)]
+        three = {
+            "kernel_size": (3, 3),
+            "padding": 1,
+            "feature_group_count": self.groups,
+        }
+        strided = {**three, "strides": self.stride}
+        layers = [(self.inner, strided), (self.features, three)]
         if self.bottleneck:
-            layers = [(f, one), layers[0], (4 * f, one)]
+            layers = [(self.inner, one), (self.inner, strided), (self.features, one)]
         y = x
         for i, (size, options) in enumerate(layers, start=1):
             y = self.conv(size, **options, name=f"conv{i}")(y)
             if i < len(layers):
                 y = nn.relu(self.norm(name=f"bn{i}")(y))
-        # Each block begins as the identity (Goyal et al., 2017, section 5.1).
-        y = self.norm(name=f"bn{i}", scale_init=nn.initializers.zeros)(y)
-        if x.shape != y.shape:
-            x = self.conv(
-                y.shape[-1], **one, strides=self.stride, name="downsample_conv"
-            )(x)
+        ones, zeros = nn.initializers.ones, nn.initializers.zeros
+        y = self.norm(name=f"bn{i}", scale_init=zeros if self.zero_init else ones)(y)
+        if x.shape != y.shape and self.projection:
+            options = {**one, "strides": self.stride, "name": "downsample_conv"}
+            x = self.conv(self.features, **options)(x)
             x = self.norm(name="downsample_bn")(x)
+        elif x.shape != y.shape:
+            new = ((0, 0), (0, 0), (0, 0), (0, self.features - x.shape[-1]))
+            x = jnp.pad(x[:, :: self.stride, :: self.stride], new)
         return nn.relu(x + y)
 
 
@@ -68,7 +83,14 @@ class ResNet(nn.Module):
       stage_sizes: Blocks of each stage.
       bottleneck: Whether blocks are bottlenecks.
       num_classes: Size of the readout; none where None, and pooled features come out.
-      width: Channels of the first stage; each next one has twice as many.
+      width: Channels of the first stage, a quarter of them for bottlenecks; each next
+        one has twice as many.
+      inner_width: Channels inside the blocks of the first stage; `width` where None.
+      groups: Parts of the channels that 3×3 convolutions keep apart.
+      projection: Whether a shortcut between shapes is projected (option B of the paper)
+        and not strided and padded with channels of zeros (option A).
+      zero_init: Whether each block begins as the identity (Goyal et al., 2017, section
+        5.1).
       small_images: Whether a 3×3 convolution stands at the beginning, for images of
         32×32, and not one of 7×7 with stride 2 and a max-pooling.
       remat: Whether what a block computes is computed again in the backward pass.
@@ -84,6 +106,10 @@ class ResNet(nn.Module):
     bottleneck: bool
     num_classes: int | None = 1000
     width: int = 64
+    inner_width: int | None = None
+    groups: int = 1
+    projection: bool = True
+    zero_init: bool = True
     small_images: bool = False
     remat: bool = False
     dtype: DTypeLike | None = None
@@ -94,7 +120,7 @@ class ResNet(nn.Module):
         """Maps images [B, H, W, C] to logits, float [B, num_classes]."""
         dtypes: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         convolve: Callable[..., nn.Module] = functools.partial(
-            conv, use_bias=False, kernel_init=_he_normal, **dtypes
+            conv, use_bias=False, kernel_init=he_normal, **dtypes
         )
         norm: Callable[..., nn.Module] = functools.partial(
             nn.BatchNorm,
@@ -114,11 +140,15 @@ class ResNet(nn.Module):
         for i, num_blocks in enumerate(self.stage_sizes):
             for j in range(num_blocks):
                 x = block(
-                    self.width * 2**i,
-                    2 if i > 0 and j == 0 else 1,
-                    self.bottleneck,
-                    convolve,
-                    norm,
+                    features=self.width * 2**i * (4 if self.bottleneck else 1),
+                    inner=(self.inner_width or self.width) * 2**i,
+                    stride=2 if i > 0 and j == 0 else 1,
+                    bottleneck=self.bottleneck,
+                    groups=self.groups,
+                    projection=self.projection,
+                    zero_init=self.zero_init,
+                    conv=convolve,
+                    norm=norm,
                     name=f"layer{i + 1}_{j}",
                 )(x)
             self.sow("intermediates", f"layer{i + 1}", x)
@@ -133,7 +163,7 @@ class ResNet(nn.Module):
         return (jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32),)
 
     def checkpoints(self) -> Mapping[str, weights.Rules]:
-        """Published weights that fit."""
+        """Published weights that fit; timm's have the same names and layouts."""
         return {"torchvision": weights.resnet.TORCHVISION}
 
 
