@@ -1,0 +1,104 @@
+import collections
+import functools
+
+import chex
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fdl.models.gpt import GPT
+from fdl.models.llama import Llama
+from fdl.models.pure import zeros
+from fdl.models.stack import Stack, unstack_layers
+from fdl.models.transformer import Transformer
+from fdl.models.transformer_block import TransformerBlock
+
+
+@pytest.fixture
+def x(random_inputs):
+    return random_inputs(2, 5, 8)
+
+
+@pytest.mark.parametrize("field", ["dropout", "attention_dropout", "mlp_dropout"])
+@pytest.mark.parametrize("pre_norm", [False, True])
+def test_dropout_is_off_in_evaluation_and_on_in_training(
+    x, random_variables, field, pre_norm
+):
+    plain = TransformerBlock(2, 12, pre_norm=pre_norm)
+    block = TransformerBlock(2, 12, pre_norm=pre_norm, **{field: 0.2})
+    variables = random_variables(block, x, train=False)
+    expected = plain.apply(variables, x, False)
+    np.testing.assert_array_equal(block.apply(variables, x, False), expected)
+
+    @jax.jit
+    def train(key):
+        return block.apply(variables, x, True, rngs={"dropout": key})
+
+    one, again, other = (train(jax.random.key(seed)) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(one, again)
+    assert (one != other).any() and np.abs(one - expected).max() > 0.01
+    chex.assert_tree_all_finite(one)
+
+
+RATES = {"dropout": 0.1, "attention_dropout": 0.2}
+
+
+@pytest.mark.parametrize(
+    "module, expected",
+    [
+        (GPT(2, 2, 8, **RATES), {0.1: 1 + 2 * 2, 0.2: 2, 0.0: 2}),
+        (Llama(2, 2, 8, 12, **RATES), {0.1: 1 + 2 * 2, 0.2: 2, 0.0: 2}),
+        (
+            Transformer(1, 2, 8, 12, 2, **RATES, mlp_dropout=0.3),
+            {0.1: 2 + 2 + 2 * 3, 0.2: 1 + 2 * 2, 0.3: 1 + 2},
+        ),
+    ],
+    ids=["GPT", "Llama", "Transformer"],
+)
+def test_embeddings_branches_and_weights_are_dropped(module, expected):
+    rates = collections.Counter()
+
+    def see(call, args, kwargs, context):
+        if isinstance(context.module, nn.Dropout):
+            rates[context.module.rate] += 1
+        return call(*args, **kwargs)
+
+    def train(key):
+        inputs = zeros(module.example())
+        variables = module.init(key, *inputs)
+        rates.clear()
+        return module.apply(variables, *inputs, train=True, rngs={"dropout": key})
+
+    with nn.intercept_methods(see):
+        jax.eval_shape(train, jax.random.key(0))
+    assert rates == expected
+
+
+@pytest.mark.parametrize("scan", [False, True], ids=["unrolled", "scanned"])
+def test_a_block_that_is_dropped_changes_nothing(
+    scan, random_inputs, random_variables, assert_close
+):
+    make = functools.partial(TransformerBlock, 2, 12)
+    layers, x = Stack(make, 3, scan), random_inputs(2, 5, 8)
+    variables = random_variables(layers, x, train=False)
+
+    def train(rates, seed):
+        options = {
+            "own": (jnp.array(rates),),
+            "rngs": {"dropout": jax.random.key(seed)},
+        }
+        return jax.jit(functools.partial(layers.apply, train=True, **options))(
+            variables, x
+        )
+
+    np.testing.assert_array_equal(train([1.0, 1.0, 1.0], 0), x)
+    kept = train([0.0, 1.0, 0.0], 0)
+    assert_close(kept, train([0.0, 1.0, 0.0], 1), 1e-6)
+    first = unstack_layers(variables) if scan else variables
+    first = {
+        "params": {f"layers_{i}": first["params"][f"layers_{2 * i}"] for i in (0, 1)}
+    }
+    expected = jax.jit(functools.partial(Stack(make, 2).apply, train=False))(first, x)
+    assert_close(kept, expected, 1e-5)
