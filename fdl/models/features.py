@@ -34,8 +34,12 @@ def features(
       >>> module, images = models.lenet5(), jnp.zeros((1, 28, 28, 1))
       >>> variables = module.init(jax.random.key(0), images)
       >>> logits, seen = features(module, variables, images)
-      >>> {name: value.shape for name, value in seen.items()}
-      {'conv_0': (1, 14, 14, 6), 'conv_1': (1, 5, 5, 16), 'hidden_0': (1, 120), 'hidden_1': (1, 84)}
+      >>> for name, value in seen.items():
+      ...     print(name, value.shape)
+      conv_0 (1, 14, 14, 6)
+      conv_1 (1, 5, 5, 16)
+      hidden_0 (1, 120)
+      hidden_1 (1, 84)
     """
     outputs, state = module.apply(
         variables, *inputs, mutable=["intermediates"], **options

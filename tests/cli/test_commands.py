@@ -27,8 +27,8 @@ def test_show_says_what_training_would_do(fdl, experiment):
     assert sum(sizes) == 64 * 7 + 7 + 7 * 5 + 5 + 5 * 10 + 10
     assert re.search(rf"total +│ +│ +│ +{sum(sizes)} │", called.out)
     for layer, shape, count in (
-        ("Dense_0/kernel", "64 x 7", 448),
-        ("Dense_2", "10", 10),
+        ("dense_0/kernel", "64 x 7", 448),
+        ("head", "10", 10),
     ):
         assert re.search(rf"{layer}\S* +│ {shape} +│ float32 │ +{count} │", called.out)
     # Forwards 2 for each weight and example; backwards the same for the weights, and

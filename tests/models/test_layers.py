@@ -5,7 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fdl.models.layers import conv, max_pool
+from fdl.models.layers import (
+    StochasticDepth,
+    conv,
+    layer_norm,
+    local_response_norm,
+    max_pool,
+)
 
 IMAGES = np.random.default_rng(0).normal(size=(3, 9, 8, 2)).astype(np.float32)
 
@@ -67,3 +73,102 @@ def test_max_pool_equals_flax_in_values_and_gradients(window):
 
     chex.assert_trees_all_equal(ours(IMAGES), flax(IMAGES))
     chex.assert_trees_all_close(gradients(ours, IMAGES), gradients(flax, IMAGES))
+
+
+@pytest.mark.parametrize("stride, padding", [(2, 0), (2, 1), (1, 1), (3, 1), (None, 1)])
+def test_max_pool_takes_the_maximum_of_each_window(stride, padding):
+    step, around = stride or 3, ((0, 0), (padding, padding), (padding, padding), (0, 0))
+    padded = np.pad(IMAGES, around, constant_values=-np.inf)
+    rows, columns = ((n - 3) // step + 1 for n in padded.shape[1:3])
+    expected = np.stack(
+        [
+            [
+                padded[:, i : i + 3, j : j + 3].max(axis=(1, 2))
+                for j in range(0, step * columns, step)
+            ]
+            for i in range(0, step * rows, step)
+        ]
+    )
+    actual = max_pool(IMAGES, 3, stride, padding)
+    np.testing.assert_array_equal(actual, expected.transpose(2, 0, 1, 3))
+    flax = nn.max_pool(IMAGES, (3, 3), (step, step), ((padding, padding),) * 2)
+    np.testing.assert_array_equal(actual, flax)
+
+
+@pytest.mark.parametrize("mean, tolerance", [(0, 1e-6), (1e4, 2e-3)])
+def test_layer_norm_is_exact_also_where_the_mean_is_large(mean, tolerance):
+    x = np.float32(np.random.default_rng(0).normal(mean, 1, size=(4, 64)))
+    scale, bias = np.linspace(0.5, 1, 64), np.linspace(-1, 1, 64)
+    variables = {"params": {"scale": jnp.array(scale), "bias": jnp.array(bias)}}
+    exact = x.astype(np.float64)
+    centred = exact - exact.mean(axis=-1, keepdims=True)
+    variance = (centred**2).mean(axis=-1, keepdims=True)
+    expected = centred / np.sqrt(variance + 1e-5) * scale + bias
+    actual = jax.jit(layer_norm(1e-5).apply)(variables, x)
+    np.testing.assert_allclose(actual, expected, atol=tolerance)
+
+
+@pytest.mark.parametrize("size, k, alpha, beta", [(5, 2, 1e-4, 0.75), (3, 1, 0.1, 0.5)])
+def test_local_response_norm_is_the_papers_formula(size, k, alpha, beta):
+    x = np.float32(10 * np.random.default_rng(0).normal(size=(2, 3, 8)))
+    expected = np.zeros(x.shape)
+    for i in range(8):
+        near = x[..., max(0, i - size // 2) : i + size // 2 + 1].astype(np.float64)
+        expected[..., i] = x[..., i] / (k + alpha * (near**2).sum(axis=-1)) ** beta
+    options = {"size": size, "k": k, "alpha": alpha, "beta": beta}
+    actual = jax.jit(lambda x: local_response_norm(x, **options))(x)
+    np.testing.assert_allclose(actual, expected, rtol=1e-5)
+
+
+@pytest.mark.oracle
+def test_local_response_norm_agrees_with_torch_whose_alpha_is_a_mean(
+    torch, random_inputs, assert_close
+):
+    x = 10 * random_inputs(2, 5, 6, 96)
+    layer = torch.nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2)
+    expected = layer(torch.tensor(x).movedim(-1, 1)).movedim(1, -1)
+    worst = assert_close(jax.jit(local_response_norm)(x), expected, 1e-5)
+    print(f"local_response_norm {worst:.1e}")
+
+
+def test_stochastic_depth_drops_whole_branches_and_keeps_their_mean():
+    x = 1 + np.random.default_rng(0).random((4000, 2, 3), np.float32)
+    layer = StochasticDepth(0.3)
+
+    @jax.jit
+    def apply(key):
+        return layer.apply({}, x, True, rngs={"dropout": key})
+
+    outputs = np.asarray(apply(jax.random.key(0)))
+    kept = outputs.any(axis=(1, 2))
+    np.testing.assert_allclose(outputs[kept], x[kept] / 0.7, rtol=1e-6)
+    assert abs(kept.mean() - 0.7) < 4 * np.sqrt(0.3 * 0.7 / 4000)
+    other = np.asarray(apply(jax.random.key(1))).any(axis=(1, 2))
+    assert (kept != other).any()
+    np.testing.assert_array_equal(layer.apply({}, x, False), x)
+    np.testing.assert_array_equal(StochasticDepth(0.0).apply({}, x, True), x)
+
+
+def test_stochastic_depth_takes_a_rate_that_is_traced():
+    x = np.ones((4000, 1), np.float32)
+
+    @jax.jit
+    def apply(rate):
+        layer = StochasticDepth(rate)
+        return layer.apply({}, x, True, rngs={"dropout": jax.random.key(0)})
+
+    np.testing.assert_array_equal(apply(0.0), x)
+    np.testing.assert_array_equal(apply(1.0), 0 * x)
+    assert abs(apply(0.5).mean() - 1) < 4 / np.sqrt(4000)
+
+
+def test_a_convolution_of_shifted_images_is_the_shifted_convolution():
+    images = np.random.default_rng(0).normal(size=(2, 12, 12, 3)).astype(np.float32)
+    layer = conv(4, (3, 3), padding=1)
+    variables = layer.init(jax.random.key(0), images)
+    apply = jax.jit(layer.apply)
+    shifted = np.asarray(apply(variables, np.roll(images, (2, 3), axis=(1, 2))))
+    expected = np.roll(apply(variables, images), (2, 3), axis=(1, 2))
+    inside = (slice(None), slice(3, -1), slice(4, -1))  # What no border has touched.
+    np.testing.assert_allclose(shifted[inside], expected[inside], atol=1e-6)
+    assert not np.allclose(shifted, expected, atol=1e-3)
