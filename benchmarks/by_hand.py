@@ -36,17 +36,17 @@ def max_pool(x, window, stride):
 def mlp(w, x, train):
     """784-512-512-10."""
     x = x.reshape(len(x), -1)
-    x = jax.nn.relu(dense(w, "hidden_0", x))
-    x = jax.nn.relu(dense(w, "hidden_1", x))
+    x = jax.nn.relu(dense(w, "dense_0", x))
+    x = jax.nn.relu(dense(w, "dense_1", x))
     return dense(w, "head", x), {}
 
 
 def cnn(w, x, train):
     """Two convolutions with max-pooling, a hidden layer and a readout."""
     for i in range(2):
-        x = jax.nn.relu(conv(w, f"conv_{i}", x, padding="SAME"))
+        x = jax.nn.relu(conv(w, f"convolution_{i}", x, padding="SAME"))
         x = max_pool(x, 2, 2)
-    x = jax.nn.relu(dense(w, "hidden_0", x.reshape(len(x), -1)))
+    x = jax.nn.relu(dense(w, "dense_0", x.reshape(len(x), -1)))
     return dense(w, "head", x), {}
 
 
@@ -85,15 +85,15 @@ def alexnet(w, x, train):
         x = jax.nn.relu(conv(w, f"conv{i + 1}", x, stride, padding))
         if pool:
             x = max_pool(x, 3, 2)
-    x = jax.nn.relu(dense(w, "hidden1", x.reshape(len(x), -1)))
-    x = jax.nn.relu(dense(w, "hidden2", x))
+    x = jax.nn.relu(dense(w, "dense_0", x.reshape(len(x), -1)))
+    x = jax.nn.relu(dense(w, "dense_1", x))
     return dense(w, "head", x), {}
 
 
 def lstm(w, x, train):
     """An LSTM over features [B, T, D], and a readout of its last state."""
     gates = "ifgo"
-    cell = "params/layer_0/cell"
+    cell = "params/encoder/rnn/layer_0"
     inner = jnp.concatenate([w[f"{cell}/i{g}/kernel"] for g in gates], axis=1)
     outer = jnp.concatenate([w[f"{cell}/h{g}/kernel"] for g in gates], axis=1)
     bias = jnp.concatenate([w[f"{cell}/h{g}/bias"] for g in gates])
@@ -126,7 +126,7 @@ def transformer(w, tokens, train):
     x = x + w["params/position_embedding/embedding"][:length]
     causal = jnp.tril(jnp.ones((length, length), bool))
     for i in range(4):
-        block = f"layers/layers_{i}"
+        block = f"decoder/layers_{i}"
         y = norm(f"{block}/attention_norm", x)
         names = ("query", "key", "value")
         q, k, v = (heads(dense(w, f"{block}/attention/{n}", y)) for n in names)
@@ -136,5 +136,5 @@ def transformer(w, tokens, train):
         x = x + dense(w, f"{block}/attention/out", y)
         y = dense(w, f"{block}/mlp/up", norm(f"{block}/mlp_norm", x))
         x = x + dense(w, f"{block}/mlp/down", jax.nn.gelu(y))
-    x = norm("final_norm", x)
+    x = norm("norm", x)
     return x @ w["params/token_embedding/embedding"].T, {}

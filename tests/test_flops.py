@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import pytest
 
 from fdl import models
-from fdl.flops import flops
+from fdl.flops import flops, flops_by_scope
 
 
 @pytest.mark.parametrize("sizes", [(128, 256, 512), (1, 7, 3)])
@@ -40,3 +40,33 @@ def test_lenet_has_the_published_number_of_operations():
     model = models.pure(models.lenet5(), image)
     variables = jax.eval_shape(model.init, jax.random.key(0))
     assert flops(model.apply, variables, image) == 2 * 416_520
+
+
+def test_zeros_between_the_inputs_of_a_transposed_convolution_do_not_count():
+    # Each pixel of the input is multiplied by the whole kernel, once.
+    images, kernel = jnp.zeros((2, 5, 5, 3)), jnp.zeros((2, 2, 3, 4))
+
+    def transposed(images, kernel):
+        return jax.lax.conv_transpose(images, kernel, (2, 2), "VALID")
+
+    assert flops(transposed, images, kernel) == 2 * (2 * 5 * 5) * 3 * (2 * 2 * 4)
+
+
+def test_what_lies_in_a_scope_is_named_after_it():
+    def function(x):
+        with jax.named_scope("outer"):
+            x = x @ x
+
+            def body(x, _):
+                with jax.named_scope("inner"):
+                    x = jnp.einsum("ij,jk->ik", x, x)
+                return jnp.einsum("ij,jk->ik", x, x), None
+
+            x, _ = jax.lax.scan(body, x, length=3)
+        return jax.lax.cond(x[0, 0] > 0, lambda x: x @ x @ x, lambda x: x, x)
+
+    by_scope = flops_by_scope(function, jnp.zeros((2, 2)))
+    assert by_scope.total() == flops(function, jnp.zeros((2, 2)))
+    outer = sum(n for scope, n in by_scope.items() if scope.startswith("outer"))
+    inner = sum(n for scope, n in by_scope.items() if "inner" in scope)
+    assert (outer, inner, by_scope.total()) == (16 * 7, 16 * 3, 16 * 9)

@@ -23,6 +23,10 @@ class BERTPretraining(BERT):
       num_classes: As in `BERT`; with None and a `pool` of ``"none"`` there is nothing
         but the hidden tokens to learn from.
 
+    References:
+      Devlin et al., `BERT: Pre-training of Deep Bidirectional Transformers for Language
+      Understanding <https://arxiv.org/abs/1810.04805>`_, 2018.
+
     Example:
       >>> import jax, jax.numpy as jnp
       >>> module = BERTPretraining(2, 2, 8, vocab_size=16, max_length=4)

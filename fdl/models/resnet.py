@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from fdl.models import weights
 from fdl.models.layers import conv, max_pool
+from fdl.models.weights import resnet as formats
+from fdl.models.weights.rules import Rules
 from fdl.types import Array
 
 he_normal = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
@@ -162,9 +163,9 @@ class ResNet(nn.Module):
         size = 32 if self.small_images else 224
         return (jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32),)
 
-    def checkpoints(self) -> Mapping[str, weights.Rules]:
+    def checkpoints(self) -> Mapping[str, Rules]:
         """Published weights that fit; timm's have the same names and layouts."""
-        return {"torchvision": weights.resnet.TORCHVISION}
+        return {"torchvision": formats.TORCHVISION}
 
 
 def resnet18(**options: Any) -> ResNet:

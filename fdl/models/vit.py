@@ -174,6 +174,16 @@ class ViT(nn.Module):
         size = self.image_size
         return (jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32),)
 
+    def resizable(self) -> Mapping[str, Callable[..., Array]]:
+        """The table of positions, for images or patches of another size."""
+        side, rows = self.image_size // self.patch_size, int(self.pool != "mean")
+
+        def resize(table, shape):
+            del shape  # It follows from the size of the images.
+            return resize_positions(table, rows, (side, side))
+
+        return {"params/positions": resize}
+
     def checkpoints(self) -> Mapping[str, Rules]:
         """Published weights that fit."""
         return {

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fdl import models
-from fdl.models import weights
+from fdl.models.weights import resnet as formats
 
 SMALL = {  # Options of torchvision's, and ours: stage sizes, bottlenecks, all others.
     "BasicBlock": ({}, ((1, 2, 1, 1), False), {}),
@@ -82,7 +82,7 @@ def test_resnets_agree_with_torchvision(
     if options.get("small_images"):
         reference.conv1 = torch.nn.Conv2d(3, 64, 3, padding=1, bias=False)
         reference.maxpool = torch.nn.Identity()
-    rules = weights.resnet.TORCHVISION
+    rules = formats.TORCHVISION
     images = images_for(name, random_inputs)
     references.check(name, agrees_with_torch(small(name), reference, rules, images))
 

@@ -48,9 +48,8 @@ PRETRAINING: Rules = [
     *dense("cls.predictions.transform.dense", "transform"),
     *layer_norm("cls.predictions.transform.LayerNorm", "transform_norm"),
     Rule("cls.predictions.bias", "params/token_bias"),
-    # The bias and the embedding once more.
-    Rule("cls.predictions.decoder.bias", ()),
-    Rule("cls.predictions.decoder.weight", ()),
+    Rule("cls.predictions.decoder.bias", "params/token_bias"),
+    Rule("cls.predictions.decoder.weight", "params/token_embedding/embedding"),
     *dense("cls.seq_relationship", "head"),
 ]
 

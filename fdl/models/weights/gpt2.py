@@ -28,8 +28,8 @@ TRANSFORMERS = [
     *_dense(f"{_THEIRS}.mlp.c_fc", f"{_OURS}/mlp/up"),
     *_dense(f"{_THEIRS}.mlp.c_proj", f"{_OURS}/mlp/down"),
     *layer_norm("[transformer.]ln_f", "norm"),
-    # A causal mask and the embedding once more.
+    # Causal masks.
     Rule(f"{_THEIRS}.attn.bias", ()),
     Rule(f"{_THEIRS}.attn.masked_bias", ()),
-    Rule("lm_head.weight", ()),
+    Rule("lm_head.weight", "params/token_embedding/embedding"),
 ]

@@ -28,5 +28,6 @@ _COMMON = [
 
 def rules(tie_embeddings: bool) -> Rules:
     """Those of a model whose embedding is also its readout, or is not."""
-    head = () if tie_embeddings else "params/head/kernel"
-    return [*_COMMON, Rule("lm_head.weight", head, DENSE)]
+    if tie_embeddings:
+        return [*_COMMON, Rule("lm_head.weight", "params/token_embedding/embedding")]
+    return [*_COMMON, Rule("lm_head.weight", "params/head/kernel", DENSE)]

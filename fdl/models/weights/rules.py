@@ -8,6 +8,7 @@ A placeholder in braces stands for a number. What stands in square brackets may 
 missing when read, and is written.
 """
 
+import functools
 import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -92,10 +93,14 @@ def matches(template: str, name: str) -> dict[str, str] | None:
       {'stage': '3', 'block': '11'}
       >>> matches("layer{stage}.bias", "fc.bias")
     """
-    pattern = re.escape(template).replace(r"\[", "(?:").replace(r"\]", ")?")
-    pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[0-9]+)", pattern)
-    found = re.fullmatch(pattern, name)
+    found = _pattern(template).fullmatch(name)
     return found.groupdict() if found else None
+
+
+@functools.cache
+def _pattern(template: str) -> re.Pattern[str]:
+    pattern = re.escape(template).replace(r"\[", "(?:").replace(r"\]", ")?")
+    return re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[0-9]+)", pattern))
 
 
 def fill(template: str, numbers: dict[str, str]) -> str:

@@ -1,0 +1,63 @@
+"""What holds for all families of the zoo, by shapes only."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from fdl import models
+from fdl.cli.models import family, paper_of, zoo
+from fdl.models.pure import zeros
+
+FIRST = {}  # Of each family, the one that the list shows first.
+for _name, _function in zoo().items():
+    FIRST.setdefault((family(_function), type(_function())), _name)
+every_family = pytest.mark.parametrize("name", FIRST.values())
+
+
+def shapes(module):
+    """Shapes and dtypes of the variables, and of what comes out of them."""
+
+    def run(key):
+        inputs = zeros(module.example())
+        variables = module.init(key, *inputs, train=False)
+        return variables, module.apply(variables, *inputs, train=False)
+
+    return jax.eval_shape(run, jax.random.key(0))
+
+
+@every_family
+def test_families_say_where_they_were_published(name):
+    assert paper_of(zoo()[name])
+
+
+@every_family
+def test_parameters_and_computation_have_the_dtypes_that_are_asked_for(name):
+    module = zoo()[name](dtype=jnp.bfloat16, param_dtype=jnp.float16)
+    variables, outputs = shapes(module)
+    assert {x.dtype for x in jax.tree.leaves(variables["params"])} == {
+        jnp.dtype("float16")
+    }
+    assert all(x.dtype != jnp.float16 for x in jax.tree.leaves(outputs))
+
+
+@every_family
+def test_models_follow_the_dtype_of_their_parameters_and_inputs(name):
+    with jax.enable_x64(True):
+        module = zoo()[name](param_dtype="float64")
+        variables = shapes(module)[0]
+        doubled = [
+            jax.ShapeDtypeStruct(
+                x.shape, "float64" if x.dtype == jnp.float32 else x.dtype
+            )
+            for x in module.example()
+        ]
+        outputs = jax.eval_shape(
+            lambda v, *x: module.apply(v, *x, train=False), variables, *doubled
+        )
+    dtypes = {x.dtype for x in jax.tree.leaves(outputs)} - {jnp.dtype(bool)}
+    assert dtypes == {jnp.dtype("float64")}
+
+
+def test_everything_that_is_exported_is_there():
+    assert len(models.__all__) == len({*models.__all__})
+    assert all(getattr(models, name) for name in models.__all__)
