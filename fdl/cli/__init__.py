@@ -16,6 +16,7 @@ COMMANDS = {
     "eval": "evaluate a checkpoint of a run",
     "show": "say what an experiment is, without training",
     "list": "list the experiments of a folder",
+    "models": "list the models of the zoo, or say what one is made of",
 }
 
 
@@ -91,6 +92,12 @@ def parser() -> argparse.ArgumentParser:
         "--checkpoint", default="latest", help="best, latest (default) or a step"
     )
     add["list"].add_argument("folder", nargs="?", default="experiments")
+    add["models"].add_argument(
+        "pattern", nargs="?", help="a part of names or families, a glob, or one name"
+    )
+    add["models"].add_argument(
+        "--depth", type=int, metavar="N", help="how deep the table of one model goes"
+    )
     return top
 
 
