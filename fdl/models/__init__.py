@@ -3,7 +3,6 @@
 from fdl.models.actor import Actor, Critic, sac_actor, td3_actor, twin_critic
 from fdl.models.actor_critic import ActorCritic, atari_ppo, cartpole_ppo, mujoco_ppo
 from fdl.models.alexnet import AlexNet, alexnet, alexnet_one_tower
-from fdl.models.attention import Attention
 from fdl.models.autoencoder import Autoencoder, conv_autoencoder, deep_autoencoder
 from fdl.models.bert import BERT, bert_base, bert_large, bert_tiny
 from fdl.models.bert_pretraining import BERTPretraining, bert_base_pretraining
@@ -37,7 +36,17 @@ from fdl.models.heads import (
     GaussianParams,
     SquashedGaussianHead,
 )
-from fdl.models.image_tokens import patchify, resize_positions, unpatchify
+from fdl.models.layers.attention import Attention
+from fdl.models.layers.image_tokens import patchify, resize_positions, unpatchify
+from fdl.models.layers.masks import (
+    causal_mask,
+    mask_positions,
+    padding_mask,
+    segment_mask,
+    segment_positions,
+)
+from fdl.models.layers.stack import stack_layers, unstack_layers
+from fdl.models.layers.transformer_block import FeedForward, TransformerBlock
 from fdl.models.lenet import LeNet1998, lenet5, lenet5_1998
 from fdl.models.llama import (
     Llama,
@@ -49,13 +58,6 @@ from fdl.models.llama import (
     tinyllama_1b,
 )
 from fdl.models.mae import MAE, mae_vit_b16, mae_vit_l16
-from fdl.models.masks import (
-    causal_mask,
-    mask_positions,
-    padding_mask,
-    segment_mask,
-    segment_positions,
-)
 from fdl.models.mlp import MLP, linear
 from fdl.models.mlp_mixer import MLPMixer, mixer_b16, mixer_l16, mixer_s16, mixer_s32
 from fdl.models.mobilenet import MobileNetV2, mobilenet_v2
@@ -93,10 +95,8 @@ from fdl.models.resnet import ResNet, resnet18, resnet34, resnet50, resnet101, r
 from fdl.models.resnext import resnext50_32x4d
 from fdl.models.seq2seq import Seq2Seq, rnnsearch
 from fdl.models.simclr import ProjectionHead, SimCLR, simclr_resnet50
-from fdl.models.stack import stack_layers, unstack_layers
 from fdl.models.torsos import ConvTorso, minatar_torso, nature_torso
 from fdl.models.transformer import Transformer, transformer_base, transformer_big
-from fdl.models.transformer_block import FeedForward, TransformerBlock
 from fdl.models.unet import UNet, unet
 from fdl.models.vae import VAE, VAEOutput, conv_vae, vae_mnist
 from fdl.models.vgg import (

@@ -6,11 +6,10 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax.typing import Initializer
 from jax.typing import DTypeLike
 
-from fdl.models.layers import conv, local_response_norm, max_pool
+from fdl.models.layers import adaptive_avg_pool, conv, local_response_norm, max_pool
 from fdl.models.weights import Rules
 from fdl.models.weights import alexnet as formats
 from fdl.types import Array
@@ -135,30 +134,6 @@ def alexnet_one_tower(**options: Any) -> AlexNet:
     """
     defaults = {"towers": 1, "response_norm": False, "original": False}
     return AlexNet((64, 192, 384, 256, 256), **{**defaults, **options})
-
-
-def adaptive_avg_pool(images: Array, size: int) -> Array:
-    """The averages of size × size parts of [B, H, W, C], which overlap where they must.
-
-    Part i goes from the pixel ⌊i n / size⌋ to ⌈(i + 1) n / size⌉, as in PyTorch.
-
-    Example:
-      >>> adaptive_avg_pool(jnp.arange(9.0).reshape(1, 3, 3, 1), 2).squeeze()
-      Array([[2., 3.],
-             [5., 6.]], dtype=float32)
-    """
-    if images.shape[1:3] == (size, size):
-        return images
-
-    def averages(pixels):
-        parts = np.zeros((size, pixels))
-        for i in range(size):
-            begin, end = i * pixels // size, -(-(i + 1) * pixels // size)
-            parts[i, begin:end] = 1 / (end - begin)
-        return jnp.asarray(parts, images.dtype)
-
-    rows, columns = map(averages, images.shape[1:3])
-    return jnp.einsum("ih,jw,bhwc->bijc", rows, columns, images)
 
 
 def published_init(fan_in: int, *, active: bool) -> dict[str, Initializer]:

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from fdl.models.layers import conv
+from fdl.models.layers.conv_transpose import ConvTranspose
 from fdl.models.mlp import MLP
-from fdl.models.transposed import ConvTranspose
 from fdl.types import Array
 
 

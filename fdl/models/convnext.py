@@ -11,7 +11,7 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from fdl.models.layers import StochasticDepth, conv, layer_norm
-from fdl.models.stack import Stack
+from fdl.models.layers.stack import Stack
 from fdl.models.weights import Rules
 from fdl.models.weights import convnext as formats
 from fdl.types import Array

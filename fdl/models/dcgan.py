@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from fdl.models.layers import conv
-from fdl.models.transposed import ConvTranspose
+from fdl.models.layers.conv_transpose import ConvTranspose
 from fdl.types import Array
 
 _normal = nn.initializers.normal(0.02)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from fdl.models.layers import conv
-from fdl.models.time_block import TimeBlock, group_norm, time_embedding, uniform
+from fdl.models.layers.time_block import TimeBlock, group_norm, time_embedding, uniform
 from fdl.models.weights import Rules
 from fdl.models.weights import ddpm_unet as formats
 from fdl.types import Array

@@ -10,7 +10,7 @@ from jax.typing import DTypeLike
 
 from fdl.models.cnn import CNN
 from fdl.models.layers import conv
-from fdl.models.lenet_layers import Subsampling, TableConv, fan_in_uniform, squash
+from fdl.models.layers.lenet import Subsampling, TableConv, fan_in_uniform, squash
 from fdl.types import Array
 
 # Which maps of S2 each map of C3 sees (table I): three neighbours, four neighbours,

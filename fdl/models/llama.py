@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from fdl.models.places import Places
-from fdl.models.stack import Stack
-from fdl.models.transformer_block import TransformerBlock
+from fdl.models.layers.places import Places
+from fdl.models.layers.stack import Stack
+from fdl.models.layers.transformer_block import TransformerBlock
 from fdl.models.weights import Rules
 from fdl.models.weights import llama as formats
 from fdl.types import Array

@@ -9,10 +9,10 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from fdl.models.image_tokens import sincos_positions
 from fdl.models.layers import layer_norm
-from fdl.models.stack import Stack
-from fdl.models.transformer_block import TransformerBlock
+from fdl.models.layers.image_tokens import sincos_positions
+from fdl.models.layers.stack import Stack
+from fdl.models.layers.transformer_block import TransformerBlock
 from fdl.models.vit import ViT
 from fdl.models.weights import Rules
 from fdl.models.weights import mae as formats

@@ -10,10 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
-from fdl.models.image_tokens import patch_embedding
 from fdl.models.layers import StochasticDepth, layer_norm
-from fdl.models.stack import Stack
-from fdl.models.transformer_block import FeedForward
+from fdl.models.layers.image_tokens import patch_embedding
+from fdl.models.layers.stack import Stack
+from fdl.models.layers.transformer_block import FeedForward
 from fdl.models.weights import Rules
 from fdl.models.weights import mlp_mixer as formats
 from fdl.types import Array

@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from fdl.models.inverted_residual import InvertedResidual, Stage, divisible
 from fdl.models.layers import conv
+from fdl.models.layers.inverted_residual import InvertedResidual, Stage, divisible
 from fdl.models.resnet import he_normal
 from fdl.models.weights import Rules
 from fdl.models.weights import mobilenet as formats

@@ -10,11 +10,11 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from fdl.models.layers import layer_norm
-from fdl.models.masks import padding_mask, segment_mask
-from fdl.models.places import Places
-from fdl.models.positions import sinusoids
-from fdl.models.stack import Stack
-from fdl.models.transformer_block import TransformerBlock
+from fdl.models.layers.masks import padding_mask, segment_mask
+from fdl.models.layers.places import Places
+from fdl.models.layers.positions import sinusoids
+from fdl.models.layers.stack import Stack
+from fdl.models.layers.transformer_block import TransformerBlock
 from fdl.types import Array
 
 

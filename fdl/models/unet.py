@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from fdl.models.layers import conv, max_pool
-from fdl.models.transposed import ConvTranspose
+from fdl.models.layers.conv_transpose import ConvTranspose
 from fdl.types import Array
 
 _he_normal = nn.initializers.variance_scaling(2.0, "fan_in", "normal")

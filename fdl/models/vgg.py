@@ -9,8 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from fdl.models.alexnet import adaptive_avg_pool
-from fdl.models.layers import conv, max_pool
+from fdl.models.layers import adaptive_avg_pool, conv, max_pool
 from fdl.models.mlp import MLP
 from fdl.models.weights import Rules
 from fdl.models.weights import vgg as formats

@@ -10,11 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
-from fdl.models.image_tokens import patch_embedding, sincos_positions
-from fdl.models.image_tokens import resize_positions as resize_positions
 from fdl.models.layers import layer_norm
-from fdl.models.stack import Stack
-from fdl.models.transformer_block import TransformerBlock
+from fdl.models.layers.image_tokens import patch_embedding, sincos_positions
+from fdl.models.layers.image_tokens import resize_positions as resize_positions
+from fdl.models.layers.stack import Stack
+from fdl.models.layers.transformer_block import TransformerBlock
 from fdl.models.weights import Rules
 from fdl.models.weights import vit as formats
 from fdl.types import Array

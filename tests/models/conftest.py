@@ -217,7 +217,7 @@ def carry_over(torch, reference, arrays):
 def assert_trees_close(actual, expected, tolerance):
     """Each array relative to its largest number, or a hundredth of the largest of all.
 
-    The biases of keys, and those in front of a batch norm, have no gradient but rounding.
+    Biases of keys, and those in front of a batch norm, have no gradient but rounding.
     """
     assert actual.keys() == expected.keys(), actual.keys() ^ expected.keys()
     top = max(np.max(np.abs(x)) for x in expected.values())

@@ -7,12 +7,8 @@ import numpy as np
 import pytest
 
 from fdl.models import features, pure
-from fdl.models.alexnet import (
-    AlexNet,
-    adaptive_avg_pool,
-    alexnet,
-    alexnet_one_tower,
-)
+from fdl.models.alexnet import AlexNet, alexnet, alexnet_one_tower
+from fdl.models.layers import adaptive_avg_pool
 from fdl.models.weights import alexnet as formats
 from fdl.models.weights import to_theirs
 from fdl.models.weights.layers import conv, dense

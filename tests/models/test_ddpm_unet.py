@@ -7,7 +7,7 @@ import pytest
 
 from fdl import models
 from fdl.models.ddpm_unet import DDPMUNet, ddpm_cifar10
-from fdl.models.time_block import time_embedding
+from fdl.models.layers.time_block import time_embedding
 from fdl.models.weights import ddpm_unet as formats
 from fdl.models.weights import to_ours, to_theirs
 

@@ -8,7 +8,7 @@ import pytest
 from fdl import models
 from fdl.models import efficientnet, layers
 from fdl.models.efficientnet import EfficientNet
-from fdl.models.inverted_residual import Stage
+from fdl.models.layers.inverted_residual import Stage
 from fdl.models.weights import efficientnet as formats
 
 STAGES = (Stage(1, 3, 1, 16, 1), Stage(6, 5, 2, 24, 2), Stage(4, 3, 1, 40, 1))

@@ -11,8 +11,8 @@ import pytest
 
 from fdl.models.features import features
 from fdl.models.gpt import GPT
+from fdl.models.layers.stack import stack_layers, unstack_layers
 from fdl.models.llama import Llama
-from fdl.models.stack import stack_layers, unstack_layers
 from fdl.models.weights import gpt2, llama
 from fdl.models.weights.convert import flatten, to_ours, to_theirs
 

@@ -13,7 +13,7 @@ import pytest
 from fdl import models
 from fdl.models.densenet import DenseNet
 from fdl.models.efficientnet import EfficientNet
-from fdl.models.inverted_residual import Stage
+from fdl.models.layers.inverted_residual import Stage
 from fdl.models.mobilenet import MobileNetV2
 from fdl.models.weights.convert import flatten
 from fdl.models.wide_resnet import WideResNet

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fdl.models import features, pure, stack_layers
-from fdl.models.image_tokens import patchify, unpatchify
+from fdl.models.layers.image_tokens import patchify, unpatchify
 from fdl.models.mae import MAE
 from fdl.models.vit import ViT
 from fdl.models.weights import mae as formats

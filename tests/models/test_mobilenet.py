@@ -4,7 +4,7 @@ import jax
 import pytest
 
 from fdl import models
-from fdl.models.inverted_residual import Stage
+from fdl.models.layers.inverted_residual import Stage
 from fdl.models.mobilenet import MobileNetV2
 from fdl.models.weights import mobilenet as formats
 

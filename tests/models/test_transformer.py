@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fdl.models.features import features
-from fdl.models.stack import stack_layers, unstack_layers
+from fdl.models.layers.stack import stack_layers, unstack_layers
 from fdl.models.transformer import Transformer
 from fdl.models.weights.layers import dense, layer_norm
 from fdl.models.weights.rules import DENSE, Rule

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fdl.models import features, pure, stack_layers
-from fdl.models.image_tokens import (
+from fdl.models.layers.image_tokens import (
     patch_embedding,
     patchify,
     resize_positions,

@@ -20,7 +20,7 @@ from safetensors.numpy import load_file, save_file
 
 from fdl import models
 from fdl.errors import UserError
-from fdl.models.stack import Stack
+from fdl.models.layers.stack import Stack
 from fdl.models.weights import checkpoint
 from fdl.models.weights.checkpoint import load, save
 from fdl.models.weights.convert import flatten, stand_for

@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from fdl.errors import UserError
+from fdl.models.layers.stack import unstack_layers
 from fdl.models.pure import pure
-from fdl.models.stack import unstack_layers
 from fdl.models.weights import formats
 from fdl.models.weights.convert import (
     Resize,

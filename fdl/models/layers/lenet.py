@@ -12,7 +12,7 @@ from flax.typing import Initializer
 from jax.typing import DTypeLike
 from numpy.typing import ArrayLike
 
-from fdl.models.layers import conv
+from fdl.models.layers.conv import conv
 from fdl.types import Array
 
 

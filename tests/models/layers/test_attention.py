@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fdl.models.attention import Attention
-from fdl.models.masks import padding_mask
+from fdl.models.layers.attention import Attention
+from fdl.models.layers.masks import padding_mask
 
 LENGTHS = np.array([7, 4])
 MASK = np.arange(7) < LENGTHS[:, None]

@@ -3,9 +3,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fdl.models import masks
-from fdl.models.places import Places
-from fdl.models.positions import rotate, sinusoids
+from fdl.models.layers import masks
+from fdl.models.layers.places import Places
+from fdl.models.layers.positions import rotate, sinusoids
 
 SEGMENTS = np.array([[1, 1, 2, 2, 2, 0], [3, 4, 4, 0, 0, 0], [0, 0, 1, 1, 1, 1]])
 

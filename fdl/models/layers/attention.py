@@ -7,8 +7,8 @@ from jax import lax
 from jax.nn.initializers import Initializer
 from jax.typing import DTypeLike
 
-from fdl.models.masks import causal_mask
-from fdl.models.positions import rotate
+from fdl.models.layers.masks import causal_mask
+from fdl.models.layers.positions import rotate
 from fdl.types import Array
 
 

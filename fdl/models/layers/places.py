@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import lax
 
-from fdl.models.masks import (
+from fdl.models.layers.masks import (
     mask_positions,
     padding_mask,
     segment_mask,

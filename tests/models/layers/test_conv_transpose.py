@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fdl.models.transposed import ConvTranspose
+from fdl.models.layers.conv_transpose import ConvTranspose
 
 IMAGES = np.random.default_rng(0).normal(size=(3, 5, 4, 2)).astype(np.float32)
 every_shape = pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import flax.linen as nn
 
-from fdl.models.layers import StochasticDepth
+from fdl.models.layers.stochastic_depth import StochasticDepth
 from fdl.types import Array
 
 

@@ -8,8 +8,9 @@ import flax.linen as nn
 from jax.nn.initializers import Initializer
 from jax.typing import DTypeLike
 
-from fdl.models.attention import Attention
-from fdl.models.layers import StochasticDepth, layer_norm
+from fdl.models.layers.attention import Attention
+from fdl.models.layers.normalization import layer_norm
+from fdl.models.layers.stochastic_depth import StochasticDepth
 from fdl.types import Array
 
 

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
-from fdl.models.attention import Attention
-from fdl.models.layers import conv
+from fdl.models.layers.attention import Attention
+from fdl.models.layers.conv import conv
 from fdl.types import Array
 
 uniform = nn.initializers.variance_scaling(1.0, "fan_avg", "uniform")

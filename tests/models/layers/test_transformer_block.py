@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from fdl.models.gpt import GPT
+from fdl.models.layers.stack import Stack, unstack_layers
+from fdl.models.layers.transformer_block import TransformerBlock
 from fdl.models.llama import Llama
 from fdl.models.pure import zeros
-from fdl.models.stack import Stack, unstack_layers
 from fdl.models.transformer import Transformer
-from fdl.models.transformer_block import TransformerBlock
 
 
 @pytest.fixture

@@ -1,0 +1,26 @@
+"""Layers that flax lacks or does otherwise: what the families are made of."""
+
+from fdl.models.layers.attention import Attention
+from fdl.models.layers.conv import conv
+from fdl.models.layers.conv_transpose import ConvTranspose
+from fdl.models.layers.normalization import layer_norm, local_response_norm
+from fdl.models.layers.pooling import adaptive_avg_pool, max_pool
+from fdl.models.layers.stack import Stack, stack_layers, unstack_layers
+from fdl.models.layers.stochastic_depth import StochasticDepth
+from fdl.models.layers.transformer_block import FeedForward, TransformerBlock
+
+__all__ = [
+    "Attention",
+    "ConvTranspose",
+    "FeedForward",
+    "Stack",
+    "StochasticDepth",
+    "TransformerBlock",
+    "adaptive_avg_pool",
+    "conv",
+    "layer_norm",
+    "local_response_norm",
+    "max_pool",
+    "stack_layers",
+    "unstack_layers",
+]
