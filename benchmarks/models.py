@@ -11,8 +11,8 @@ same inputs and as many threads as each takes by itself:
 * torch: PyTorch, eager, with its own defaults (`in_torch.py`).
 
 It prints the median milliseconds of a forward pass and of a training step (SGD with
-momentum), and median ratios of neighbours in time. The losses of the first steps have to
-be the same in all four.
+momentum), and median ratios of neighbours in time. The losses of the first steps have
+to be the same in all four.
 """
 
 import argparse
@@ -48,7 +48,9 @@ def main() -> None:
         return work(options.worker, options.cases[0], options.weights)
     names = [name for name in WORKERS if name not in options.without]
     print(f"{'':24}" + "".join(f"{name:>9}" for name in names), end="")
-    print("".join(f"{f'fdl/{n}':>12}" for n in names if n not in ("fdl", "kept")), end="")
+    print(
+        "".join(f"{f'fdl/{n}':>12}" for n in names if n not in ("fdl", "kept")), end=""
+    )
     print("".join(f"{f'kept/{n}':>12}" for n in names if n not in ("fdl", "kept")))
     for case in options.cases:
         for line in compare(case, names, options.rounds):
@@ -79,13 +81,17 @@ def line(case: str, kind: str, rounds: list[dict], names: list[str]) -> str:
     """Medians over the rounds."""
     times = [statistics.median(r[name][kind] for r in rounds) for name in names]
     ratios = [
-        statistics.median(r[ours][kind] / r[name][kind] for r in rounds)
-        for ours in ("fdl", "kept")
-        for name in names
-        if ours in names and name not in ("fdl", "kept")
+        statistics.median(r[ours][kind] / r[other][kind] for r in rounds)
+        for ours, other in pairs(names)
     ]
     text = "".join(f"{ms:9.2f}" for ms in times)
     return f"{case:16}{kind:8}{text}" + "".join(f"{r:12.2f}" for r in ratios)
+
+
+def pairs(names: list[str]) -> list[tuple[str, str]]:
+    """What is compared with what."""
+    others = [name for name in names if name in ("hand", "torch")]
+    return [(ours, o) for ours in ("fdl", "kept") if ours in names for o in others]
 
 
 def command(name: str, case: str, folder: str) -> list[str]:
@@ -253,7 +259,7 @@ def torch_calls(name: str, case: str, folder: pathlib.Path):
             loss = torch.nn.functional.cross_entropy(logits, labels.reshape(-1))
             loss.backward()
             optimizer.step()
-        return float(loss)
+        return float(loss.detach())
 
     return forward, step
 

@@ -12,7 +12,7 @@ from fdl.cli import layer_table
 from fdl.cli import models as command
 from fdl.cli.layers import layers
 from fdl.flops import flops
-from fdl.models.stack import Stack
+from fdl.models.layers.stack import Stack
 from fdl.models.weights.checkpoint import load, save
 from fdl.models.weights.layers import dense
 
