@@ -42,8 +42,8 @@ def recur(
     """Runs a cell over time.
 
     It computes in the dtype of the inputs and weights, which is the same; the state,
-    and what is done element by element, is in its own. Derivatives are found in
-    reverse mode only; those of second order in both.
+    and what is done element by element, is in its own. There is a gradient, of which
+    there are gradients and directional derivatives in turn; but none in forward mode.
 
     Args:
       cell: `ELMAN`, `GRU` or `LSTM`.
