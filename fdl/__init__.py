@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from fdl import metrics as metrics
     from fdl import models as models
     from fdl import objectives as objectives
+    from fdl import optim as optim
+    from fdl import prediction as prediction
     from fdl import rl as rl
+    from fdl import tools as tools
     from fdl import train as train
     from fdl.config import make as make
     from fdl.evaluation import on_dataset as on_dataset
@@ -40,7 +43,8 @@ _MODULE_OF = {
 }
 _MODULES = (
     *("config", "data", "distributions", "envs", "losses"),
-    *("metrics", "models", "objectives", "rl", "train"),
+    *("metrics", "models", "objectives", "optim", "prediction"),
+    *("rl", "tools", "train"),
 )
 
 __all__ = [*_MODULE_OF, *_MODULES]

@@ -1,6 +1,7 @@
 """Configs: how much of everything, with every mistake answered by what was meant."""
 
 import ast
+import functools
 import inspect
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -89,26 +90,39 @@ def make(namespace: Any, spec: Mapping[str, Any], **more: Any) -> Any:
       >>> make(optax, {"name": "constant_schedule"}, value=0.1)(7)
       0.1
     """
-    arguments = {**spec, **more}
-    module = namespace.__name__
-    if "name" not in arguments:
-        raise UserError(f"{dict(spec)} has no 'name' to look up in {module}")
-    name = arguments.pop("name")
-    known = [n for n in dir(namespace) if not n.startswith("_")]
-    if name not in known or not callable(getattr(namespace, name)):
-        raise UserError(f"{module} has no {name!r}. {near(name, known)}")
-    function = getattr(namespace, name)
-    signature = inspect.signature(function)
-    kinds = [parameter.kind for parameter in signature.parameters.values()]
-    if inspect.Parameter.VAR_KEYWORD not in kinds:
-        for argument in set(arguments) - set(signature.parameters):
-            hint = near(argument, signature.parameters)
-            raise UserError(f"{module}.{name} takes no {argument!r}. {hint}")
+    name, function, arguments = _named(namespace, spec, more)
     try:
-        signature.bind(**arguments)
+        inspect.signature(function).bind(**arguments)
     except TypeError as error:
-        raise UserError(f"{module}.{name}: {error}") from None
+        raise UserError(f"{name}: {error}") from None
     return function(**arguments)
+
+
+def partial(
+    namespace: Any, spec: Mapping[str, Any], **more: Any
+) -> functools.partial[Any]:
+    """What a config names, with all but its first arguments: to be called later.
+
+    Args:
+      namespace: A module, say `fdl.losses`.
+      spec: ``name``, and arguments by keyword.
+      **more: Arguments that the config cannot know.
+
+    Raises:
+      UserError: The module has no such function, it takes no such argument, or one is
+        missing that can only be given by keyword.
+
+    Example:
+      >>> import optax
+      >>> partial(optax, {"name": "huber_loss", "delta": 2.0})(5.0, 0.0)
+      Array(8., dtype=float32, weak_type=True)
+    """
+    name, function, arguments = _named(namespace, spec, more)
+    for key, parameter in inspect.signature(function).parameters.items():
+        needed = parameter.default is parameter.empty and key not in arguments
+        if needed and parameter.kind is parameter.KEYWORD_ONLY:
+            raise UserError(f"{name}: missing a required argument: {key!r}")
+    return functools.partial(function, **arguments)
 
 
 def every(period: str, steps_per_epoch: int | None, key: str) -> int:
@@ -161,6 +175,29 @@ def num_steps(config: ConfigDict, steps_per_epoch: int | None) -> int:
     if not steps_per_epoch:
         raise UserError("config.num_epochs is set, but this experiment has no epochs")
     return epochs * steps_per_epoch
+
+
+def _named(
+    namespace: Any, spec: Mapping[str, Any], more: Mapping[str, Any]
+) -> tuple[str, Any, dict[str, Any]]:
+    """The full name of a function, the function, and arguments that it can take."""
+    arguments = {**spec, **more}
+    module = namespace.__name__
+    if "name" not in arguments:
+        raise UserError(f"{dict(spec)} has no 'name' to look up in {module}")
+    name = arguments.pop("name")
+    parts = {n for n, value in vars(namespace).items() if inspect.ismodule(value)}
+    known = [n for n in dir(namespace) if not n.startswith("_") and n not in parts]
+    if name not in known or not callable(getattr(namespace, name)):
+        raise UserError(f"{module} has no {name!r}. {near(name, known)}")
+    function = getattr(namespace, name)
+    parameters = inspect.signature(function).parameters
+    kinds = [parameter.kind for parameter in parameters.values()]
+    if inspect.Parameter.VAR_KEYWORD not in kinds:
+        for argument in set(arguments) - set(parameters):
+            hint = near(argument, parameters)
+            raise UserError(f"{module}.{name} takes no {argument!r}. {hint}")
+    return f"{module}.{name}", function, arguments
 
 
 def _child(holder, key, path):

@@ -1,6 +1,6 @@
 """The vocabulary: every component is a tuple of pure functions on pytrees."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -84,11 +84,16 @@ class Learner(NamedTuple):
       step: Returns the next state and the metrics of this step.
       partition: How the state lies on a mesh: a `PartitionSpec`, or a tree of them
         that is a prefix of the state. Default: a copy on every device.
+      objective: What a step minimises, where that is one function of the parameters
+        and the batch, and the state a `TrainState`.
+      optimizer: What makes updates of its gradients.
     """
 
     init: Callable[[Key], State]
     step: Step
     partition: PyTree = jax.sharding.PartitionSpec()
+    objective: Objective | None = None
+    optimizer: optax.GradientTransformation | None = None
 
 
 class TrainState(NamedTuple):
@@ -109,6 +114,10 @@ class TrainState(NamedTuple):
 def _item_itself(data: PyTree, item: PyTree) -> Batch:
     del data
     return item
+
+
+def _itself(x: Any) -> Any:
+    return x
 
 
 class Batches(NamedTuple):
@@ -139,6 +148,30 @@ class Batches(NamedTuple):
     fingerprint: str = ""
 
 
+class Predictor(NamedTuple):
+    """How a trained model answers, about the examples of the test and about new ones.
+
+    Attributes:
+      predict: ``predict(state, batch) -> answers``, arrays [B, ...] by name; traced.
+      objective: Says of a batch how good the answers are; that of the evaluation.
+      test: The batches of the evaluation. New examples take the place of its data: so
+        whatever is done to those of the test, is done to them.
+      inputs: Name of the array [N, ...] in the data that new examples have to give.
+      encode: What has to be done to it before, on the host, where the data of the test
+        is not as files have it (standardised, say).
+      columns: Names of the columns that inputs [N, F] are made of; none if unknown.
+      classes: Names of the classes; none if they are numbers.
+    """
+
+    predict: Callable[[State, Batch], Mapping[str, Array]]
+    objective: Objective
+    test: Batches
+    inputs: str
+    encode: Callable[[Any], Any] = _itself
+    columns: Sequence[str] = ()
+    classes: Sequence[str] = ()
+
+
 class Experiment(NamedTuple):
     """What `build(config)` of an experiment file returns.
 
@@ -146,11 +179,13 @@ class Experiment(NamedTuple):
       learner: What learns.
       batches: What from.
       evaluate: How well: ``evaluate(state)`` of the learner's state, to floats.
+      predictor: How to ask what was learnt, if it can be asked.
     """
 
     learner: Learner
     batches: Batches
     evaluate: Callable[[State], Mapping[str, float]]
+    predictor: Predictor | None = None
 
 
 class Timestep(NamedTuple):

@@ -1,8 +1,10 @@
+import jax.numpy as jnp
 import optax
 import pytest
 from ml_collections import ConfigDict
 
 from fdl import config as configs
+from fdl import losses
 from fdl.errors import UserError
 
 
@@ -132,6 +134,28 @@ def test_make_calls_what_a_config_names():
 def test_make_answers_wrong_names_with_near_ones(spec, words):
     with pytest.raises(UserError) as error:
         configs.make(optax, spec)
+    assert all(word in str(error.value) for word in words), error.value
+
+
+def test_a_partial_waits_for_its_first_arguments():
+    loss = configs.partial(losses, {"name": "huber"}, delta=2.0)
+    assert loss(jnp.array(5.0), jnp.array(0.0)) == 2.0 * (5.0 - 1.0)
+    assert configs.partial(losses, ConfigDict({"name": "hinge"})).func is losses.hinge
+
+
+@pytest.mark.parametrize(
+    "spec, words",
+    [
+        ({"name": "crossentropy"}, ["fdl.losses", "'crossentropy'", "'cross_entropy'"]),
+        ({"name": "binary"}, ["'binary'. Did you mean 'binary_focal'?"]),
+        ({"name": "huber", "dleta": 1.0}, ["fdl.losses.huber", "'dleta'", "'delta'"]),
+        ({"name": "quantile"}, ["fdl.losses.quantile", "'level'"]),
+        ({"delta": 1.0}, ["name"]),
+    ],
+)
+def test_a_partial_answers_wrong_names_when_it_is_made(spec, words):
+    with pytest.raises(UserError) as error:
+        configs.partial(losses, spec)
     assert all(word in str(error.value) for word in words), error.value
 
 

@@ -5,7 +5,7 @@ import optax
 import pytest
 
 import fdl
-from fdl import data, models, objectives
+from fdl import data, models, objectives, optim, train
 from fdl.errors import UserError
 from fdl.learner import init_train_state
 
@@ -33,3 +33,19 @@ def test_each_example_counts_once_whatever_the_batches(batch_size):
 def test_evaluation_needs_an_end():
     with pytest.raises(UserError, match="epochs"):
         fdl.on_dataset(OBJECTIVE, data.nothing())
+
+
+@pytest.mark.parametrize(
+    "options", [{"ema": 0.5}, {"swa": 2}, {"name": "schedule_free_adamw"}], ids=str
+)
+def test_the_average_of_the_weights_is_measured_if_there_is_one(options):
+    optimizer = optim.chain(**options, learning_rate=0.1, num_steps=4)
+    learner = fdl.gradient_learner(MODEL, OBJECTIVE, optimizer)
+    batches = data.batches(SOURCE, 23, shuffle=False)
+    state = train.run(learner, batches, num_steps=4)
+    actual = fdl.on_dataset(OBJECTIVE, batches)(state)
+    average = optim.averaged(state)
+    batch = jax.tree.map(jnp.asarray, SOURCE)
+    loss, raw = (OBJECTIVE(s.variables, batch)[0] for s in (average, state))
+    np.testing.assert_allclose(actual["loss"], loss, rtol=1e-5)
+    assert abs(loss - raw) > 1e-3

@@ -10,10 +10,12 @@ import pytest
 LAYERS = [  # Each may import from those before it, and from itself.
     {"errors", "types"},
     {
-        *("config", "data", "distributions", "envs", "flops", "learner"),
-        *("losses", "metrics", "models", "optim"),
+        *("config", "data", "distributions", "envs", "flops", "gradients"),
+        *("losses", "metrics", "models"),
     },
-    {"evaluation", "objectives", "rl", "train"},
+    {"optim"},
+    {"learner"},
+    {"evaluation", "objectives", "prediction", "rl", "tools", "train"},
     {"cli"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

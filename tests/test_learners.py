@@ -10,7 +10,7 @@ import optax
 import pytest
 
 import fdl
-from fdl import data, envs, models, objectives, rl, train
+from fdl import data, envs, models, objectives, optim, rl, train
 from fdl.distributions import categorical
 from fdl.train.checkpoint import Checkpoints
 from fdl.types import Batches, Learner
@@ -60,6 +60,37 @@ def autoencoder(seed):
     )
 
 
+def with_all_links(seed):
+    module = models.MLP((8,), 3, dropout=0.5)
+    model = models.pure(module, IMAGES["image"][:1])
+    optimizer = optim.chain(
+        "adamw",
+        1e-2,
+        num_steps=7,
+        schedule="cosine",
+        warmup=2,
+        clip_by_global_norm=1.0,
+        gradient_noise=1e-4,
+        weight_decay=0.1,
+        learning_rates={"head": 0.5},
+        freeze="dense_0/bias",
+        ema=0.9,
+        skip_nonfinite=2,
+        loss_scale=1024.0,
+    )
+    objective = optim.noisy_weights(objectives.classification(model), 0.01)
+    learner = fdl.gradient_learner(model, objective, optimizer, num_microbatches=3)
+    return learner, data.batches(IMAGES, 12, seed)
+
+
+def schedule_free_and_sharpness_aware(seed):
+    module = models.MLP((8,), 3, dropout=0.5)
+    model = models.pure(module, IMAGES["image"][:1])
+    optimizer = optim.chain("schedule_free_adamw", 1e-2, num_steps=7, sam=0.05)
+    learner = fdl.gradient_learner(model, objectives.classification(model), optimizer)
+    return learner, data.batches(IMAGES, 12, seed)
+
+
 @functools.cache
 def cartpole():
     return envs.gymnax("CartPole-v1")
@@ -84,7 +115,15 @@ def ppo(seed):
     return learner, data.nothing()
 
 
-LEARNERS = [classifier, convolutional_classifier, regressor, autoencoder, ppo]
+LEARNERS = [
+    classifier,
+    convolutional_classifier,
+    regressor,
+    autoencoder,
+    with_all_links,
+    schedule_free_and_sharpness_aware,
+    ppo,
+]
 every_learner = pytest.mark.parametrize("make", LEARNERS)
 
 

@@ -1,13 +1,14 @@
 """Tell malignant from benign tumours by logistic regression.
 
 fdl train experiments/tabular/breast_cancer_linear.py
+fdl train experiments/tabular/breast_cancer_linear.py --folds 5
 
 96.08 ± 0.17 % of 143 test cases (mean ± standard error of the seeds 0 to 4; worst
 95.80), in one second on two CPU cores.
 """
 
 import jax.numpy as jnp
-import optax
+import numpy as np
 from ml_collections import ConfigDict
 
 import fdl
@@ -23,24 +24,44 @@ def get_config(size: str = "full") -> ConfigDict:
     config.steps_per_call = 100
     config.best = "max accuracy"
 
+    config.num_folds = 0  # For cross-validation: --folds 5
+    config.fold = -1  # Which of them; all, side by side, if it is -1.
     config.batch_size = 32
-    config.optimizer = {"name": "adamw", "learning_rate": 1e-2, "weight_decay": 1e-2}
+    config.optimizer = {
+        "name": "adamw",
+        "learning_rate": 1e-2,
+        "weight_decay": 1e-2,
+        "decay_exempt": (),
+    }
     return config
 
 
 def build(config: ConfigDict) -> fdl.Experiment:
     """What there is; `get_config` says how much of it."""
-    splits = (fdl.data.load("breast_cancer", split) for split in ("train", "test"))
+    splits = [fdl.data.load("breast_cancer", split) for split in ("train", "test")]
+    splits = fdl.data.fold(*splits, num_folds=config.num_folds, fold=config.fold)
     train, test = fdl.data.standardize(*splits)
     module = fdl.models.linear(num_outputs=2)
     model = fdl.models.pure(module, jnp.zeros((1, train["features"].shape[1])))
     objective = fdl.objectives.classification(model, inputs="features")
+    batches = fdl.data.batches(train, config.batch_size, config.seed)
+    num_steps = fdl.config.num_steps(config, batches.steps_per_epoch)
+    optimizer = fdl.optim.chain(**config.optimizer, num_steps=num_steps)
+    testing = fdl.data.batches(test, len(test["label"]), shuffle=False)
+
+    def encode(features: np.ndarray) -> np.ndarray:
+        return fdl.data.standardize(splits[0], {"features": features})[1]["features"]
+
     return fdl.Experiment(
-        learner=fdl.gradient_learner(
-            model, objective, fdl.make(optax, config.optimizer)
-        ),
-        batches=fdl.data.batches(train, config.batch_size, config.seed),
-        evaluate=fdl.on_dataset(
-            objective, fdl.data.batches(test, len(test["label"]), shuffle=False)
+        learner=fdl.gradient_learner(model, objective, optimizer),
+        batches=batches,
+        evaluate=fdl.on_dataset(objective, testing),
+        predictor=fdl.prediction.classifier(
+            model,
+            objective,
+            testing,
+            inputs="features",
+            encode=encode,
+            classes=("malignant", "benign"),
         ),
     )

@@ -9,7 +9,6 @@ two CPU cores.
 
 import jax.numpy as jnp
 import numpy as np
-import optax
 from ml_collections import ConfigDict
 from sklearn.decomposition import PCA
 
@@ -41,10 +40,10 @@ def build(config: ConfigDict) -> fdl.Experiment:
     testing = fdl.data.batches(test, len(test["image"]), shuffle=False)
     evaluate = fdl.on_dataset(objective, fdl.data.scale(testing, image=1 / 16))
     pca_loss = loss_of_pca(train["image"], test["image"], config.model.code_size)
+    num_steps = fdl.config.num_steps(config, batches.steps_per_epoch)
+    optimizer = fdl.optim.chain(**config.optimizer, num_steps=num_steps)
     return fdl.Experiment(
-        learner=fdl.gradient_learner(
-            model, objective, fdl.make(optax, config.optimizer)
-        ),
+        learner=fdl.gradient_learner(model, objective, optimizer),
         batches=fdl.data.scale(batches, image=1 / 16),
         evaluate=lambda state: {**evaluate(state), "pca_loss": pca_loss},
     )

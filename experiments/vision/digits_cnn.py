@@ -7,7 +7,6 @@ fdl train experiments/vision/digits_cnn.py
 """
 
 import jax.numpy as jnp
-import optax
 from ml_collections import ConfigDict
 
 import fdl
@@ -31,8 +30,13 @@ def get_config(size: str = "full") -> ConfigDict:
         "hidden_sizes": (128,),
         "dropout": 0.5,
     }
-    config.learning_rate = 3e-3  # At the start; it falls to zero as a cosine.
-    config.optimizer = {"name": "adamw", "weight_decay": 0.05}
+    config.optimizer = {
+        "name": "adamw",
+        "learning_rate": 3e-3,
+        "schedule": "cosine",
+        "weight_decay": 0.05,
+        "decay_exempt": (),
+    }
     return config
 
 
@@ -45,10 +49,11 @@ def build(config: ConfigDict) -> fdl.Experiment:
     batches = fdl.data.batches(train, config.batch_size, config.seed)
     testing = fdl.data.batches(test, config.test_batch_size, shuffle=False)
     num_steps = fdl.config.num_steps(config, batches.steps_per_epoch)
-    schedule = optax.cosine_decay_schedule(config.learning_rate, num_steps)
-    optimizer = fdl.make(optax, config.optimizer, learning_rate=schedule)
+    optimizer = fdl.optim.chain(**config.optimizer, num_steps=num_steps)
+    testing = fdl.data.scale(testing, image=1 / 16)
     return fdl.Experiment(
         learner=fdl.gradient_learner(model, objective, optimizer),
         batches=fdl.data.scale(batches, image=1 / 16),
-        evaluate=fdl.on_dataset(objective, fdl.data.scale(testing, image=1 / 16)),
+        evaluate=fdl.on_dataset(objective, testing),
+        predictor=fdl.prediction.classifier(model, objective, testing),
     )

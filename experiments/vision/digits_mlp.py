@@ -7,7 +7,6 @@ fdl train experiments/vision/digits_mlp.py
 """
 
 import jax.numpy as jnp
-import optax
 from ml_collections import ConfigDict
 
 import fdl
@@ -26,8 +25,13 @@ def get_config(size: str = "full") -> ConfigDict:
     config.batch_size = 32
     config.test_batch_size = 360
     config.model = {"name": "MLP", "hidden_sizes": (256, 128), "dropout": 0.3}
-    config.learning_rate = 3e-3  # At the start; it falls to zero as a cosine.
-    config.optimizer = {"name": "adamw", "weight_decay": 0.2}
+    config.optimizer = {
+        "name": "adamw",
+        "learning_rate": 3e-3,
+        "schedule": "cosine",
+        "weight_decay": 0.2,
+        "decay_exempt": (),
+    }
     return config
 
 
@@ -40,10 +44,11 @@ def build(config: ConfigDict) -> fdl.Experiment:
     batches = fdl.data.batches(train, config.batch_size, config.seed)
     testing = fdl.data.batches(test, config.test_batch_size, shuffle=False)
     num_steps = fdl.config.num_steps(config, batches.steps_per_epoch)
-    schedule = optax.cosine_decay_schedule(config.learning_rate, num_steps)
-    optimizer = fdl.make(optax, config.optimizer, learning_rate=schedule)
+    optimizer = fdl.optim.chain(**config.optimizer, num_steps=num_steps)
+    testing = fdl.data.scale(testing, image=1 / 16)
     return fdl.Experiment(
         learner=fdl.gradient_learner(model, objective, optimizer),
         batches=fdl.data.scale(batches, image=1 / 16),
-        evaluate=fdl.on_dataset(objective, fdl.data.scale(testing, image=1 / 16)),
+        evaluate=fdl.on_dataset(objective, testing),
+        predictor=fdl.prediction.classifier(model, objective, testing),
     )

@@ -7,7 +7,6 @@ fdl train experiments/vision/mnist_mlp.py
 """
 
 import jax.numpy as jnp
-import optax
 from ml_collections import ConfigDict
 
 import fdl
@@ -29,8 +28,13 @@ def get_config(size: str = "full") -> ConfigDict:
     config.batch_size = 128
     config.test_batch_size = 1000
     config.model = {"name": "MLP", "hidden_sizes": (100,)}
-    config.learning_rate = 2e-3  # At the start; it falls to zero as a cosine.
-    config.optimizer = {"name": "adamw", "weight_decay": 0.05}
+    config.optimizer = {
+        "name": "adamw",
+        "learning_rate": 2e-3,
+        "schedule": "cosine",
+        "weight_decay": 0.05,
+        "decay_exempt": (),
+    }
     return config
 
 
@@ -43,10 +47,11 @@ def build(config: ConfigDict) -> fdl.Experiment:
     batches = fdl.data.batches(train, config.batch_size, config.seed)
     testing = fdl.data.batches(test, config.test_batch_size, shuffle=False)
     num_steps = fdl.config.num_steps(config, batches.steps_per_epoch)
-    schedule = optax.cosine_decay_schedule(config.learning_rate, num_steps)
-    optimizer = fdl.make(optax, config.optimizer, learning_rate=schedule)
+    optimizer = fdl.optim.chain(**config.optimizer, num_steps=num_steps)
+    testing = fdl.data.scale(testing, image=1 / 255)
     return fdl.Experiment(
         learner=fdl.gradient_learner(model, objective, optimizer),
         batches=fdl.data.scale(batches, image=1 / 255),
-        evaluate=fdl.on_dataset(objective, fdl.data.scale(testing, image=1 / 255)),
+        evaluate=fdl.on_dataset(objective, testing),
+        predictor=fdl.prediction.classifier(model, objective, testing),
     )

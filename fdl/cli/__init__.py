@@ -5,7 +5,7 @@ import importlib
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from fdl.cli.output import silence
 from fdl.errors import RunError, UserError
@@ -17,7 +17,14 @@ COMMANDS = {
     "show": "say what an experiment is, without training",
     "list": "list the experiments of a folder",
     "models": "list the models of the zoo, or say what one is made of",
+    "check-gradients": "hold an experiment's gradients against finite differences",
+    "overfit": "learn one batch by heart, or say what stands in the way",
+    "lr-find": "try rising learning rates, and suggest one",
+    "predict": "ask a trained model about new examples",
+    "compare": "compare two runs on the same examples",
 }
+# Those that load an experiment, and take its keys.
+CONFIGURED = ("train", "show", "check-gradients", "overfit", "lr-find")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             parser().error(f"{option} needs a value: {option}=VALUE")
     options = parser().parse_args([a for a in arguments if a not in overrides])
     options.overrides = [a.removeprefix("--config.") for a in overrides]
-    if overrides and options.command not in ("train", "show"):
+    if overrides and options.command not in CONFIGURED:
         parser().error(f"{options.command} takes no --config: a run keeps its config")
     if argv is None and not options.debug:  # In a process of its own.
         # What fails is told once, and not again by the threads that it leaves behind.
@@ -72,7 +79,7 @@ def parser() -> argparse.ArgumentParser:
         )
         for name, text in COMMANDS.items()
     }
-    for name in ("train", "show"):
+    for name in CONFIGURED:
         add[name].add_argument(
             "experiment", help="a file, or a name that `fdl list` shows; FILE:ARG too"
         )
@@ -83,14 +90,18 @@ def parser() -> argparse.ArgumentParser:
     add["train"].add_argument(
         "--seeds", type=int, default=1, metavar="N", help="train N seeds at once"
     )
-    for name in ("resume", "eval"):
+    add["train"].add_argument(
+        "--folds", type=int, metavar="K", help="cross-validate: train K folds at once"
+    )
+    for name in ("resume", "eval", "predict"):
         add[name].add_argument("workdir", help="the folder of a run")
         add[name].add_argument(
             "--experiment", help="where the experiment's file is, if it has moved"
         )
-    add["eval"].add_argument(
-        "--checkpoint", default="latest", help="best, latest (default) or a step"
-    )
+    for name in ("eval", "predict", "compare"):
+        add[name].add_argument(
+            "--checkpoint", default="latest", help="best, latest (default) or a step"
+        )
     add["list"].add_argument("folder", nargs="?", default="experiments")
     add["models"].add_argument(
         "pattern", nargs="?", help="a part of names or families, a glob, or one name"
@@ -98,11 +109,62 @@ def parser() -> argparse.ArgumentParser:
     add["models"].add_argument(
         "--depth", type=int, metavar="N", help="how deep the table of one model goes"
     )
+    _add_trials(add)
+    _add_questions(add)
     return top
 
 
+def _add_trials(add: Mapping[str, argparse.ArgumentParser]) -> None:
+    """The options of what tries an experiment for a while."""
+    check, overfit, find = (add[name] for name in CONFIGURED[2:])
+    check.add_argument(
+        "--examples", type=int, default=8, metavar="N", help="of the batch (default: 8)"
+    )
+    check.add_argument(
+        "--directions", type=int, default=4, metavar="N", help="a leaf (default: 4)"
+    )
+    check.add_argument(
+        "--tolerance", type=float, default=1e-7, help="relative (default: 1e-7)"
+    )
+    overfit.add_argument(
+        "--steps", type=int, default=1000, metavar="N", help="at most (default: 1000)"
+    )
+    overfit.add_argument(
+        "--target", type=float, metavar="LOSS", help="default: a hundredth of the first"
+    )
+    find.add_argument(
+        "--steps", type=int, default=100, metavar="N", help="rates (default: 100)"
+    )
+    for name, rate in (("start", 1e-6), ("end", 10.0)):
+        find.add_argument(
+            f"--{name}", type=float, default=rate, help=f"rate (default: {rate:g})"
+        )
+    find.add_argument(
+        "--key", help="which key of the config is the learning rate, if not obvious"
+    )
+    find.add_argument("--output", help="the picture (default: runs/NAME-lr-find.png)")
+
+
+def _add_questions(add: Mapping[str, argparse.ArgumentParser]) -> None:
+    """The options of what asks trained models."""
+    predict, compare = add["predict"], add["compare"]
+    predict.add_argument(
+        "inputs", nargs="+", metavar="INPUT", help="images, or one CSV or npz file"
+    )
+    predict.add_argument("--output", help="a .csv or .jsonl file (default: terminal)")
+    predict.add_argument(
+        "--invert", action="store_true", help="images: swap black and white"
+    )
+    compare.add_argument("first", help="the folder of a run")
+    compare.add_argument("second", help="the folder of another")
+    compare.add_argument("--output", help="a .csv file for what differs")
+    for command in (predict, compare):
+        command.add_argument("--seed", type=int, help="which, of a run of several")
+
+
 def _command(options: argparse.Namespace) -> int:
-    code = importlib.import_module(f"fdl.cli.{options.command}").main(options)
+    module = options.command.replace("-", "_")
+    code = importlib.import_module(f"fdl.cli.{module}").main(options)
     sys.stdout.flush()  # Here, and not where nobody catches what comes of it.
     return code
 

@@ -81,24 +81,48 @@ def load(experiment: str, overrides: Sequence[str] = ()) -> Loaded:
 
 
 def build(loaded: Loaded, seeds: int = 1) -> list[Experiment]:
-    """Builds an experiment once for each seed.
+    """Builds an experiment once for each seed; all folds of it, if asked to, as one.
 
     Raises:
       UserError: The file's `build` failed, or returned no `Experiment`.
     """
-    experiments = []
-    for seed in range(loaded.config.seed, loaded.config.seed + seeds):
-        config = loaded.config.copy_and_resolve_references()
-        config.seed = seed
+    count = num_folds(loaded.config)
+    if count and seeds > 1:
+        raise UserError(f"{count} folds and {seeds} seeds: choose one of them")
+    if count:
+        from fdl.train.folds import together
+
+        experiments = [_build(loaded, fold=k) for k in range(count)]
         with user_code(loaded.path):
-            experiment = loaded.module.build(FrozenConfigDict(config))
-        if not isinstance(experiment, Experiment):
-            kind = type(experiment).__name__
+            return [together(experiments)]
+    first = loaded.config.seed
+    return [_build(loaded, seed=seed) for seed in range(first, first + seeds)]
+
+
+def with_folds(loaded: Loaded, count: int) -> Loaded:
+    """The same experiment, to be cross-validated.
+
+    Raises:
+      UserError: It knows no folds, or there are too few.
+    """
+    for key in ("num_folds", "fold"):
+        if key not in loaded.config:
             raise UserError(
-                f"{loaded.path}: build returns {kind}, expected an fdl.Experiment"
+                f"{loaded.name} knows no folds: its config has no {key!r}, and its "
+                "build no fdl.data.fold"
             )
-        experiments.append(experiment)
-    return experiments
+    if count < 2:
+        raise UserError(f"--folds={count}: expected at least 2")
+    assignment = f"num_folds={count}"
+    configs.override(loaded.config, [assignment])
+    return loaded._replace(overrides=(*loaded.overrides, assignment))
+
+
+def num_folds(config: ConfigDict) -> int:
+    """How many folds are to be trained side by side; 0 if it is one, or none."""
+    if "num_folds" not in config or "fold" not in config or config.fold >= 0:
+        return 0
+    return config.num_folds
 
 
 @contextmanager
@@ -171,6 +195,20 @@ def summary(path: pathlib.Path) -> str:
     except ValueError as error:  # What Python 3.11 says of null bytes.
         return f"({error})"
     return (text or "(no docstring)").splitlines()[0]
+
+
+def _build(loaded: Loaded, **changes: int) -> Experiment:
+    """Builds an experiment, with keys of its config changed."""
+    config = loaded.config.copy_and_resolve_references()
+    config.update(changes)
+    with user_code(loaded.path):
+        experiment = loaded.module.build(FrozenConfigDict(config))
+    if not isinstance(experiment, Experiment):
+        kind = type(experiment).__name__
+        raise UserError(
+            f"{loaded.path}: build returns {kind}, expected an fdl.Experiment"
+        )
+    return experiment
 
 
 def _import(path: pathlib.Path) -> ModuleType:

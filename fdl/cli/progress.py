@@ -116,3 +116,12 @@ def table(values: Mapping[str, Any]) -> Table:
             f"{np.min(value):.4g} .. {np.max(value):.4g}",
         )
     return result
+
+
+def each(values: Mapping[str, Any], what: str) -> Table:
+    """Final metrics of each of several: a row for each, and a column for a metric."""
+    result = Table(what, *(Column(name, justify="right") for name in values))
+    rows = zip(*(np.atleast_1d(value) for value in values.values()), strict=True)
+    for place, row in enumerate(rows):
+        result.add_row(str(place), *(f"{value:.5g}" for value in row))
+    return result

@@ -9,6 +9,7 @@ def main(options: argparse.Namespace) -> int:
     import jax
     from rich.console import Console
 
+    from fdl import optim
     from fdl.cli import loading
     from fdl.flops import flops
     from fdl.train import session
@@ -26,7 +27,10 @@ def main(options: argparse.Namespace) -> int:
     console.print(f"{loaded.name}: {loading.summary(loaded.path)}", highlight=False)
     for key, value in flat(loaded.config).items():
         console.print(f"  --config.{key}={value}", highlight=False)
-    console.print(parameters(state))
+    params = state.params if hasattr(state, "params") else state.train.params
+    console.print(parameters(params))
+    if isinstance(experiment.learner.optimizer, optim.Chain):
+        console.print(chain(experiment.learner.optimizer, params))
     for name, value in facts(batches, setting.num_steps, count, batch):
         console.print(f"{name:18}{value}", highlight=False)
     return 0
@@ -41,14 +45,11 @@ def flat(config, prefix: str = "") -> dict:
     return found
 
 
-def parameters(state):
+def parameters(params):
     """A table of all parameters, by layer."""
     import jax
     from rich.table import Table
 
-    params = getattr(state, "params", None)
-    if params is None:
-        params = state.train.params
     table = Table(title="parameters", title_justify="left")
     for name in ("layer", "shape", "dtype"):
         table.add_column(name)
@@ -61,6 +62,19 @@ def parameters(state):
     total = sum(leaf.size for _, leaf in leaves)
     table.add_section()
     table.add_row("total", "", "", f"{total:,}")
+    return table
+
+
+def chain(optimizer, params):
+    """A table of what is done to gradients, in order, and to which parameters."""
+    from rich.table import Table
+
+    from fdl import optim
+
+    table = Table("in this order", "what it touches", title="optimizer")
+    table.title_justify = "left"
+    for row in optim.describe(optimizer, params):
+        table.add_row(*row)
     return table
 
 

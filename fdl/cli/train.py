@@ -20,7 +20,7 @@ _BEGAN = time.perf_counter()
 
 def main(options: argparse.Namespace) -> int:
     """Trains an experiment, or goes on with it."""
-    from fdl.cli.loading import load
+    from fdl.cli.loading import load, with_folds
 
     if options.seeds < 1:
         from fdl.errors import UserError
@@ -28,6 +28,8 @@ def main(options: argparse.Namespace) -> int:
         raise UserError(f"--seeds={options.seeds}: expected at least 1")
     with stoppable() as stopped:
         loaded = load(options.experiment, options.overrides)
+        if options.folds is not None:
+            loaded = with_folds(loaded, options.folds)
         workdir = options.workdir or default_workdir(loaded, options.seeds)
         return run(loaded, pathlib.Path(workdir), options.seeds, stopped)
 
@@ -62,7 +64,7 @@ def run(loaded, workdir: pathlib.Path, seeds: int, stopped: list[int]) -> int:
             file=sys.stderr,
         )
         return 128 + stopped[0]
-    closing(console, workdir, reached)
+    closing(console, workdir, reached, loading.num_folds(loaded.config))
     return 0
 
 
@@ -171,9 +173,9 @@ def greeting(loaded, workdir: pathlib.Path, at: int, num_steps: int) -> str:
     return f"{verb} {loaded.name}, {num_steps} steps, in {workdir}"
 
 
-def closing(console, workdir: pathlib.Path, step: int) -> None:
+def closing(console, workdir: pathlib.Path, step: int, num_folds: int = 0) -> None:
     """Prints the last evaluation, and where everything lies."""
-    from fdl.cli.progress import table
+    from fdl.cli.progress import each, table
     from fdl.train.report import lines
 
     values = last_evaluation(lines(workdir / "metrics.jsonl"))
@@ -184,6 +186,8 @@ def closing(console, workdir: pathlib.Path, step: int) -> None:
         parts = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in last.items())
         console.print(f"before the first step: {parts}", highlight=False)
     console.print(f"evaluation at step {step}", highlight=False)
+    if num_folds:
+        console.print(each(values, "fold"))
     console.print(table(values))
     for name, what in (
         ("metrics.jsonl", "every number"),

@@ -45,19 +45,37 @@ def batches(
       UserError: There is something wrong with the source or the sizes.
     """
     size = num_examples(source)
-    _check(size, batch_size, seed)
-    if "mask" in (source if isinstance(source, Mapping) else numbers(source[0])):
-        raise UserError("'mask' is the name of what batches add: choose another.")
+    check_sizes(size, batch_size, seed)
     steps = (size if drop_remainder else size + batch_size - 1) // batch_size
     item = _schedule(size, batch_size, seed, shuffle, steps)
+    made = from_items(source, item, num_workers, prefetch)
+    return made._replace(per_step=batch_size, steps_per_epoch=steps)
 
+
+def from_items(
+    source: Source,
+    item: Callable[[int], dict[str, np.ndarray]],
+    num_workers: int = 0,
+    prefetch: int = 4,
+) -> Batches:
+    """Batches of a source, of which a function says what the batch of a step is.
+
+    Args:
+      source: Arrays that share their leading axis, or a sequence of examples.
+      item: Of a step, to ``index``, int32 [B], and maybe ``mask``, float32 [B].
+      num_workers: As of `batches`.
+      prefetch: As of `batches`.
+
+    Raises:
+      UserError: The source has a mask already.
+    """
+    if "mask" in (source if isinstance(source, Mapping) else numbers(source[0])):
+        raise UserError("'mask' is the name of what batches add: choose another.")
     if isinstance(source, Mapping):
         made = Batches(_count(item), take_rows, dict(source))
     else:
         made = Batches(stream_records(source, item, num_workers, prefetch))
-    return made._replace(
-        per_step=batch_size, steps_per_epoch=steps, fingerprint=fingerprint(source)
-    )
+    return made._replace(fingerprint=fingerprint(source))
 
 
 def order(seed: int, epoch: int, size: int) -> np.ndarray:
@@ -82,6 +100,19 @@ def take_rows(data: PyTree, item: PyTree) -> Batch:
         for name, array in data.items()
     }
     return {**rows, **({"mask": item["mask"]} if "mask" in item else {})}
+
+
+def check_sizes(size: int, batch_size: int, seed: int) -> None:
+    """Raises `UserError` if there are no such batches, or is no such seed."""
+    for name, value in {"batch_size": batch_size, "seed": seed}.items():
+        if isinstance(value, bool) or not isinstance(value, int | np.integer):
+            raise UserError(f"{name} is {value!r}, but has to be an integer.")
+    if batch_size < 1:
+        raise UserError(f"batch_size is {batch_size}, but has to be positive.")
+    if batch_size > size:
+        raise UserError(f"batch_size is {batch_size}, but there are {size} examples.")
+    if not 0 <= seed < 2**64:
+        raise UserError(f"seed is {seed}, but has to be in [0, 2**64).")
 
 
 def _count(item: Callable[[int], PyTree]) -> Callable[[int], Iterator[PyTree]]:
@@ -115,15 +146,3 @@ def _schedule(
         return {"index": index, "mask": (places < size).astype(np.float32)}
 
     return item
-
-
-def _check(size: int, batch_size: int, seed: int) -> None:
-    for name, value in {"batch_size": batch_size, "seed": seed}.items():
-        if isinstance(value, bool) or not isinstance(value, int | np.integer):
-            raise UserError(f"{name} is {value!r}, but has to be an integer.")
-    if batch_size < 1:
-        raise UserError(f"batch_size is {batch_size}, but has to be positive.")
-    if batch_size > size:
-        raise UserError(f"batch_size is {batch_size}, but there are {size} examples.")
-    if not 0 <= seed < 2**64:
-        raise UserError(f"seed is {seed}, but has to be in [0, 2**64).")

@@ -1,7 +1,42 @@
 """Losses: arrays in, one number per example out; the caller takes the mean."""
 
-from fdl.losses.classification import cross_entropy
+from fdl.losses.binary import binary_cross_entropy, binary_focal, hinge
+from fdl.losses.classification import crammer_singer, cross_entropy, focal
+from fdl.losses.ctc import ctc
+from fdl.losses.divergences import distillation, kl_divergence
+from fdl.losses.labels import check_labels, label_weights
+from fdl.losses.likelihoods import gaussian_nll, poisson_nll
+from fdl.losses.penalties import kernels, l1_penalty, l2_penalty
 from fdl.losses.policy import clipped_surrogate
-from fdl.losses.regression import absolute_error, squared_error
+from fdl.losses.regression import (
+    absolute_error,
+    huber,
+    log_cosh,
+    quantile,
+    squared_error,
+)
 
-__all__ = ["absolute_error", "clipped_surrogate", "cross_entropy", "squared_error"]
+__all__ = [
+    "absolute_error",
+    "binary_cross_entropy",
+    "binary_focal",
+    "check_labels",
+    "clipped_surrogate",
+    "crammer_singer",
+    "cross_entropy",
+    "ctc",
+    "distillation",
+    "focal",
+    "gaussian_nll",
+    "hinge",
+    "huber",
+    "kernels",
+    "kl_divergence",
+    "l1_penalty",
+    "l2_penalty",
+    "label_weights",
+    "log_cosh",
+    "poisson_nll",
+    "quantile",
+    "squared_error",
+]

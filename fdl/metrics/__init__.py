@@ -1,5 +1,55 @@
-"""Metrics as mergeable sums: exact over uneven batches, masks and devices."""
+"""Metrics as mergeable sums: exact over uneven batches, masks and devices.
 
-from fdl.metrics.means import accuracy, mean, mean_absolute_error
+All have one signature, ``metric(logits or predictions, labels or targets, mask=None)``,
+with options as keywords, and return sums that merge by adding their leaves. Their
+``compute()`` says one number, for logs; some have methods for more, as ``per_class()``.
+"""
 
-__all__ = ["accuracy", "mean", "mean_absolute_error"]
+from fdl.metrics import bootstrap, comparison, exact
+from fdl.metrics.calibration import calibration_error
+from fdl.metrics.confusion import confusion_matrix
+from fdl.metrics.correlation import balanced_accuracy, matthews_correlation
+from fdl.metrics.f_score import f_beta
+from fdl.metrics.kappa import cohen_kappa
+from fdl.metrics.means import accuracy, mean, top_k_accuracy
+from fdl.metrics.multilabel import hamming_loss, subset_accuracy
+from fdl.metrics.precision_recall import f1, precision, recall
+from fdl.metrics.probabilities import brier_score, log_loss
+from fdl.metrics.ranking import average_precision, roc_auc
+from fdl.metrics.regression import (
+    mean_absolute_error,
+    mean_absolute_percentage_error,
+    mean_squared_error,
+    root_mean_squared_error,
+)
+from fdl.metrics.variance import explained_variance, r2
+
+__all__ = [
+    "accuracy",
+    "average_precision",
+    "balanced_accuracy",
+    "bootstrap",
+    "brier_score",
+    "calibration_error",
+    "cohen_kappa",
+    "comparison",
+    "confusion_matrix",
+    "exact",
+    "explained_variance",
+    "f1",
+    "f_beta",
+    "hamming_loss",
+    "log_loss",
+    "matthews_correlation",
+    "mean",
+    "mean_absolute_error",
+    "mean_absolute_percentage_error",
+    "mean_squared_error",
+    "precision",
+    "r2",
+    "recall",
+    "roc_auc",
+    "root_mean_squared_error",
+    "subset_accuracy",
+    "top_k_accuracy",
+]

@@ -132,7 +132,7 @@ def on_policy(
     shared: PyTree = PartitionSpec()
     apart: PyTree = PartitionSpec("data")
     partition = OnPolicyState(shared, shared, shared, apart, apart, apart)
-    return Learner(init, step, partition)
+    return Learner(init, step, partition, optimizer=optimizer)
 
 
 def judge(

@@ -83,7 +83,7 @@ def setting(experiments: Sequence[Experiment], config: ConfigDict) -> Setting:
             f"config.steps_per_call={config.steps_per_call}: expected at least 1"
         )
     policy(config.keep, config.best)
-    learner, batches, evaluate = first
+    learner, batches, evaluate = first[:3]
     keys = jax.random.key(config.seed)
     if seeds > 1:
         learner = over_seeds(learner)

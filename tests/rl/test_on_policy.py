@@ -78,7 +78,7 @@ def learner(distribution=ACTIONS, learning_rate=0.5, **sizes):
 def test_a_step_acts_judges_and_descends():
     # Acts by the mode, so that the reference needs no chance.
     decided = ACTIONS._replace(sample=lambda params, key: ACTIONS.mode(params))
-    init, step, _ = learner(decided)
+    init, step, *_ = learner(decided)
     state = jax.jit(init)(jax.random.key(2))
     # Back from the beginning, where it is cut; on from elsewhere, where it terminates.
     logits = jnp.array([[0.3, 0.0], [0.0, 0.1], [0.0, 0.2], [0.0, 0.0]])
@@ -129,7 +129,7 @@ def test_a_step_acts_judges_and_descends():
 
 
 def test_metrics_are_merged_over_all_minibatches():
-    init, step, _ = learner(num_epochs=3, num_minibatches=2)
+    init, step, *_ = learner(num_epochs=3, num_minibatches=2)
     after, metrics = jax.jit(step)(jax.jit(init)(jax.random.key(0)), None)
     assert metrics["loss"].weight == 3 * 24
     assert metrics["grad_norm"].weight == 3 * 2
@@ -146,7 +146,7 @@ def test_each_epoch_learns_from_every_transition_once():
 
 def test_it_learns_to_walk_a_corridor():
     trained = learner(num_envs=16, num_steps=16, num_epochs=4, num_minibatches=4)
-    init, step, _ = over_seeds(trained)
+    init, step, *_ = over_seeds(trained)
     states = jax.jit(init)(jax.random.split(jax.random.key(0), 5))
     states, metrics = jax.jit(repeat(step))(states, None, 30)
     returns, lengths = jax.jit(
@@ -174,7 +174,7 @@ def test_it_learns_to_walk_a_corridor():
 
 def test_a_step_keeps_types_and_fused_or_spread_gives_the_same():
     chex.clear_trace_counter()
-    init, step, partition = learner(num_epochs=2, num_minibatches=2)
+    init, step, partition, *_ = learner(num_epochs=2, num_minibatches=2)
     state = jax.jit(init)(jax.random.key(0))
     once = jax.jit(chex.assert_max_traces(step, n=1))
     single, _ = once(state, None)

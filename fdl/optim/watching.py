@@ -1,0 +1,60 @@
+"""What an optimizer knows and a log wants."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import optax
+from optax.contrib import ReduceLROnPlateauState
+
+from fdl.optim.states import find
+from fdl.types import Array
+
+
+class WatchState(NamedTuple):
+    """What the last update was made with.
+
+    Attributes:
+      step: Number of updates, int32 [].
+      learning_rate: Before what a plateau takes off, float32 [], or None.
+      grad_norm: Of the gradients as they come, float32 [].
+    """
+
+    step: Array
+    learning_rate: Array | None
+    grad_norm: Array
+
+
+def watch(schedule: optax.Schedule | None) -> optax.GradientTransformation:
+    """Notes the learning rate and the norm of the gradients, and changes nothing.
+
+    Args:
+      schedule: Of the learning rate; None where there is none.
+    """
+
+    def rate(step):
+        return None if schedule is None else jnp.asarray(schedule(step), jnp.float32)
+
+    def init(params):
+        del params
+        step = jnp.zeros((), jnp.int32)
+        return WatchState(step, rate(step), jnp.zeros((), jnp.float32))
+
+    def update(updates, state, params=None):
+        del params
+        norm = optax.tree.norm(updates).astype(jnp.float32)
+        return updates, WatchState(state.step + 1, rate(state.step), norm)
+
+    return optax.GradientTransformation(init, update)
+
+
+def watched(state: optax.OptState) -> dict[str, Array]:
+    """The learning rate and the norm of the gradients, where they are known."""
+    seen = find(state, WatchState)
+    if seen is None:
+        return {}
+    found = {"grad_norm": seen.grad_norm}
+    if seen.learning_rate is not None:
+        plateau = find(state, ReduceLROnPlateauState)
+        scale = 1 if plateau is None else plateau.scale
+        found["learning_rate"] = seen.learning_rate * scale
+    return found

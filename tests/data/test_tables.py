@@ -1,0 +1,282 @@
+"""Tables of the user's own are treated as scikit-learn would."""
+
+import json
+
+import numpy as np
+import pytest
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+import fdl.data
+from fdl.errors import UserError
+
+PEOPLE = """age, income,town,member,species
+31,1e3,Rome,yes,cat
+,2500,Oslo,no,dog
+47,,Rome,yes,cat
+52,1800.5,,no,dog
+29,900,Oslo,yes,cat
+61,4200,Lima,no,dog
+33,1100,Rome,?,cat
+44,NA,Oslo,no,dog
+"""
+NUMBERS, CATEGORIES = ["age", "income"], ["town", "member"]
+
+
+@pytest.fixture
+def write(tmp_path):
+    def make(text, name="people.csv"):
+        path = tmp_path / name
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    return make
+
+
+def random_table(random, size):
+    """Text of a table, and whether each value is there."""
+    columns = {
+        "a": random.normal(10, 3, size).astype(str),
+        "b": random.integers(0, 5, size).astype(str),
+        "c": random.choice(["x", "y", "z"], size),
+        "d": random.choice(["on", "off"], size),
+    }
+    for column in columns.values():
+        column[random.uniform(size=size) < 0.15] = ""
+    columns["y"] = np.arange(size) % 3
+    names = ",".join(columns)
+    rows = [",".join(map(str, row)) for row in zip(*columns.values(), strict=True)]
+    return "\n".join([names, *rows])
+
+
+def reference(rows, train):
+    """The same in scikit-learn, learnt from the rows of the training part."""
+    numbers = make_pipeline(
+        SimpleImputer(strategy="mean", add_indicator=True),
+        ColumnTransformer(
+            [("scale", StandardScaler(), slice(0, 1))], remainder="passthrough"
+        ),
+    )
+
+    def categories(column):
+        fill = SimpleImputer(
+            strategy="most_frequent", missing_values=None, add_indicator=True
+        ).fit(column[train])
+        values = sorted({v for v in column[train, 0] if v is not None})
+        filled = fill.transform(column)
+        hot = OneHotEncoder(
+            categories=[values], handle_unknown="ignore", sparse_output=False
+        ).fit_transform(filled[:, :1])
+        return np.concatenate([hot, filled[:, 1:].astype(float)], axis=1)
+
+    parts = []
+    for name in ("a", "b", "c", "d"):
+        if name in ("a", "b"):
+            column = np.array([[float(r[name] or "nan")] for r in rows])
+            parts.append(numbers.fit(column[train]).transform(column))
+        else:
+            column = np.array([[r[name] or None] for r in rows], object)
+            parts.append(categories(column))
+    return np.concatenate(parts, axis=1)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_features_equal_scikit_learn(seed, write):
+    path = write(random_table(np.random.default_rng(seed), 60))
+    train, test, encoding = fdl.data.table(path, "y", seed=seed)
+    rows = fdl.data.read_csv(path)
+    labels = np.array([int(row["y"]) for row in rows])
+    index, others = train_test_split(
+        np.arange(60), test_size=0.25, random_state=seed, stratify=labels
+    )
+    expected = reference(rows, index)
+    everything = np.concatenate([train["features"], test["features"]])
+    assert everything.shape == (60, len(encoding.features))
+    for part, place in ((train, index), (test, others)):
+        np.testing.assert_allclose(part["features"], expected[place], atol=1e-5)
+        np.testing.assert_array_equal(part["label"], labels[place])
+    found = encoding.encode(rows)["features"]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert np.bincount(test["label"]).tolist() == [5, 5, 5]  # Stratified.
+
+
+def test_the_test_part_teaches_nothing(write):
+    path = write(PEOPLE)
+    first = fdl.data.table(path, "species", num_folds=2, fold=0)
+    rows = fdl.data.read_csv(path)
+    tested = first.encoding.encode(rows)["features"]
+    place = next(i for i in range(8) if (tested[i] == first.test["features"][0]).all())
+    lines = PEOPLE.splitlines()
+    lines[place + 1] = "1000,99999,Atlantis,perhaps," + rows[place]["species"]
+    changed = fdl.data.table(write("\n".join(lines)), "species", num_folds=2, fold=0)
+    assert changed.encoding == first.encoding
+    np.testing.assert_array_equal(changed.train["features"], first.train["features"])
+    names = first.encoding.features
+    towns = [i for i, name in enumerate(names) if name.startswith("town=")]
+    unknown = changed.encoding.encode([{**rows[0], "town": "Atlantis"}])["features"][0]
+    assert (unknown[towns] == 0).all()  # A town that was never seen.
+
+
+def test_classes_and_numbers_are_told_apart(write):
+    text = "x,few,many,number,name\n" + "\n".join(
+        f"{i},{10 * (i % 3)},{i},{i + 0.5},{'ab'[i % 2]}" for i in range(30)
+    )
+    path = write(text)
+
+    def kind(target, **options):
+        train, _, encoding = fdl.data.table(path, target, **options)
+        return {*train} - {"features"}, encoding.classes
+
+    assert kind("few") == ({"label"}, ("0", "10", "20"))  # In the order of numbers.
+    assert kind("many") == ({"target"}, ())
+    assert kind("number") == ({"target"}, ())
+    assert kind("name") == ({"label"}, ("a", "b"))
+    assert kind("few", classes=False) == ({"target"}, ())
+
+
+def test_what_is_learnt_survives_json(write):
+    path = write(PEOPLE)
+    table = fdl.data.table(path, "species", num_folds=2)
+    stored = json.loads(json.dumps(table.encoding.to_dict()))
+    restored = fdl.data.Encoding.from_dict(stored)
+    assert restored == table.encoding
+    rows = fdl.data.read_csv(path)
+    np.testing.assert_array_equal(
+        restored.encode(rows)["features"], table.encoding.encode(rows)["features"]
+    )
+    assert len(set(restored.features)) == len(restored.features)
+    assert restored.labels(rows[:2])["label"].tolist() == [0, 1]
+
+
+def test_new_rows_may_hold_numbers_and_none_and_need_no_target(write):
+    encoding = fdl.data.table(write(PEOPLE), "species", num_folds=2).encoding
+    text = {"age": "40", "income": "", "town": "Rome", "member": "?"}
+    plain = {"age": 40.0, "income": None, "town": "Rome", "member": None}
+    np.testing.assert_array_equal(
+        encoding.encode([text])["features"], encoding.encode([plain])["features"]
+    )
+    assert encoding.encode([])["features"].shape == (0, len(encoding.features))
+
+
+def test_categories_may_be_codes(write):
+    table = fdl.data.table(write(PEOPLE), "species", num_folds=2, one_hot=False)
+    town = next(c for c in table.encoding.columns if c.name == "town")
+    rows = [
+        {"age": 1, "income": 1, "town": name, "member": "yes"}
+        for name in (*town.values, "Atlantis", "")
+    ]
+    codes = table.encoding.encode(rows)["categories"]
+    assert codes.dtype == np.int32 and codes.shape == (len(rows), 2)
+    expected = [*range(1, len(town.values) + 1), 0, 1 + town.values.index(town.fill)]
+    assert codes[:, 0].tolist() == expected
+    assert not any("=" in name for name in table.encoding.features)
+
+
+def test_columns_may_be_ignored_or_named_as_categories(write):
+    table = fdl.data.table(
+        write(PEOPLE), "species", ignore=["age"], categories=["income"], num_folds=2
+    )
+    assert [c.name for c in table.encoding.columns] == ["income", "town", "member"]
+    assert any(name.startswith("income=") for name in table.encoding.features)
+
+
+def test_columns_keep_their_order_and_constants_are_only_shifted(write):
+    text = "b,a,y\n" + "\n".join(f"0.1,{i},{i % 2}" for i in range(8))
+    train, _, encoding = fdl.data.table(write(text), "y")
+    assert encoding.features == ("b", "a")
+    np.testing.assert_allclose(train["features"][:, 0], 0, atol=1e-6)
+    np.testing.assert_allclose(train["features"][:, 1].std(), 1, atol=1e-6)
+
+
+def test_the_division_is_a_function_of_the_seed(write):
+    path = write(random_table(np.random.default_rng(0), 60))
+    parts = [fdl.data.table(path, "y", seed=seed).test for seed in (0, 0, 1)]
+    np.testing.assert_array_equal(parts[0]["features"], parts[1]["features"])
+    assert not np.array_equal(parts[0]["features"], parts[2]["features"])
+
+
+def test_quotes_marks_blank_lines_and_other_delimiters_are_understood(write):
+    plain = fdl.data.read_csv(write('x;y\n"a;b";1\n\nc;2\n'), delimiter=";")
+    assert plain == [{"x": "a;b", "y": "1"}, {"x": "c", "y": "2"}]
+    marked = fdl.data.read_csv(write(b"\xef\xbb\xbfx,y\r\n1,2\r\n"))
+    assert marked == [{"x": "1", "y": "2"}]
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("", "people.csv is empty"),
+        ("\n\n", "people.csv is empty"),
+        ("a,y\n", "people.csv has names of columns, but no rows"),
+        ("a,y\n1,2\n3\n", "people.csv:3 has 1 values, but there are 2 columns"),
+        ("a,y\n1,2,3\n", "people.csv:2 has 3 values, but there are 2 columns"),
+        ("a,a\n1,2\n", "two columns are called 'a'"),
+        ("a,,y\n1,2,3\n", "column 2 has no name"),
+        ("a;y\n1;2\n", "has one column, 'a;y': set the delimiter to ';'"),
+        ('a,y\n"1,2\n', "people.csv:2: unexpected end of data"),
+        (b"a,y\n\xff,2\n", "people.csv is no text in UTF-8: byte 4 is 0xff"),
+        ("a,z\n1,2\n", "people.csv: There is no column 'y' in row 1. There is: a, z"),
+        ("a,y\n1,u\n2,u\n", "column 'y', the target, has one class only, 'u'"),
+        ("a,y\n1,\n2,\n", "column 'y', the target, has no value at all"),
+        ("a,y\n1,u\n2,\n3,v\n", "row 2 has no 'y', the target"),
+        ("a,y\n1,u\nx,v\n", "row 2, column 'a': 'x' is no number"),
+        ("a,y\n1,u\ninf,v\n", "row 2, column 'a': 'inf' is no number"),
+        ("a,b,y\n1,,u\n1,,v\n", "column 'b' is empty: ignore it"),
+        ("y\nu\nv\n", "there is no column beside the target"),
+        (
+            "a,y\n1,u\n2,v\n3,v\n",
+            "class 'u' has 1 of 3 examples: too few for a division",
+        ),
+        (
+            "a,y\n" + "\n".join(f"n{i},{i % 2}" for i in range(300)),
+            "column 'a' has 300 categories in 300 rows, more than 256: ignore it",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_one_clear_line(text, message, write):
+    with pytest.raises(UserError) as error:
+        fdl.data.table(write(text), "y")
+    assert message in str(error.value) and "\n" not in str(error.value)
+
+
+def test_wrong_names_are_answered_with_the_near_ones(write, tmp_path):
+    path = write(PEOPLE)
+    for options, message in (
+        ({"target": "specis"}, "no column 'specis' in row 1. Did you mean 'species'"),
+        ({"target": "species", "ignore": ["agee"]}, "'agee'.*Did you mean 'age'"),
+    ):
+        with pytest.raises(UserError, match=message):
+            fdl.data.table(path, **options)
+    for place, message in (
+        (tmp_path / "peple.csv", "There is no .*Did you mean 'people.csv'"),
+        (tmp_path, "is a folder"),
+        (tmp_path / "elsewhere" / "people.csv", "not even a folder"),
+    ):
+        with pytest.raises(UserError, match=message):
+            fdl.data.table(place, "species")
+
+
+@pytest.mark.parametrize(
+    "row, message",
+    [
+        ({"age": "1"}, "There is no column 'income' in row 2"),
+        (
+            {"age": "old", "income": "1", "town": "Rome", "member": "no"},
+            "row 2, column 'age': 'old' is no number",
+        ),
+    ],
+)
+def test_wrong_rows_are_answered_with_row_and_column(row, message, write):
+    encoding = fdl.data.table(write(PEOPLE), "species", num_folds=2).encoding
+    good = {"age": "1", "income": "1", "town": "Rome", "member": "no"}
+    with pytest.raises(UserError, match=message):
+        encoding.encode([good, row])
+
+
+def test_an_unknown_class_is_answered_with_the_near_ones(write):
+    encoding = fdl.data.table(write(PEOPLE), "species", num_folds=2).encoding
+    with pytest.raises(UserError, match=r"row 1, column 'species'.*Did you mean 'cat'"):
+        encoding.labels([{"species": "cats"}])

@@ -1,0 +1,87 @@
+"""What holds for every loss. A new one joins by a line in LOSSES."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.test_util import check_grads
+
+from fdl import losses
+
+RANDOM = np.random.default_rng(0)
+LOGITS = RANDOM.normal(scale=2, size=(2, 3, 4))
+NUMBERS = RANDOM.normal(scale=2, size=(2, 3, 4))
+CLASSES = RANDOM.integers(4, size=(2, 3))
+ANSWERS = RANDOM.integers(2, size=(2, 3, 4))
+SHARES = RANDOM.dirichlet(np.ones(4), size=(2, 3))
+
+LOSSES = {
+    "absolute_error": (losses.absolute_error, LOGITS, NUMBERS),
+    "binary_cross_entropy": (losses.binary_cross_entropy, LOGITS, ANSWERS),
+    "binary_focal": (losses.binary_focal, LOGITS, ANSWERS),
+    "crammer_singer": (losses.crammer_singer, LOGITS, CLASSES),
+    "cross_entropy": (losses.cross_entropy, LOGITS, CLASSES),
+    "distillation": (losses.distillation, LOGITS, NUMBERS),
+    "everything at once": (
+        partial(losses.cross_entropy, smoothing=0.1, z_loss=0.01, ignore=2),
+        LOGITS,
+        CLASSES,
+    ),
+    "focal": (losses.focal, LOGITS, CLASSES),
+    "gaussian_nll": (losses.gaussian_nll, LOGITS[..., :2], NUMBERS[..., 0]),
+    "hinge": (losses.hinge, LOGITS, ANSWERS),
+    "huber": (losses.huber, LOGITS, NUMBERS),
+    "kl_divergence": (losses.kl_divergence, LOGITS, SHARES),
+    "log_cosh": (losses.log_cosh, LOGITS, NUMBERS),
+    "poisson_nll": (losses.poisson_nll, LOGITS, ANSWERS),
+    "quantile": (partial(losses.quantile, level=0.3), LOGITS, NUMBERS),
+    "soft cross_entropy": (losses.cross_entropy, LOGITS, SHARES),
+    "squared_error": (losses.squared_error, LOGITS, NUMBERS),
+}
+FRAMES = RANDOM.normal(size=(2, 5, 4))
+OF_FRAMES = {"ctc": (losses.ctc, FRAMES, np.array([[1, 1], [2, 3]]))}
+
+
+def cases(table):
+    values = [pytest.param(*case, id=name) for name, case in table.items()]
+    return pytest.mark.parametrize("loss, outputs, labels", values)
+
+
+def test_every_loss_is_here():
+    named = {name.split()[-1] for name in {**LOSSES, **OF_FRAMES}}
+    others = {"check_labels", "clipped_surrogate", "kernels", "label_weights"}
+    others |= {"l1_penalty", "l2_penalty"}
+    assert set(losses.__all__) - named == others
+
+
+@cases(LOSSES)
+def test_there_is_one_number_for_each_example_whatever_the_axes(loss, outputs, labels):
+    outputs = jnp.asarray(outputs, jnp.float32)
+    whole = jax.jit(loss)(outputs, labels)
+    assert whole.dtype == jnp.float32
+    alone = jax.jit(jax.vmap(jax.vmap(loss)))(outputs, labels)
+    np.testing.assert_allclose(whole, alone, rtol=1e-5, atol=1e-6)
+
+
+@cases({**LOSSES, **OF_FRAMES})
+def test_half_precision_is_computed_in_float32(loss, outputs, labels):
+    half = jnp.asarray(outputs, jnp.bfloat16)
+    actual = jax.jit(loss)(half, labels)
+    assert actual.dtype == jnp.float32
+    expected = jax.jit(loss)(half.astype(jnp.float32), labels)
+    np.testing.assert_allclose(actual, expected, rtol=1e-6)
+    grad = jax.grad(lambda x: loss(x, labels).sum())(half)
+    assert grad.dtype == jnp.bfloat16
+    assert jnp.isfinite(grad).all()
+
+
+@cases({**LOSSES, **OF_FRAMES})
+def test_gradients_equal_finite_differences_in_float64(loss, outputs, labels):
+    with jax.enable_x64(True):
+        outputs, labels = jnp.asarray(outputs, jnp.float64), jnp.asarray(labels)
+        assert loss(outputs, labels).dtype == jnp.float64
+        check_grads(
+            jax.jit(lambda x: loss(x, labels)), [outputs], 1, ["rev"], 1e-6, 1e-6
+        )

@@ -1,0 +1,257 @@
+"""The laws that every metric obeys. A new metric joins by a line in METRICS."""
+
+import functools
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+import fdl
+from fdl import data, metrics, models, train
+from fdl.train.checkpoint import Checkpoints
+
+RANDOM = np.random.default_rng(0)
+SIZE = 32
+CLASSES = (
+    RANDOM.normal(size=(SIZE, 3)).astype(np.float32),
+    RANDOM.integers(3, size=SIZE).astype(np.int32),
+)
+TWO = CLASSES[0][:, 0], (CLASSES[1] > 0).astype(np.int32)
+SEVERAL = CLASSES[0], RANDOM.integers(2, size=(SIZE, 3)).astype(np.int32)
+NUMBERS = CLASSES[0], RANDOM.normal(size=(SIZE, 3)).astype(np.float32)
+
+
+def mean(values, labels, mask=None):
+    return metrics.mean(jnp.where(labels > 0, values, 2), mask)
+
+
+METRICS = {
+    "accuracy": (metrics.accuracy, CLASSES),
+    "average_precision": (metrics.average_precision, CLASSES),
+    "balanced_accuracy": (metrics.balanced_accuracy, CLASSES),
+    "brier_score": (metrics.brier_score, CLASSES),
+    "calibration_error": (metrics.calibration_error, CLASSES),
+    "cohen_kappa": (metrics.cohen_kappa, CLASSES),
+    "cohen_kappa of order": (
+        functools.partial(metrics.cohen_kappa, weights="quadratic"),
+        CLASSES,
+    ),
+    "confusion_matrix": (metrics.confusion_matrix, CLASSES),
+    "explained_variance": (metrics.explained_variance, NUMBERS),
+    "f1": (metrics.f1, CLASSES),
+    "f1 of several labels": (metrics.f1, SEVERAL),
+    "f1 of one logit": (functools.partial(metrics.f1, average="binary"), TWO),
+    "f1 of what is seen": (
+        functools.partial(metrics.f1, only_seen=True, zero_division=jnp.nan),
+        CLASSES,
+    ),
+    "f_beta": (
+        functools.partial(
+            metrics.f_beta, beta=2, average="samples", zero_division=jnp.nan
+        ),
+        SEVERAL,
+    ),
+    "hamming_loss": (metrics.hamming_loss, SEVERAL),
+    "log_loss": (metrics.log_loss, CLASSES),
+    "matthews_correlation": (metrics.matthews_correlation, CLASSES),
+    "mean": (mean, TWO),
+    "mean_absolute_error": (metrics.mean_absolute_error, NUMBERS),
+    "mean_absolute_percentage_error": (metrics.mean_absolute_percentage_error, NUMBERS),
+    "mean_squared_error": (metrics.mean_squared_error, NUMBERS),
+    "precision": (functools.partial(metrics.precision, average="weighted"), CLASSES),
+    "r2": (functools.partial(metrics.r2, shift=0.1), NUMBERS),
+    "recall": (functools.partial(metrics.recall, average="micro"), CLASSES),
+    "roc_auc": (metrics.roc_auc, CLASSES),
+    "roc_auc of one logit": (metrics.roc_auc, TWO),
+    "root_mean_squared_error": (metrics.root_mean_squared_error, NUMBERS),
+    "subset_accuracy": (metrics.subset_accuracy, SEVERAL),
+    "top_k_accuracy": (functools.partial(metrics.top_k_accuracy, k=2), CLASSES),
+}
+every_metric = pytest.mark.parametrize("name", METRICS)
+MASKS = {
+    "none": None,
+    "padding": np.arange(SIZE) % 5 > 0,
+    "weights": (np.arange(SIZE) % 7 / 4).astype(np.float32),
+}
+
+
+@functools.cache
+def jitted(name):
+    return jax.jit(METRICS[name][0])
+
+
+@jax.jit
+def compute(metric):
+    return metric.compute()
+
+
+def merge(*parts):
+    return jax.tree.map(lambda *leaves: sum(leaves), *parts)
+
+
+def close(actual, expected):
+    chex.assert_trees_all_close(actual, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_every_metric_obeys_the_laws():
+    named = {name.partition(" ")[0] for name in METRICS}
+    modules = {"bootstrap", "comparison", "exact"}
+    assert named | modules == set(metrics.__all__)
+
+
+@every_metric
+@pytest.mark.parametrize("kind", MASKS)
+def test_uneven_batches_merge_to_the_whole(name, kind):
+    metric, arrays = jitted(name), METRICS[name][1]
+    given = arrays if kind == "none" else (*arrays, MASKS[kind])
+    parts = [metric(*(x[i:j] for x in given)) for i, j in [(0, 8), (8, 24), (24, 32)]]
+    merged, whole = merge(*parts), metric(*given)
+    close(merged, whole)
+    close(compute(merged), compute(whole))
+    for some, all_of_it in zip(*map(jax.tree.leaves, (merged, whole)), strict=True):
+        assert some.dtype == all_of_it.dtype
+        if some.dtype == jnp.int32:  # Counts are not only close.
+            np.testing.assert_array_equal(some, all_of_it)
+
+
+@every_metric
+def test_a_batch_of_padding_alone_changes_nothing(name):
+    metric, arrays = jitted(name), METRICS[name][1]
+    whole = metric(*arrays)
+    nothing = metric(*(np.full_like(x, 99) for x in arrays), np.zeros(SIZE, np.float32))
+    chex.assert_trees_all_equal(nothing, jax.tree.map(jnp.zeros_like, whole))
+    chex.assert_trees_all_equal(compute(merge(whole, nothing)), compute(whole))
+
+
+@every_metric
+def test_weights_that_are_whole_count_as_repetitions(name):
+    metric, arrays = jitted(name), METRICS[name][1]
+    times = np.arange(SIZE) % 3
+    weighted = metric(*arrays, times.astype(np.float32))
+    repeated = metric(*(x.repeat(times, axis=0) for x in arrays))
+    close(compute(weighted), compute(repeated))
+
+
+@every_metric
+def test_devices_that_share_a_batch_make_the_same_of_it(name):
+    metric, arrays = jitted(name), METRICS[name][1]
+    mesh = jax.make_mesh((4,), ("data",), axis_types=(AxisType.Auto,))
+    shared = NamedSharding(mesh, PartitionSpec("data"))
+    given = (*arrays, MASKS["padding"])
+    actual, expected = metric(*jax.device_put(given, shared)), metric(*given)
+    close(actual, expected)
+    close(compute(actual), compute(expected))
+
+
+@every_metric
+def test_many_seeds_are_computed_at_once(name):
+    metric, arrays = jitted(name), METRICS[name][1]
+    logits = np.stack([arrays[0], -arrays[0], arrays[0][::-1]])
+    together = jax.jit(jax.vmap(metric, in_axes=(0, None)))(logits, arrays[1])
+    alone = [compute(metric(x, arrays[1])) for x in logits]
+    close(compute(together), jnp.stack(alone))
+
+
+@every_metric
+def test_what_is_computed_is_one_float(name):
+    metric, arrays = jitted(name), METRICS[name][1]
+    found = compute(metric(*arrays))
+    chex.assert_shape(found, ())
+    chex.assert_type(found, jnp.float32)
+    assert np.isfinite(found)
+
+
+@every_metric
+def test_a_scan_can_carry_it(name):
+    metric, arrays = jitted(name), METRICS[name][1]
+    shapes = jax.eval_shape(metric, *arrays)
+    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+
+    def step(sums, _):
+        return jax.tree.map(jnp.add, sums, metric(*arrays)), None
+
+    sums, _ = jax.jit(lambda: jax.lax.scan(step, zeros, length=3))()
+    close(sums, merge(*[metric(*arrays)] * 3))
+
+
+SOURCE = {
+    "features": RANDOM.normal(size=(50, 5)).astype(np.float32),
+    "label": RANDOM.integers(3, size=50).astype(np.int32),
+}
+WATCHED = {
+    name: metric for name, (metric, arrays) in METRICS.items() if arrays is CLASSES
+}
+
+
+@jax.jit
+def compute_all(found):
+    return {name: metric.compute() for name, metric in found.items()}
+
+
+def learner_and_batches():
+    model = models.pure(models.MLP((4,), 3), SOURCE["features"][:1])
+
+    def objective(variables, batch, key=None, *, train=False):
+        logits, model_state = model.apply(variables, batch["features"], train=train)
+        given = logits, batch["label"], batch.get("mask")
+        watched = {name: metric(*given) for name, metric in WATCHED.items()}
+        loss = metrics.log_loss(*given)
+        return loss.compute(), (model_state, {"loss": loss, **watched})
+
+    learner = fdl.gradient_learner(model, objective, optax.sgd(0.1))
+    return objective, learner, data.batches(SOURCE, 12)  # 50 is no multiple of 12.
+
+
+def test_all_are_logged_as_numbers_while_training():
+    _, learner, batches = learner_and_batches()
+    rows = []
+    train.run(
+        learner,
+        batches,
+        num_steps=10,
+        log_every=5,
+        steps_per_call=5,
+        log=lambda step, values: rows.append((step, values)),
+    )
+    assert [step for step, _ in rows] == [5, 10]
+    for _, values in rows:
+        assert set(values) >= {"loss", *WATCHED}
+        chex.assert_shape(list(values.values()), ())
+
+
+def test_all_are_logged_for_each_seed():
+    _, learner, batches = learner_and_batches()
+    batches = data.stack([batches, batches])
+    program = train.compiled(fdl.over_seeds(learner), batches)
+    carry = program.init(jax.vmap(jax.random.key)(jnp.arange(2)))
+    carry, _ = train.iterate(program, carry, batches, 0, 3)
+    found = compute_all(carry.metrics)
+    chex.assert_shape(list(found.values()), (2,))
+
+
+def test_all_are_saved_and_restored(tmp_path):
+    _, learner, batches = learner_and_batches()
+    program = train.compiled(learner, batches)
+    carry, _ = train.iterate(program, program.init(jax.random.key(0)), batches, 0, 3)
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(3, carry, None)
+    checkpoints.wait()
+    like = program.abstract(jax.random.key(1))
+    _, restored = checkpoints.restore_latest(like, warn=pytest.fail)
+    chex.assert_trees_all_equal(carry.metrics, restored.metrics)
+    chex.assert_trees_all_equal(
+        compute_all(carry.metrics), compute_all(restored.metrics)
+    )
+
+
+def test_all_are_evaluated_over_a_data_set_of_uneven_batches():
+    objective, learner, _ = learner_and_batches()
+    state = jax.jit(learner.init)(jax.random.key(0))
+    batches = data.batches(SOURCE, 12, shuffle=False)
+    actual = fdl.on_dataset(objective, batches)(state)
+    _, (_, whole) = jax.jit(objective)(state.variables, SOURCE)
+    close(actual, compute_all(whole))

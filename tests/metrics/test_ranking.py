@@ -1,0 +1,191 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.special import softmax
+from sklearn import metrics as sklearn
+
+from fdl import metrics
+from fdl.errors import UserError
+
+SCORES = np.array([0.1, 0.9, 0.4, 0.35, 0.8, 0.5, 0.5, 0.5])
+LOGITS = np.log(SCORES / (1 - SCORES))
+LABELS = np.array([0, 1, 1, 0, 1, 0, 0, 1])
+BOTH = {
+    "roc_auc": (metrics.roc_auc, metrics.exact.roc_auc, sklearn.roc_auc_score),
+    "average_precision": (
+        metrics.average_precision,
+        metrics.exact.average_precision,
+        sklearn.average_precision_score,
+    ),
+}
+both = pytest.mark.parametrize("name", BOTH)
+
+
+def of_all(cases, function, **options):
+    """A function of arrays of each case."""
+    return jax.jit(jax.vmap(functools.partial(function, **options)))(*cases)
+
+
+@both
+def test_two_classes_equal_scikit_learn(yes_or_no, name):
+    binned, exact, reference = BOTH[name]
+    expected = [
+        reference(labels, logits, sample_weight=weights)
+        for logits, labels, weights in yes_or_no.rows()
+    ]
+    actual = of_all(yes_or_no, exact)
+    np.testing.assert_allclose(actual, expected, atol=1e-6)
+    # Logits are tenths: no bin has two.
+    np.testing.assert_allclose(yes_or_no.of(binned), expected, atol=1e-6)
+
+
+@both
+@pytest.mark.parametrize("average", ["macro", "weighted"])
+def test_each_class_against_the_rest_equals_scikit_learn(cases, name, average):
+    binned, exact, reference = BOTH[name]
+
+    def expected(logits, labels, weights):
+        scores = softmax(logits.astype(np.float64), axis=-1)
+        more = {"sample_weight": weights, "average": average}
+        if name == "average_precision":
+            return reference(np.eye(4, dtype=int)[labels], scores, **more)
+        return reference(labels, scores, labels=range(4), multi_class="ovr", **more)
+
+    answers = [expected(*row) for row in cases.rows()]
+    actual = of_all(cases, exact, average=average)
+    np.testing.assert_allclose(actual, answers, atol=1e-6)
+
+    def slack(*case):
+        low, high = binned(*case).bounds()
+        return (high - low).max()
+
+    error = np.abs(cases.of(binned, average=average) - answers)
+    assert not np.any(error > of_all(cases, slack) + 1e-6)  # NaN where not defined.
+
+
+@both
+@pytest.mark.parametrize("average", ["macro", "weighted"])
+def test_several_labels_equal_scikit_learn(several_labels, name, average):
+    binned, exact, reference = BOTH[name]
+    expected = [
+        # Without any positive, scikit-learn says 0 where it otherwise says NaN.
+        reference(labels, logits, sample_weight=weights, average=average)
+        if labels.any() or name == "average_precision"
+        else np.nan
+        for logits, labels, weights in several_labels.rows()
+    ]
+    actual = of_all(several_labels, exact, average=average)
+    np.testing.assert_allclose(actual, expected, atol=1e-6)
+    actual = several_labels.of(binned, average=average)
+    np.testing.assert_allclose(actual, expected, atol=1e-6)
+
+
+def test_the_known_case_of_ties():
+    for name, expected in [("roc_auc", 0.8125), ("average_precision", 0.8166667)]:
+        binned, exact, _ = BOTH[name]
+        np.testing.assert_allclose(exact(SCORES, LABELS), expected, rtol=1e-6)
+        actual = binned(LOGITS, LABELS).compute()
+        np.testing.assert_allclose(actual, expected, rtol=1e-6)
+
+
+@both
+@pytest.mark.parametrize("num_bins", [1, 7, 256, 4096])
+@pytest.mark.parametrize("scale", [0.01, 1, 30])
+def test_what_is_exact_lies_within_the_bounds(name, num_bins, scale):
+    binned, exact, _ = BOTH[name]
+    random = np.random.default_rng(0)
+    for _ in range(10):
+        labels = random.integers(2, size=200)
+        logits = (scale * (random.normal(size=200) + labels)).astype(np.float32)
+        metric = binned(logits, labels, num_bins=num_bins)
+        low, high = metric.bounds()
+        assert low - 1e-6 <= exact(logits, labels) <= high + 1e-6
+        assert low - 1e-6 <= metric.compute() <= high + 1e-6
+        if num_bins == 4096 and scale == 1:
+            assert high - low < {"roc_auc": 4e-3, "average_precision": 2e-2}[name]
+
+
+def test_two_logits_are_one_problem():
+    logits = jnp.stack([-jnp.asarray(LOGITS) / 2, jnp.asarray(LOGITS) / 2], axis=-1)
+    for name in BOTH:
+        binned, exact, _ = BOTH[name]
+        expected = exact(LOGITS, LABELS)
+        actual = binned(logits, LABELS, average="binary").compute()
+        np.testing.assert_allclose(actual, expected, rtol=1e-6)
+        actual = exact(logits, LABELS, average="binary")
+        np.testing.assert_allclose(actual, expected, rtol=1e-6)
+
+
+def test_curves_equal_those_of_scikit_learn():
+    x, y, _ = sklearn.roc_curve(LABELS, LOGITS, drop_intermediate=False)
+    points = np.transpose([x, y])
+    actual = np.unique(
+        np.stack(metrics.roc_auc(LOGITS, LABELS).curve())[:, 0].T, axis=0
+    )
+    np.testing.assert_allclose(actual, points, rtol=1e-6)
+    precision, recall, _ = sklearn.precision_recall_curve(LABELS, LOGITS)
+    found = np.stack(metrics.average_precision(LOGITS, LABELS).curve())[:, 0].T
+    expected = np.unique(np.transpose([recall, precision]), axis=0)
+    actual = np.unique(found.round(6), axis=0)
+    np.testing.assert_allclose(actual, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_one_class_only_cannot_be_ranked(label):
+    labels = np.full(8, label)
+    assert np.isnan(metrics.roc_auc(LOGITS, labels).compute())
+    assert np.isnan(metrics.exact.roc_auc(LOGITS, labels))
+    for precision in (
+        metrics.average_precision(LOGITS, labels).compute(),
+        metrics.exact.average_precision(LOGITS, labels),
+    ):
+        assert precision == label == sklearn.average_precision_score(labels, LOGITS)
+
+
+@both
+def test_nothing_has_no_order(name):
+    binned, exact, _ = BOTH[name]
+    mask = np.zeros(8)
+    assert np.isnan(binned(LOGITS, LABELS, mask).compute())
+    assert np.isnan(exact(LOGITS, LABELS, mask))
+
+
+@both
+def test_very_large_logits_keep_their_order_up_to_the_last_bin(name):
+    binned, exact, _ = BOTH[name]
+    logits = np.array([-np.inf, -1e38, -20, 20, 21, 9000, 1e30, np.inf])
+    actual = binned(logits, LABELS).compute()
+    merged = np.array([-2e4, -2e4, -20, 20, 21, 9000, 2e4, 2e4])
+    np.testing.assert_allclose(actual, exact(merged, LABELS), rtol=1e-6)
+
+
+def test_sure_probabilities_are_told_apart():
+    logits = jnp.array([[40.0, 0], [41.0, 0], [42.0, 0], [43.0, 0]])
+    labels = jnp.array([0, 1, 0, 1])
+    expected = metrics.exact.roc_auc(-logits[:, 0], labels)
+    for average in ("macro", "binary"):
+        actual = metrics.exact.roc_auc(logits, labels, average=average)
+        np.testing.assert_allclose(actual, expected, rtol=1e-6)
+
+
+@both
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"average": "binary"}, "'binary' is of two classes, but there are 3"),
+        ({"average": "micro"}, "average is 'micro'. Did you mean 'macro'"),
+    ],
+)
+def test_an_average_that_there_is_not_is_an_error(name, options, message):
+    for metric in BOTH[name][:2]:
+        with pytest.raises(UserError, match=message):
+            metric(jnp.zeros((5, 3)), jnp.zeros(5, int), **options)
+
+
+@both
+def test_no_bins_are_an_error(name):
+    with pytest.raises(UserError, match="num_bins is 0"):
+        BOTH[name][0](LOGITS, LABELS, num_bins=0)

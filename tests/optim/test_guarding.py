@@ -1,0 +1,66 @@
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fdl import optim
+from fdl.errors import UserError
+
+WEIGHTS = {"kernel": jnp.ones((2, 3)), "bias": jnp.zeros(3)}
+GOOD = jax.tree.map(jnp.ones_like, WEIGHTS)
+BAD = {**GOOD, "bias": jnp.array([0.0, jnp.nan, 0.0])}
+
+
+@pytest.mark.parametrize("value", [jnp.nan, jnp.inf, -jnp.inf])
+def test_a_step_that_is_not_finite_changes_nothing(value):
+    optimizer = optim.chain("adam", num_steps=9, skip_nonfinite=2, ema=0.9)
+    update = jax.jit(optimizer.update)
+    _, before = update(GOOD, optimizer.init(WEIGHTS), WEIGHTS)
+    bad = {**GOOD, "bias": jnp.array([0.0, value, 0.0])}
+    updates, after = update(bad, before, WEIGHTS)
+    assert optim.accepted(before) and not optim.accepted(after)
+    chex.assert_trees_all_equal(updates, jax.tree.map(jnp.zeros_like, WEIGHTS))
+    chex.assert_trees_all_equal(before.inner, after.inner)
+    chex.assert_trees_all_equal_shapes_and_dtypes(before, after)
+    # The next good one goes on as if there had been none.
+    on, straight = (update(GOOD, state, WEIGHTS)[0] for state in (after, before))
+    chex.assert_trees_all_equal(on, straight)
+
+
+def test_only_so_many_are_skipped_in_a_row():
+    optimizer = optim.chain("sgd", num_steps=9, skip_nonfinite=2)
+    update, state, accepted = jax.jit(optimizer.update), optimizer.init(WEIGHTS), []
+    for grads in (BAD, BAD, GOOD, BAD, BAD, BAD):
+        updates, state = update(grads, state, WEIGHTS)
+        accepted.append(bool(optim.accepted(state)))
+    assert accepted == [False, False, True, False, False, True]
+    assert np.isnan(updates["bias"]).any()
+
+
+def test_a_loss_scale_is_halved_by_overflow_and_doubled_by_patience():
+    inner = optim.chain("sgd", num_steps=99)
+    optimizer = optim.guard(inner, loss_scale=4.0, growth_every=3)
+    update, state = jax.jit(optimizer.update), optimizer.init(WEIGHTS)
+    scales, accepted = [], []
+    for good in (1, 1, 0, 1, 1, 1, 1, 0, 0, 0, 0):
+        _, state = update(GOOD if good else BAD, state, WEIGHTS)
+        scales.append(float(optim.loss_scale(state)))
+        accepted.append(bool(optim.accepted(state)))
+    assert scales == [4, 4, 2, 2, 2, 4, 4, 2, 1, 1, 1]
+    # At a scale of one it is no overflow any more, and is let through.
+    assert accepted == [True, True, False, *[True] * 4, False, False, True, True]
+
+
+def test_without_a_guard_nothing_is_known_of_it():
+    state = optim.chain("sgd", num_steps=9).init(WEIGHTS)
+    assert optim.accepted(state) is None and optim.loss_scale(state) is None
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [({"skip_nonfinite": -1}, "skip_nonfinite=-1"), ({"loss_scale": 0.5}, "=0.5")],
+)
+def test_limits_that_make_no_sense_are_errors(options, message):
+    with pytest.raises(UserError, match=message):
+        optim.chain(num_steps=9, **options)

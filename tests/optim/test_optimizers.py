@@ -1,0 +1,225 @@
+"""Optimizers against PyTorch's, wherever the definitions agree."""
+
+import inspect
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from fdl import optim
+
+RANDOM = np.random.default_rng(0)
+START = RANDOM.normal(size=5).astype(np.float32)
+GRADIENTS = RANDOM.normal(size=(10, 5)).astype(np.float32)
+RATE = 0.01
+
+# Options of `chain`; PyTorch's optimizer and its options; its weights after ten steps.
+CASES = {
+    "sgd": (
+        {"name": "sgd"},
+        ("SGD", {}),
+        [0.15471342, -0.15535139, 0.64310592, 0.06542881, -0.55221081],
+    ),
+    "momentum": (
+        {"name": "momentum"},
+        ("SGD", {"momentum": 0.9}),
+        [0.24999996, -0.25061831, 0.75437397, 0.03272527, -0.57317382],
+    ),
+    "nesterov": (
+        {"name": "nesterov", "momentum": 0.8},
+        ("SGD", {"momentum": 0.8, "nesterov": True}),
+        [0.23404984, -0.2262906, 0.70144963, 0.00732186, -0.58847898],
+    ),
+    "sgd with a penalty": (
+        {"name": "momentum", "l2": 0.1},
+        ("SGD", {"momentum": 0.9, "weight_decay": 0.1}),
+        [0.24404046, -0.24370089, 0.72647083, 0.02794782, -0.5523544],
+    ),
+    "adam": (
+        {"name": "adam"},
+        ("Adam", {}),
+        [0.16218372, -0.16974258, 0.65799189, 0.10568362, -0.52688545],
+    ),
+    "adam with a penalty": (
+        {"name": "adam", "l2": 0.1},
+        ("Adam", {"weight_decay": 0.1}),
+        [0.16065438, -0.16847247, 0.65394229, 0.10405598, -0.52306873],
+    ),
+    "adamw": (
+        {"name": "adamw", "weight_decay": 0.1},
+        ("AdamW", {"weight_decay": 0.1}),
+        [0.16084149, -0.16820489, 0.65154958, 0.10448151, -0.52172089],
+    ),
+    "adam that decays": (
+        {"name": "adam", "weight_decay": 0.1},
+        ("AdamW", {"weight_decay": 0.1}),
+        [0.16084149, -0.16820489, 0.65154958, 0.10448151, -0.52172089],
+    ),
+    "adamax": (
+        {"name": "adamax"},
+        ("Adamax", {}),
+        [0.14491642, -0.16097471, 0.64603621, 0.11216355, -0.52244377],
+    ),
+    "adadelta": (
+        {"name": "adadelta"},
+        ("Adadelta", {}),
+        [0.1258669, -0.13214816, 0.64041615, 0.10471822, -0.53572184],
+    ),
+    "adagrad": (
+        {"name": "adagrad", "initial_accumulator_value": 0.0, "eps": 1e-10},
+        ("Adagrad", {}),
+        [0.14268807, -0.14478353, 0.63813782, 0.08835583, -0.53654701],
+    ),
+    "rmsprop": (
+        {"name": "rmsprop", "decay": 0.99, "eps_in_sqrt": False},
+        ("RMSprop", {}),
+        [0.29652178, -0.2589899, 0.61656225, -0.06354761, -0.54639769],
+    ),
+    "rmsprop, centered, with momentum": (
+        {
+            "name": "rmsprop",
+            "decay": 0.99,
+            "eps_in_sqrt": False,
+            "centered": True,
+            "momentum": 0.9,
+        },
+        ("RMSprop", {"centered": True, "momentum": 0.9}),
+        [0.83230412, -0.85073793, 0.73548406, -0.02247831, -0.29771441],
+    ),
+    "clipped": (
+        {"name": "sgd", "clip_by_global_norm": 1.0},
+        ("SGD", {}),
+        [0.14190806, -0.13511878, 0.64843839, 0.08701409, -0.54724324],
+    ),
+}
+
+
+def ten_steps(options):
+    optimizer = optim.chain(
+        learning_rate=RATE, num_steps=10, decay_exempt=(), **options
+    )
+
+    @jax.jit
+    def run(weights, gradients):
+        def step(carry, gradient):
+            weights, state = carry
+            updates, state = optimizer.update(gradient, state, weights)
+            return (optax.apply_updates(weights, updates), state), None
+
+        return jax.lax.scan(step, (weights, optimizer.init(weights)), gradients)[0][0]
+
+    return run(jnp.asarray(START), jnp.asarray(GRADIENTS))
+
+
+def torch_steps(name, options, clip):
+    import torch
+
+    weights = torch.nn.Parameter(torch.from_numpy(START.copy()))
+    optimizer = getattr(torch.optim, name)([weights], lr=RATE, **options)
+    for gradient in GRADIENTS:
+        weights.grad = torch.from_numpy(gradient.copy())
+        if clip is not None:
+            torch.nn.utils.clip_grad_norm_([weights], clip)
+        optimizer.step()
+    return weights.detach().numpy()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_ten_steps_end_where_torch_ends(case):
+    options, _, expected = CASES[case]
+    np.testing.assert_allclose(ten_steps(options), expected, rtol=2e-6, atol=2e-6)
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("case", CASES)
+def test_torch_says_the_same_today(case):
+    options, (name, arguments), expected = CASES[case]
+    clip = options.get("clip_by_global_norm")
+    actual = torch_steps(name, arguments, clip)
+    np.testing.assert_allclose(actual, expected, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(ten_steps(options), actual, rtol=2e-6, atol=2e-6)
+
+
+FINDS_ITS_RATE = ("dadapt_adamw", "dog", "prodigy")
+
+
+def quadratic(weights, grad_fn=None):
+    del grad_fn
+    return sum(jnp.sum(jnp.square(w - 2)) for w in jax.tree.leaves(weights))
+
+
+@pytest.mark.parametrize("name", optim.optimizers.__all__)
+def test_every_optimizer_descends_and_keeps_the_type_of_its_state(name):
+    rate = 1.0 if name in FINDS_ITS_RATE else 1e-3
+    optimizer = optim.chain(name, rate, num_steps=100)
+    weights = {"kernel": jnp.ones((3, 4)), "bias": jnp.zeros(4)}
+    state = jax.jit(optimizer.init)(weights)
+    begin = quadratic(weights)
+
+    @jax.jit
+    def step(weights, state):
+        value, grads = jax.value_and_grad(quadratic)(weights)
+        updates, state = optimizer.update(
+            grads, state, weights, value=value, grad=grads, value_fn=quadratic
+        )
+        return optax.apply_updates(weights, updates), state
+
+    for _ in range(100):
+        weights, after = step(weights, state)
+        assert jax.tree.map(lambda x: (x.shape, x.dtype), after) == jax.tree.map(
+            lambda x: (x.shape, x.dtype), state
+        )
+        state = after
+    assert quadratic(weights) < begin
+
+
+def test_the_registry_holds_optimizers_only():
+    for name in optim.optimizers.__all__:
+        assert callable(getattr(optim.optimizers, name))
+        parameters = inspect.signature(getattr(optim.optimizers, name)).parameters
+        assert "learning_rate" in parameters
+    assert {n for n in dir(optim.optimizers) if not n.startswith("_")} == set(
+        optim.optimizers.__all__
+    )
+
+
+def rosenbrock(weights, grad_fn=None):
+    del grad_fn
+    x, y = weights
+    return (1 - x) ** 2 + 100 * (y - x**2) ** 2
+
+
+def test_lbfgs_finds_the_bottom_of_rosenbrocks_valley():
+    optimizer = optim.chain("lbfgs", None, num_steps=40)
+
+    def step(carry, _):
+        weights, state = carry
+        value, grads = jax.value_and_grad(rosenbrock)(weights)
+        updates, state = optimizer.update(
+            grads, state, weights, value=value, grad=grads, value_fn=rosenbrock
+        )
+        return (optax.apply_updates(weights, updates), state), value
+
+    @jax.jit
+    def run(weights):
+        carry = weights, optimizer.init(weights)
+        return jax.lax.scan(step, carry, length=40)[0][0]
+
+    np.testing.assert_allclose(run(jnp.array([-1.2, 1.0])), [1, 1], atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["schedule_free_sgd", "schedule_free_adamw"])
+def test_schedule_free_equals_optax_where_all_decays(name):
+    theirs = getattr(optax.contrib, name)(0.1, weight_decay=0.1)
+    ours = optim.chain(name, 0.1, weight_decay=0.1, decay_exempt=(), num_steps=10)
+    results = []
+    for optimizer in (theirs, ours):
+        weights = jnp.asarray(START)
+        state = optimizer.init(weights)
+        for gradient in jnp.asarray(GRADIENTS):
+            updates, state = jax.jit(optimizer.update)(gradient, state, weights)
+            weights = optax.apply_updates(weights, updates)
+        results.append(weights)
+    np.testing.assert_allclose(*results, rtol=1e-6)
