@@ -44,6 +44,23 @@ def test_wrong_gradients_are_named_with_the_worst(fdl, experiment):
     assert called.out.count("WRONG") == 4
 
 
+def test_float32_on_the_way_lowers_the_tolerance(fdl, experiment):
+    narrow = """
+    apply = model.apply
+
+    def rounding(*arguments, **options):
+        outputs, model_state = apply(*arguments, **options)
+        return outputs.astype("float32").astype(outputs.dtype), model_state
+
+    model = model._replace(apply=rounding)
+"""
+    path = experiment((OBJECTIVE, narrow + OBJECTIVE))
+    called = fdl("check-gradients", path, *QUICK)
+    assert (called.code, called.error) == (0, "")
+    assert "Something on the way computes in float32 whatever it is" in called.out
+    assert "all 4 gradients are right, to 0.01\n" in called.out
+
+
 def test_a_model_of_a_fixed_dtype_is_a_mistake(fdl, experiment):
     path = experiment(('"dropout": 0.1', '"dropout": 0.1, "dtype": "bfloat16"'))
     called = fdl("check-gradients", path, *QUICK)

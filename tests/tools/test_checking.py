@@ -8,7 +8,7 @@ import pytest
 
 import fdl
 from fdl.errors import RunError, UserError
-from fdl.tools.checking import check_gradients
+from fdl.tools.checking import SINGLE, check_gradients
 from fdl.tools.precision import doubled, rounded
 
 KEY = jax.random.key(0)
@@ -180,6 +180,30 @@ def test_a_layer_that_rounds_is_found():
     assert rounded(objective, variables, BATCH, KEY) == "bfloat16"
     mask = {**BATCH, "mask": jnp.ones(6)}
     assert rounded(*setup(fdl.models.MLP((8,), 3)), mask, KEY) == ""
+
+
+class Single(nn.Module):
+    """A softmax in float32 whatever it is given, as in the attention of JAX."""
+
+    share: float = 0.0
+
+    @nn.compact
+    def __call__(self, inputs, *, train=False):
+        x = nn.Dense(8, name="under")(inputs.reshape(len(inputs), -1))
+        x = nn.softmax(x.astype(jnp.float32)) * x
+        return Sabotaged(self.share, name="over")(x)
+
+
+def test_what_computes_in_float32_is_checked_as_far_as_that_goes():
+    objective, variables = setup(Single())
+    assert rounded(objective, variables, BATCH, KEY) == "float32"
+    options = {"tolerance": SINGLE.sharpest, "precision": SINGLE}
+    checks = check_gradients(objective, variables, BATCH, KEY, **options)
+    assert all(check.good for check in checks)
+    doubles = check_gradients(objective, variables, BATCH, KEY)
+    assert not all(check.good for check in doubles)
+    wrong = check_gradients(*setup(Single(0.1)), BATCH, KEY, **options)
+    assert [check.name for check in wrong if not check.good] == ["over/bad"]
 
 
 def test_a_loss_that_is_not_finite_has_no_gradient_to_check():
