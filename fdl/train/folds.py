@@ -164,10 +164,8 @@ def _program(learner: Learner, batches: Batches, data: PyTree) -> str:
 
 def _constants(traced: Any) -> Iterator[Any]:
     """All numbers in a traced function, which its text may leave out."""
-    if isinstance(traced, core.ClosedJaxpr):
-        yield from traced.consts
-        yield from _constants(traced.jaxpr)
-    elif isinstance(traced, core.Jaxpr):
+    if isinstance(traced, core.ClosedJaxpr | core.Jaxpr):
+        yield from getattr(traced, "consts", ())  # From jax 0.12 on both are one.
         for equation in traced.eqns:
             for value in equation.invars:
                 if isinstance(value, core.Literal):
