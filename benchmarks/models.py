@@ -194,7 +194,7 @@ def jax_calls(name: str, case: str, folder: pathlib.Path):
     stats = {k: v for k, v in flat.items() if k not in params}
     optimizer = optax.sgd(0.01, momentum=0.9)
 
-    def train_step(state):
+    def train_step(state, inputs, labels):
         params, stats, opt_state = state
 
         def loss_fn(params):
@@ -218,7 +218,7 @@ def jax_calls(name: str, case: str, folder: pathlib.Path):
     def step(calls):
         nonlocal state
         for _ in range(calls):
-            state, loss = train_step(state)
+            state, loss = train_step(state, inputs, labels)
         return float(loss)
 
     return forward, step

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from fdl.models.layers import layer_norm
+from fdl.models.layers.dense import dense
 from fdl.models.layers.masks import padding_mask
 from fdl.models.layers.stack import Stack
 from fdl.models.layers.transformer_block import TransformerBlock
@@ -157,9 +158,7 @@ class BERT(nn.Module):
         return self._dense(self.num_classes, name="head")(x)
 
     def _dense(self, size: int, name: str) -> nn.Dense:
-        return nn.Dense(
-            size, kernel_init=_truncated_normal, name=name, **self._dtypes()
-        )
+        return dense(size, kernel_init=_truncated_normal, name=name, **self._dtypes())
 
     def _dtypes(self) -> dict[str, Any]:
         return {"dtype": self.dtype, "param_dtype": self.param_dtype}

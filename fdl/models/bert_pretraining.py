@@ -7,6 +7,7 @@ import flax.linen as nn
 
 from fdl.models.bert import BERT
 from fdl.models.layers import layer_norm
+from fdl.models.layers.dense import tied_logits
 from fdl.models.weights import Rules
 from fdl.models.weights import bert as formats
 from fdl.types import Array
@@ -64,7 +65,7 @@ class BERTPretraining(BERT):
         x, embedding = self._encode(tokens, token_types, mask, train)
         y = self.activation(self._dense(self.hidden_size, name="transform")(x))
         y = layer_norm(1e-12, name="transform_norm", **self._dtypes())(y)
-        logits = embedding.attend(y)
+        logits = tied_logits(embedding, y)
         zeros = nn.initializers.zeros
         bias = self.param("token_bias", zeros, (self.vocab_size,), self.param_dtype)
         logits = logits + bias[None, None].astype(logits.dtype)

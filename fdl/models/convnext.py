@@ -11,6 +11,7 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from fdl.models.layers import StochasticDepth, conv, layer_norm
+from fdl.models.layers.dense import dense
 from fdl.models.layers.stack import Stack
 from fdl.models.weights import Rules
 from fdl.models.weights import convnext as formats
@@ -45,8 +46,8 @@ class ConvNeXtBlock(nn.Module):
         """Maps x [B, H, W, C] to the same shape."""
         dtypes: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         channels = x.shape[-1]
-        dense: Callable[..., nn.Module] = functools.partial(
-            nn.Dense, kernel_init=_normal, **dtypes
+        layer: Callable[..., nn.Module] = functools.partial(
+            dense, kernel_init=_normal, **dtypes
         )
         y = conv(
             channels,
@@ -58,8 +59,8 @@ class ConvNeXtBlock(nn.Module):
             **dtypes,
         )(x)
         y = layer_norm(1e-6, name="norm", **dtypes)(y)
-        y = self.activation(dense(self.mlp_ratio * channels, name="up")(y))
-        y = dense(channels, name="down")(y)
+        y = self.activation(layer(self.mlp_ratio * channels, name="up")(y))
+        y = layer(channels, name="down")(y)
         if self.layer_scale is not None:
             init = nn.initializers.constant(self.layer_scale)
             scale = self.param("layer_scale", init, (channels,), self.param_dtype)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from fdl.models.layers import layer_norm
+from fdl.models.layers.dense import tied_logits
 from fdl.models.layers.places import Places
 from fdl.models.layers.stack import Stack
 from fdl.models.layers.transformer_block import TransformerBlock
@@ -130,7 +131,7 @@ class GPT(nn.Module):
         )(x, train, 0.0, attended, None, None, None, decode)
         x = norm(name="norm")(x)
         self.sow("intermediates", "features", x)
-        return embedding.attend(x)
+        return tied_logits(embedding, x)
 
     def _block(self) -> dict[str, Any]:
         attention_dropout = self.attention_dropout

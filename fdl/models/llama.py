@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from fdl.models.layers.dense import dense, tied_logits
 from fdl.models.layers.places import Places
 from fdl.models.layers.stack import Stack
 from fdl.models.layers.transformer_block import TransformerBlock
@@ -111,8 +112,8 @@ class Llama(nn.Module):
         x = norm(name="norm")(x)
         self.sow("intermediates", "features", x)
         if self.tie_embeddings:
-            return embedding.attend(x)
-        head: Callable[..., nn.Module] = functools.partial(nn.Dense, use_bias=False)
+            return tied_logits(embedding, x)
+        head: Callable[..., nn.Module] = functools.partial(dense, use_bias=False)
         return head(self.vocab_size, kernel_init=init, name="head", **dtypes)(x)
 
     def _block(self) -> dict[str, Any]:

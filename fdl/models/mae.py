@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from fdl.models.layers import layer_norm
+from fdl.models.layers.dense import dense
 from fdl.models.layers.image_tokens import sincos_positions
 from fdl.models.layers.stack import Stack
 from fdl.models.layers.transformer_block import TransformerBlock
@@ -157,7 +158,7 @@ class MAE(nn.Module):
 
     def _dense(self, size: int, name: str) -> nn.Dense:
         xavier = nn.initializers.xavier_uniform()
-        return nn.Dense(size, kernel_init=xavier, name=name, **self._dtypes())
+        return dense(size, kernel_init=xavier, name=name, **self._dtypes())
 
     def _dtypes(self) -> dict[str, Any]:
         return {"dtype": self.dtype, "param_dtype": self.param_dtype}

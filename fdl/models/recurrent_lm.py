@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from flax.typing import Initializer
 from jax.typing import DTypeLike
 
+from fdl.models.layers.dense import dense, tied_logits
 from fdl.models.recurrent import RNN
 from fdl.types import Array, PyTree
 
@@ -126,11 +127,9 @@ class RNNLanguageModel(nn.Module):
             train=train,
         )
         if self.tie_embeddings:
-            logits = embedding.attend(drop(states))
+            logits = tied_logits(embedding, drop(states))
         else:
-            head = nn.Dense(
-                self.vocab_size, name="head", **init("kernel_init"), **dtypes
-            )
+            head = dense(self.vocab_size, name="head", **init("kernel_init"), **dtypes)
             logits = head(drop(states))
         return (logits, carry) if return_carry else logits
 

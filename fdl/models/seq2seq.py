@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from fdl.models.layers.dense import dense
 from fdl.models.recurrent import RNN
 from fdl.types import Array
 
@@ -57,7 +58,7 @@ class AttendingGRU(nn.Module):
         plain: Any = {"use_bias": False, **dtypes}
         query = nn.Dense(self.attention_size, name="query", **plain)(state)
         hidden = nn.tanh(query[:, None] + memory.keys)
-        scores = nn.Dense(1, name="score", **plain)(hidden).squeeze(-1)
+        scores = dense(1, name="score", **plain)(hidden).squeeze(-1)
         scores = scores.astype(jnp.promote_types(scores.dtype, jnp.float32))
         if memory.mask is not None:
             scores = jnp.where(memory.mask, scores, jnp.finfo(scores.dtype).min)
@@ -150,11 +151,11 @@ class Seq2Seq(nn.Module):
             remat=self.remat,
             **dtypes,
         )
-        self.keys = nn.Dense(attention_size, use_bias=False, **dtypes)
+        self.keys = dense(attention_size, use_bias=False, **dtypes)
         self.start = nn.Dense(self.hidden_size, **dtypes)
         self.decoder = AttendingGRU(self.hidden_size, attention_size, **dtypes)
-        self.readout = nn.Dense(2 * self.readout_size, **dtypes)
-        self.head = nn.Dense(target_vocab_size, **dtypes)
+        self.readout = dense(2 * self.readout_size, **dtypes)
+        self.head = dense(target_vocab_size, **dtypes)
         self.drop = nn.Dropout(self.dropout)
 
     def __call__(

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from fdl.models.layers import layer_norm
+from fdl.models.layers.dense import tied_logits
 from fdl.models.layers.masks import padding_mask, segment_mask
 from fdl.models.layers.places import Places
 from fdl.models.layers.positions import sinusoids
@@ -208,7 +209,7 @@ class Transformer(nn.Module):
         x = self._embed(target, positions, train)
         x = self.decoder(x, train, 0.0, attended, None, memory, known, decode)
         x = self.decoder_norm(x) if self.pre_norm else x
-        return self.embedding.attend(x)
+        return tied_logits(self.embedding, x)
 
     def _embed(self, tokens, positions, train):
         x = self.embedding(tokens) * self.hidden_size**0.5

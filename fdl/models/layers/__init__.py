@@ -3,6 +3,7 @@
 from fdl.models.layers.attention import Attention
 from fdl.models.layers.conv import conv
 from fdl.models.layers.conv_transpose import ConvTranspose
+from fdl.models.layers.dense import dense, tied_logits
 from fdl.models.layers.normalization import layer_norm, local_response_norm
 from fdl.models.layers.pooling import adaptive_avg_pool, max_pool
 from fdl.models.layers.stack import Stack, stack_layers, unstack_layers
@@ -18,9 +19,11 @@ __all__ = [
     "TransformerBlock",
     "adaptive_avg_pool",
     "conv",
+    "dense",
     "layer_norm",
     "local_response_norm",
     "max_pool",
     "stack_layers",
+    "tied_logits",
     "unstack_layers",
 ]

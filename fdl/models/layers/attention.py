@@ -7,6 +7,7 @@ from jax import lax
 from jax.nn.initializers import Initializer
 from jax.typing import DTypeLike
 
+from fdl.models.layers.dense import dense
 from fdl.models.layers.masks import causal_mask
 from fdl.models.layers.positions import rotate
 from fdl.types import Array
@@ -101,7 +102,7 @@ class Attention(nn.Module):
             key, value, seen = self._remember(key, value, index)
             mask, causal = seen if mask is None else mask & seen, False
         outputs = self._attend(query, key, value, mask, causal and itself, train)
-        return nn.Dense(
+        return dense(
             x.shape[-1],
             use_bias=self.out_bias,
             kernel_init=self.out_init or self.kernel_init,
@@ -124,7 +125,7 @@ class Attention(nn.Module):
             )
 
         def heads(x, num_heads, name):
-            y = nn.Dense(
+            y = dense(
                 num_heads * size,
                 use_bias=self.use_bias,
                 kernel_init=self.kernel_init,

@@ -1,5 +1,6 @@
 """Convolution as a matrix product of patches: fast inside loops on the CPU."""
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -19,9 +20,9 @@ def conv(features: int, kernel_size: Sequence[int], **options: Any) -> nn.Conv:
     XLA's convolutions towards weights and inputs are up to 90 times slower there
     inside a loop, and under `vmap` over the weights; a matrix multiplication of
     patches is not, and it trains a ResNet-18 1.4 times faster. In groups XLA's are slow
-    everywhere; here, depthwise ones are sums of shifted images. Every other platform
-    gets the plain convolution, and so do those whose patches would take more than a
-    gigabyte.
+    everywhere; here, depthwise ones are sums of shifted images. What is not
+    differentiated is left to XLA, which gathers nothing; so is every convolution on
+    another platform, and those whose patches would take more than a gigabyte.
 
     Args:
       features: Channels of the output.
@@ -56,7 +57,18 @@ def _conv_general_dilated(images, kernel, strides, padding, **options):
     gathered = 0 if depthwise else positions * kernel[..., 0].size * groups
     if gathered > MAX_PATCH_ELEMENTS:
         return plain(images, kernel)
-    return jax.lax.platform_dependent(images, kernel, cpu=of_patches, default=plain)
+    if groups == 1 and kernel[..., 0, 0].size > 1 and images.dtype == jnp.float32:
+        cpu = _if_differentiated(of_patches, otherwise=plain)
+    else:
+        cpu = of_patches
+    return jax.lax.platform_dependent(images, kernel, cpu=cpu, default=plain)
+
+
+def _if_differentiated(function, otherwise):
+    """A function that is one or the other of two that are equal."""
+    chosen = jax.custom_jvp(otherwise)
+    chosen.defjvp(functools.partial(jax.jvp, function))
+    return chosen
 
 
 def _product(shifted, kernel):

@@ -9,6 +9,7 @@ from jax.nn.initializers import Initializer
 from jax.typing import DTypeLike
 
 from fdl.models.layers.attention import Attention
+from fdl.models.layers.dense import dense
 from fdl.models.layers.normalization import layer_norm
 from fdl.models.layers.stochastic_depth import StochasticDepth
 from fdl.types import Array
@@ -47,20 +48,20 @@ class FeedForward(nn.Module):
     @nn.compact
     def __call__(self, x: Array, train: bool) -> Array:
         """Maps x to float [..., D], as x is."""
-        dense: Callable[..., nn.Dense] = functools.partial(
-            nn.Dense,
+        layer: Callable[..., nn.Dense] = functools.partial(
+            dense,
             use_bias=self.use_bias,
             dtype=self.dtype,
             param_dtype=self.param_dtype,
         )
-        first = functools.partial(dense, self.hidden_size, kernel_init=self.kernel_init)
+        first = functools.partial(layer, self.hidden_size, kernel_init=self.kernel_init)
         if self.gated:
             hidden = self.activation(first(name="gate")(x)) * first(name="up")(x)
         else:
             hidden = self.activation(first(name="up")(x))
         hidden = nn.Dropout(self.dropout, deterministic=not train)(hidden)
         out_init = self.out_init or self.kernel_init
-        return dense(x.shape[-1], kernel_init=out_init, name="down")(hidden)
+        return layer(x.shape[-1], kernel_init=out_init, name="down")(hidden)
 
 
 class TransformerBlock(nn.Module):

@@ -1,3 +1,5 @@
+import functools
+
 import chex
 import flax.linen as nn
 import jax
@@ -8,9 +10,11 @@ import pytest
 from fdl.models.layers import (
     StochasticDepth,
     conv,
+    dense,
     layer_norm,
     local_response_norm,
     max_pool,
+    tied_logits,
 )
 
 IMAGES = np.random.default_rng(0).normal(size=(3, 9, 8, 2)).astype(np.float32)
@@ -26,6 +30,11 @@ def gradients(function, *args):
         )
 
     return jax.jit(jax.grad(scalar, argnums=tuple(range(len(args)))))(*args)
+
+
+def differentiated(function):
+    """The same values, as they come out on the way to a gradient."""
+    return lambda *args: jax.vjp(function, *args)[0]
 
 
 @pytest.mark.parametrize(
@@ -51,16 +60,41 @@ def test_conv_equals_flax_in_values_and_gradients(options):
     variables = flax.init(jax.random.key(0), IMAGES)
     chex.assert_trees_all_equal(ours.init(jax.random.key(0), IMAGES), variables)
     tolerance = {"atol": 0.1} if "dtype" in options else {"rtol": 1e-4, "atol": 1e-4}
-    chex.assert_trees_all_close(
-        jax.jit(ours.apply)(variables, IMAGES),
-        jax.jit(flax.apply)(variables, IMAGES),
-        **tolerance,
-    )
+    expected = jax.jit(flax.apply)(variables, IMAGES)
+    for apply in (ours.apply, differentiated(ours.apply)):
+        chex.assert_trees_all_close(
+            jax.jit(apply)(variables, IMAGES), expected, **tolerance
+        )
     chex.assert_trees_all_close(
         gradients(ours.apply, variables, IMAGES),
         gradients(flax.apply, variables, IMAGES),
         **tolerance,
     )
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (2, 4, 5), (2, 3, 2, 5)], ids=str)
+@pytest.mark.parametrize("options", [{}, {"use_bias": False}, {"dtype": "bfloat16"}])
+def test_dense_equals_flax_in_values_and_gradients(shape, options):
+    x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    ours, flax = dense(4, **options), nn.Dense(4, **options)
+    variables = flax.init(jax.random.key(0), x)
+    chex.assert_trees_all_equal(ours.init(jax.random.key(0), x), variables)
+    tolerance = {"atol": 0.1} if "dtype" in options else {"rtol": 1e-5, "atol": 1e-5}
+    for of in (lambda apply: apply, lambda apply: functools.partial(gradients, apply)):
+        chex.assert_trees_all_close(
+            of(ours.apply)(variables, x), of(flax.apply)(variables, x), **tolerance
+        )
+
+
+@pytest.mark.parametrize("dtype", [None, "bfloat16"])
+def test_tied_logits_are_what_flax_attends_to(dtype):
+    x = np.random.default_rng(0).normal(size=(2, 4, 5)).astype(np.float32)
+    embedding = nn.Embed(7, 5, dtype=dtype)
+    variables = embedding.init(jax.random.key(0), jnp.zeros((1,), jnp.int32))
+    flax = embedding.apply(variables, x, method="attend")
+    ours = embedding.apply(variables, x, method=tied_logits)
+    assert ours.dtype == flax.dtype
+    chex.assert_trees_all_close(ours, flax, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("window", [2, 3])
