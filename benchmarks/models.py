@@ -10,12 +10,13 @@ same inputs and as many threads as each takes by itself:
 * kept: the same, with freed memory kept for the next step, as `fdl train` does;
 * torch: PyTorch, eager, with its own defaults (`in_torch.py`).
 
-It prints the median milliseconds of a forward pass and of a training step (SGD with
-momentum), and median ratios of neighbours in time. The losses of the first steps have
-to be the same in all four.
+It prints the median milliseconds of a forward pass and of a training step, with SGD
+with momentum and with Adam, and median ratios of neighbours in time. The losses of the
+first steps have to be the same in all four.
 """
 
 import argparse
+import functools
 import json
 import pathlib
 import statistics
@@ -25,6 +26,7 @@ import tempfile
 import time
 
 WORKERS = ("hand", "fdl", "kept", "torch")
+KINDS = ("forward", "sgd", "adam")
 CASES = {  # Shape of the inputs, number of classes, calls in a round.
     "mlp": ((128, 28, 28, 1), 10, 100),
     "cnn": ((128, 28, 28, 1), 10, 10),
@@ -58,7 +60,7 @@ def main() -> None:
 
 
 def compare(case: str, names: list[str], num_rounds: int) -> list[str]:
-    """Two lines of the table: forward pass and training step."""
+    """Three lines of the table: forward pass and training steps."""
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(command("write", case, folder), check=True)
         workers = {name: start(name, case, folder) for name in names}
@@ -74,7 +76,7 @@ def compare(case: str, names: list[str], num_rounds: int) -> list[str]:
         pairs = zip(losses, first["fdl"], strict=True)
         apart = max(abs(a - b) / abs(b) for a, b in pairs)
         assert apart < 1e-3, f"{case}: {name} begins with {losses}, {first['fdl']}"
-    return [line(case, kind, rounds, names) for kind in ("forward", "step")]
+    return [line(case, kind, rounds, names) for kind in KINDS]
 
 
 def line(case: str, kind: str, rounds: list[dict], names: list[str]) -> str:
@@ -123,13 +125,14 @@ def work(name: str, case: str, folder: str) -> None:
 
         keep_freed_memory()
     make = torch_calls if name == "torch" else jax_calls
-    forward, step = make(name, case, pathlib.Path(folder))
+    functions = dict(zip(KINDS, make(name, case, pathlib.Path(folder)), strict=True))
     sys.stdin.readline()
-    print(json.dumps({"losses": [step(1) for _ in range(3)]}), flush=True)
-    forward(1)
+    losses = [functions[kind](1) for kind in KINDS[1:] for _ in range(3)]
+    print(json.dumps({"losses": losses}), flush=True)
+    functions["forward"](1)
     for _ in sys.stdin:
         result = {}
-        for kind, call in (("forward", forward), ("step", step)):
+        for kind, call in functions.items():
             began, calls = time.perf_counter(), CASES[case][2]
             call(calls)
             result[kind] = (time.perf_counter() - began) / calls * 1e3
@@ -192,36 +195,40 @@ def jax_calls(name: str, case: str, folder: pathlib.Path):
 
     params = {k: v for k, v in flat.items() if k.startswith("params/")}
     stats = {k: v for k, v in flat.items() if k not in params}
-    optimizer = optax.sgd(0.01, momentum=0.9)
 
-    def train_step(state, inputs, labels):
-        params, stats, opt_state = state
+    def loss_fn(params, stats, inputs, labels):
+        logits, new = network({**params, **stats}, inputs, True)
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+        return losses.mean(), new
 
-        def loss_fn(params):
-            logits, new = network({**params, **stats}, inputs, True)
-            losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-            return losses.mean(), new
+    def training(optimizer):
+        @functools.partial(jax.jit, donate_argnums=0)
+        def train_step(state, inputs, labels):
+            params, stats, opt_state = state
+            gradient = jax.value_and_grad(loss_fn, has_aux=True)
+            (loss, new), grads = gradient(params, stats, inputs, labels)
+            updates, opt_state = optimizer.update(grads, opt_state)
+            params = optax.apply_updates(params, updates)
+            return (params, {**stats, **new}, opt_state), loss
 
-        (loss, new), grads = jax.value_and_grad(loss_fn, has_aux=True)(params)
-        updates, opt_state = optimizer.update(grads, opt_state)
-        return (optax.apply_updates(params, updates), {**stats, **new}, opt_state), loss
+        state = jax.device_put((params, stats, optimizer.init(params)))
 
-    train_step = jax.jit(train_step, donate_argnums=0)
+        def step(calls):
+            nonlocal state
+            for _ in range(calls):
+                state, loss = train_step(state, inputs, labels)
+            return float(loss)
+
+        return step
+
     predict = jax.jit(lambda w, x: network(w, x, False)[0])
     weights = jax.device_put(flat)
-    state = jax.device_put((params, stats, optimizer.init(params)))
 
     def forward(calls):
         for _ in range(calls):
             predict(weights, inputs).block_until_ready()
 
-    def step(calls):
-        nonlocal state
-        for _ in range(calls):
-            state, loss = train_step(state, inputs, labels)
-        return float(loss)
-
-    return forward, step
+    return forward, training(optax.sgd(0.01, momentum=0.9)), training(optax.adam(1e-3))
 
 
 def torch_calls(name: str, case: str, folder: pathlib.Path):
@@ -236,14 +243,33 @@ def torch_calls(name: str, case: str, folder: pathlib.Path):
     inputs, labels = torch.tensor(inputs), torch.tensor(labels.astype(np.int64))
     if case == "transformer":
         inputs = inputs.long()
-    network = getattr(in_torch, case)()
     weights = {k: torch.tensor(v) for k, v in np.load(folder / "torch.npz").items()}
-    # PyTorch's LSTM has a second bias, and its batch norms count.
-    rest = {k: v for k, v in network.state_dict().items() if k not in weights}
-    rest = {k: torch.zeros_like(v) for k, v in rest.items()}
-    assert all("bias_ih" in k or "num_batches" in k for k in rest), [*rest]
-    network.load_state_dict({**weights, **rest})
-    optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9)
+
+    def loaded():
+        network = getattr(in_torch, case)()
+        # PyTorch's LSTM has a second bias, and its batch norms count.
+        rest = {k: v for k, v in network.state_dict().items() if k not in weights}
+        rest = {k: torch.zeros_like(v) for k, v in rest.items()}
+        assert all("bias_ih" in k or "num_batches" in k for k in rest), [*rest]
+        network.load_state_dict({**weights, **rest})
+        for name, value in network.named_parameters():
+            value.requires_grad_(name not in rest)
+        return network
+
+    def training(network, optimizer):
+        def step(calls):
+            network.train()
+            for _ in range(calls):
+                optimizer.zero_grad()
+                logits = network(inputs).reshape(labels.numel(), -1)
+                loss = torch.nn.functional.cross_entropy(logits, labels.reshape(-1))
+                loss.backward()
+                optimizer.step()
+            return float(loss.detach())
+
+        return step
+
+    network, first, second = loaded(), loaded(), loaded()
 
     def forward(calls):
         network.eval()
@@ -251,17 +277,11 @@ def torch_calls(name: str, case: str, folder: pathlib.Path):
             for _ in range(calls):
                 network(inputs)
 
-    def step(calls):
-        network.train()
-        for _ in range(calls):
-            optimizer.zero_grad()
-            logits = network(inputs).reshape(labels.numel(), -1)
-            loss = torch.nn.functional.cross_entropy(logits, labels.reshape(-1))
-            loss.backward()
-            optimizer.step()
-        return float(loss.detach())
-
-    return forward, step
+    return (
+        forward,
+        training(first, torch.optim.SGD(first.parameters(), lr=0.01, momentum=0.9)),
+        training(second, torch.optim.Adam(second.parameters())),
+    )
 
 
 if __name__ == "__main__":
