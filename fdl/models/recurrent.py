@@ -10,8 +10,8 @@ import jax.numpy as jnp
 from flax.typing import Initializer
 from jax.typing import DTypeLike
 
-from fdl.models.recurrent_core import RecurrentCore as RecurrentCore
-from fdl.models.recurrent_core import zero_carry
+from fdl.models.layers.recurrent_core import RecurrentCore as RecurrentCore
+from fdl.models.layers.recurrent_core import zero_carry
 from fdl.types import Array, PyTree
 
 

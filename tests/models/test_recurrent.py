@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fdl.models import recurrent_scan
 from fdl.models.features import features
+from fdl.models.layers import recurrent_scan
 from fdl.models.recurrent import RNN, RecurrentCore
 
 FLAX = {"elman": nn.SimpleCell, "gru": nn.GRUCell, "lstm": nn.OptimizedLSTMCell}

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from fdl.models.recurrent_cells import Cell, State
+from fdl.models.layers.recurrent_cells import Cell, State
 from fdl.types import Array
 
 

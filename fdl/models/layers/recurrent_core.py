@@ -10,8 +10,8 @@ from flax.linen.dtypes import promote_dtype
 from flax.typing import Initializer
 from jax.typing import DTypeLike
 
-from fdl.models.recurrent_cells import CELLS
-from fdl.models.recurrent_scan import Weights, recur
+from fdl.models.layers.recurrent_cells import CELLS
+from fdl.models.layers.recurrent_scan import Weights, recur
 from fdl.types import Array, PyTree
 
 

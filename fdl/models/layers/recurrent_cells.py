@@ -1,8 +1,8 @@
 """What recurrent layers do at every step: Elman's, the GRU and the LSTM.
 
 A cell is a few sums of products with the input and with the state, and what is done
-with them element by element. The products are `fdl.models.recurrent_scan`'s business;
-the rest, and its derivative, stands here.
+with them element by element. The products are the business of `recurrent_scan`; the
+rest, and its derivative, stands here.
 """
 
 from collections.abc import Callable, Sequence
