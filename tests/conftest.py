@@ -27,6 +27,13 @@ def data_dir(tmp_path_factory):
     return pathlib.Path(os.environ["TFDS_DATA_DIR"])
 
 
+@pytest.fixture(scope="module", autouse=True)
+def forget_programs():
+    """What was compiled for one file is of no use to the next, and takes gigabytes."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture(scope="session")
 def mnist_dir():
     """The folder of the four MNIST files, named by FDL_MANUAL_DIR; or a skip."""
