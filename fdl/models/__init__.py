@@ -1,10 +1,5 @@
 """The model zoo: flax modules, their published sizes, and `pure`."""
 
-from fdl.models.layers.image_tokens import patchify, resize_positions, unpatchify
-from fdl.models.layers.masks import causal_mask, mask_positions, padding_mask, segment_mask, segment_positions
-from fdl.models.layers.attention import Attention
-from fdl.models.layers.transformer_block import FeedForward, TransformerBlock
-from fdl.models.recurrent_core import RecurrentCore
 from fdl.models.actor import Actor, Critic, sac_actor, td3_actor, twin_critic
 from fdl.models.actor_critic import ActorCritic, atari_ppo, cartpole_ppo, mujoco_ppo
 from fdl.models.alexnet import AlexNet, alexnet, alexnet_one_tower
@@ -14,49 +9,134 @@ from fdl.models.bert_pretraining import BERTPretraining, bert_base_pretraining
 from fdl.models.cifar_resnet import resnet20, resnet32, resnet44, resnet56, resnet110
 from fdl.models.cnn import CNN
 from fdl.models.convnext import ConvNeXt, convnext_b, convnext_s, convnext_t
-from fdl.models.dcgan import DCGANDiscriminator, DCGANGenerator, dcgan_discriminator, dcgan_generator
+from fdl.models.dcgan import (
+    DCGANDiscriminator,
+    DCGANGenerator,
+    dcgan_discriminator,
+    dcgan_generator,
+)
 from fdl.models.ddpm_unet import DDPMUNet, ddpm_256, ddpm_cifar10
 from fdl.models.densenet import DenseNet, densenet121
 from fdl.models.efficientnet import EfficientNet, efficientnet_b0
 from fdl.models.features import features
-from fdl.models.gpt import GPT, gpt2_large, gpt2_medium, gpt2_small, gpt2_xl, nanogpt_124m, nanogpt_baby, nanogpt_char
-from fdl.models.heads import CategoricalHead, DeterministicHead, GaussianHead, GaussianParams, SquashedGaussianHead
+from fdl.models.gpt import (
+    GPT,
+    gpt2_large,
+    gpt2_medium,
+    gpt2_small,
+    gpt2_xl,
+    nanogpt_124m,
+    nanogpt_baby,
+    nanogpt_char,
+)
+from fdl.models.heads import (
+    CategoricalHead,
+    DeterministicHead,
+    GaussianHead,
+    GaussianParams,
+    SquashedGaussianHead,
+)
+from fdl.models.layers.attention import Attention
+from fdl.models.layers.image_tokens import patchify, resize_positions, unpatchify
+from fdl.models.layers.masks import (
+    causal_mask,
+    mask_positions,
+    padding_mask,
+    segment_mask,
+    segment_positions,
+)
+from fdl.models.layers.recurrent_core import RecurrentCore
+from fdl.models.layers.stack import stack_layers, unstack_layers
+from fdl.models.layers.transformer_block import FeedForward, TransformerBlock
 from fdl.models.lenet import LeNet1998, lenet5, lenet5_1998
-from fdl.models.llama import Llama, llama2_7b, llama3_8b, stories15m, stories42m, stories110m, tinyllama_1b
+from fdl.models.llama import (
+    Llama,
+    llama2_7b,
+    llama3_8b,
+    stories15m,
+    stories42m,
+    stories110m,
+    tinyllama_1b,
+)
 from fdl.models.mae import MAE, mae_vit_b16, mae_vit_l16
 from fdl.models.mlp import MLP, linear
 from fdl.models.mlp_mixer import MLPMixer, mixer_b16, mixer_l16, mixer_s16, mixer_s32
 from fdl.models.mobilenet import MobileNetV2, mobilenet_v2
-from fdl.models.nielsen import nielsen_conv1, nielsen_conv1_only, nielsen_conv2, nielsen_conv2_dropout, nielsen_conv2_two_hidden, nielsen_deep, nielsen_shallow
+from fdl.models.nielsen import (
+    nielsen_conv1,
+    nielsen_conv1_only,
+    nielsen_conv2,
+    nielsen_conv2_dropout,
+    nielsen_conv2_two_hidden,
+    nielsen_deep,
+    nielsen_shallow,
+)
 from fdl.models.pure import pure
-from fdl.models.q_network import QNetwork, c51, cartpole_dqn, dueling_dqn, minatar_dqn, nature_dqn, qr_dqn
+from fdl.models.q_network import (
+    QNetwork,
+    c51,
+    cartpole_dqn,
+    dueling_dqn,
+    minatar_dqn,
+    nature_dqn,
+    qr_dqn,
+)
 from fdl.models.realnvp import RealNVP, realnvp
 from fdl.models.recurrent import RNN, elman, gru, lstm
 from fdl.models.recurrent_actor_critic import RecurrentActorCritic, atari_lstm_ppo
 from fdl.models.recurrent_classifier import RNNClassifier, RNNEncoder
-from fdl.models.recurrent_lm import RNNLanguageModel, zaremba_large, zaremba_medium, zaremba_small
+from fdl.models.recurrent_lm import (
+    RNNLanguageModel,
+    zaremba_large,
+    zaremba_medium,
+    zaremba_small,
+)
 from fdl.models.resnet import ResNet, resnet18, resnet34, resnet50, resnet101, resnet152
 from fdl.models.resnext import resnext50_32x4d
 from fdl.models.seq2seq import Seq2Seq, rnnsearch
 from fdl.models.simclr import ProjectionHead, SimCLR, simclr_resnet50
-from fdl.models.layers.stack import stack_layers, unstack_layers
 from fdl.models.torsos import ConvTorso, minatar_torso, nature_torso
 from fdl.models.transformer import Transformer, transformer_base, transformer_big
 from fdl.models.unet import UNet, unet
 from fdl.models.vae import VAE, VAEOutput, conv_vae, vae_mnist
-from fdl.models.vgg import VGG, vgg11, vgg11_bn, vgg13, vgg13_bn, vgg16, vgg16_bn, vgg19, vgg19_bn
+from fdl.models.vgg import (
+    VGG,
+    vgg11,
+    vgg11_bn,
+    vgg13,
+    vgg13_bn,
+    vgg16,
+    vgg16_bn,
+    vgg19,
+    vgg19_bn,
+)
 from fdl.models.vit import ViT, vit_b16, vit_b32, vit_l16, vit_s16, vit_ti16
-from fdl.models.wide_resnet import WideResNet, wide_resnet50_2, wrn16_4, wrn16_8, wrn28_10, wrn40_2, wrn40_4
+from fdl.models.weights import load, save
+from fdl.models.wide_resnet import (
+    WideResNet,
+    wide_resnet50_2,
+    wrn16_4,
+    wrn16_8,
+    wrn28_10,
+    wrn40_2,
+    wrn40_4,
+)
 
 __all__ = [
+    "BERT",
+    "CNN",
+    "GPT",
+    "MAE",
+    "MLP",
+    "RNN",
+    "VAE",
+    "VGG",
     "Actor",
     "ActorCritic",
     "AlexNet",
     "Attention",
     "Autoencoder",
-    "BERT",
     "BERTPretraining",
-    "CNN",
     "CategoricalHead",
     "ConvNeXt",
     "ConvTorso",
@@ -68,18 +148,14 @@ __all__ = [
     "DeterministicHead",
     "EfficientNet",
     "FeedForward",
-    "GPT",
     "GaussianHead",
     "GaussianParams",
     "LeNet1998",
     "Llama",
-    "MAE",
-    "MLP",
     "MLPMixer",
     "MobileNetV2",
     "ProjectionHead",
     "QNetwork",
-    "RNN",
     "RNNClassifier",
     "RNNEncoder",
     "RNNLanguageModel",
@@ -93,9 +169,7 @@ __all__ = [
     "Transformer",
     "TransformerBlock",
     "UNet",
-    "VAE",
     "VAEOutput",
-    "VGG",
     "ViT",
     "WideResNet",
     "alexnet",
@@ -135,6 +209,7 @@ __all__ = [
     "linear",
     "llama2_7b",
     "llama3_8b",
+    "load",
     "lstm",
     "mae_vit_b16",
     "mae_vit_l16",
@@ -165,9 +240,6 @@ __all__ = [
     "qr_dqn",
     "realnvp",
     "resize_positions",
-    "resnet101",
-    "resnet110",
-    "resnet152",
     "resnet18",
     "resnet20",
     "resnet32",
@@ -175,16 +247,20 @@ __all__ = [
     "resnet44",
     "resnet50",
     "resnet56",
+    "resnet101",
+    "resnet110",
+    "resnet152",
     "resnext50_32x4d",
     "rnnsearch",
     "sac_actor",
+    "save",
     "segment_mask",
     "segment_positions",
     "simclr_resnet50",
     "stack_layers",
-    "stories110m",
     "stories15m",
     "stories42m",
+    "stories110m",
     "td3_actor",
     "tinyllama_1b",
     "transformer_base",
