@@ -10,6 +10,8 @@ from fdl import optim
 from fdl.errors import UserError
 from fdl.types import Array, Batch, Batches, Model, Objective, Predictor, TrainState
 
+EncodeRows = Callable[[Sequence[Mapping[str, Any]]], Any]
+
 
 def classifier(
     model: Model,
@@ -18,6 +20,7 @@ def classifier(
     *,
     inputs: str = "image",
     encode: Callable[[Any], Any] | None = None,
+    encode_rows: EncodeRows | None = None,
     columns: Sequence[str] = (),
     classes: Sequence[str] = (),
 ) -> Predictor:
@@ -33,6 +36,7 @@ def classifier(
       test: Batches of the evaluation.
       inputs: Name of the inputs in a batch.
       encode: What has to be done to inputs [N, ...] of a file; see `Predictor`.
+      encode_rows: What makes inputs [N, F] of the rows of a CSV file; see `Predictor`.
       columns: Names of the columns of the inputs.
       classes: Names of the classes.
     """
@@ -46,7 +50,8 @@ def classifier(
         probability = jax.nn.softmax(logits, axis=-1)
         return {"class": probability.argmax(axis=-1), "probability": probability}
 
-    return _predictor(predict, objective, test, inputs, encode, columns, classes)
+    made = Predictor(predict, objective, test, inputs, columns=columns, classes=classes)
+    return _encoding(made, encode, encode_rows)
 
 
 def regressor(
@@ -58,6 +63,7 @@ def regressor(
     mean: float = 0.0,
     std: float = 1.0,
     encode: Callable[[Any], Any] | None = None,
+    encode_rows: EncodeRows | None = None,
     columns: Sequence[str] = (),
 ) -> Predictor:
     """Answers with a ``prediction``, float [B] or [B, K], in the units of the targets.
@@ -70,6 +76,7 @@ def regressor(
       mean: Mean of the training targets, as `objectives.regression` has it.
       std: Their standard deviation.
       encode: What has to be done to inputs [N, ...] of a file; see `Predictor`.
+      encode_rows: What makes inputs [N, F] of the rows of a CSV file; see `Predictor`.
       columns: Names of the columns of the inputs.
     """
 
@@ -77,7 +84,8 @@ def regressor(
         found = outputs(model, state, batch[inputs]) * std + mean
         return {"prediction": found.squeeze(-1) if found.shape[-1] == 1 else found}
 
-    return _predictor(predict, objective, test, inputs, encode, columns, ())
+    made = Predictor(predict, objective, test, inputs, columns=columns)
+    return _encoding(made, encode, encode_rows)
 
 
 def outputs(model: Model, state: TrainState, inputs: Array) -> Array:
@@ -86,6 +94,6 @@ def outputs(model: Model, state: TrainState, inputs: Array) -> Array:
     return found.astype(jnp.float32)
 
 
-def _predictor(predict, objective, test, inputs, encode, columns, classes):
-    made = Predictor(predict, objective, test, inputs, columns=columns, classes=classes)
+def _encoding(made: Predictor, encode, encode_rows) -> Predictor:
+    made = made._replace(encode_rows=encode_rows)
     return made if encode is None else made._replace(encode=encode)

@@ -57,9 +57,17 @@ def read(
                 f"the model takes {list(example.shape)} of each example, and no row of "
                 "a table: give it images, or an npz file"
             )
-        columns = predictor.columns
-        inputs = predictor.encode(tools.table(paths[0], example.shape[0], columns))
+        inputs = table(predictor, paths[0], example.shape[0])
     else:
         inputs = predictor.encode(tools.arrays(paths[0], predictor.inputs))
     names = [str(i) for i in range(len(inputs))] if kinds else [*map(str, paths)]
     return tools.fitted(inputs, example.dtype, predictor.inputs), names
+
+
+def table(predictor: Any, path: pathlib.Path, num_columns: int) -> Any:
+    """The inputs of a CSV file, [N, F]."""
+    from fdl import tools
+
+    if predictor.encode_rows is not None:
+        return tools.encoded(path, predictor.encode_rows)
+    return predictor.encode(tools.table(path, num_columns, predictor.columns))

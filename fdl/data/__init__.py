@@ -2,6 +2,7 @@
 
 from fdl.data import augment
 from fdl.data.batching import batches, order
+from fdl.data.bundled_rows import bundled_rows
 from fdl.data.combining import nothing, scale, stack, transform
 from fdl.data.csv_files import read_csv
 from fdl.data.encoding import Encoding
@@ -18,6 +19,7 @@ __all__ = [
     "Table",
     "augment",
     "batches",
+    "bundled_rows",
     "class_weights",
     "fingerprint",
     "fold",

@@ -2,8 +2,10 @@
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from fdl.errors import UserError
@@ -91,6 +93,12 @@ def stack(runs: Sequence[Batches]) -> Batches:
 def _same(data: PyTree, other: PyTree) -> bool:
     mine, others = map(jax.tree.leaves_with_path, (data, other))
     return len(mine) == len(others) and all(
-        path == there and (a is b or np.array_equal(a, b))
+        path == there and (a is b or _equal(a, b))
         for (path, a), (there, b) in zip(mine, others, strict=True)
     )
+
+
+def _equal(a: Any, b: Any) -> bool:
+    """Whether two arrays hold the same; NaN is the same as NaN."""
+    inexact = jnp.issubdtype(jnp.result_type(a), jnp.inexact)
+    return np.array_equal(a, b, equal_nan=bool(inexact))

@@ -25,6 +25,7 @@ class Encoding(NamedTuple):
       target: Name of the column to predict.
       classes: Its classes, of which the label is the place; none if it is a number.
       one_hot: Whether categories become features of 0 and 1; or else integer codes.
+      standardize: Whether numbers are shifted and scaled; or else stay as they are.
       missing: Texts that stand for a missing value.
     """
 
@@ -32,6 +33,7 @@ class Encoding(NamedTuple):
     target: str
     classes: tuple[str, ...] = ()
     one_hot: bool = True
+    standardize: bool = True
     missing: tuple[str, ...] = MISSING
 
     @property
@@ -118,8 +120,10 @@ class Encoding(NamedTuple):
     def _numbers(self, column: Number, rows: Sequence[Row]) -> list[np.ndarray]:
         found = np.array(numbers_of(rows, column.name, self.missing), np.float64)
         missing = np.isnan(found)
-        shifted = (np.where(missing, column.mean, found) - column.mean) / column.std
-        return [shifted[:, None], *([missing[:, None]] if column.indicator else [])]
+        filled = np.where(missing, column.mean, found)
+        if self.standardize:
+            filled = (filled - column.mean) / column.std
+        return [filled[:, None], *([missing[:, None]] if column.indicator else [])]
 
     def _codes(self, column: Category, rows: Sequence[Row]):
         found = categories_of(rows, column.name, self.missing)

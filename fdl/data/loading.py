@@ -103,7 +103,8 @@ def _names(name: str, root: Path, known: list[str]) -> list[str]:
         for info in root.glob(pattern)
         if info.relative_to(root).parts[0] != "fdl"
     }
-    return [*datasets.__all__, *prepared, *get_close_matches(name, known, cutoff=0.7)]
+    close = get_close_matches(name, known, cutoff=0.7)
+    return sorted({*datasets.__all__, *prepared, *close})
 
 
 def _folder(given: str | os.PathLike | None, variable: str, default: Path) -> Path:

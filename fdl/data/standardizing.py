@@ -21,7 +21,7 @@ def standardize(train: Arrays, *others: Arrays, name: str = "features") -> list[
       All of them with ``name`` replaced, float32; the arguments stay as they are.
 
     Raises:
-      UserError: There is no such feature.
+      UserError: There is no such feature, or it is not finite.
 
     Example:
       >>> train = {"features": np.array([[1.0], [3.0]])}
@@ -35,6 +35,8 @@ def standardize(train: Arrays, *others: Arrays, name: str = "features") -> list[
                 f"There is no {name!r} to standardize. {near(name, arrays)}"
             )
     reference = np.asarray(train[name], np.float64)
+    if not np.isfinite(reference).all():
+        raise UserError(f"{name!r} has values that are missing, or not finite.")
     mean = reference.mean(axis=0)
     # Rounding leaves a constant with a tiny deviation, which would blow it up.
     constant = reference.max(axis=0) == reference.min(axis=0)

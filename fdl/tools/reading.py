@@ -4,10 +4,12 @@ import csv
 import math
 import pathlib
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
+from fdl.data import read_csv
 from fdl.errors import UserError, near
 
 
@@ -106,6 +108,25 @@ def table(
     if not rows:
         raise UserError(f"{path} has no examples")
     return np.array([_numbers(path, names, places, *row) for row in rows])
+
+
+def encoded(
+    path: pathlib.Path, encode: Callable[[Sequence[Mapping[str, Any]]], np.ndarray]
+) -> np.ndarray:
+    """Reads the rows of a CSV file, of numbers and of text.
+
+    Args:
+      path: The file, whose first line names its columns.
+      encode: Makes inputs [N, ...] of rows, dicts of text by the name of the column.
+
+    Raises:
+      UserError: It is no such file, or its rows are not what ``encode`` expects.
+    """
+    found = read_csv(path)
+    try:
+        return encode(found)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
 
 
 def arrays(path: pathlib.Path, name: str) -> np.ndarray:

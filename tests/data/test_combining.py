@@ -53,6 +53,11 @@ def test_stacked_runs_share_their_data():
     assert fdl.data.stack(runs).data["x"] is ARRAYS["x"]
 
 
+def test_stacked_runs_may_have_gaps_in_their_data():
+    runs = [fdl.data.batches({"x": x.copy()}, 2) for x in [np.array([1.0, np.nan])] * 2]
+    assert fdl.data.stack(runs).data["x"].shape == (2,)
+
+
 def test_nothing_stacked_is_nothing():
     stacked = fdl.data.stack([fdl.data.nothing(8)] * 3)
     (item,) = islice(stacked.stream(0), 1)

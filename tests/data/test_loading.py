@@ -117,6 +117,7 @@ def test_a_wrong_split_is_told(digits, split, message):
     "name, message",
     [
         ("digit", "Did you mean 'digits'"),
+        ("fashion_mnst", r"Did you mean 'fashion_mnist'\?"),
         ("cifar1O", "Did you mean 'cifar10'"),
         ("zzz", "There is: breast_cancer, diabetes, digits"),
         ("cifar10", "tfds build cifar10 --file_format=array_record"),

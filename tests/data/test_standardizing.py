@@ -42,3 +42,8 @@ def test_targets_have_no_other_axis():
 def test_an_unknown_name_is_answered_with_the_near_ones():
     with pytest.raises(UserError, match="Did you mean 'features'"):
         fdl.data.standardize({"features": np.ones((2, 1))}, name="feature")
+
+
+def test_what_is_missing_is_told():
+    with pytest.raises(UserError, match="'features' has values that are missing"):
+        fdl.data.standardize({"features": np.array([[1.0], [np.nan]])})

@@ -199,8 +199,9 @@ def test_the_division_is_a_function_of_the_seed(write):
 
 
 def test_quotes_marks_blank_lines_and_other_delimiters_are_understood(write):
-    plain = fdl.data.read_csv(write('x;y\n"a;b";1\n\nc;2\n'), delimiter=";")
-    assert plain == [{"x": "a;b", "y": "1"}, {"x": "c", "y": "2"}]
+    for options in ({}, {"delimiter": ";"}):
+        plain = fdl.data.read_csv(write('x;y\n"a;b";1\n\n;\nc;2\n'), **options)
+        assert plain == [{"x": "a;b", "y": "1"}, {"x": "c", "y": "2"}]
     marked = fdl.data.read_csv(write(b"\xef\xbb\xbfx,y\r\n1,2\r\n"))
     assert marked == [{"x": "1", "y": "2"}]
 
@@ -215,11 +216,14 @@ def test_quotes_marks_blank_lines_and_other_delimiters_are_understood(write):
         ("a,y\n1,2,3\n", "people.csv:2 has 3 values, but there are 2 columns"),
         ("a,a\n1,2\n", "two columns are called 'a'"),
         ("a,,y\n1,2,3\n", "column 2 has no name"),
-        ("a;y\n1;2\n", "has one column, 'a;y': set the delimiter to ';'"),
         ('a,y\n"1,2\n', "people.csv:2: unexpected end of data"),
         (b"a,y\n\xff,2\n", "people.csv is no text in UTF-8: byte 4 is 0xff"),
-        ("a,z\n1,2\n", "people.csv: There is no column 'y' in row 1. There is: a, z"),
-        ("a,y\n1,u\n2,u\n", "column 'y', the target, has one class only, 'u'"),
+        (
+            "a,z\n1,2\n",
+            "people.csv: there is no column 'y', the target. There is: a, z",
+        ),
+        ("a,y\n1,u\n2,u\n", "column 'y', the target, has one value only, 'u'"),
+        ("a,y\n1,0.5\n2,0.5\n", "column 'y', the target, has one value only, '0.5'"),
         ("a,y\n1,\n2,\n", "column 'y', the target, has no value at all"),
         ("a,y\n1,u\n2,\n3,v\n", "row 2 has no 'y', the target"),
         ("a,y\n1,u\nx,v\n", "row 2, column 'a': 'x' is no number"),
@@ -245,7 +249,8 @@ def test_what_is_wrong_with_a_file_is_one_clear_line(text, message, write):
 def test_wrong_names_are_answered_with_the_near_ones(write, tmp_path):
     path = write(PEOPLE)
     for options, message in (
-        ({"target": "specis"}, "no column 'specis' in row 1. Did you mean 'species'"),
+        ({"target": "specis"}, "no column 'specis', the target. There is: age, inc"),
+        ({"target": "age", "ignore": ["age"]}, "'age' is the target, and no input"),
         ({"target": "species", "ignore": ["agee"]}, "'agee'.*Did you mean 'age'"),
     ):
         with pytest.raises(UserError, match=message):
@@ -257,6 +262,98 @@ def test_wrong_names_are_answered_with_the_near_ones(write, tmp_path):
     ):
         with pytest.raises(UserError, match=message):
             fdl.data.table(place, "species")
+
+
+@pytest.mark.parametrize("divider", [",", ";", "\t", "|"])
+def test_what_divides_the_columns_is_seen_in_the_first_line(write, divider):
+    lines = [["a", '"b, the; second"', "c"], ["1,5", "2;5", "x y"]]
+    lines[1] = [f'"{value}"' for value in lines[1]]
+    path = write("\n".join(divider.join(line) for line in lines))
+    names = ("a", "b, the; second", "c")
+    assert fdl.data.read_csv(path) == [
+        dict(zip(names, ("1,5", "2;5", "x y"), strict=True))
+    ]
+
+
+def test_numbers_may_stay_as_they_are(write):
+    path = write(PEOPLE)
+    scaled = fdl.data.table(path, "species", num_folds=2)
+    plain = fdl.data.table(path, "species", num_folds=2, standardize=False)
+    age, raw = scaled.encoding.columns[0], plain.train["features"][:, 0]
+    assert raw.min() >= 29 and raw.max() <= 61
+    np.testing.assert_allclose(
+        (raw - age.mean) / age.std, scaled.train["features"][:, 0], atol=1e-5
+    )
+    missing = {"age": "", "income": "1", "town": "Rome", "member": "no"}
+    found = plain.encoding.encode([missing])["features"][0, 0]
+    np.testing.assert_allclose(found, age.mean, rtol=1e-6)
+
+
+# Where the alphabet turns the order of the classes, the division is another.
+@pytest.mark.parametrize("name", ["diabetes", "iris", "wine"])
+def test_bundled_tables_are_divided_as_those_that_are_loaded(name):
+    rows = fdl.data.bundled_rows(name)
+    fraction = 142 / 442 if name == "diabetes" else 0.25
+    classes = False if name == "diabetes" else None
+    parts = fdl.data.table(rows, "target", test_fraction=fraction, classes=classes)
+    loaded = [fdl.data.load(name, split) for split in ("train", "test")]
+    expected = fdl.data.standardize(*loaded)
+    for part, other in zip(parts[:2], expected, strict=True):
+        np.testing.assert_allclose(part["features"], other["features"], atol=1e-4)
+        if name == "diabetes":
+            np.testing.assert_array_equal(part["target"], other["target"])
+        else:
+            np.testing.assert_array_equal(part["label"], other["label"])
+
+
+def test_classes_of_bundled_tables_have_their_names():
+    table = fdl.data.table(fdl.data.bundled_rows("breast_cancer"), "target")
+    assert table.encoding.classes == ("benign", "malignant")
+    labels = np.concatenate([part["label"] for part in table[:2]])
+    assert np.bincount(labels).tolist() == [357, 212]
+    assert table.encoding.features[0] == "mean radius"
+
+
+def test_one_column_may_be_named_alone(write):
+    path, options = write(PEOPLE), {"num_folds": 2}
+    one = fdl.data.table(path, "species", ignore="age", categories="income", **options)
+    many = fdl.data.table(
+        path, "species", ignore=["age"], categories=["income"], **options
+    )
+    assert one.encoding == many.encoding
+
+
+@pytest.mark.parametrize(
+    "values, classes, message",
+    [
+        (("1", "1.0", "2"), None, "has '1' and '1.0': write the same number in the"),
+        (("1", "2", "x"), False, "'y', the target, has 'x', which is no number"),
+    ],
+)
+def test_what_is_neither_class_nor_number_is_told(values, classes, message):
+    rows = [{"a": i, "y": values[i % 3]} for i in range(12)]
+    with pytest.raises(UserError, match=message):
+        fdl.data.table(rows, "y", classes=classes)
+
+
+def test_of_many_columns_only_near_ones_are_shown():
+    rows = [{f"x{i}": i for i in range(30)} | {"species": "cat"}] * 4
+    with pytest.raises(UserError, match=r"the target. Did you mean 'species'\?$"):
+        fdl.data.table(rows, "specis")
+
+
+def test_an_unknown_bundled_table_is_answered_with_the_near_ones():
+    with pytest.raises(UserError, match=r"no table 'irris'\. Did you mean 'iris'"):
+        fdl.data.bundled_rows("irris")
+
+
+def test_rows_are_checked_as_files_are():
+    for rows, message in (
+        ([], "there are no rows"),
+        ([{"a": 1, "y": 0}, {"y": 1}], "There is no column 'a' in row 2"),
+    ):
+        with pytest.raises(UserError, match=message):
+            fdl.data.table(rows, "y")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from PIL import Image
 
 from fdl.errors import UserError
 from fdl.tools import reading
-from fdl.tools.reading import arrays, fitted, table
+from fdl.tools.reading import arrays, encoded, fitted, table
 
 
 def images(paths, shape, white, **options):
@@ -161,6 +161,22 @@ def test_what_is_no_text_is_told(tmp_path):
         table(path, 2)
     with pytest.raises(UserError, match="there is no file"):
         table(tmp_path / "none.csv", 2)
+
+
+def test_rows_of_text_are_left_to_who_knows_what_they_are(tmp_path):
+    path = write(tmp_path, "town;age\nRome;41\nOslo;?\n")
+
+    def encode(rows):
+        ages = [float(row["age"].replace("?", "nan")) for row in rows]
+        return np.stack([[row["town"] == "Rome" for row in rows], ages], axis=1)
+
+    np.testing.assert_array_equal(encoded(path, encode), [[1, 41], [0, np.nan]])
+
+    def refuse(rows):
+        raise UserError("row 2 is wrong")
+
+    with pytest.raises(UserError, match=r"t\.csv: row 2 is wrong"):
+        encoded(path, refuse)
 
 
 # Arrays.

@@ -67,6 +67,8 @@ def gaussian_noise(std: float) -> Augment:
       Bishop, `Training with Noise is Equivalent to Tikhonov Regularization
       <https://doi.org/10.1162/neco.1995.7.1.108>`_, 1995.
     """
+    if std < 0:
+        raise ValueError(f"std is {std}, but has to be at least 0.")
     return per_example(lambda key, x: x + std * jax.random.normal(key, x.shape))
 
 

@@ -61,6 +61,8 @@ def resized_crop(
       <https://arxiv.org/abs/1409.4842>`_, 2014, section 6.
     """
     check_ranges(scale, ratio)
+    if isinstance(size, int):
+        raise ValueError(f"size is {size}: expected height and width.")
 
     def crop(key, image):
         height, width, _ = image.shape
@@ -98,7 +100,17 @@ def affine(
       scale: Smallest and largest factor.
       shear: The largest angles of shearing, along x and along y, in degrees.
       fill: What comes in from outside.
+
+    Raises:
+      ValueError: These are no pairs of such numbers.
     """
+    for name, pair in (("translate", translate), ("scale", scale), ("shear", shear)):
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise ValueError(f"{name} is {pair!r}: expected two numbers.")
+    if not 0 <= min(translate) <= max(translate) <= 1:
+        raise ValueError(
+            f"translate is {translate}: expected shares of the image, from 0 to 1."
+        )
     if not 0 < scale[0] <= scale[1]:
         raise ValueError(f"scale is {scale}: expected 0 < smallest ≤ largest.")
 

@@ -41,6 +41,8 @@ def rand_augment(
     """
     if not 0 <= magnitude <= STRONGEST:
         raise ValueError(f"magnitude is {magnitude}, but has to be in [0, 30].")
+    if num_operations < 0:
+        raise ValueError(f"num_operations is {num_operations}: expected at least 0.")
     strength = magnitude / STRONGEST
 
     def change(key, image):

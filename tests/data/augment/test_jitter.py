@@ -76,6 +76,11 @@ def test_noise_is_normal_for_any_shape():
     assert np.abs(correlation).max() < 0.06
 
 
+def test_noise_has_no_negative_deviation():
+    with pytest.raises(ValueError, match="std is -1"):
+        augment.gaussian_noise(-1.0)
+
+
 def test_normalizing_needs_no_key(image):
     mean, std = (0.1, 0.2, 0.3), (0.5, 0.25, 1.0)
     actual = augment.normalize(mean, std)(None, image[None])[0]

@@ -166,7 +166,11 @@ def test_affine_that_may_do_nothing_does_nothing(image):
         (lambda: augment.horizontal_flip(1.5), "probability is 1.5"),
         (lambda: augment.resized_crop(scale=(0.5, 0.1)), "scale is"),
         (lambda: augment.resized_crop(ratio=(0.0, 1.0)), "ratio is"),
+        (lambda: augment.resized_crop(4), "size is 4: expected height and width"),
         (lambda: augment.affine(scale=(0.0, 1.0)), "scale is"),
+        (lambda: augment.affine(translate=(3, 3)), "expected shares of the image"),
+        (lambda: augment.affine(translate=0.1), "translate is 0.1: expected two num"),
+        (lambda: augment.affine(shear=5.0), "shear is 5.0: expected two numbers"),
     ],
 )
 def test_ranges_are_checked(make, message):

@@ -98,3 +98,5 @@ def test_no_magnitude_and_no_operation_change_little(image):
     np.testing.assert_array_equal(none, images)
     with pytest.raises(ValueError, match="magnitude is 31"):
         augment.rand_augment(2, 31)
+    with pytest.raises(ValueError, match="num_operations is -1"):
+        augment.rand_augment(-1)
