@@ -10,8 +10,8 @@ from ml_collections import ConfigDict, config_dict
 
 from fdl.errors import UserError, near
 
-PERIODS = ("log_every", "eval_every", "save_every")
-OPTIONAL = ("num_steps", "num_epochs")
+PERIODS = ("log_every", "eval_every", "save_every", "layers_every")
+OPTIONAL = ("num_steps", "num_epochs", "early_stopping.metric")
 
 
 def base() -> ConfigDict:
@@ -27,11 +27,17 @@ def base() -> ConfigDict:
     config.log_every = "100 steps"
     config.eval_every = "1000 steps"
     config.save_every = "1000 steps"
+    config.layers_every = "never"  # Norms of each layer, to be drawn over time.
     config.steps_per_call = 1  # Steps that run on the device as one fused call.
     config.keep_memory = True  # On the CPU; costs many small, unfused steps a tenth.
     config.mesh = {"data": 1}  # Devices that share a batch; -1 for all of them.
     config.keep = 2  # How many of the latest checkpoints stay, beside the best.
     config.best = "min loss"  # By which evaluated metric a checkpoint is the best.
+    config.early_stopping = {  # Ends a run that has not got better for a while.
+        "metric": config_dict.placeholder(str),  # Such as "max accuracy"; or never.
+        "patience": 5,  # Evaluations in a row without a new best.
+        "min_delta": 0.0,  # By how much a new best has to be better.
+    }
     return config
 
 
@@ -153,6 +159,22 @@ def every(period: str, steps_per_epoch: int | None, key: str) -> int:
         f"config.{key}={period!r} is no period; "
         "expected for example '100 steps', '1 epoch' or 'never'"
     )
+
+
+def goal(text: str, name: str) -> tuple[int, str]:
+    """What is to become better: 1 where that is less of it, or -1, and its name.
+
+    Example:
+      >>> goal("max accuracy", "config.best")
+      (-1, 'accuracy')
+
+    Raises:
+      UserError: It is not "min METRIC" or "max METRIC".
+    """
+    mode, _, metric = text.partition(" ") if isinstance(text, str) else ("", "", "")
+    if mode not in ("min", "max") or not metric:
+        raise UserError(f"{name}={text!r}: expected 'min METRIC' or 'max METRIC'")
+    return (1 if mode == "min" else -1), metric
 
 
 def num_steps(config: ConfigDict, steps_per_epoch: int | None) -> int:

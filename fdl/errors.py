@@ -12,6 +12,20 @@ class RunError(RuntimeError):
     """A run that failed by itself: exit code 1."""
 
 
+class NonFiniteError(RunError):
+    """A metric became NaN or infinite.
+
+    Attributes:
+      metric: Its name.
+      step: The first step at which it was.
+    """
+
+    def __init__(self, metric: str, step: int):
+        super().__init__(f"metric {metric!r} became NaN or infinite at step {step}")
+        self.metric = metric
+        self.step = step
+
+
 def near(name: str, names: Iterable[str]) -> str:
     """Says which of the names was probably meant.
 

@@ -13,6 +13,7 @@ State = PyTree  # What has to be remembered from one step to the next.
 Batch = PyTree  # Arrays that share their leading axis, or None.
 Params = PyTree
 Variables = Mapping[str, PyTree]  # Flax's collections: {"params": ..., ...}.
+INTERMEDIATES = "intermediates"  # That of what is computed on the way, if asked for.
 
 
 class Metric(Protocol):
@@ -51,7 +52,8 @@ class Model(NamedTuple):
     """A network: ``init(key) -> variables``, and ``apply``.
 
     ``apply(variables, *inputs, key=None, train=False) -> (outputs, model_state)``,
-    where ``model_state`` holds all collections but ``params``.
+    where ``model_state`` holds all collections but ``params``. An empty collection
+    ``intermediates`` among the variables may come back filled.
     """
 
     init: Callable[[Key], Variables]
@@ -159,6 +161,9 @@ class Predictor(NamedTuple):
       inputs: Name of the array [N, ...] in the data that new examples have to give.
       encode: What has to be done to it before, on the host, where the data of the test
         is not as files have it (standardised, say).
+      encode_rows: Makes inputs [N, F] of the rows of a CSV file, dicts of text by the
+        names of its columns, where that is more than to read numbers; then neither
+        ``encode`` nor ``columns`` is asked.
       columns: Names of the columns that inputs [N, F] are made of; none if unknown.
       classes: Names of the classes; none if they are numbers.
     """
@@ -168,8 +173,32 @@ class Predictor(NamedTuple):
     test: Batches
     inputs: str
     encode: Callable[[Any], Any] = _itself
+    encode_rows: Callable[[Sequence[Mapping[str, Any]]], Any] | None = None
     columns: Sequence[str] = ()
     classes: Sequence[str] = ()
+
+
+class Claim(NamedTuple):
+    """What an experiment is to show: a number of the last evaluation, and its bounds.
+
+    `fdl train` says of each whether it holds over the seeds.
+
+    Attributes:
+      text: In words.
+      measure: ``measure(metrics)`` of one seed's evaluation, floats by name; a float.
+      at_least: What it is at least, if it holds.
+      at_most: What it is at most; of both bounds, one or two are needed.
+
+    Example:
+      >>> claim = Claim("a wins", lambda m: m["a/accuracy"] - m["b/accuracy"], 0.05)
+      >>> claim.measure({"a/accuracy": 0.75, "b/accuracy": 0.5}) >= claim.at_least
+      True
+    """
+
+    text: str
+    measure: Callable[[Mapping[str, float]], float]
+    at_least: float | None = None
+    at_most: float | None = None
 
 
 class Experiment(NamedTuple):
@@ -180,12 +209,14 @@ class Experiment(NamedTuple):
       batches: What from.
       evaluate: How well: ``evaluate(state)`` of the learner's state, to floats.
       predictor: How to ask what was learnt, if it can be asked.
+      claims: What is to be shown, if anything is.
     """
 
     learner: Learner
     batches: Batches
     evaluate: Callable[[State], Mapping[str, float]]
     predictor: Predictor | None = None
+    claims: Sequence[Claim] = ()
 
 
 class Timestep(NamedTuple):

@@ -11,10 +11,10 @@ LAYERS = [  # Each may import from those before it, and from itself.
     {"errors", "types"},
     {
         *("config", "data", "distributions", "envs", "flops", "gradients"),
-        *("losses", "metrics", "models"),
+        *("layers", "losses", "metrics", "models"),
     },
-    {"optim"},
-    {"learner"},
+    {"optim", "pictures"},
+    {"arms", "learner", "measurements"},
     {"evaluation", "objectives", "prediction", "rl", "tools", "train"},
     {"cli"},
 ]

@@ -115,6 +115,25 @@ def ppo(seed):
     return learner, data.nothing()
 
 
+def side_by_side(seed):
+    arms = {}
+    for name, sizes in (("narrow", (4,)), ("wide", (8,))):
+        module = models.MLP(sizes, 3, dropout=0.5)
+        arms[name], batches = gradient_learner(
+            module, IMAGES["image"], objectives.classification, IMAGES, seed
+        )
+    return fdl.side_by_side(arms), batches
+
+
+def measuring(seed):
+    del seed  # What is measured follows from the key of the state.
+
+    def measure(key):
+        return {"loss": fdl.metrics.mean(jax.random.normal(key, (3,)))}
+
+    return fdl.measuring(measure), data.nothing()
+
+
 LEARNERS = [
     classifier,
     convolutional_classifier,
@@ -122,6 +141,8 @@ LEARNERS = [
     autoencoder,
     with_all_links,
     schedule_free_and_sharpness_aware,
+    side_by_side,
+    measuring,
     ppo,
 ]
 every_learner = pytest.mark.parametrize("make", LEARNERS)
@@ -236,4 +257,5 @@ def test_seeds_on_a_mesh_equal_seeds_on_one_device(make):
 def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(make):
     first, again, other = (advance(*make(s), 3, key=s) for s in (0, 0, 1))
     chex.assert_trees_all_equal(numbers(first), numbers(again))
-    assert first.metrics["loss"].compute() != other.metrics["loss"].compute()
+    loss = next(name for name in first.metrics if name.endswith("loss"))
+    assert first.metrics[loss].compute() != other.metrics[loss].compute()

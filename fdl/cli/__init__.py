@@ -20,8 +20,10 @@ COMMANDS = {
     "check-gradients": "hold an experiment's gradients against finite differences",
     "overfit": "learn one batch by heart, or say what stands in the way",
     "lr-find": "try rising learning rates, and suggest one",
+    "pictures": "draw the pictures of a run anew, from any checkpoint",
     "predict": "ask a trained model about new examples",
     "compare": "compare two runs on the same examples",
+    "replay": "run a step of a run again, and name what made it NaN or infinite",
 }
 # Those that load an experiment, and take its keys.
 CONFIGURED = ("train", "show", "check-gradients", "overfit", "lr-find")
@@ -93,15 +95,18 @@ def parser() -> argparse.ArgumentParser:
     add["train"].add_argument(
         "--folds", type=int, metavar="K", help="cross-validate: train K folds at once"
     )
-    for name in ("resume", "eval", "predict"):
+    for name in ("resume", "eval", "pictures", "predict", "replay"):
         add[name].add_argument("workdir", help="the folder of a run")
         add[name].add_argument(
             "--experiment", help="where the experiment's file is, if it has moved"
         )
-    for name in ("eval", "predict", "compare"):
+    for name in ("eval", "pictures", "predict", "compare"):
         add[name].add_argument(
             "--checkpoint", default="latest", help="best, latest (default) or a step"
         )
+    add["replay"].add_argument(
+        "--step", type=int, metavar="N", help="default: the one that went wrong"
+    )
     add["list"].add_argument("folder", nargs="?", default="experiments")
     add["models"].add_argument(
         "pattern", nargs="?", help="a part of names or families, a glob, or one name"
@@ -158,7 +163,7 @@ def _add_questions(add: Mapping[str, argparse.ArgumentParser]) -> None:
     compare.add_argument("first", help="the folder of a run")
     compare.add_argument("second", help="the folder of another")
     compare.add_argument("--output", help="a .csv file for what differs")
-    for command in (predict, compare):
+    for command in (add["pictures"], predict, compare):
         command.add_argument("--seed", type=int, help="which, of a run of several")
 
 

@@ -13,7 +13,7 @@ def main(options: argparse.Namespace) -> int:
     from fdl.cli.resume import reload
     from fdl.cli.start import start
     from fdl.cli.train import compare
-    from fdl.train import session
+    from fdl.train import session, verdicts
 
     workdir = pathlib.Path(options.workdir)
     loaded, run = reload(workdir, options.experiment)
@@ -27,6 +27,8 @@ def main(options: argparse.Namespace) -> int:
     console = Console(soft_wrap=True)
     console.print(f"{loaded.name}, evaluation at step {step}", highlight=False)
     console.print(table(values))
+    for verdict in verdicts.verdicts(experiments[0].claims, values):
+        console.print(str(verdict), highlight=False, markup=False)
     return 0
 
 

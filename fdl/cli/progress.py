@@ -97,7 +97,7 @@ def table(values: Mapping[str, Any]) -> Table:
     """Final metrics; over several seeds with standard error and 95 % interval."""
     several = any(np.ndim(value) for value in values.values())
     result = Table()
-    result.add_column("metric")
+    result.add_column("metric", overflow="fold")
     result.add_column(
         "mean ± s.e." if several else "value", justify="right", no_wrap=True
     )

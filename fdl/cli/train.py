@@ -38,9 +38,11 @@ def run(loaded, workdir: pathlib.Path, seeds: int, stopped: list[int]) -> int:
     """Trains what was loaded in a folder, and says what came out."""
     from rich.console import Console
 
-    from fdl.cli import loading
+    from fdl.cli import loading, pictures
+    from fdl.cli.ending import ended_early
+    from fdl.cli.replay import kept
     from fdl.cli.start import start
-    from fdl.train import curves, folder, session
+    from fdl.train import folder, session
 
     console = Console(soft_wrap=True)
     stages = {"imports": time.perf_counter() - _BEGAN}
@@ -50,13 +52,19 @@ def run(loaded, workdir: pathlib.Path, seeds: int, stopped: list[int]) -> int:
     with loading.user_code(loaded.path):
         setting = session.setting(experiments, loaded.config)
         setting.program.abstract(setting.keys)  # Wrong shapes show here.
+    claims = experiments[0].claims
     stages["data and build"] = time.perf_counter() - began
     with folder.locked(workdir):
         record(loaded, workdir, seeds, setting.batches.fingerprint)
-        with failing(workdir):
-            reached = watched(console, loaded, setting, workdir, stopped, stages)
-        curves.draw(workdir)
-    if reached < setting.num_steps:
+        with failing(workdir), kept(console, setting, workdir, stopped):
+            reached = watched(
+                console, loaded, setting, workdir, stopped, stages, claims
+            )
+        drawings = pictures.of_metrics(workdir)
+        if not stopped:
+            drawings += pictures.of_answers(workdir, loaded, experiments, setting)
+        pictures.draw(drawings, warn)
+    if not session.finished(setting, workdir, reached):
         saved = "and saved" if reached else "before there was anything to save"
         print(
             f"fdl: stopped at step {reached} of {setting.num_steps}, {saved}. "
@@ -64,17 +72,27 @@ def run(loaded, workdir: pathlib.Path, seeds: int, stopped: list[int]) -> int:
             file=sys.stderr,
         )
         return 128 + stopped[0]
-    closing(console, workdir, reached, loading.num_folds(loaded.config))
+    if reached < setting.num_steps:
+        text = ended_early(setting.rule, workdir, reached, setting.num_steps)
+        console.print(text, highlight=False)
+    closing(console, workdir, reached, loading.num_folds(loaded.config), claims)
     return 0
 
 
-def watched(console, loaded, setting, workdir: pathlib.Path, stopped, stages) -> int:
+def watched(
+    console, loaded, setting, workdir: pathlib.Path, stopped, stages, claims=()
+) -> int:
     """Trains while the user looks on; returns the step that was reached."""
-    from fdl.cli import progress
-    from fdl.train import session
+    from fdl.cli import loading, progress
+    from fdl.train import session, verdicts
 
     begun = session.begin(setting, loaded.config, workdir, warn)
     total = setting.num_steps
+    if session.finished(setting, workdir, begun.step):
+        total = begun.step  # It may have ended early.
+    if claims and begun.step < total:  # What they ask for shows here.
+        with loading.user_code(loaded.path):
+            verdicts.check(claims, setting.evaluate(begun.carry.state))
     console.print(greeting(loaded, workdir, begun.step, total), highlight=False)
     with progress.shown(console, setting.batches, begun.step, total) as show:
 
@@ -173,12 +191,16 @@ def greeting(loaded, workdir: pathlib.Path, at: int, num_steps: int) -> str:
     return f"{verb} {loaded.name}, {num_steps} steps, in {workdir}"
 
 
-def closing(console, workdir: pathlib.Path, step: int, num_folds: int = 0) -> None:
-    """Prints the last evaluation, and where everything lies."""
+def closing(
+    console, workdir: pathlib.Path, step: int, num_folds: int = 0, claims=()
+) -> None:
+    """Prints the last evaluation, what it says of claims, and where everything lies."""
     from fdl.cli.progress import each, table
+    from fdl.train import verdicts
     from fdl.train.report import lines
 
-    values = last_evaluation(lines(workdir / "metrics.jsonl"))
+    rows = lines(workdir / "metrics.jsonl")
+    values = last_evaluation(rows)
     stages = [
         row["stages"] for row in lines(workdir / "timings.jsonl") if "stages" in row
     ]
@@ -189,13 +211,20 @@ def closing(console, workdir: pathlib.Path, step: int, num_folds: int = 0) -> No
     if num_folds:
         console.print(each(values, "fold"))
     console.print(table(values))
+    if claims:
+        found = verdicts.verdicts(claims, verdicts.evaluated(rows))
+        verdicts.write(workdir, found)
+        for verdict in found:
+            console.print(str(verdict), highlight=False, markup=False)
     for name, what in (
         ("metrics.jsonl", "every number"),
         ("curves.png", "the curves"),
+        ("pictures", "what the model answers, drawn; fdl pictures draws it anew"),
         ("checkpoints", f"the state; fdl eval {workdir} --checkpoint best"),
         ("config.json", "what was run"),
     ):
-        console.print(f"  {workdir / name}  {what}", highlight=False)
+        if (workdir / name).exists():
+            console.print(f"  {workdir / name}  {what}", highlight=False)
 
 
 def last_evaluation(rows: list[dict]) -> dict:

@@ -49,8 +49,14 @@ def load(
 
     folder = pathlib.Path(workdir)
     loaded, run = reload(folder, experiment)
+    count = loading.num_folds(loaded.config)
+    if count:
+        raise UserError(
+            f"{folder} has {count} folds, and no model of all the data: to ask one, "
+            "train without --folds"
+        )
     start(keep_memory=loaded.config.keep_memory)
-    place = _place(options.seed, loaded.config.seed, run["seeds"], folder)
+    place = place_of(options.seed, loaded.config.seed, run["seeds"], folder)
     experiments = loading.build(loaded, run["seeds"])
     predictor = experiments[place].predictor
     if predictor is None:
@@ -71,7 +77,7 @@ def load(
     return Trained(loaded.name, folder, predictor, state, step)
 
 
-def _place(asked: int | None, first: int, seeds: int, folder: pathlib.Path) -> int:
+def place_of(asked: int | None, first: int, seeds: int, folder: pathlib.Path) -> int:
     """The place of a seed among those of a run."""
     from fdl.errors import UserError
 

@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from fdl.types import Array, Key, Model, PyTree, Variables
+from fdl.types import INTERMEDIATES, Array, Key, Model, PyTree, Variables
 
 
 def pure(module: nn.Module, *example_inputs: Array) -> Model:
@@ -44,7 +44,13 @@ def pure(module: nn.Module, *example_inputs: Array) -> Model:
     ) -> tuple[Any, PyTree]:
         model_state = {name: variables[name] for name in variables if name != "params"}
         if not train:
-            return module.apply(variables, *inputs, train=False), model_state
+            mutable = [name for name in model_state if name == INTERMEDIATES]
+            if not mutable:
+                return module.apply(variables, *inputs, train=False), model_state
+            outputs, seen = module.apply(
+                variables, *inputs, train=False, mutable=mutable
+            )
+            return outputs, {**model_state, **seen}
         rngs = None if key is None else {"dropout": key}
         return module.apply(
             variables, *inputs, train=True, rngs=rngs, mutable=list(model_state)

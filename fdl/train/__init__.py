@@ -2,5 +2,15 @@
 
 from fdl.train.loop import Carry, Hook, Program, compiled, iterate, run
 from fdl.train.mesh import make_mesh
+from fdl.train.stopping import early_stopping
 
-__all__ = ["Carry", "Hook", "Program", "compiled", "iterate", "make_mesh", "run"]
+__all__ = [
+    "Carry",
+    "Hook",
+    "Program",
+    "compiled",
+    "early_stopping",
+    "iterate",
+    "make_mesh",
+    "run",
+]

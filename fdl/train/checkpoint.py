@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
+from fdl.config import goal
 from fdl.errors import RunError, UserError, near
 from fdl.train.digests import (
     DamageError,
@@ -224,10 +225,7 @@ def policy(keep: int, best: str) -> tuple[int, str]:
     """
     if keep < 1:
         raise UserError(f"config.keep={keep}: expected at least 1")
-    mode, _, metric = best.partition(" ")
-    if mode not in ("min", "max") or not metric:
-        raise UserError(f"config.best={best!r}: expected 'min METRIC' or 'max METRIC'")
-    return (1 if mode == "min" else -1), metric
+    return goal(best, "config.best")
 
 
 def arrays(tree: PyTree) -> dict[str, str]:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
 
-from fdl.errors import RunError
+from fdl.errors import NonFiniteError
 from fdl.learner import repeat
 from fdl.train.mesh import place_batch, state_sharding
 from fdl.types import Array, Batches, Key, Learner, Metrics, PyTree, State
@@ -77,6 +77,7 @@ def run(
     log_every: int = 0,
     log: Callable[[int, Mapping[str, Any]], None] | None = None,
     hooks: Iterable[Hook] = (),
+    stop: Callable[[], bool] = lambda: False,
 ) -> State:
     """Trains a learner from its beginning: no config, no files.
 
@@ -90,21 +91,25 @@ def run(
       log_every: Period of `log` in steps.
       log: Takes a step and its metrics, the mean over the steps since the last.
       hooks: What else to do on the way.
+      stop: Whether to end already, asked between calls; see `early_stopping`.
 
     Returns:
       The last state.
 
     Raises:
-      RunError: A metric became NaN or infinite, and `log` saw it.
+      NonFiniteError: A metric became NaN or infinite, and `log` saw it.
     """
     program = compiled(learner, batches, steps_per_call=steps_per_call, mesh=mesh)
     carry = program.init(jax.random.key(seed))
     hooks = list(hooks)
-    if log is not None:
-        watch, flush = read_metrics(log)
-        hooks.insert(0, Hook(log_every, watch))
-        hooks.append(Hook(0, lambda step, carry: (flush(), carry)[1]))
-    carry, _ = iterate(program, carry, batches, 0, num_steps, hooks)
+    if log is None:
+        return iterate(program, carry, batches, 0, num_steps, hooks, stop)[0].state
+    watch, flush = read_metrics(log)
+    hooks.insert(0, Hook(log_every, watch))
+    carry, step = iterate(program, carry, batches, 0, num_steps, hooks, stop)
+    if step < num_steps and not (log_every and step % log_every == 0):
+        carry = watch(step, carry)
+    flush()
     return carry.state
 
 
@@ -214,8 +219,8 @@ def read_metrics(
         left out.
 
     Returns:
-      The hook, and a function that reads what is pending. Both raise `RunError` if a
-      metric was not finite.
+      The hook, and a function that reads what is pending. Both raise `NonFiniteError`
+      if a metric was not finite.
     """
     pending: list[tuple[int, Metrics, Mapping[str, Array]]] = []
 
@@ -235,11 +240,11 @@ def read_metrics(
 
 
 def check_finite(first_bad: Mapping[str, Array]) -> None:
-    """Raises `RunError` with the first metric that was not finite, and its step."""
+    """Raises `NonFiniteError` with the first metric that was not finite."""
     bad = {name: int(step) for name, step in first_bad.items() if int(step) > 0}
     if bad:
         name = min(bad, key=lambda name: (bad[name], name != "loss"))
-        raise RunError(f"metric {name!r} became NaN or infinite at step {bad[name]}")
+        raise NonFiniteError(name, bad[name])
 
 
 def _layout(

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fdl.errors import RunError
+from fdl.metrics.interval import interval as interval
 from fdl.train.folder import write_text, writing
 from fdl.train.tensorboard import Events
 
@@ -26,6 +27,8 @@ class Record:
         self._metrics = Lines(workdir / "metrics.jsonl", start)
         self._timings = Lines(workdir / "timings.jsonl", start)
         self._events = Events(workdir / "tensorboard", start)
+        self._layers: Lines | None = None
+        self._place = workdir / "layers.jsonl", start
         self._began = time.perf_counter()
 
     def write(self, step: int, values: Mapping[str, Any]) -> None:
@@ -35,17 +38,29 @@ class Record:
         self._timings.write({"step": step, "seconds": seconds})
         self._events.write(step, values)
 
+    def write_layers(self, step: int, norms: Mapping[str, Mapping[str, Any]]) -> None:
+        """Adds what was measured in each layer, in a file of its own."""
+        if self._layers is None:
+            path, start = self._place
+            # A run that begins anew measures step 0 again.
+            self._layers = Lines(path, start or -1)
+        self._layers.write({"step": step, **norms})
+
     def write_stages(self, seconds: Mapping[str, float]) -> None:
         """Adds how long each stage before the first step took."""
         self._timings.write({"stages": seconds})
 
     def sync(self) -> None:
-        """Sees the metrics to the disk."""
+        """Sees what was measured to the disk."""
         self._metrics.sync()
+        if self._layers is not None:
+            self._layers.sync()
 
     def close(self) -> None:
         """Closes all files."""
         self._metrics.close()
+        if self._layers is not None:
+            self._layers.close()
         self._timings.close()
         self._events.close()
 
@@ -107,8 +122,9 @@ def lines(path: pathlib.Path) -> list[dict[str, Any]]:
     return found
 
 
-def plain(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+def plain(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Metrics as JSON has them: floats, lists over seeds, None for no number."""
+    before = f"{prefix}/" if prefix else ""
 
     def number(x):
         return float(x) if np.isfinite(x) else None
@@ -117,26 +133,4 @@ def plain(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
         array = np.asarray(value, np.float64)
         return [number(x) for x in array] if array.ndim else number(array)
 
-    return {f"{prefix}/{name}": leaf(value) for name, value in values.items()}
-
-
-def interval(values: Any) -> tuple[float, float, float]:
-    """Mean, standard error and half a 95 % interval (Student's t) over seeds.
-
-    Args:
-      values: One number per seed, float [S].
-
-    Returns:
-      Three floats; the last two are NaN for a single seed, all three for none.
-    """
-    from scipy import stats
-
-    values = np.asarray(values, np.float64)
-    if values.size < 2:
-        return float(values.sum() if values.size else "nan"), float("nan"), float("nan")
-    error = float(values.std(ddof=1) / np.sqrt(values.size))
-    return (
-        float(values.mean()),
-        error,
-        float(stats.t.ppf(0.975, values.size - 1)) * error,
-    )
+    return {f"{before}{name}": leaf(value) for name, value in values.items()}

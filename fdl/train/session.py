@@ -3,7 +3,7 @@
 import contextlib
 import pathlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -14,7 +14,9 @@ from fdl import config as configs
 from fdl import data
 from fdl.errors import UserError
 from fdl.learner import over_seeds
+from fdl.train import stopping
 from fdl.train.checkpoint import Checkpoints, policy
+from fdl.train.layers import Measure, layer_hook, measuring
 from fdl.train.loop import (
     Carry,
     Hook,
@@ -42,6 +44,8 @@ class Setting(NamedTuple):
       num_steps: How long.
       periods: Steps between two logs, evaluations and checkpoints.
       program: The learner and its batches, ready to run.
+      layers: Measures each layer, if it is to be measured.
+      rule: When it ends early, if it may.
     """
 
     learner: Learner
@@ -51,6 +55,8 @@ class Setting(NamedTuple):
     num_steps: int
     periods: Mapping[str, int]
     program: Program
+    layers: Measure | None = None
+    rule: stopping.Rule | None = None
 
 
 class Begun(NamedTuple):
@@ -99,7 +105,13 @@ def setting(experiments: Sequence[Experiment], config: ConfigDict) -> Setting:
         key: configs.every(config[key], batches.steps_per_epoch, key)
         for key in configs.PERIODS
     }
-    return Setting(learner, batches, evaluate, keys, num_steps, periods, program)
+    rule = stopping.rule(config, periods["eval_every"], num_steps)
+    measure = None
+    if periods["layers_every"]:
+        measure = measuring(first.learner, batches, program.data, seeds)
+    return Setting(
+        learner, batches, evaluate, keys, num_steps, periods, program, measure, rule
+    )
 
 
 def begin(
@@ -137,7 +149,7 @@ def train(
     stop: Callable[[], bool],
     stages: Mapping[str, float],
 ) -> int:
-    """Trains in a folder until the end, or until ``stop()``.
+    """Trains in a folder until the end, be it early, or until ``stop()``.
 
     Args:
       setting: From `setting`.
@@ -152,9 +164,12 @@ def train(
 
     Raises:
       RunError: The run failed; the last good checkpoint is there.
+      UserError: It could never end early: there is no such metric.
     """
-    if begun.step >= setting.num_steps:
+    if finished(setting, workdir, begun.step):
         return begun.step
+    if setting.rule is not None and not begun.step:
+        stopping.check(setting.rule, setting.evaluate(begun.carry.state))
     with contextlib.ExitStack() as stack:
         stack.callback(begun.checkpoints.wait)
         record = stack.enter_context(contextlib.closing(Record(workdir, begun.step)))
@@ -168,7 +183,13 @@ def train(
             record.write_stages({**stages, "compile": seconds})
 
         advance = _timed(setting.program.advance, compiled_in)
-        hooks, save = _hooks(setting, begun.checkpoints, write, record.sync)
+        see, over = stopping.watch(setting.rule, _seen(setting, workdir, begun.step))
+        hooks, save = _hooks(setting, begun.checkpoints, write, record.sync, see, over)
+        if setting.layers is not None:  # Before a checkpoint is saved.
+            every = setting.periods["layers_every"]
+            hooks.insert(-1, layer_hook(setting.layers, every, record))
+            if not begun.step:
+                hooks[-2].call(0, begun.carry)
         carry, step = iterate(
             setting.program._replace(advance=advance),
             begun.carry,
@@ -176,11 +197,27 @@ def train(
             begun.step,
             setting.num_steps,
             hooks,
-            stop,
+            lambda: over() or stop(),
         )
         if begun.step < step < setting.num_steps:
             save(step, carry)
     return step
+
+
+def finished(setting: Setting, workdir: pathlib.Path, step: int) -> bool:
+    """Whether a run that has come to a step is at its end, be it early."""
+    if step >= setting.num_steps:
+        return True
+    return stopping.end(setting.rule, _seen(setting, workdir, step)) is not None
+
+
+def _seen(
+    setting: Setting, workdir: pathlib.Path, step: int
+) -> Iterable[stopping.Evaluation]:
+    """What the run folder has of the metric by which it may end early."""
+    if setting.rule is None:
+        return ()
+    return stopping.evaluations(setting.rule, workdir, step)
 
 
 def _hooks(
@@ -188,6 +225,8 @@ def _hooks(
     checkpoints: Checkpoints,
     write: Show,
     sync: Callable[[], None],
+    see: Callable[[Mapping[str, Any]], None],
+    over: Callable[[], bool],
 ) -> tuple[list[Hook], Callable[[int, Carry], Carry]]:
     """What is done on the way, and the one of them that saves."""
     saved: list[int] = []
@@ -200,6 +239,15 @@ def _hooks(
         evaluated.clear()
         evaluated[step] = setting.evaluate(carry.state)
         write(step, "eval", evaluated[step])
+        see(evaluated[step])
+        return last(step, carry) if over() else carry
+
+    def last(step: int, carry: Carry) -> Carry:
+        """Logs what is left over, as at any end; before what is saved can say so."""
+        every = setting.periods["log_every"]
+        if step < setting.num_steps and not (every and step % every == 0):
+            carry = log(step, carry)
+        flush()
         return carry
 
     def save(step: int, carry: Carry) -> Carry:

@@ -1,0 +1,28 @@
+"""How far the mean of a few runs can be trusted."""
+
+from typing import Any
+
+import numpy as np
+
+
+def interval(values: Any) -> tuple[float, float, float]:
+    """Mean, standard error and half a 95 % interval (Student's t) over seeds.
+
+    Args:
+      values: One number per seed, float [S].
+
+    Returns:
+      Three floats; the last two are NaN for a single seed, all three for none.
+    """
+    values = np.asarray(values, np.float64)
+    if values.size < 2:
+        return float(values.sum() if values.size else "nan"), float("nan"), float("nan")
+    # The quantiles alone: `scipy.stats` takes a second to import.
+    from scipy.special import stdtrit
+
+    error = float(values.std(ddof=1) / np.sqrt(values.size))
+    return (
+        float(values.mean()),
+        error,
+        float(stdtrit(values.size - 1, 0.975)) * error,
+    )
