@@ -1,0 +1,100 @@
+"""Dead ReLUs stay dead while training; leaky ones wake up.
+
+fdl train experiments/theory/dying_relu.py --seeds 5
+
+One hidden layer whose biases begin at -8, so that no unit is active for any digit.
+After 2000 steps 10.06 ± 0.10 % of 360 test images are read with ReLUs, all of which
+are dead still; 87.9 ± 1.6 % with leaky ones, of which 95 % remain inactive;
+80.1 ± 3.7 % with ELU; 10.06 ± 0.10 % with GELU, whose gradient underflows (mean ±
+standard error of the seeds 0 to 4). All three claims hold. All five take 8 seconds
+on two CPU cores.
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+import fdl
+
+ACTIVATIONS = {
+    "relu": nn.relu,
+    "leaky_relu": nn.leaky_relu,
+    "elu": nn.elu,
+    "gelu": nn.gelu,
+}
+
+
+def get_config(size: str = "full") -> ConfigDict:
+    """How much of everything; `build` says of what."""
+    config = ConfigDict()
+    config.num_steps = 2000 if size == "full" else 10
+    config.log_every = "100 steps"
+    config.eval_every = "200 steps"
+    config.save_every = "never"
+    config.steps_per_call = 200
+    config.best = "max leaky_relu/accuracy"
+
+    config.batch_size = 32
+    config.num_units = 128
+    config.bias = -8.0  # No unit is active for any image.
+    config.optimizer = {"name": "momentum", "learning_rate": 0.1, "momentum": 0.9}
+    return config
+
+
+def build(config: ConfigDict) -> fdl.Experiment:
+    """What there is; `get_config` says how much of it."""
+    train, test = (fdl.data.load("digits", split) for split in ("train", "test"))
+    batches = fdl.data.batches(train, config.batch_size, config.seed)
+    testing = fdl.data.batches(test, len(test["label"]), shuffle=False)
+    testing = fdl.data.scale(testing, image=1 / 16)
+    learners, evaluations = {}, {}
+    for name, activation in ACTIVATIONS.items():
+        module = fdl.models.MLP(
+            (config.num_units,),
+            num_outputs=10,
+            activation=activation,
+            kernel_init=nn.initializers.he_normal(),
+            bias_init=nn.initializers.constant(config.bias),
+            head_init=(nn.initializers.lecun_normal(), nn.initializers.zeros),
+        )
+        model = fdl.models.pure(module, jnp.zeros((1, 8, 8, 1)))
+        objective = fdl.objectives.classification(model)
+        optimizer = fdl.optim.chain(**config.optimizer, num_steps=config.num_steps)
+        learners[name] = fdl.gradient_learner(model, objective, optimizer)
+        evaluations[name] = with_dead_units(fdl.on_dataset(objective, testing), test)
+    return fdl.Experiment(
+        learner=fdl.side_by_side(learners),
+        batches=fdl.data.scale(batches, image=1 / 16),
+        evaluate=fdl.on_each_arm(evaluations),
+        claims=[
+            fdl.Claim(
+                "a layer of dead ReLUs learns nothing (test accuracy)",
+                lambda m: m["relu/accuracy"],
+                at_most=0.15,
+            ),
+            fdl.Claim(
+                "and all of them stay dead (share)",
+                lambda m: m["relu/dead"],
+                at_least=1,
+            ),
+            fdl.Claim(
+                "leaky ReLUs recover (test accuracy)",
+                lambda m: m["leaky_relu/accuracy"],
+                at_least=0.7,
+            ),
+        ],
+    )
+
+
+def with_dead_units(evaluate, test):
+    """Also says what share of the hidden units is below zero for every test image."""
+    images = test["image"].reshape(len(test["image"]), -1) / np.float32(16)
+
+    def evaluate_both(state):
+        layer = jax.tree.map(np.asarray, state.params["dense_0"])
+        active = images @ layer["kernel"] + layer["bias"] > 0
+        return {**evaluate(state), "dead": float(1 - active.any(axis=0).mean())}
+
+    return evaluate_both

@@ -1,0 +1,115 @@
+"""A CNN beats an MLP of its size on shifted digits, and not on permuted pixels.
+
+fdl train experiments/theory/shifted_digits.py --seeds 5
+
+Digits at random places of 16x16 pixels; the same with all pixels in another order,
+which is fixed. The CNN (18,506 parameters) reads 96.2 ± 0.3 % of 1080 test images, the
+MLP (19,436) 76.5 ± 0.7 %; with permuted pixels they read 63.3 ± 1.2 % and
+77.1 ± 0.7 % (mean ± standard error of the seeds 0 to 4). All four claims hold. All
+five take 76 seconds on two CPU cores.
+"""
+
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+import fdl
+
+SIDE = 16  # Of the canvas; digits have 8.
+
+
+def get_config(size: str = "full") -> ConfigDict:
+    """How much of everything; `build` says of what."""
+    config = ConfigDict()
+    config.num_steps = 1800 if size == "full" else 5
+    config.log_every = "90 steps"
+    config.eval_every = "450 steps"
+    config.save_every = "never"
+    config.steps_per_call = 1 if size == "smoke" else 45
+    config.best = "max cnn/accuracy"
+
+    config.batch_size = 64
+    config.copies = {"train": 4, "test": 3}
+    config.models = {
+        "cnn": {"name": "CNN", "features": (16, 32, 32), "hidden_sizes": (32,)},
+        "mlp": {"name": "MLP", "hidden_sizes": (66, 32)},
+    }
+    config.optimizer = {
+        "name": "adamw",
+        "learning_rate": 2e-3,
+        "schedule": "cosine",
+        "weight_decay": 1e-4,
+        "decay_exempt": (),
+    }
+    return config
+
+
+def build(config: ConfigDict) -> fdl.Experiment:
+    """What there is; `get_config` says how much of it."""
+    train, test = (
+        shifted(fdl.data.load("digits", split), config.copies[split])
+        for split in ("train", "test")
+    )
+    batches = with_permuted(fdl.data.batches(train, config.batch_size, config.seed))
+    testing = with_permuted(fdl.data.batches(test, 360, shuffle=False))
+    learners, evaluations = {}, {}
+    for name, options in config.models.items():
+        module = fdl.make(fdl.models, options, num_outputs=10)
+        model = fdl.models.pure(module, jnp.zeros((1, SIDE, SIDE, 1)))
+        for arm, inputs in ((name, "image"), (f"{name}_permuted", "permuted")):
+            objective = fdl.objectives.classification(model, inputs=inputs)
+            optimizer = fdl.optim.chain(**config.optimizer, num_steps=config.num_steps)
+            learners[arm] = fdl.gradient_learner(model, objective, optimizer)
+            evaluations[arm] = fdl.on_dataset(objective, testing)
+    return fdl.Experiment(
+        learner=fdl.side_by_side(learners),
+        batches=batches,
+        evaluate=fdl.on_each_arm(evaluations),
+        claims=[
+            fdl.Claim(
+                "the CNN reads shifted digits (test accuracy)",
+                lambda m: m["cnn/accuracy"],
+                at_least=0.95,
+            ),
+            fdl.Claim(
+                "it beats the MLP of its size (difference)",
+                lambda m: m["cnn/accuracy"] - m["mlp/accuracy"],
+                at_least=0.12,
+            ),
+            fdl.Claim(
+                "permuted pixels cost it its edge (difference)",
+                lambda m: m["cnn/accuracy"] - m["cnn_permuted/accuracy"],
+                at_least=0.2,
+            ),
+            fdl.Claim(
+                "and the MLP nothing (difference)",
+                lambda m: m["mlp/accuracy"] - m["mlp_permuted/accuracy"],
+                at_least=-0.06,
+                at_most=0.06,
+            ),
+        ],
+    )
+
+
+def shifted(digits, copies):
+    """Digits at random places of a larger, black image; several times each."""
+    random = np.random.default_rng(0)
+    images = np.repeat(digits["image"], copies, axis=0)
+    canvas = np.zeros((len(images), SIDE, SIDE, 1), np.uint8)
+    for image, place, (y, x) in zip(
+        images, canvas, random.integers(0, SIDE - 7, (len(images), 2)), strict=True
+    ):
+        place[y : y + 8, x : x + 8] = image
+    return {"image": canvas, "label": np.repeat(digits["label"], copies)}
+
+
+def with_permuted(batches):
+    """Batches with the images scaled, and the same with all pixels in a fixed order."""
+    order = np.random.default_rng(1).permutation(SIDE * SIDE)
+
+    def both(batch):
+        image = batch["image"] * (1 / 16)
+        pixels = image.reshape(len(image), -1)[:, order]
+        return {**batch, "image": image, "permuted": pixels.reshape(image.shape)}
+
+    return fdl.data.transform(batches, both)

@@ -1,0 +1,83 @@
+"""The wider the hidden layer, the closer it comes to a sine.
+
+fdl train experiments/theory/universal_approximation.py --seeds 5
+
+The greatest error of networks of tanh units on [-π, π], between the points learnt from:
+one unit 0.708 ± 0.002, three 0.27 ± 0.13, ten 0.017 ± 0.007, fifty 0.0091 ± 0.0010
+(mean ± standard error of the seeds 0 to 4). Three come as close as 0.034, but with one
+seed of the five they are stuck where one unit is: what they can represent is not all
+that they learn. All three claims hold. All five take 7 seconds on two CPU cores.
+"""
+
+import flax.linen as nn
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+import fdl
+
+
+def get_config(size: str = "full") -> ConfigDict:
+    """How much of everything; `build` says of what."""
+    config = ConfigDict()
+    config.num_steps = 3000 if size == "full" else 10  # Each of all examples.
+    config.log_every = "100 steps"
+    config.eval_every = "500 steps"
+    config.save_every = "never"
+    config.steps_per_call = 100
+    config.best = "min width_50/max_error"
+
+    config.num_examples = 200
+    config.widths = (1, 3, 10, 50)
+    config.optimizer = {"name": "adam", "learning_rate": 1e-2, "schedule": "cosine"}
+    return config
+
+
+def build(config: ConfigDict) -> fdl.Experiment:
+    """What there is; `get_config` says how much of it."""
+    x = np.linspace(-np.pi, np.pi, config.num_examples, dtype=np.float32)
+    between = (x[1:] + x[:-1]) / 2  # Where nothing is learnt, but all is asked.
+    whole = fdl.data.batches(
+        {"features": x[:, None], "target": np.sin(x)}, len(x), shuffle=False
+    )
+    learners, evaluations = {}, {}
+    for width in config.widths:
+        module = fdl.models.MLP((width,), num_outputs=1, activation=nn.tanh)
+        model = fdl.models.pure(module, jnp.zeros((1, 1)))
+        objective = fdl.objectives.regression(model)
+        optimizer = fdl.optim.chain(**config.optimizer, num_steps=config.num_steps)
+        name = f"width_{width}"
+        learners[name] = fdl.gradient_learner(model, objective, optimizer)
+        evaluations[name] = greatest_error(model, between)
+    return fdl.Experiment(
+        learner=fdl.side_by_side(learners),
+        batches=whole,
+        evaluate=fdl.on_each_arm(evaluations),
+        claims=[
+            fdl.Claim(
+                "one tanh is far from a sine (greatest error)",
+                lambda m: m["width_1/max_error"],
+                at_least=0.3,
+            ),
+            fdl.Claim(
+                "ten come within a tenth (greatest error)",
+                lambda m: m["width_10/max_error"],
+                at_most=0.1,
+            ),
+            fdl.Claim(
+                "fifty within a fiftieth (greatest error)",
+                lambda m: m["width_50/max_error"],
+                at_most=0.02,
+            ),
+        ],
+    )
+
+
+def greatest_error(model, x):
+    """Evaluates max |f(x) − sin x|."""
+
+    def evaluate(state):
+        found, _ = model.apply(state.variables, jnp.asarray(x[:, None]))
+        return {"max_error": float(np.abs(np.asarray(found)[:, 0] - np.sin(x)).max())}
+
+    return evaluate
