@@ -162,8 +162,8 @@ class Predictor(NamedTuple):
       encode: What has to be done to it before, on the host, where the data of the test
         is not as files have it (standardised, say).
       encode_rows: Makes inputs [N, F] of the rows of a CSV file, dicts of text by the
-        names of its columns, where that is more than to read numbers; then neither
-        ``encode`` nor ``columns`` is asked.
+        names of its columns, where that is more than to read numbers; ``encode`` is
+        not asked then.
       columns: Names of the columns that inputs [N, F] are made of; none if unknown.
       classes: Names of the classes; none if they are numbers.
     """

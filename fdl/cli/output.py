@@ -1,4 +1,4 @@
-"""Standard output, and what to do when nobody reads it any more."""
+"""What is told, and what to do when nobody reads it any more."""
 
 import os
 import sys
@@ -9,3 +9,8 @@ def silence() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
+
+
+def warn(text: str) -> None:
+    """Tells something in a line of its own."""
+    print(f"fdl: {text}", file=sys.stderr)

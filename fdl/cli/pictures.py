@@ -10,23 +10,18 @@ Drawing = tuple[str, Callable[[], Any]]  # What is drawn, and what draws it.
 
 def main(options: argparse.Namespace) -> int:
     """Draws the pictures of a run anew, from any checkpoint."""
-    from fdl.cli import loading
-    from fdl.cli.resume import reload
-    from fdl.cli.start import start
-    from fdl.cli.train import compare, warn
-    from fdl.cli.trained import place_of
-    from fdl.train import session
+    from fdl.cli.output import warn
+    from fdl.cli.recorded import opened, place_of
 
-    folder = pathlib.Path(options.workdir)
-    loaded, run = reload(folder, options.experiment)
-    start(keep_memory=loaded.config.keep_memory)
-    place = place_of(options.seed, loaded.config.seed, run["seeds"], folder)
-    experiments = loading.build(loaded, run["seeds"])
-    with loading.user_code(loaded.path):
-        setting = session.setting(experiments, loaded.config)
-    compare(loaded, folder, run["seeds"], setting.batches.fingerprint)
-    drawings = of_metrics(folder) + of_answers(
-        folder, loaded, experiments, setting, options.checkpoint, place
+    run = opened(options.workdir, options.experiment)
+    place = place_of(options.seed, run.loaded.config.seed, run.seeds, run.workdir)
+    drawings = of_metrics(run.workdir) + of_answers(
+        run.workdir,
+        run.loaded,
+        run.experiments,
+        run.setting,
+        options.checkpoint,
+        place,
     )
     drawn, whole = draw(drawings, warn)
     for path in drawn:
@@ -94,7 +89,7 @@ def of_answers(
     import jax
 
     from fdl.cli.answers import figures
-    from fdl.cli.eval import restore
+    from fdl.cli.recorded import restore
     from fdl.train import curves
 
     seeds, predictor = len(experiments), experiments[place].predictor

@@ -30,19 +30,14 @@ def main(options: argparse.Namespace) -> int:
     from rich.console import Console
 
     from fdl.cli import loading
-    from fdl.cli.resume import reload
-    from fdl.cli.start import start
-    from fdl.cli.train import compare, warn
+    from fdl.cli.output import warn
+    from fdl.cli.recorded import opened
     from fdl.errors import NonFiniteError, UserError
-    from fdl.train import blackbox, session
+    from fdl.train import blackbox
 
-    workdir = pathlib.Path(options.workdir)
-    loaded, run = reload(workdir, options.experiment)
-    start(keep_memory=loaded.config.keep_memory)
-    experiments = loading.build(loaded, run["seeds"])
-    with loading.user_code(loaded.path):
-        setting = session.setting(experiments, loaded.config)
-    compare(loaded, workdir, run["seeds"], setting.batches.fingerprint)
+    workdir, loaded, seeds, experiments, setting = opened(
+        options.workdir, options.experiment
+    )
     step = chosen(options.step, workdir, setting.num_steps)
     try:
         carry, begun = blackbox.before(setting, workdir, step, warn)
@@ -64,7 +59,7 @@ def main(options: argparse.Namespace) -> int:
         return 0
     part = Part(experiments[0], state, blackbox.item(setting, step))
     places = blackbox.places([*bad.values()]) or []
-    if run["seeds"] > 1:
+    if seeds > 1:
         part = alone(experiments, state, step, places[0])
         say(several("seed", [loaded.config.seed + place for place in places]))
     elif loading.num_folds(loaded.config):

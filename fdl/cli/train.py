@@ -13,7 +13,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from fdl.cli.output import silence
+from fdl.cli.output import silence, warn
+from fdl.cli.recorded import record
 
 _BEGAN = time.perf_counter()
 
@@ -131,49 +132,6 @@ def failing(workdir: pathlib.Path) -> Iterator[None]:
         if not isinstance(error, RunError):
             what = f"{type(error).__name__}: {reason(error)}"
         raise RunError(f"{what}; last good: {last}, in {workdir}") from error
-
-
-def warn(text: str) -> None:
-    """Tells something in a line of its own."""
-    print(f"fdl: {text}", file=sys.stderr)
-
-
-def record(loaded, workdir: pathlib.Path, seeds: int, fingerprint: str) -> None:
-    """Writes down what is run; refuses a folder that holds something else."""
-    from fdl.train import folder
-
-    compare(loaded, workdir, seeds, fingerprint)
-    config, run = description(loaded, seeds, fingerprint)
-    more = {
-        "arg": loaded.arg,
-        "overrides": list(loaded.overrides),
-        "path": str(loaded.path),
-        "source": loaded.source,
-        "commit": folder.commit(loaded.path),
-        "versions": folder.versions(),
-    }
-    for name, content in (("config.json", config), ("run.json", {**run, **more})):
-        if not (workdir / name).exists():
-            folder.write_json(workdir / name, content)
-
-
-def compare(loaded, workdir: pathlib.Path, seeds: int, fingerprint: str) -> None:
-    """Refuses a folder that holds something else; warns if only the file changed."""
-    from fdl.train import folder
-
-    config, run = description(loaded, seeds, fingerprint)
-    folder.compare(workdir / "config.json", config)
-    folder.compare(workdir / "run.json", run, whole=False)
-    if (workdir / "run.json").exists():
-        source = folder.read_json(workdir / "run.json").get("source")
-        if source != loaded.source:
-            warn(f"{loaded.path} has changed since the run in {workdir} began")
-
-
-def description(loaded, seeds: int, fingerprint: str) -> tuple[dict, dict]:
-    """All that has to be the same when a run goes on: the config, and the rest."""
-    config = json.loads(loaded.config.to_json_best_effort())
-    return config, {"experiment": loaded.name, "seeds": seeds, "data": fingerprint}
 
 
 def default_workdir(loaded, seeds: int) -> str:

@@ -40,54 +40,33 @@ def load(
     import jax
 
     from fdl.cli import loading
-    from fdl.cli.eval import restore
-    from fdl.cli.resume import reload
-    from fdl.cli.start import start
-    from fdl.cli.train import compare, warn
+    from fdl.cli.output import warn
+    from fdl.cli.recorded import opened, place_of, restore
     from fdl.errors import UserError
-    from fdl.train import session
 
-    folder = pathlib.Path(workdir)
-    loaded, run = reload(folder, experiment)
-    count = loading.num_folds(loaded.config)
+    run = opened(workdir, experiment)
+    folder, config = run.workdir, run.loaded.config
+    count = loading.num_folds(config)
     if count:
         raise UserError(
             f"{folder} has {count} folds, and no model of all the data: to ask one, "
             "train without --folds"
         )
-    start(keep_memory=loaded.config.keep_memory)
-    place = place_of(options.seed, loaded.config.seed, run["seeds"], folder)
-    experiments = loading.build(loaded, run["seeds"])
-    predictor = experiments[place].predictor
+    place = place_of(options.seed, config.seed, run.seeds, folder)
+    predictor = run.experiments[place].predictor
     if predictor is None:
         raise UserError(
-            f"{loaded.name} does not say how to ask it: its build returns an "
+            f"{run.loaded.name} does not say how to ask it: its build returns an "
             "fdl.Experiment without a predictor (see fdl.prediction)"
         )
-    with loading.user_code(loaded.path):
-        setting = session.setting(experiments, loaded.config)
-    compare(loaded, folder, run["seeds"], setting.batches.fingerprint)
-    step, carry = restore(folder, setting, loaded.config, options.checkpoint)
+    step, carry = restore(folder, run.setting, config, options.checkpoint)
     state = carry.state
-    if run["seeds"] > 1:
+    if run.seeds > 1:
         state = jax.tree.map(lambda x: x[place], state)
         if options.seed is None:
-            seed = loaded.config.seed + place
-            warn(f"{folder} has {run['seeds']} seeds: this is seed {seed} (--seed)")
-    return Trained(loaded.name, folder, predictor, state, step)
-
-
-def place_of(asked: int | None, first: int, seeds: int, folder: pathlib.Path) -> int:
-    """The place of a seed among those of a run."""
-    from fdl.errors import UserError
-
-    if asked is None:
-        return 0
-    if not first <= asked < first + seeds:
-        last = first + seeds - 1
-        there = f"seed {first}" if seeds == 1 else f"the seeds {first} to {last}"
-        raise UserError(f"--seed={asked}: {folder} has {there}")
-    return asked - first
+            seed = config.seed + place
+            warn(f"{folder} has {run.seeds} seeds: this is seed {seed} (--seed)")
+    return Trained(run.loaded.name, folder, predictor, state, step)
 
 
 def output(name: str | None, suffixes: tuple[str, ...]) -> pathlib.Path | None:

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from fdl.cli import loading
-from fdl.cli.eval import restore
+from fdl.cli.recorded import restore
 from fdl.train import session
 
 NUM_STEPS = 240

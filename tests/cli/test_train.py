@@ -15,7 +15,7 @@ import pytest
 from scipy import stats
 
 from fdl.cli import loading
-from fdl.cli.eval import restore
+from fdl.cli.recorded import restore
 from fdl.train import folder, session
 from fdl.train.checkpoint import Checkpoints
 
