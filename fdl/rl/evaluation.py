@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 import jax
 import jax.numpy as jnp
 
+from fdl.optim import averaged
 from fdl.rl.policies import Policy
 from fdl.types import Array, Env, Key, State, Variables
 
@@ -22,7 +23,8 @@ def on_episodes(
     Args:
       env: What to play.
       policy: What to play with, such as `greedy(model, distribution)`. It is given the
-        variables of ``state.train``.
+        variables of ``state.train``, with averaged weights if there are any
+        (`optim.averaged`).
       num_episodes: How many, all at once.
       max_steps: Where to cut episodes that do not end by themselves.
       seed: Of all that is left to chance.
@@ -45,7 +47,7 @@ def on_episodes(
         }
 
     def evaluate(state):
-        metrics = jax.device_get(evaluate_on_device(state.train.variables))
+        metrics = jax.device_get(evaluate_on_device(averaged(state.train).variables))
         return {name: float(value) for name, value in metrics.items()}
 
     return evaluate

@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fdl import envs, rl
-from fdl.types import Env, Timestep
+from fdl import envs, optim, rl
+from fdl.types import Env, Timestep, TrainState
 
 
 def lottery():
@@ -31,8 +31,9 @@ def policy(variables, observation, key):
     return jnp.broadcast_to(variables["params"], observation.shape[:1])
 
 
-def state(params):
-    return SimpleNamespace(train=SimpleNamespace(variables={"params": params}))
+def state(params, opt_state=()):
+    train = TrainState(jnp.int32(0), jax.random.key(0), params, {}, opt_state)
+    return SimpleNamespace(train=train)
 
 
 def test_every_episode_is_played_to_its_end_and_no_further():
@@ -66,6 +67,15 @@ def test_what_is_reported_are_means_and_the_worst():
     }
     assert metrics == evaluate(state(2.0))
     assert evaluate(state(1.0))["episode_return"] == metrics["episode_return"] / 2
+
+
+def test_averaged_weights_play_if_there_are_any():
+    evaluate = rl.on_episodes(lottery(), policy, num_episodes=5)
+    opt_state = optim.exponential_average(0.5).init(jnp.float32(1.0))
+    averaging = state(jnp.float32(2.0), opt_state)
+    average = optim.averaged(averaging.train).params
+    assert average != 2.0
+    assert evaluate(averaging) == evaluate(state(average))
 
 
 def test_episodes_are_cut_at_the_time_limit_of_the_environment_or_at_max_steps():
