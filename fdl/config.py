@@ -56,12 +56,22 @@ def complete(config: ConfigDict) -> ConfigDict:
 def override(config: ConfigDict, assignments: Iterable[str]) -> ConfigDict:
     """Sets keys of a config from texts like ``optimizer.learning_rate=1e-3``.
 
+    A group with a ``name`` holds the arguments of what it names (see `make`): there are
+    as many as that takes, whether the config has them or not. A text in such a group
+    stands for a group that has no more than this name.
+
     Args:
       config: Changed in place, and returned.
       assignments: ``key=value``; the value is read as the type that the key has.
 
     Raises:
       UserError: No such key, or a value that its type cannot have.
+
+    Example:
+      >>> config = ConfigDict({"optimizer": {"name": "sgd", "schedule": "constant"}})
+      >>> texts = "momentum=0.9", "schedule=step", "schedule.factor=0.5"
+      >>> override(config, [f"optimizer.{text}" for text in texts]).optimizer.to_dict()
+      {'momentum': 0.9, 'name': 'sgd', 'schedule': {'factor': 0.5, 'name': 'step'}}
     """
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
@@ -70,10 +80,12 @@ def override(config: ConfigDict, assignments: Iterable[str]) -> ConfigDict:
         *parents, key = path.split(".")
         holder = config
         for depth, parent in enumerate(parents):
-            holder = _child(holder, parent, ".".join(parents[: depth + 1]))
-            if not isinstance(holder, ConfigDict):
-                shown = ".".join(parents[: depth + 1])
-                raise UserError(f"config.{shown} is {holder!r}, it has no key {key!r}")
+            shown = ".".join(parents[: depth + 1])
+            holder = _group(holder, parent, shown, key)
+        if "name" in holder and key not in holder:
+            with holder.unlocked():
+                holder[key] = _literal(text)
+            continue
         _child(holder, key, path)
         with holder.ignore_type():
             holder[key] = _read(text, holder, key, path)
@@ -229,6 +241,26 @@ def _child(holder, key, path):
     return holder[key]
 
 
+def _group(holder: ConfigDict, key: str, path: str, within: str) -> ConfigDict:
+    """The group of a key; of a text in a group with a name, one of that name."""
+    value = _child(holder, key, path)
+    if isinstance(value, str) and "name" in holder and key != "name":
+        with holder.ignore_type():
+            holder[key] = ConfigDict({"name": value})
+        value = holder[key]
+    if not isinstance(value, ConfigDict):
+        raise UserError(f"config.{path} is {value!r}, it has no key {within!r}")
+    return value
+
+
+def _literal(text: str) -> Any:
+    """A text as Python reads it, or else as it is."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return {"true": True, "false": False, "none": None}.get(text.lower(), text)
+
+
 def _read(text: str, holder: ConfigDict, key: str, path: str) -> Any:
     """Reads a value as the type that the key has; ``none`` empties an optional one."""
     default, kind = holder[key], holder.get_type(key)
@@ -240,11 +272,7 @@ def _read(text: str, holder: ConfigDict, key: str, path: str) -> Any:
     if kind is str:
         return text
     try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        value = {"true": True, "false": False}.get(text.lower(), text)
-    try:
-        return _fit(value, kind)
+        return _fit(_literal(text), kind)
     except ValueError:
         shown = f"config.{path} is of type {kind.__name__} (now {default!r})"
         raise UserError(f"{shown}, it cannot be {text!r}") from None

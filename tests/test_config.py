@@ -15,7 +15,7 @@ def config():
     given.size = 4
     given.sizes = (3, 4)
     given.on = True
-    given.model = {"name": "MLP", "deep": {"width": 8}}
+    given.model = {"name": "MLP", "deep": {"width": 8}, "activation": "relu"}
     return configs.complete(given)
 
 
@@ -34,6 +34,11 @@ def config():
         ("sizes=7", "sizes", (7,)),
         ("model.name=CNN", "model.name", "CNN"),
         ("model.deep.width=9", "model.deep.width", 9),
+        ("model.dropout=0.5", "model.dropout", 0.5),
+        ("model.norm=BatchNorm", "model.norm", "BatchNorm"),
+        ("model.norm=none", "model.norm", None),
+        ("model.activation.slope=0.1", "model.activation.name", "relu"),
+        ("model.activation.slope=0.1", "model.activation.slope", 0.1),
         ("num_epochs=none", "num_epochs", None),
         ("num_steps=5", "num_steps", 5),
         ("log_every=10", "log_every", "10"),
@@ -62,6 +67,7 @@ def test_an_override_is_read_as_the_type_of_its_key(assignment, key, value):
         ("num_steps=1.5", ["config.num_steps", "'1.5'"]),
         ("rate", ["--config.rate=VALUE"]),
         ("rate.x=1", ["config.rate", "'x'"]),
+        ("model.name.x=1", ["config.model.name", "'x'"]),
         ("model=5", ["config.model", "model.name"]),
     ],
 )

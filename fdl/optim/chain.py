@@ -1,5 +1,6 @@
 """An optimizer from a config: one function puts the links together, in order."""
 
+import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -7,8 +8,8 @@ import jax
 import optax
 
 from fdl.config import make
-from fdl.errors import UserError
-from fdl.optim import links, masks, schedules
+from fdl.errors import UserError, near
+from fdl.optim import links, masks, optimizers, schedules
 from fdl.optim.durations import Steps, steps
 from fdl.optim.links import Link
 from fdl.optim.warmups import with_warmup
@@ -96,6 +97,7 @@ def chain(
       >>> optimizer = chain("adamw", 1e-2, num_steps=100, schedule="cosine")
       >>> state = optimizer.init({"kernel": jax.numpy.ones((2, 3))})
     """
+    _check_arguments(name, arguments)
     rates, constant, plateau = _rates(learning_rate, num_steps, schedule, warmup)
     if name in WHOLE:
         later = {"learning_rates": learning_rates, "max_norm": max_norm}
@@ -151,6 +153,17 @@ def describe(optimizer: Chain, params: Params) -> list[tuple[str, str]]:
         if link.text:
             rows.append((link.text, f"{of} parameters"))
     return rows
+
+
+def _check_arguments(name: str, arguments: Mapping[str, Any]) -> None:
+    """Says of an argument that nobody takes what was meant, of all that there are."""
+    own = inspect.signature(getattr(optimizers, name, chain)).parameters
+    for key in arguments:
+        if key not in own:
+            known = {*inspect.signature(chain).parameters, *own} - {"arguments"}
+            raise UserError(
+                f"neither chain nor {name} takes {key!r}. {near(key, known)}"
+            )
 
 
 def _rates(peak, num_steps: int, spec: Any, warmup: Steps):

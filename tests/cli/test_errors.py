@@ -66,7 +66,7 @@ FILES = {
 }
 VALUES = {
     "learning_rat=1": "config has no key 'learning_rat'. Did you mean 'learning_rate'",
-    "optimizer.b2=0.9": "config has no key 'optimizer.b2'. Did you mean 'b1'",
+    "optimizer.b3=0.9": "optax.adam takes no 'b3'. Did you mean 'b2' or 'b1'",
     "optimiser.b1=0.9": "config has no key 'optimiser'. Did you mean 'optimizer'",
     "batch_size.x=1": "config.batch_size is 16, it has no key 'x'",
     "batch_size=many": "config.batch_size is of type int (now 16), it cannot be 'many'",

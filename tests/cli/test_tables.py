@@ -102,7 +102,7 @@ MISTAKES = {
         ["--config.data.target=town", "--folds=70"],
         "too few for 70 folds",
     ),
-    "no table": (["--config.data.csv=", "--config.data.name=vine"], "mean 'wine'?"),
+    "no table": (["--config.data.csv=", "--config.data.table=vine"], "mean 'wine'?"),
     "no model": (["--config.model.name=MPL"], "Did you mean 'MLP'"),
     "classes of a column of numbers": (
         ["--config.data.target=income", "--config.data.classes=yes"],

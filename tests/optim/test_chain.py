@@ -189,8 +189,11 @@ def test_it_is_described_link_by_link():
     "options, message",
     [
         ({"name": "adamm"}, "optimizers has no 'adamm'. Did you mean 'adam'"),
-        ({"beta": 0.9}, "sgd takes no 'beta'"),
-        ({"clip_by_globalnorm": 1.0}, "takes no 'clip_by_globalnorm'"),
+        ({"beta": 0.9}, "neither chain nor sgd takes 'beta'"),
+        (
+            {"clip_by_globalnorm": 1.0},
+            "takes 'clip_by_globalnorm'. Did you mean 'clip_by_global_norm'",
+        ),
         ({"clip_by_global_norm": 0.0}, "clip_by_global_norm=0.0: expected a positive"),
         ({"weight_decay": -0.1}, "weight_decay=-0.1: expected a positive"),
         ({"freeze": "hed"}, "freeze: 'hed' matches no parameter. Did you mean 'head'"),
