@@ -1,0 +1,69 @@
+"""Read 8x8 digits with a small Vision Transformer, and digits moved a little.
+
+fdl train experiments/vision/digits_vit.py
+
+97.7 ± 0.2 % of 360 test images (mean ± standard error of the seeds 0 to 4; worst
+96.94), in 42 seconds on two CPU cores: behind the networks that know of neighbours.
+"""
+
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+import fdl
+
+
+def get_config(size: str = "full") -> ConfigDict:
+    """How much of everything; `build` says of what."""
+    config = ConfigDict()
+    config.num_epochs = 100 if size == "full" else 1
+    config.log_every = "1 epoch"
+    config.eval_every = "5 epochs"
+    config.save_every = "5 epochs"
+    config.steps_per_call = 45
+    config.best = "max accuracy"
+
+    config.batch_size = 32
+    config.test_batch_size = 360
+    config.model = {
+        "name": "ViT",
+        "patch_size": 2,
+        "num_layers": 2,
+        "num_heads": 4,
+        "hidden_size": 64,
+        "dropout": 0.1,
+    }
+    config.augment = {
+        "name": "affine",
+        "degrees": 10.0,
+        "translate": (0.1, 0.1),
+        "scale": (0.9, 1.1),
+    }
+    config.optimizer = {
+        "name": "adamw",
+        "learning_rate": 2e-3,
+        "schedule": "cosine",
+        "warmup": 0.1,
+        "weight_decay": 0.05,
+    }
+    return config
+
+
+def build(config: ConfigDict) -> fdl.Experiment:
+    """What there is; `get_config` says how much of it."""
+    train, test = (fdl.data.load("digits", split) for split in ("train", "test"))
+    module = fdl.make(fdl.models, config.model, num_classes=10)
+    model = fdl.models.pure(module, jnp.zeros((1, 8, 8, 1)))
+    plain = fdl.objectives.classification(model)
+    augment = fdl.make(fdl.data.augment, config.augment)
+    objective = fdl.objectives.augmented(plain, augment)
+    batches = fdl.data.batches(train, config.batch_size, config.seed)
+    testing = fdl.data.batches(test, config.test_batch_size, shuffle=False)
+    num_steps = fdl.config.num_steps(config, batches.steps_per_epoch)
+    optimizer = fdl.optim.chain(**config.optimizer, num_steps=num_steps)
+    testing = fdl.data.scale(testing, image=1 / 16)
+    return fdl.Experiment(
+        learner=fdl.gradient_learner(model, objective, optimizer),
+        batches=fdl.data.scale(batches, image=1 / 16),
+        evaluate=fdl.on_dataset(plain, testing),
+        predictor=fdl.prediction.classifier(model, plain, testing),
+    )

@@ -1,0 +1,84 @@
+"""Read MNIST's digits with the convolutional networks of Nielsen's book, chapter 6.
+
+fdl train experiments/vision/mnist_nielsen_conv.py
+fdl train experiments/vision/mnist_nielsen_conv.py:expanded
+
+98.89 ± 0.12 % of 10,000 test images (mean ± standard error of the seeds 0 to 2; worst
+98.65) with ten epochs of ``relu``, five minutes for all three on two CPU cores. With
+all 60 epochs, one seed: ``relu`` 99.15 (99.18 at its best epoch; the book has 99.23),
+``expanded`` 99.35 (99.41; 99.37). What the book expands once, and learns five times an
+epoch, is shifted anew in each epoch here. The other networks were not run to their end.
+
+References:
+  Nielsen, `Neural Networks and Deep Learning, chapter 6
+  <http://neuralnetworksanddeeplearning.com/chap6.html>`_, 2015.
+"""
+
+import flax.linen as nn
+from ml_collections import ConfigDict
+
+import fdl
+from fdl.errors import UserError, near
+
+# Model, rectified linear units, η, λ, pixels to shift by, epochs.
+NETWORKS = {
+    "conv1_only": ("nielsen_conv1_only", False, 0.1, 0.0, 0, 60),
+    "conv1": ("nielsen_conv1", False, 0.1, 0.0, 0, 60),
+    "conv2": ("nielsen_conv2", False, 0.1, 0.0, 0, 60),
+    "relu": ("nielsen_conv2", True, 0.03, 0.1, 0, 60),
+    "expanded": ("nielsen_conv2", True, 0.03, 0.1, 1, 60),
+    "two_hidden": ("nielsen_conv2_two_hidden", True, 0.03, 0.1, 1, 60),
+    "dropout": ("nielsen_conv2_dropout", True, 0.03, 0.0, 1, 40),
+    "full": ("nielsen_conv2", True, 0.03, 0.1, 0, 10),
+    "smoke": ("nielsen_conv1", True, 0.03, 0.1, 1, 1),
+}
+
+
+def get_config(network: str = "full") -> ConfigDict:
+    """How much of everything; `build` says of what."""
+    if network not in NETWORKS:
+        raise UserError(f"There is no network {network!r}. {near(network, NETWORKS)}")
+    name, relu, rate, lambda_, shift, num_epochs = NETWORKS[network]
+    config = ConfigDict()
+    config.num_epochs = num_epochs
+    config.log_every = "500 steps"
+    config.eval_every = "1 epoch"
+    config.save_every = "1 epoch"
+    config.steps_per_call = 100
+    config.best = "max accuracy"
+
+    config.num_examples = 50_000  # The book keeps 10,000 for validation.
+    config.batch_size = 10
+    config.test_batch_size = 1000
+    config.relu = relu  # And not sigmoids.
+    config.shift = shift  # Pixels, in each direction, for each image anew.
+    config.lambda_ = lambda_  # Of λ/2n Σ w²; here his n counts batches.
+    config.model = {"name": name}
+    config.optimizer = {"name": "sgd", "learning_rate": rate}
+    if network == "smoke":
+        config.num_examples, config.test_batch_size = 200, 5000
+    return config
+
+
+def build(config: ConfigDict) -> fdl.Experiment:
+    """What there is; `get_config` says how much of it."""
+    train = fdl.data.load("mnist", f"train[:{config.num_examples}]")
+    test = fdl.data.load("mnist", "test")
+    activation = nn.relu if config.relu else nn.sigmoid
+    module = fdl.make(fdl.models, config.model, activation=activation)
+    model = fdl.models.pure(module)
+    plain = fdl.objectives.classification(model)
+    shifted = fdl.data.augment.pad_crop(config.shift)
+    objective = fdl.objectives.augmented(plain, shifted) if config.shift else plain
+    batches = fdl.data.batches(train, config.batch_size, config.seed)
+    testing = fdl.data.batches(test, config.test_batch_size, shuffle=False)
+    num_steps = fdl.config.num_steps(config, batches.steps_per_epoch)
+    l2 = config.lambda_ / batches.steps_per_epoch
+    optimizer = fdl.optim.chain(**config.optimizer, l2=l2, num_steps=num_steps)
+    testing = fdl.data.scale(testing, image=1 / 255)
+    return fdl.Experiment(
+        learner=fdl.gradient_learner(model, objective, optimizer),
+        batches=fdl.data.scale(batches, image=1 / 255),
+        evaluate=fdl.on_dataset(plain, testing),
+        predictor=fdl.prediction.classifier(model, plain, testing),
+    )
