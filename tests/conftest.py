@@ -1,5 +1,6 @@
 """One setting for all tests: four CPU devices, strict ranks, a compilation cache."""
 
+import gc
 import os
 import pathlib
 import tempfile
@@ -13,6 +14,8 @@ os.environ.setdefault("NPROC", "16")
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_rank_promotion", "raise")
+# What jax keeps is never garbage, and takes long to look through.
+gc.set_threshold(100_000, 20, 100)
 CACHE = os.environ.get("FDL_CACHE_DIR", f"{tempfile.gettempdir()}/fdl-test-cache")
 jax.config.update("jax_compilation_cache_dir", f"{CACHE}/jax-{jax.__version__}")
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)

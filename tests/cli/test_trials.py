@@ -128,7 +128,7 @@ MISTAKES = {
     ),
     "a key that is not there": (
         ["overfit", "EXPERIMENT", "--config.model.dropuot=0"],
-        "no key 'model.dropuot'. Did you mean 'dropout'",
+        "takes no 'dropuot'. Did you mean 'dropout'",
     ),
     "no steps": (["overfit", "EXPERIMENT", "--steps", "0"], "--steps=0: expected at"),
     "no target": (
