@@ -13,6 +13,9 @@ import pytest
 
 from fdl import cli
 
+# What a shell starts in the background ignores Ctrl-C, and so do its children.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 EXPERIMENT = '''"""Tell digits apart, in little time."""
 
 import jax.numpy as jnp
