@@ -147,7 +147,8 @@ def beside(
         known.update(known or scores(table))
         score = "accuracy" if table.encoding.classes else "r2"
         theirs = {f"{name}_{score}": value for name, value in known.items()}
-        ahead = {f"ahead_of_{name}": ours[score] - x for name, x in known.items()}
+        # Ours are float32, theirs float64.
+        ahead = {f"ahead_of_{n}": round(ours[score] - x, 6) for n, x in known.items()}
         return {**ours, **theirs, **ahead}
 
     return both

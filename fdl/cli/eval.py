@@ -7,7 +7,7 @@ def main(options: argparse.Namespace) -> int:
     """Evaluates the latest checkpoint, the best or that of a step."""
     from rich.console import Console
 
-    from fdl.cli.progress import table
+    from fdl.cli.progress import show_metrics
     from fdl.cli.recorded import opened, restore
     from fdl.train import verdicts
 
@@ -17,7 +17,7 @@ def main(options: argparse.Namespace) -> int:
     values = run.setting.evaluate(carry.state)
     console = Console(soft_wrap=True)
     console.print(f"{run.loaded.name}, evaluation at step {step}", highlight=False)
-    console.print(table(values))
+    show_metrics(console, values)
     for verdict in verdicts.verdicts(run.experiments[0].claims, values):
         console.print(str(verdict), highlight=False, markup=False)
     return 0

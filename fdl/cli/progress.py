@@ -93,17 +93,27 @@ def brief(value: Any) -> str:
     return f"{np.mean(value):.4g}"
 
 
+def show_metrics(console: Console, values: Mapping[str, Any], what: str = "") -> None:
+    """Prints final metrics, names in full: what does not fit comes off at the right.
+
+    Args:
+      console: Where to.
+      values: By name; numbers, or arrays over seeds or folds.
+      what: "fold" prints a column for each of those, before.
+    """
+    if what:
+        _print_whole(console, each(values, what))
+    whole = table(values)
+    if len(whole.columns) > 2 and _width(console, whole) > console.width:
+        whole.columns.pop()
+    _print_whole(console, whole)
+
+
 def table(values: Mapping[str, Any]) -> Table:
     """Final metrics; over several seeds with standard error and 95 % interval."""
     several = any(np.ndim(value) for value in values.values())
-    result = Table()
-    result.add_column("metric", overflow="fold")
-    result.add_column(
-        "mean ± s.e." if several else "value", justify="right", no_wrap=True
-    )
-    if several:
-        result.add_column("95 % interval", justify="right", no_wrap=True)
-        result.add_column("least .. greatest", justify="right", no_wrap=True)
+    heads = ["mean ± s.e.", "95 % interval", "least .. greatest"]
+    result = _table("metric", *(heads if several else ["value"]))
     for name, value in values.items():
         if not several:
             result.add_row(name, f"{value:.5g}")
@@ -119,9 +129,25 @@ def table(values: Mapping[str, Any]) -> Table:
 
 
 def each(values: Mapping[str, Any], what: str) -> Table:
-    """Final metrics of each of several: a row for each, and a column for a metric."""
-    result = Table(what, *(Column(name, justify="right") for name in values))
-    rows = zip(*(np.atleast_1d(value) for value in values.values()), strict=True)
-    for place, row in enumerate(rows):
-        result.add_row(str(place), *(f"{value:.5g}" for value in row))
+    """Final metrics of each of several: a row for each metric, a column for each."""
+    count = max((np.size(value) for value in values.values()), default=0)
+    result = _table("metric", *(f"{what} {place}" for place in range(count)))
+    for name, value in values.items():
+        result.add_row(name, *(f"{x:.4g}" for x in np.atleast_1d(value)))
     return result
+
+
+def _table(first: str, *rest: str) -> Table:
+    columns = (Column(name, justify="right", no_wrap=True) for name in rest)
+    return Table(Column(first, no_wrap=True), *columns)
+
+
+def _width(console: Console, table: Table) -> int:
+    unbounded = console.options.update(width=10_000)
+    return console.measure(table, options=unbounded).maximum
+
+
+def _print_whole(console: Console, table: Table) -> None:
+    """A line that is too long for the window is better than one without its end."""
+    width = max(console.width, _width(console, table))
+    Console(file=console.file, width=width).print(table)

@@ -153,7 +153,7 @@ def closing(
     console, workdir: pathlib.Path, step: int, num_folds: int = 0, claims=()
 ) -> None:
     """Prints the last evaluation, what it says of claims, and where everything lies."""
-    from fdl.cli.progress import each, table
+    from fdl.cli.progress import show_metrics
     from fdl.train import verdicts
     from fdl.train.report import lines
 
@@ -166,9 +166,7 @@ def closing(
         parts = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in last.items())
         console.print(f"before the first step: {parts}", highlight=False)
     console.print(f"evaluation at step {step}", highlight=False)
-    if num_folds:
-        console.print(each(values, "fold"))
-    console.print(table(values))
+    show_metrics(console, values, "fold" if num_folds else "")
     if claims:
         found = verdicts.verdicts(claims, verdicts.evaluated(rows))
         verdicts.write(workdir, found)

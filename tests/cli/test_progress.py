@@ -70,3 +70,34 @@ def test_plain_lines_elsewhere(capsys, clock):
     assert first.startswith("step 2/10  train  environment steps 1,024  loss 0.01235")
     assert second.endswith("512 environment steps/s  0:00:06 left")
     assert last == "step 10/10  eval   environment steps 5,120  return 1.5"
+
+
+def printed(values, what="", width=80):
+    """The lines of the tables that are printed at last."""
+    file = io.StringIO()
+    progress.show_metrics(Console(file=file, width=width), values, what)
+    return file.getvalue().splitlines()
+
+
+LONG = {"mlp_permuted/log10_ratio": np.array([5e-9, -7.25e-9]), "f1": np.ones(2)}
+
+
+@pytest.mark.parametrize("width", [20, 80, 200])
+def test_names_and_numbers_of_metrics_are_never_cut(width):
+    text = "\n".join(printed(LONG, "fold", width))
+    for part in ("mlp_permuted/log10_ratio", "-7.25e-09", "-1.125e-09 ± 6.1e-09"):
+        assert part in text
+    assert "…" not in text
+
+
+@pytest.mark.parametrize("width, shown", [(80, False), (120, True)])
+def test_what_does_not_fit_comes_off_at_the_right(width, shown):
+    lines = printed(LONG, width=width)
+    assert max(map(len, lines)) <= width
+    assert any("least .. greatest" in line for line in lines) == shown
+    assert any("95 % interval" in line for line in lines)
+
+
+def test_each_fold_has_a_column():
+    rows = [line.split("│")[1:-1] for line in printed(LONG, "fold") if "│" in line]
+    assert [cell.strip() for cell in rows[1]] == ["f1", "1", "1"]
