@@ -28,6 +28,7 @@ RESULTS = {
     "theory/double_descent": ("features_3200/accuracy", 0.82, 5),
     "theory/dying_relu": ("leaky_relu/accuracy", 0.7, 5),
     "theory/gradient_noise": ("batch_128/times_size", 0.9, 5),
+    "theory/noisy_labels": ("l2/accuracy", 0.75, 5),
     "theory/overfitting": ("dropout/test_mse", -4000, 5),
     "theory/shifted_digits": ("cnn/accuracy", 0.95, 5),
     "theory/universal_approximation": ("width_50/max_error", -0.02, 5),

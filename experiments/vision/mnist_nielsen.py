@@ -16,12 +16,15 @@ cross_entropy_30  95.08 ± 0.09 95.22 95.49
 cross_entropy_100 96.65 ± 0.06 96.75 96.82
 regularised_30    95.89 ± 0.16 96.06 96.49
 regularised_100   97.40 ± 0.08 97.66 97.92
+few               83.0 ± 0.2   83.07 82.27
+few_regularised   87.3 ± 0.3   87.45 87.1
 full              97.89 ± 0.03 97.99 98.04
 ================= ============ ===== =====
 
 With 100 hidden units and the quadratic cost, one seed gets to 96.64; the others begin
 with digits whose outputs are saturated and never learn them, which is what chapter 3
-is about. The last network takes 73 seconds on two CPU cores.
+is about. The few are the thousand images that chapter 3 overfits, 400 times each, with
+30 hidden units and λ = 0 and 0.1. The last network takes 73 seconds on two CPU cores.
 
 References:
   Nielsen, `Neural Networks and Deep Learning
@@ -43,9 +46,12 @@ NETWORKS = {
     "cross_entropy_100": (100, False, True, 0.5, 0.0, 30),
     "regularised_30": (30, False, True, 0.5, 5.0, 30),
     "regularised_100": (100, False, True, 0.5, 5.0, 30),
+    "few": (30, False, True, 0.5, 0.0, 400),
+    "few_regularised": (30, False, True, 0.5, 0.1, 400),
     "full": (100, False, False, 0.1, 5.0, 60),
     "smoke": (100, False, False, 0.1, 5.0, 1),
 }
+FEW = ("few", "few_regularised", "smoke")
 
 
 def get_config(network: str = "full") -> ConfigDict:
@@ -61,15 +67,14 @@ def get_config(network: str = "full") -> ConfigDict:
     config.steps_per_call = 500
     config.best = "max accuracy"
 
-    config.num_examples = 50_000  # The book keeps 10,000 for validation.
+    # Chapter 3 overfits a thousand; of the 60,000 it keeps 10,000 for validation.
+    config.num_examples = 1000 if network in FEW else 50_000
     config.batch_size = 10
     config.test_batch_size = 1000
     config.quadratic = quadratic  # Chapter 1's cost, and not the cross-entropy.
     config.lambda_ = lambda_  # Of λ/2n Σ w².
     config.model = {"name": "nielsen_shallow", "num_hidden": num_hidden, "large": large}
     config.optimizer = {"name": "sgd", "learning_rate": rate}
-    if network == "smoke":
-        config.num_examples = 1000
     return config
 
 

@@ -11,11 +11,12 @@ from flax.typing import Initializer
 from jax.typing import DTypeLike
 
 from fdl.models.heads import CategoricalHead, GaussianHead, Head
+from fdl.models.layers.orthogonal import orthogonal
 from fdl.models.mlp import MLP
 from fdl.models.torsos import Torso, look, nature_torso
 from fdl.types import Array
 
-_orthogonal = nn.initializers.orthogonal(2**0.5)
+_orthogonal = orthogonal(2**0.5)
 
 
 class ActorCritic(nn.Module):
@@ -73,7 +74,7 @@ class ActorCritic(nn.Module):
         seen = see("actor")
         judged = seen if self.shared else see("critic")
         params = self.head(self.action_size, name="policy", **dtypes)(seen)
-        one = nn.initializers.orthogonal(1.0)
+        one = orthogonal(1.0)
         values = nn.Dense(1, kernel_init=one, name="value", **dtypes)(judged)
         return params, values.squeeze(-1)
 

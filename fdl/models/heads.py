@@ -8,13 +8,14 @@ import jax.numpy as jnp
 from flax.typing import Initializer
 from jax.typing import DTypeLike
 
+from fdl.models.layers.orthogonal import orthogonal
 from fdl.models.torsos import uniform
 from fdl.types import Array
 
 Head = Callable[..., nn.Module]  # Called as `head(action_size, name=...)`.
 
 # Policies start nearly the same everywhere (Engstrom et al., 2020).
-_small = nn.initializers.orthogonal(0.01)
+_small = orthogonal(0.01)
 
 
 class GaussianParams(NamedTuple):

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from flax.typing import Initializer
 from jax.typing import DTypeLike
 
+from fdl.models.layers.orthogonal import orthogonal
 from fdl.models.layers.recurrent_core import RecurrentCore as RecurrentCore
 from fdl.models.layers.recurrent_core import zero_carry
 from fdl.types import Array, PyTree
@@ -60,7 +61,7 @@ class RNN(nn.Module):
     dropout: float = 0.0
     forget_bias: float = 1.0
     kernel_init: Initializer = nn.initializers.lecun_normal()
-    recurrent_init: Initializer = nn.initializers.orthogonal()
+    recurrent_init: Initializer = orthogonal()
     remat: bool = False
     input_shape: Sequence[int] = (28, 28)
     dtype: DTypeLike | None = None

@@ -11,12 +11,13 @@ from flax.typing import Initializer
 from jax.typing import DTypeLike
 
 from fdl.models.heads import CategoricalHead, Head
+from fdl.models.layers.orthogonal import orthogonal
 from fdl.models.mlp import MLP
 from fdl.models.recurrent import RecurrentCore
 from fdl.models.torsos import Torso, look, nature_torso
 from fdl.types import Array, PyTree
 
-_orthogonal = nn.initializers.orthogonal(2**0.5)
+_orthogonal = orthogonal(2**0.5)
 
 
 class RecurrentActorCritic(nn.Module):
@@ -108,7 +109,7 @@ class RecurrentActorCritic(nn.Module):
         core = self._core(name="core")
         x, carry = core(x.reshape(batch, time, -1), carry, resets)
         params = self.head(self.action_size, name="policy", **dtypes)(x)
-        one = nn.initializers.orthogonal(1.0)
+        one = orthogonal(1.0)
         values = nn.Dense(1, kernel_init=one, name="value", **dtypes)(x)
         return (params, values.squeeze(-1)), carry
 
@@ -127,7 +128,7 @@ class RecurrentActorCritic(nn.Module):
             self.core_size,
             self.cell,
             forget_bias=self.forget_bias,
-            kernel_init=nn.initializers.orthogonal(),
+            kernel_init=orthogonal(),
             dtype=self.dtype,
             param_dtype=self.param_dtype,
             **options,

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from fdl.models.layers.dense import dense
+from fdl.models.layers.orthogonal import orthogonal
 from fdl.models.recurrent import RNN
 from fdl.types import Array
 
@@ -65,6 +66,7 @@ class AttendingGRU(nn.Module):
         weights = jax.nn.softmax(scores)
         context = jnp.einsum("bs,bsd->bd", weights.astype(hidden.dtype), memory.states)
         inputs = jnp.concatenate([embedding, context], axis=-1)
+        dtypes["recurrent_kernel_init"] = orthogonal()
         new, _ = nn.GRUCell(self.hidden_size, name="gru", **dtypes)(state, inputs)
         if is_token is not None:
             new = jnp.where(is_token[:, None], new, state)

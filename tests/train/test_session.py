@@ -251,7 +251,9 @@ def test_the_first_bad_step_is_named_and_nothing_behind_it_saved(
     rows = rows_of(tmp_path / "metrics.jsonl")
     assert all(row["step"] < bad for row in rows)
     if saved:  # What is left is what a good run has at that step.
-        good, same = prepare(num_steps=saved[-1])
+        good, same = prepare(  # Of the same program: others may round otherwise.
+            target=spoiled_at(30), steps_per_call=steps_per_call, num_steps=saved[-1]
+        )
         train(good, same, tmp_path / "good")
         begun = session.begin(setting, chosen, tmp_path, pytest.fail)
         (tmp_path / "good/checkpoints").rename(tmp_path / "good/theirs")

@@ -5,6 +5,7 @@ from fdl.models.layers.conv import conv
 from fdl.models.layers.conv_transpose import ConvTranspose
 from fdl.models.layers.dense import dense, tied_logits
 from fdl.models.layers.normalization import layer_norm, local_response_norm
+from fdl.models.layers.orthogonal import orthogonal
 from fdl.models.layers.pooling import adaptive_avg_pool, max_pool
 from fdl.models.layers.stack import Stack, stack_layers, unstack_layers
 from fdl.models.layers.stochastic_depth import StochasticDepth
@@ -23,6 +24,7 @@ __all__ = [
     "layer_norm",
     "local_response_norm",
     "max_pool",
+    "orthogonal",
     "stack_layers",
     "tied_logits",
     "unstack_layers",

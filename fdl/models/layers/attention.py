@@ -175,14 +175,42 @@ class Attention(nn.Module):
             self.sow("intermediates", "weights", weights)
             weights = nn.Dropout(self.dropout, deterministic=not train)(weights)
             return weighted_values(weights, value)
-        outputs = jax.nn.dot_product_attention(
+        return fused_attention(query, key, value, mask, causal)
+
+
+def fused_attention(
+    query: Array, key: Array, value: Array, mask: Array | None, causal: bool
+) -> Array:
+    """`jax.nn.dot_product_attention`, with zeros where there is nothing to attend to.
+
+    Args:
+      query: float [B, T, N, H].
+      key: float [B, S, K, H]; each of the K heads serves N / K of the queries' ones.
+      value: float [B, S, K, H].
+      mask: True where a query may attend to a key, bool, broadcasts to [B, N, T, S].
+      causal: Whether a token may attend only to itself and to those before it.
+
+    Returns:
+      float [B, T, N, H].
+    """
+
+    def attend(query, key, value):
+        return jax.nn.dot_product_attention(
             query, key, value, mask=mask, is_causal=causal
         )
-        if mask is None:
-            return outputs
-        # It gives the mean of all values where there is nothing to attend to.
-        some = jnp.swapaxes(mask.any(-1, keepdims=True), 1, 2)
-        return jnp.where(some, outputs, 0)
+
+    def widened(*inputs):
+        return attend(*(x.astype("float32") for x in inputs)).astype(query.dtype)
+
+    if query.dtype != jnp.float16:
+        outputs = attend(query, key, value)
+    else:  # What jax multiplies float16 with, the CPU lacks.
+        outputs = lax.platform_dependent(query, key, value, cpu=widened, default=attend)
+    if mask is None:
+        return outputs
+    # It gives the mean of all values where there is nothing to attend to.
+    some = jnp.swapaxes(mask.any(-1, keepdims=True), 1, 2)
+    return jnp.where(some, outputs, 0)
 
 
 def attention_weights(query: Array, key: Array, mask: Array | None = None) -> Array:

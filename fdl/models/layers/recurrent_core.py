@@ -10,6 +10,7 @@ from flax.linen.dtypes import promote_dtype
 from flax.typing import Initializer
 from jax.typing import DTypeLike
 
+from fdl.models.layers.orthogonal import orthogonal
 from fdl.models.layers.recurrent_cells import CELLS
 from fdl.models.layers.recurrent_scan import Weights, recur
 from fdl.types import Array, PyTree
@@ -74,7 +75,7 @@ class RecurrentCore(nn.Module):
     reverse: bool = False
     forget_bias: float = 1.0
     kernel_init: Initializer = nn.initializers.lecun_normal()
-    recurrent_init: Initializer = nn.initializers.orthogonal()
+    recurrent_init: Initializer = orthogonal()
     input_shape: Sequence[int] = (28, 28)
     dtype: DTypeLike | None = None
     param_dtype: DTypeLike = "float32"

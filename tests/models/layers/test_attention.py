@@ -227,3 +227,27 @@ def test_bfloat16_is_near_float32(x, random_variables, assert_close):
 def test_what_does_not_fit_is_said(x, fields, options, message):
     with pytest.raises(ValueError, match=message):
         Attention(**fields).init(jax.random.key(0), x, False, **options)
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision_is_near_single(x, case, dtype):
+    variables = Attention(num_heads=3).init(jax.random.key(0), x, train=False)
+
+    def outputs_and_gradients(dtype):
+        module = Attention(num_heads=3, dtype=dtype)
+        outputs = functools.partial(apply, module, **CASES[case])
+        gradients = jax.grad(lambda v: (outputs(v, x).astype("float32") ** 2).sum())
+        return outputs(variables, x), gradients(variables)
+
+    exact, (outputs, gradients) = (
+        outputs_and_gradients(dtype) for dtype in ("float32", dtype)
+    )
+    assert outputs.dtype == dtype
+    rounding = float(jnp.finfo(dtype).eps)
+    for near, right in zip(
+        jax.tree.leaves((outputs, gradients)), jax.tree.leaves(exact), strict=True
+    ):
+        right = np.asarray(right)
+        bound = 10 * rounding * max(np.abs(right).max(), 1)
+        np.testing.assert_allclose(np.float32(near), right, atol=bound)

@@ -14,6 +14,7 @@ from fdl.models.layers import (
     layer_norm,
     local_response_norm,
     max_pool,
+    orthogonal,
     tied_logits,
 )
 
@@ -206,3 +207,13 @@ def test_a_convolution_of_shifted_images_is_the_shifted_convolution():
     inside = (slice(None), slice(3, -1), slice(4, -1))  # What no border has touched.
     np.testing.assert_allclose(shifted[inside], expected[inside], atol=1e-6)
     assert not np.allclose(shifted, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("shape", [(5, 5), (3, 7), (3, 3, 2, 8)])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_orthogonal_kernels_are_those_of_jax_rounded(shape, dtype):
+    key = jax.random.key(0)
+    kernel = orthogonal(2**0.5)(key, shape, dtype)
+    expected = jax.nn.initializers.orthogonal(2**0.5)(key, shape, "float32")
+    assert kernel.dtype == dtype
+    np.testing.assert_array_equal(kernel, expected.astype(dtype))

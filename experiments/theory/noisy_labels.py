@@ -1,0 +1,110 @@
+"""Dropout and L2 keep a network from learning wrong labels by heart.
+
+fdl train experiments/theory/noisy_labels.py --seeds 5
+
+A network of 2 x 512 units learns 300 digits, 30 % of which have a label drawn at
+random: by step 600 it knows them by heart. After 3000 it reads 74.2 ± 0.7 % of 360 test
+images with a cross-entropy of 1.18 ± 0.02; with dropout 75.1 ± 0.4 % with 1.07 ± 0.02,
+with L2 78.0 ± 0.5 % with 0.70 ± 0.02, with both 75.4 ± 0.7 % with 0.76 ± 0.02 (mean ±
+standard error of the seeds 0 to 4, the same labels wrong in all). All five claims hold.
+After 300 steps it was 75.6, 86.5, 84.9 and 86.7 %: what dropout and L2 put off they do
+not prevent, and stopping early goes well with both. All five seeds take 3 minutes on
+two CPU cores.
+"""
+
+import functools
+
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+import fdl
+
+
+def get_config(size: str = "full") -> ConfigDict:
+    """How much of everything; `build` says of what."""
+    config = ConfigDict()
+    config.num_steps = 3000 if size == "full" else 10
+    config.log_every = "100 steps"
+    config.eval_every = "300 steps"
+    config.save_every = "never"
+    config.steps_per_call = 100
+    config.best = "min l2/loss"
+
+    config.num_examples = 300
+    config.noise = 0.3  # Share of the labels that are drawn anew.
+    config.batch_size = 32
+    config.hidden_sizes = (512, 512)
+    config.optimizer = {"name": "adam", "learning_rate": 1e-3}
+    config.arms = {
+        "none": {"dropout": 0.0, "l2": 0.0},
+        "dropout": {"dropout": 0.5, "l2": 0.0},
+        "l2": {"dropout": 0.0, "l2": 1e-2},
+        "both": {"dropout": 0.5, "l2": 1e-3},
+    }
+    return config
+
+
+def build(config: ConfigDict) -> fdl.Experiment:
+    """What there is; `get_config` says how much of it."""
+    train = with_noise(
+        fdl.data.load("digits", f"train[:{config.num_examples}]"), config
+    )
+    test = fdl.data.load("digits", "test")
+    batches = fdl.data.batches(train, config.batch_size, config.seed)
+    testing = fdl.data.batches(test, len(test["label"]), shuffle=False)
+    testing = fdl.data.scale(testing, image=1 / 16)
+    learners, evaluations = {}, {}
+    for name in ("none", "dropout", "l2", "both"):
+        objective, learners[name] = learner(config, **config.arms[name])
+        evaluations[name] = fdl.on_dataset(objective, testing)
+    return fdl.Experiment(
+        learner=fdl.side_by_side(learners),
+        batches=fdl.data.scale(batches, image=1 / 16),
+        evaluate=fdl.on_each_arm(evaluations),
+        claims=[
+            *(
+                fdl.Claim(
+                    f"with {what} the test cross-entropy is lower (by a share)",
+                    lambda m, arm=arm: 1 - m[f"{arm}/loss"] / m["none/loss"],
+                    at_least=least,
+                )
+                for arm, what, least in (
+                    ("dropout", "dropout", 0.0),
+                    ("l2", "L2", 0.2),
+                    ("both", "both", 0.2),
+                )
+            ),
+            fdl.Claim(
+                "with L2 more test images are read (difference of the accuracies)",
+                lambda m: m["l2/accuracy"] - m["none/accuracy"],
+                at_least=0,
+            ),
+            fdl.Claim(
+                "with dropout about as many, after that long (difference)",
+                lambda m: m["dropout/accuracy"] - m["none/accuracy"],
+                at_least=-0.04,
+                at_most=0.04,
+            ),
+        ],
+    )
+
+
+def with_noise(data, config):
+    """Draws that share of the labels anew, the same ones for every seed."""
+    rng = np.random.default_rng(0)
+    labels = data["label"]
+    wrong = rng.random(len(labels)) < config.noise
+    drawn = rng.integers(10, size=len(labels)).astype(labels.dtype)
+    return {**data, "label": np.where(wrong, drawn, labels)}
+
+
+def learner(config, dropout, l2):
+    """An objective, and what learns by it, with a penalty of its own."""
+    module = fdl.models.MLP(config.hidden_sizes, num_outputs=10, dropout=dropout)
+    model = fdl.models.pure(module, jnp.zeros((1, 8, 8, 1)))
+    objective = fdl.objectives.classification(model)
+    penalty = functools.partial(fdl.losses.l2_penalty, strength=l2)
+    optimizer = fdl.optim.chain(**config.optimizer, num_steps=config.num_steps)
+    to_learn = fdl.objectives.penalised(objective, penalty)
+    return objective, fdl.gradient_learner(model, to_learn, optimizer)

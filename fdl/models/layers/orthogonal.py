@@ -1,0 +1,41 @@
+"""Orthogonal weights in any precision."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax.typing import Initializer
+from jax.typing import DTypeLike
+
+from fdl.types import Array, Key
+
+
+def orthogonal(scale: float = 1.0) -> Initializer:
+    """Draws orthogonal kernels, of half precision as well.
+
+    In float32 and float64 these are `jax.nn.initializers.orthogonal`'s, which refuses
+    bfloat16 and float16, as the QR decomposition behind it does. Here they are drawn in
+    float32 and rounded.
+
+    Args:
+      scale: Singular values of the kernel.
+
+    Returns:
+      ``init(key, shape, dtype)``, for kernels of two or more axes.
+
+    Example:
+      >>> import jax
+      >>> kernel = orthogonal()(jax.random.key(0), (3, 3), "bfloat16")
+      >>> kernel.dtype, (kernel @ kernel.T).round(1).tolist()[0]
+      (dtype(bfloat16), [1.0, 0.0, 0.0])
+
+    References:
+      Saxe et al., `Exact solutions to the nonlinear dynamics of learning in deep linear
+      neural networks <https://arxiv.org/abs/1312.6120>`_, 2013.
+    """
+    exact = jax.nn.initializers.orthogonal(scale)
+
+    def init(key: Key, shape: Any, dtype: DTypeLike = "float32") -> Array:
+        return exact(key, shape, jnp.promote_types(dtype, jnp.float32)).astype(dtype)
+
+    return init
