@@ -45,8 +45,9 @@ def begin(options: argparse.Namespace, overrides: Any = None) -> Trial:
     (experiment,) = loading.build(loaded)
     if experiment.learner.objective is None:
         raise UserError(
-            f"{loaded.name} makes its own experience: fdl {options.command} needs a "
-            "learner of given batches, as fdl.gradient_learner makes it"
+            f"{loaded.name} has no objective of its own (it compares several learners, "
+            f"or makes its own experience): fdl {options.command} needs a learner as "
+            "fdl.gradient_learner makes it"
         )
     with loading.user_code(loaded.path):
         state = jax.jit(experiment.learner.init)(jax.random.key(loaded.config.seed))

@@ -173,7 +173,8 @@ def test_a_learner_without_one_objective_is_told(fdl, experiment, command):
     path = experiment((EXPERIENCE, f"{EXPERIENCE}._replace(objective=None)"))
     called = fdl(command, path)
     assert called.code == 2
-    assert f"makes its own experience: fdl {command} needs" in called.error
+    assert "has no objective of its own" in called.error
+    assert f"fdl {command} needs a learner as fdl.gradient_learner" in called.error
 
 
 def test_a_rate_that_nobody_knows_is_told(fdl, experiment):
