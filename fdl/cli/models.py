@@ -125,14 +125,13 @@ def paper_of(function: Callable[[], Any]) -> Paper | None:
 
 def describe(name: str, function: Callable[[], Any], depth: int | None) -> None:
     """Prints the layers of a model, and how to use it."""
-    from rich.console import Console
-
     from fdl.cli.layer_table import depth_of, rows, table
     from fdl.cli.layers import layers
+    from fdl.cli.output import terminal
 
     module, paper = function(), paper_of(function)
     layer = layers(module)
-    console = Console(soft_wrap=True)
+    console = terminal()
     if not console.is_terminal:  # Whatever reads it: no line is cut.
         console.width = 500
     summary = (inspect.getdoc(function) or name).partition("\n\n")[0]

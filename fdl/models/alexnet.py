@@ -109,7 +109,9 @@ class AlexNet(nn.Module):
 
     def checkpoints(self) -> Mapping[str, Rules]:
         """Published weights that fit: those of one tower."""
-        return {} if self.original else {"torchvision": formats.TORCHVISION}
+        if self.original:
+            return {}
+        return {"torchvision": formats.torchvision(self.features[-1])}
 
 
 def alexnet(**options: Any) -> AlexNet:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
-from fdl.models.layers import StochasticDepth, conv, layer_norm
+from fdl.models.layers import StochasticDepth, average, conv, layer_norm
 from fdl.models.layers.dense import dense
 from fdl.models.layers.stack import Stack
 from fdl.models.weights import Rules
@@ -141,7 +141,7 @@ class ConvNeXt(nn.Module):
                 block, num_blocks, self.scan_layers, self.remat, name=f"stage{i}"
             )(x, train, own=own if self.stochastic_depth else ())
             self.sow("intermediates", f"stage{i}_outputs", x)
-        x = norm(name="norm")(x.mean(axis=(1, 2)))
+        x = norm(name="norm")(average(x))
         if self.num_classes is None:
             return x
         return nn.Dense(self.num_classes, kernel_init=_normal, name="head", **dtypes)(x)

@@ -95,6 +95,11 @@ class DCGANDiscriminator(nn.Module):
         """Maps images [B, H, W, C] to logits of being of the data, float [B]."""
         dtypes: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         options: Any = {"use_bias": False, "kernel_init": _normal, **dtypes}
+        size, (height, width) = self.image_size, images.shape[1:3]
+        if (height, width) != (size, size):
+            raise ValueError(
+                f"image_size is {size}, but images have {height}×{width} pixels."
+            )
         x = images
         for i in range(_num_stages(self.image_size)):
             x = conv(

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from fdl.models.layers import conv, max_pool
+from fdl.models.layers import average, conv, max_pool
 from fdl.models.weights import Rules
 from fdl.models.weights import densenet as formats
 from fdl.types import Array
@@ -114,7 +114,7 @@ class DenseNet(nn.Module):
                     name=f"denseblock{i}_{j}",
                 )(x)
             self.sow("intermediates", f"denseblock{i}", x)
-        x = nn.relu(norm(name="norm5")(x)).mean(axis=(1, 2))
+        x = average(nn.relu(norm(name="norm5")(x)))
         if self.num_classes is None:
             return x
         return nn.Dense(self.num_classes, name="head", **dtypes)(x)

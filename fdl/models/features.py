@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
-import jax
 
 from fdl.types import Array, Variables
 
@@ -26,7 +25,7 @@ def features(
 
     Returns:
       The outputs, and the intermediate results by name, in the order in which they
-      arise.
+      arise; `jax.jit` sorts them by name.
 
     Example:
       >>> import jax, jax.numpy as jnp
@@ -41,16 +40,21 @@ def features(
       hidden_0 (1, 120)
       hidden_1 (1, 84)
     """
-    outputs, state = module.apply(
-        variables, *inputs, mutable=["intermediates"], **options
-    )
-    leaves = jax.tree.leaves_with_path(
-        state.get("intermediates", {}), is_leaf=lambda x: isinstance(x, tuple)
-    )
+    # In training, batch norm moves its statistics, also where nobody keeps them.
+    mutable = [*({*variables, "intermediates"} - {"params"})]
+    outputs, state = module.apply(variables, *inputs, mutable=mutable, **options)
     named = {}
-    for path, values in leaves:
-        name = jax.tree_util.keystr(path, simple=True, separator="/")
+    for name, values in _leaves(state.get("intermediates", {})):
         # Flax collects a tuple: a module that is called twice names twice.
         for i, value in enumerate(values):
             named[name if len(values) == 1 else f"{name}_{i}"] = value
     return outputs, named
+
+
+def _leaves(tree, prefix=""):
+    """What is at the end of each path; JAX would sort them by name."""
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{name}/")
+        else:
+            yield f"{prefix}{name}", value

@@ -10,7 +10,7 @@ from fdl.models import features, pure
 from fdl.models.alexnet import AlexNet, alexnet, alexnet_one_tower
 from fdl.models.layers import adaptive_avg_pool
 from fdl.models.weights import alexnet as formats
-from fdl.models.weights import to_theirs
+from fdl.models.weights import load, save, to_theirs
 from fdl.models.weights.layers import conv, dense
 from fdl.models.weights.rules import of_flat_images
 
@@ -226,3 +226,12 @@ def test_another_readout_or_none_keeps_the_rest(tiny):
     shapes = jax.eval_shape(lambda x: x, params)
     del other["params"]["head"]
     chex.assert_trees_all_equal_shapes(other["params"], shapes)
+
+
+def test_weights_of_any_width_are_laid_out_as_torchvisions(tmp_path, random_variables):
+    module = AlexNet((4, 8, 4, 4, 3), (8, 8), 3, 1, False, original=False)
+    variables, path = random_variables(module), tmp_path / "x.safetensors"
+    save(path, variables, of=module, format="torchvision")
+    loaded, report = load(path, into=module)
+    assert report.format == "torchvision"
+    chex.assert_trees_all_equal(loaded, variables)

@@ -439,8 +439,12 @@ def test_what_is_written_can_be_read_by_whom_the_umask_lets(file, tmp_path):
 
 def test_what_cannot_be_written_is_told(file, tmp_path):
     module, variables = Tiny(), file.variables
+    long = f"{'x' * 300}.safetensors"
     for path, expected in {
         tmp_path / "nowhere/x.safetensors": "nowhere/x.safetensors: No such file",
+        file.path / "x.safetensors": "x.safetensors: Not a directory",
+        tmp_path / long: f"{long}: File name too long",
+        tmp_path / "\0.safetensors": "cannot be written: .*embedded null",
         tmp_path / "x.pt": r"x.pt: weights are written to files named \.safetensors",
     }.items():
         with pytest.raises(UserError, match=expected):
@@ -625,6 +629,10 @@ def test_a_file_that_begins_like_a_pickle_is_none(file, length):
 def test_what_is_no_file_is_told(tmp_path):
     assert "nowhere is no file" in told(tmp_path / "nowhere", into=Tiny(0))
     assert "is a folder" in told(tmp_path, into=Tiny(0))
+    for suffix in (".safetensors", ".safetensors.index.json"):
+        # Older Pythons ask the system of such a path, which refuses to answer.
+        text = told(tmp_path / f"{'x' * 300}{suffix}", into=Tiny(0))
+        assert "File name too long" in text or "is no file" in text
     for suffix in (".bin", ".pt", ".pth", ".ckpt"):
         path = tmp_path / f"model{suffix}"
         path.write_bytes(b"anything")

@@ -62,3 +62,23 @@ def test_models_follow_the_dtype_of_their_parameters_and_inputs(name):
 def test_everything_that_is_exported_is_there():
     assert len(models.__all__) == len({*models.__all__})
     assert all(getattr(models, name) for name in models.__all__)
+
+
+@pytest.mark.parametrize(
+    "name, size",
+    [
+        ("lenet5", 8),
+        ("vgg16", 16),
+        ("alexnet", 24),
+        ("densenet121", 28),
+        ("convnext_t", 28),
+        ("dcgan_discriminator", 32),
+    ],
+)
+def test_images_that_are_too_small_are_told(name, size):
+    """And give neither an error of something else, nor the average of nothing: NaN."""
+    module = getattr(models, name)()
+    images = jnp.zeros((1, size, size, module.example()[0].shape[-1]))
+    with pytest.raises(ValueError, match=r"too small|image_size is 64, but") as caught:
+        jax.eval_shape(module.init, jax.random.key(0), images)
+    assert "pixels" in str(caught.value) and "\n" not in str(caught.value)

@@ -6,7 +6,7 @@ from fdl.models.layers.conv_transpose import ConvTranspose
 from fdl.models.layers.dense import dense, tied_logits
 from fdl.models.layers.normalization import layer_norm, local_response_norm
 from fdl.models.layers.orthogonal import orthogonal
-from fdl.models.layers.pooling import adaptive_avg_pool, max_pool
+from fdl.models.layers.pooling import adaptive_avg_pool, average, max_pool
 from fdl.models.layers.stack import Stack, stack_layers, unstack_layers
 from fdl.models.layers.stochastic_depth import StochasticDepth
 from fdl.models.layers.transformer_block import FeedForward, TransformerBlock
@@ -19,6 +19,7 @@ __all__ = [
     "StochasticDepth",
     "TransformerBlock",
     "adaptive_avg_pool",
+    "average",
     "conv",
     "dense",
     "layer_norm",

@@ -168,7 +168,8 @@ class Attention(nn.Module):
             mask, causal = mask & causal_mask(query.shape[1]), False
         asked = self.is_mutable_collection("intermediates")
         asked = asked and not self.is_initializing()
-        if asked or (train and self.dropout > 0):
+        exact = query.dtype == jnp.float64  # JAX's own has its softmax in float32.
+        if asked or exact or (train and self.dropout > 0):
             if causal:
                 mask = causal_mask(query.shape[1])
             weights = attention_weights(query, key, mask)
@@ -223,9 +224,8 @@ def attention_weights(query: Array, key: Array, mask: Array | None = None) -> Ar
     """
     b, t, n, h = query.shape
     grouped = query.reshape(b, t, key.shape[2], -1, h)
-    scores = jnp.einsum(
-        "btkgh,bskh->bkgts", grouped, key, preferred_element_type=jnp.float32
-    )
+    wide = jnp.promote_types(query.dtype, jnp.float32)
+    scores = jnp.einsum("btkgh,bskh->bkgts", grouped, key, preferred_element_type=wide)
     scores = scores.reshape(b, n, t, -1) / jnp.sqrt(h)
     if mask is not None:
         scores = jnp.where(mask, scores, jnp.finfo(scores.dtype).min)

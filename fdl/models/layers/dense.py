@@ -53,7 +53,7 @@ def dot_general(lhs: Array, rhs: Array, dimension_numbers: Any, **options: Any):
         rows = lhs.reshape(math.prod(lhs.shape[:-1]), lhs.shape[-1])
         numbers = ((1,), contracted), batch
         product = lax.dot_general(rows, rhs, numbers, **options)
-        return product.reshape(*lhs.shape[:-1], -1)
+        return product.reshape(*lhs.shape[:-1], product.shape[-1])
 
     if lhs.ndim < 3:
         return plain(lhs, rhs)

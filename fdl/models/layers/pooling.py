@@ -21,11 +21,16 @@ def max_pool(
       stride: From one window to the next; that of windows that do not overlap.
       padding: Pixels of -inf around the images.
 
+    Raises:
+      ValueError: The images are smaller than a window.
+
     Example:
       >>> max_pool(jnp.arange(16.0).reshape(1, 4, 4, 1), 2).squeeze()
       Array([[ 5.,  7.],
              [13., 15.]], dtype=float32)
     """
+    if min(images.shape[1:3]) + 2 * padding < window:
+        raise ValueError(_too_small(images, f"no window of {window}×{window}"))
     if padding or (stride or window) != window:
         strides, pads = (stride or window,) * 2, ((padding, padding),) * 2
         return nn.max_pool(images, (window, window), strides, pads)
@@ -57,3 +62,22 @@ def adaptive_avg_pool(images: Array, size: int) -> Array:
 
     rows, columns = map(averages, images.shape[1:3])
     return jnp.einsum("ih,jw,bhwc->bijc", rows, columns, images)
+
+
+def average(images: Array) -> Array:
+    """The average of all pixels of [B, H, W, C], float [B, C].
+
+    Raises:
+      ValueError: There are none: the average would be NaN.
+    """
+    if 0 in images.shape[1:3]:
+        raise ValueError(_too_small(images, "nothing to average"))
+    return images.mean(axis=(1, 2))
+
+
+def _too_small(images, what):
+    height, width = images.shape[1:3]
+    return (
+        f"The images are too small for this network: {height}×{width} pixels are left "
+        f"of them, and so {what}."
+    )

@@ -26,7 +26,7 @@ def sinusoids(positions: Array, size: int, base: float = 10_000.0) -> Array:
       Vaswani et al., `Attention Is All You Need <https://arxiv.org/abs/1706.03762>`_,
       2017, section 3.5.
     """
-    angles = _angles(positions, size, base)
+    angles = _angles(positions, size, base, jnp.float32)
     waves = jnp.stack([jnp.sin(angles), jnp.cos(angles)], axis=-1)
     return waves.reshape(*positions.shape, size)
 
@@ -47,13 +47,14 @@ def rotate(x: Array, positions: Array, base: float = 10_000.0) -> Array:
       Su et al., `RoFormer: Enhanced Transformer with Rotary Position Embedding
       <https://arxiv.org/abs/2104.09864>`_, 2021.
     """
-    angles = _angles(positions, x.shape[-1], base)[:, :, None]
+    wide = jnp.promote_types(x.dtype, jnp.float32)
+    angles = _angles(positions, x.shape[-1], base, wide)[:, :, None]
     cos, sin = jnp.cos(angles), jnp.sin(angles)
-    a, b = jnp.split(x.astype(jnp.float32), 2, axis=-1)
+    a, b = jnp.split(x.astype(wide), 2, axis=-1)
     turned = jnp.concatenate([a * cos - b * sin, b * cos + a * sin], axis=-1)
     return turned.astype(x.dtype)
 
 
-def _angles(positions, size, base):
-    frequencies = base ** (-jnp.arange(0, size, 2, dtype=jnp.float32) / size)
-    return positions[..., None].astype(jnp.float32) * frequencies[None, None]
+def _angles(positions, size, base, dtype):
+    frequencies = base ** (-jnp.arange(0, size, 2, dtype=dtype) / size)
+    return positions[..., None].astype(dtype) * frequencies[None, None]

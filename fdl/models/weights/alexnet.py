@@ -1,15 +1,21 @@
 """AlexNet, as torchvision publishes it."""
 
 from fdl.models.weights.layers import conv, dense
-from fdl.models.weights.rules import of_flat_images
+from fdl.models.weights.rules import Rule, of_flat_images
 
-TORCHVISION = [
-    *conv("features.0", "conv1"),
-    *conv("features.3", "conv2"),
-    *conv("features.6", "conv3"),
-    *conv("features.8", "conv4"),
-    *conv("features.10", "conv5"),
-    *dense("classifier.1", "dense_0", of_flat_images(256, 6, 6)),
-    *dense("classifier.4", "dense_1"),
-    *dense("classifier.6", "head"),
-]
+
+def torchvision(channels: int) -> list[Rule]:
+    """The rules of a network whose dense layers see so many channels."""
+    return [
+        *conv("features.0", "conv1"),
+        *conv("features.3", "conv2"),
+        *conv("features.6", "conv3"),
+        *conv("features.8", "conv4"),
+        *conv("features.10", "conv5"),
+        *dense("classifier.1", "dense_0", of_flat_images(channels, 6, 6)),
+        *dense("classifier.4", "dense_1"),
+        *dense("classifier.6", "head"),
+    ]
+
+
+TORCHVISION = torchvision(256)

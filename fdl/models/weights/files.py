@@ -86,25 +86,25 @@ def write(
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     # What is not contiguous would be written in the order in which it lies in memory.
     arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    try:
-        with _told(path, "cannot be written"):
-            temporary.touch()
+    with _told(path, "cannot be written"):
+        temporary.touch()
+        try:
             mode = temporary.stat().st_mode
             save_file(arrays, temporary, metadata)
             temporary.chmod(mode)  # The library lets nobody else read what it writes.
             temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def _opened(path: pathlib.Path) -> Iterator[Any]:
     from safetensors import SafetensorError, safe_open
 
-    if not path.is_file():
-        what = "a folder" if path.is_dir() else "no file"
-        raise UserError(f"{path} is {what}, expected a .safetensors file")
     with _told(path):
+        if not path.is_file():
+            what = "a folder" if path.is_dir() else "no file"
+            raise UserError(f"{path} is {what}, expected a .safetensors file")
         try:
             # A mapped file that somebody shortens meanwhile would end the process.
             file = safe_open(path, framework="np", backend="pread")
@@ -159,10 +159,10 @@ def _header(path: pathlib.Path) -> dict[str, Any]:
 
 def _index(path: pathlib.Path) -> dict[pathlib.Path, set[str]]:
     """The files that an index names, with the names of their arrays."""
-    if not path.is_file():
-        raise UserError(f"{path} is no file")
     files: dict[pathlib.Path, set[str]] = {}
     with _told(path):
+        if not path.is_file():
+            raise UserError(f"{path} is no file")
         weight_map = json.loads(path.read_bytes())["weight_map"]
         for name, file in weight_map.items():
             files.setdefault(path.with_name(file), set()).add(name)

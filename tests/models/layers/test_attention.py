@@ -8,6 +8,7 @@ import pytest
 
 from fdl.models.layers.attention import Attention
 from fdl.models.layers.masks import padding_mask
+from fdl.models.layers.positions import rotate
 
 LENGTHS = np.array([7, 4])
 MASK = np.arange(7) < LENGTHS[:, None]
@@ -251,3 +252,31 @@ def test_half_precision_is_near_single(x, case, dtype):
         right = np.asarray(right)
         bound = 10 * rounding * max(np.abs(right).max(), 1)
         np.testing.assert_allclose(np.float32(near), right, atol=bound)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_double_precision_is_not_rounded_on_the_way(x, random_variables, case):
+    """As `fdl check-gradients` needs it: the softmax of JAX's own is in float32."""
+    variables = random_variables(Attention(4), x, train=False)
+    allowed = np.ones((2, 7, 7), bool)
+    if "mask" in CASES[case]:
+        allowed &= np.asarray(CASES[case]["mask"])[:, 0]
+    if "causal" in CASES[case]:
+        allowed &= np.tri(7, dtype=bool)
+    expected, _ = definition(variables, x, x, 4, 4, allowed)
+    with jax.enable_x64(True):
+        double = jax.tree.map(np.float64, variables)
+        actual = apply(Attention(4), double, np.float64(x), **CASES[case])
+    assert actual.dtype == "float64"
+    np.testing.assert_allclose(actual, expected, atol=1e-13)
+
+
+def test_rotations_are_as_precise_as_what_they_turn(random_inputs):
+    x, positions = random_inputs(2, 5, 3, 8).astype(np.float64), np.arange(5)[None]
+    with jax.enable_x64(True):
+        turned = jax.jit(rotate)(x, positions)
+    angles = positions[..., None] * 1e4 ** (-np.arange(0, 8, 2) / 8)
+    pairs = x[..., :4] + 1j * x[..., 4:]
+    expected = pairs * np.exp(1j * angles)[:, :, None]
+    expected = np.concatenate([expected.real, expected.imag], axis=-1)
+    np.testing.assert_allclose(turned, expected, atol=1e-14)

@@ -73,7 +73,7 @@ def test_conv_equals_flax_in_values_and_gradients(options):
     )
 
 
-@pytest.mark.parametrize("shape", [(3, 5), (2, 4, 5), (2, 3, 2, 5)], ids=str)
+@pytest.mark.parametrize("shape", [(3, 5), (2, 4, 5), (2, 3, 2, 5), (0, 4, 5)], ids=str)
 @pytest.mark.parametrize("options", [{}, {"use_bias": False}, {"dtype": "bfloat16"}])
 def test_dense_equals_flax_in_values_and_gradients(shape, options):
     x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
