@@ -9,6 +9,7 @@ from jax.sharding import PartitionSpec
 
 from fdl import optim
 from fdl.gradients import gradient
+from fdl.optim.watching import norm
 from fdl.types import (
     Array,
     Batch,
@@ -130,10 +131,10 @@ def _seen(
     state: TrainState, grads: Params, updates: Params, opt_state: optax.OptState
 ) -> Metrics:
     """What there is to say of an update."""
-    size = optax.tree.norm(state.params)
+    size = norm(state.params)
     counts = (size > 0).astype(jnp.float32)  # Nothing is a share of zero.
-    ratio = jnp.where(size > 0, optax.tree.norm(updates) / size, 0)
-    known = {"grad_norm": optax.tree.norm(grads), **optim.watched(opt_state)}
+    ratio = jnp.where(size > 0, norm(updates) / size, 0)
+    known = {"grad_norm": norm(grads), **optim.watched(opt_state)}
     one = jnp.ones(())
     return {
         **{name: Mean(value, one) for name, value in known.items()},

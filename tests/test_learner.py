@@ -105,6 +105,23 @@ def spoilt(variables, batch, key=None, *, train=False):
     return loss, ({"seen": {"last": batch}}, metrics)
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("optimizer", [optax.sgd(0.0), optim.chain("sgd", num_steps=9)])
+def test_norms_of_half_precision_are_added_up_in_single(dtype, optimizer):
+    model = MODEL._replace(init=lambda key: {"params": jnp.full(100, 3.0, dtype)})
+    learner = fdl.gradient_learner(model, total, optimizer)
+    state = jax.jit(learner.init)(jax.random.key(0))
+    _, metrics = jax.jit(fdl.repeat(learner.step))(state, jnp.ones(1000), 1000)
+    # Half precision counts 0, 1, ... 256, and no further; and 1000 squared is too much.
+    np.testing.assert_allclose(metrics["grad_norm"].compute(), 1000, rtol=1e-3)
+    assert {m.total.dtype for m in metrics.values()} == {jnp.dtype("float32")}
+
+
+def total(variables, batch, key=None, *, train=False):
+    loss = 100.0 * variables["params"].sum(dtype=jnp.float32)
+    return loss, ({}, {"loss": Mean(loss, jnp.float32(1))})
+
+
 def test_a_skipped_step_leaves_no_trace_but_the_count_of_it():
     optimizer = optim.chain("adam", 0.1, num_steps=9, skip_nonfinite=2, ema=0.5)
     model = MODEL._replace(

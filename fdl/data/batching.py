@@ -3,10 +3,11 @@
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fdl.data.sources import Source, fingerprint, num_examples, numbers
+from fdl.data.sources import Source, check_fits, fingerprint, num_examples, numbers
 from fdl.data.streaming import stream_records
 from fdl.errors import UserError
 from fdl.types import Batch, Batches, PyTree
@@ -67,11 +68,13 @@ def from_items(
       prefetch: As of `batches`.
 
     Raises:
-      UserError: The source has a mask already.
+      UserError: The source has a mask already, or numbers that no device keeps.
     """
     if "mask" in (source if isinstance(source, Mapping) else numbers(source[0])):
         raise UserError("'mask' is the name of what batches add: choose another.")
     if isinstance(source, Mapping):
+        for name, array in source.items():  # A device would wrap them silently.
+            check_fits(name, array, jax.dtypes.canonicalize_dtype(array.dtype))
         made = Batches(_count(item), take_rows, dict(source))
     else:
         made = Batches(stream_records(source, item, num_workers, prefetch))

@@ -55,9 +55,10 @@ def learn_number(name: str, values: Sequence[float]) -> Number:
     if missing.all():
         return Number(name, 0.0, 1.0, True)
     there = found[~missing]
-    mean = float(there.mean())
-    # Rounding leaves a constant with a tiny deviation, which would blow it up.
+    # Rounding leaves a constant beside its mean, and with a tiny deviation, which would
+    # blow it up.
     constant = there.min() == there.max()
+    mean = float(there[0] if constant else there.mean())
     std = 1.0 if constant else float(np.where(missing, mean, found).std())
     return Number(name, mean, std, bool(missing.any()))
 

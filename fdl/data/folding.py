@@ -117,7 +117,7 @@ def split_indices(
       UserError: There is no such division.
     """
     if num_folds:
-        if not 0 <= fold < num_folds:
+        if num_folds > 0 and not 0 <= fold < num_folds:
             raise UserError(f"fold is {fold}, but the folds are 0 to {num_folds - 1}.")
         return fold_indices(labels, num_folds, seed, names=names)[fold]
     from sklearn.model_selection import train_test_split

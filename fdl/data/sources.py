@@ -106,14 +106,18 @@ def narrow(name: str, array: np.ndarray) -> np.ndarray:
     dtype = NARROW.get(array.dtype.name)
     if dtype is None:
         return array
-    if array.size and array.dtype.kind in "iu":
-        limits, found = np.iinfo(dtype), (array.min(), array.max())
-        if found[0] < limits.min or found[1] > limits.max:
-            raise UserError(
-                f"{name!r} goes from {found[0]} to {found[1]}: over 32 bits."
-            )
+    check_fits(name, array, dtype)
     with np.errstate(over="ignore"):  # Infinities are noticed by whoever validates.
         return array.astype(dtype)
+
+
+def check_fits(name: str, array: np.ndarray, dtype: Any) -> None:
+    """Raises `UserError` if there are integers that another type has not."""
+    if not array.size or array.dtype.kind not in "iu" or array.dtype == dtype:
+        return
+    limits, found = np.iinfo(dtype), (array.min(), array.max())
+    if found[0] < limits.min or found[1] > limits.max:
+        raise UserError(f"{name!r} goes from {found[0]} to {found[1]}: over 32 bits.")
 
 
 def is_numeric(dtype: Any) -> bool:

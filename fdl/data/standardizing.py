@@ -37,9 +37,10 @@ def standardize(train: Arrays, *others: Arrays, name: str = "features") -> list[
     reference = np.asarray(train[name], np.float64)
     if not np.isfinite(reference).all():
         raise UserError(f"{name!r} has values that are missing, or not finite.")
-    mean = reference.mean(axis=0)
-    # Rounding leaves a constant with a tiny deviation, which would blow it up.
+    # Rounding leaves a constant beside its mean, and with a tiny deviation, which would
+    # blow it up.
     constant = reference.max(axis=0) == reference.min(axis=0)
+    mean = np.where(constant, reference[0], reference.mean(axis=0))
     deviation = np.where(constant, 1.0, reference.std(axis=0))
 
     def apply(arrays: Arrays) -> Arrays:

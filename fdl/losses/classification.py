@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from fdl.losses.labels import known_labels
+from fdl.losses.labels import is_label, known_labels
 from fdl.losses.precision import at_least_float32
 from fdl.types import Array
 
@@ -66,7 +66,7 @@ def cross_entropy(
         return losses
     if soft:
         raise ValueError(f"ignore={ignore} needs class indices, not distributions.")
-    return jnp.where(labels == ignore, 0, losses)
+    return jnp.where(is_label(labels, ignore), 0, losses)
 
 
 def focal(logits: Array, labels: Array, *, gamma: float = 2.0) -> Array:
@@ -92,7 +92,8 @@ def focal(logits: Array, labels: Array, *, gamma: float = 2.0) -> Array:
     logits = at_least_float32(logits)
     index, valid = known_labels(labels, logits.shape[-1])
     chosen = jax.nn.one_hot(index, logits.shape[-1], dtype=bool)
-    others = jnp.where(chosen, -jnp.inf, logits)
+    # Not −∞, which has no gradient where all others are ruled out as well.
+    others = jnp.where(chosen, jnp.finfo(logits.dtype).min, logits)
     # The logarithm of 1 − p, from the other classes: 1 − p itself rounds to zero.
     log_rest = jax.nn.logsumexp(others, axis=-1) - jax.nn.logsumexp(logits, axis=-1)
     losses = jnp.exp(gamma * log_rest) * cross_entropy(logits, index)

@@ -89,7 +89,9 @@ def label_weights(
             return jnp.sum(labels * jnp.broadcast_to(table, labels.shape), axis=-1)
         index, valid = known_labels(labels, len(table))
         weights = jnp.where(valid, table[index], 1)
-    return weights if ignore is None else jnp.where(labels == ignore, 0, weights)
+    return (
+        weights if ignore is None else jnp.where(is_label(labels, ignore), 0, weights)
+    )
 
 
 def known_labels(labels: Array, num_classes: int) -> tuple[Array, Array]:
@@ -98,8 +100,22 @@ def known_labels(labels: Array, num_classes: int) -> tuple[Array, Array]:
     So that what is computed of a wrong label is finite, and so are its gradients,
     until it is replaced.
     """
-    labels = jnp.asarray(labels)
-    # A byte cannot be compared with a thousand.
-    labels = labels.astype(jnp.result_type(labels.dtype, jnp.int32))
+    labels = _wide(labels)
     valid = (labels >= 0) & (labels < num_classes)
     return jnp.where(valid, labels, 0), valid
+
+
+def is_label(labels: Array, label: int) -> Array:
+    """Where labels are a certain one, bool [...], whatever their type.
+
+    Example:
+      >>> is_label(jnp.array([156, 255], jnp.uint8), -100)
+      Array([False, False], dtype=bool)
+    """
+    return _wide(labels) == label
+
+
+def _wide(labels):
+    """Integers of at least 32 bits: a byte makes 156 of -100, and 232 of a thousand."""
+    labels = jnp.asarray(labels)
+    return labels.astype(jnp.result_type(labels.dtype, jnp.int32))

@@ -33,7 +33,10 @@ def gaussian_nll(outputs: Array, targets: Array) -> Array:
     chex.assert_shape(outputs, (*targets.shape, 2))
     outputs, targets = at_least_float32(outputs), at_least_float32(targets)
     mean, log_variance = outputs[..., 0], outputs[..., 1]
-    squared = jnp.square(targets - mean) * jnp.exp(-log_variance)
+    # Where the mean is right, any precision is: zero times infinity is not a number.
+    sure = (targets == mean) & (log_variance < -80)
+    precision = jnp.exp(-jnp.where(sure, 0, log_variance))
+    squared = jnp.square(targets - mean) * precision
     return 0.5 * (log_variance + squared + jnp.log(2 * jnp.pi))
 
 

@@ -1,5 +1,7 @@
 """Losses for numbers."""
 
+import math
+
 import chex
 import jax.numpy as jnp
 import optax
@@ -56,14 +58,14 @@ def huber(predictions: Array, targets: Array, *, delta: float = 1.0) -> Array:
       The loss of each number, float32 [...].
 
     Raises:
-      ValueError: δ is not positive.
+      ValueError: δ is not positive, or infinite.
 
     References:
       Huber, `Robust Estimation of a Location Parameter
       <https://doi.org/10.1214/aoms/1177703732>`_, 1964.
     """
-    if not delta > 0:
-        raise ValueError(f"delta is {delta}, but has to be positive.")
+    if not 0 < delta < math.inf:
+        raise ValueError(f"delta is {delta}, but has to be positive and finite.")
     return optax.huber_loss(_difference(predictions, targets), delta=delta)
 
 

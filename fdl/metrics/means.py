@@ -1,5 +1,7 @@
 """Metrics that are means over examples."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 
@@ -30,7 +32,8 @@ def mean(values: Array, mask: Array | None = None) -> Mean:
     values = values.astype(jnp.promote_types(values.dtype, jnp.float32))
     num_axes = 1 if mask is None else jnp.ndim(mask)
     weights = weights_of(mask, values.shape[:num_axes])
-    values = values.reshape(*weights.shape, -1).mean(axis=-1)
+    rest = math.prod(values.shape[weights.ndim :])
+    values = values.reshape(*weights.shape, rest).mean(axis=-1)
     # What is masked may be anything, even NaN.
     return Mean(jnp.where(weights > 0, values * weights, 0).sum(), weights.sum())
 

@@ -1,5 +1,6 @@
 """How far predicted numbers are from the true ones."""
 
+import math
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -134,5 +135,5 @@ def by_output(values: Array, mask: Array | None) -> tuple[Array, Array]:
       Float [B, D], zero where the weight is, and float32 [B, 1].
     """
     weights = weights_of(mask, values.shape[:1])[:, None]
-    values = values.reshape(values.shape[0], -1)
+    values = values.reshape(values.shape[0], math.prod(values.shape[1:]))
     return jnp.where(weights > 0, values, 0), weights

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 
 from fdl import losses
 from fdl import metrics as measures
+from fdl.errors import UserError
 from fdl.objectives import supervised
 from fdl.objectives.supervised import Loss, Measures
 from fdl.types import Array, Model, Objective
@@ -44,6 +45,9 @@ def classification(
 
     Returns:
       An objective that watches ``loss`` and the metrics, ``accuracy`` by default.
+
+    Raises:
+      UserError: By the objective: there is not one weight for each class.
     """
 
     def objective(variables, batch, key=None, *, train=False):
@@ -59,6 +63,7 @@ def classification(
             classes = target
         weights = mask
         if class_weights is not None:
+            _check_weights(class_weights, logits)
             weights = losses.label_weights(target, class_weights)
             weights = supervised.masked(weights, mask)
         error = measures.mean(loss(logits, target), weights)
@@ -66,3 +71,11 @@ def classification(
         return supervised.to_minimise(error), (model_state, watched)
 
     return objective
+
+
+def _check_weights(class_weights, logits):
+    if len(class_weights) != logits.shape[-1]:
+        raise UserError(
+            f"class_weights are {len(class_weights)}, but there are "
+            f"{logits.shape[-1]} classes: expected one weight for each"
+        )

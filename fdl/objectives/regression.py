@@ -1,5 +1,7 @@
 """Supervised learning of numbers."""
 
+import jax.numpy as jnp
+
 from fdl import losses
 from fdl import metrics as measures
 from fdl.objectives import supervised
@@ -50,6 +52,8 @@ def regression(
         outputs = supervised.align(outputs, target)
         error = measures.mean(loss(outputs, (target - mean) / std), mask)
         first = outputs[..., 0] if outputs.ndim > target.ndim else outputs
+        # In half precision, a deviation from a large mean has no digits left.
+        first = first.astype(jnp.promote_types(first.dtype, jnp.float32))
         watched = supervised.watch(error, metrics, first * std + mean, target, mask)
         return supervised.to_minimise(error), (model_state, watched)
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 import jax.numpy as jnp
 
 from fdl.errors import UserError, near
+from fdl.losses.labels import is_label
 from fdl.types import Array, Batch, Mean, Metric, Metrics
 
 Loss = Callable[[Array, Array], Array]  # (outputs, labels) to one number per label.
@@ -38,7 +39,7 @@ def without(
     """
     if ignore is None:
         return labels, mask
-    known = labels != ignore
+    known = ~is_label(labels, ignore)
     return jnp.where(known, labels, 0), masked(known.astype(jnp.float32), mask)
 
 

@@ -99,14 +99,9 @@ def chain(
     """
     _check_arguments(name, arguments)
     rates, constant, plateau = _rates(learning_rate, num_steps, schedule, warmup)
-    if name in WHOLE:
-        later = {"learning_rates": learning_rates, "max_norm": max_norm}
-        later |= {"schedule plateau": plateau}
-        if name == "lbfgs":
-            later |= {"weight_decay": weight_decay, "l2": l2}
-        for key, value in later.items():
-            if value:
-                raise UserError(f"{key} does not go with {name}")
+    later = {"learning_rates": learning_rates, "max_norm": max_norm}
+    later |= {"schedule plateau": plateau}
+    _check_together(name, constant, later, {"weight_decay": weight_decay, "l2": l2})
     decayed = links.exempt(decay_exempt)
     rate = learning_rate if constant else rates
     made = [
@@ -164,6 +159,20 @@ def _check_arguments(name: str, arguments: Mapping[str, Any]) -> None:
             raise UserError(
                 f"neither chain nor {name} takes {key!r}. {near(key, known)}"
             )
+
+
+def _check_together(
+    name: str, constant: bool, later: Mapping[str, Any], decay: Mapping[str, Any]
+) -> None:
+    """Says what an optimizer cannot have before or after it, or as its rate."""
+    refused = {**(later if name in WHOLE else {}), **(decay if name == "lbfgs" else {})}
+    for key, value in refused.items():
+        if value:
+            raise UserError(f"{key} does not go with {name}")
+    if name == "rprop" and not constant:  # It begins with the rate, and finds others.
+        raise UserError(
+            "rprop finds its steps itself: no schedule or warmup goes with it"
+        )
 
 
 def _rates(peak, num_steps: int, spec: Any, warmup: Steps):

@@ -24,7 +24,7 @@ def one_cycle(
       peak: The highest rate.
       num_steps: Of the run.
       rise: Steps up to the peak.
-      start: Where it begins, as a share of the peak.
+      start: Where it begins, as a share of the peak, above zero.
       end: Where it ends, as a share of the peak.
 
     References:
@@ -32,6 +32,8 @@ def one_cycle(
       Large Learning Rates <https://arxiv.org/abs/1708.07120>`_, 2017.
     """
     top = min(steps(rise, num_steps, "rise"), num_steps - 1)
+    if not start > 0:
+        raise UserError(f"start={start}: expected a share of the peak above 0")
     ways = [
         optax.cosine_decay_schedule(start * peak, max(top, 1), alpha=1 / start),
         optax.cosine_decay_schedule(peak, num_steps - top, alpha=end),

@@ -78,10 +78,14 @@ def guard(
         if state.loss_scale is not None:
             given_up &= state.loss_scale <= 1
         accepted = finite | given_up
+
+        def take():
+            taken, after = inner.update(updates, state.inner, params, **extra)
+            # A rate that changes is float32: what it scales may be wider than weights.
+            return optax.tree.cast_like(taken, updates), after
+
         updates, new_inner = jax.lax.cond(
-            accepted,
-            lambda: inner.update(updates, state.inner, params, **extra),
-            lambda: (optax.tree.zeros_like(updates), state.inner),
+            accepted, take, lambda: (optax.tree.zeros_like(updates), state.inner)
         )
         skipped = jnp.where(accepted, 0, state.skipped + 1)
         scale, good_steps = _rescaled(state, finite, growth_every)

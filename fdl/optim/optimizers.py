@@ -39,13 +39,14 @@ from optax import (
     sgd,
     sign_sgd,
     signum,
-    sm3,
     yogi,
 )
-from optax.contrib import ademamix, adopt, dadapt_adamw, dog, muon, prodigy
+from optax.contrib import ademamix, adopt, muon
 
 from fdl.optim.momentum import momentum, nesterov
+from fdl.optim.rate_free import dadapt_adamw, dog, prodigy
 from fdl.optim.schedule_free import schedule_free_adamw, schedule_free_sgd
+from fdl.optim.sm3 import sm3
 
 __all__ = [
     "adabelief",

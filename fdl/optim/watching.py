@@ -2,12 +2,13 @@
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import optax
 from optax.contrib import ReduceLROnPlateauState
 
 from fdl.optim.states import find
-from fdl.types import Array
+from fdl.types import Array, PyTree
 
 
 class WatchState(NamedTuple):
@@ -41,10 +42,20 @@ def watch(schedule: optax.Schedule | None) -> optax.GradientTransformation:
 
     def update(updates, state, params=None):
         del params
-        norm = optax.tree.norm(updates).astype(jnp.float32)
-        return updates, WatchState(state.step + 1, rate(state.step), norm)
+        size = norm(updates).astype(jnp.float32)
+        return updates, WatchState(state.step + 1, rate(state.step), size)
 
     return optax.GradientTransformation(init, update)
+
+
+def norm(tree: PyTree) -> Array:
+    """The norm of all arrays together, at least float32 [].
+
+    In half precision squares overflow, and what is added up over steps stands still.
+    """
+    return optax.tree.norm(
+        jax.tree.map(lambda x: x.astype(jnp.promote_types(x.dtype, jnp.float32)), tree)
+    )
 
 
 def watched(state: optax.OptState) -> dict[str, Array]:

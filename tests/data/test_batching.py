@@ -201,3 +201,11 @@ def test_examples_of_different_shapes_are_told():
 def test_integers_that_do_not_fit_are_told():
     with pytest.raises(UserError, match="over 32 bits"):
         fdl.data.batches([{"x": np.int64(2**40)}] * 2, 2)
+
+
+@pytest.mark.parametrize("numbers", [np.array([2**40, 1]), np.array([2**32], "uint64")])
+def test_numbers_that_a_device_would_wrap_are_told(numbers):
+    with pytest.raises(UserError, match=r"'x' goes from .*: over 32 bits"):
+        fdl.data.batches({"x": numbers}, 1)
+    with jax.enable_x64(True):
+        fdl.data.batches({"x": numbers}, 1)

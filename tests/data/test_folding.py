@@ -83,6 +83,7 @@ def test_a_share_equals_scikit_learn(labels):
     "call, message",
     [
         (lambda: fdl.data.folds(LABELS, 1), "num_folds is 1"),
+        (lambda: split_indices(LABELS, num_folds=-3), "num_folds is -3"),
         (lambda: fdl.data.folds(NUMBERS, 27), "at most 26, the number of examples"),
         (lambda: fdl.data.folds(LABELS, 7), "class 2 has 6 of 26 .* for 7 folds"),
         (lambda: split_indices(LABELS, num_folds=3, fold=3), "folds are 0 to 2"),

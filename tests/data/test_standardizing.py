@@ -34,6 +34,12 @@ def test_constants_are_only_shifted(constant):
     assert np.abs(shifted["features"]).max() < 3
 
 
+@pytest.mark.parametrize("constant", [0.1, 1e30])
+def test_constants_become_zero(constant):
+    (learnt,) = fdl.data.standardize({"features": np.full((15, 1), constant)})
+    assert not learnt["features"].any()
+
+
 def test_targets_have_no_other_axis():
     (actual,) = fdl.data.standardize({"target": np.array([1.0, 3.0])}, name="target")
     np.testing.assert_array_equal(actual["target"], [-1, 1])

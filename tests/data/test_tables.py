@@ -183,11 +183,12 @@ def test_columns_may_be_ignored_or_named_as_categories(write):
     assert any(name.startswith("income=") for name in table.encoding.features)
 
 
-def test_columns_keep_their_order_and_constants_are_only_shifted(write):
-    text = "b,a,y\n" + "\n".join(f"0.1,{i},{i % 2}" for i in range(8))
+@pytest.mark.parametrize("constant", ["0.1", "1" + 30 * "0"])
+def test_columns_keep_their_order_and_constants_are_only_shifted(write, constant):
+    text = "b,a,y\n" + "\n".join(f"{constant},{i},{i % 2}" for i in range(20))
     train, _, encoding = fdl.data.table(write(text), "y")
     assert encoding.features == ("b", "a")
-    np.testing.assert_allclose(train["features"][:, 0], 0, atol=1e-6)
+    np.testing.assert_array_equal(train["features"][:, 0], 0)
     np.testing.assert_allclose(train["features"][:, 1].std(), 1, atol=1e-6)
 
 

@@ -225,3 +225,13 @@ def test_torchs_multi_margin_is_another_hinge_than_that_of_crammer_and_singer(to
     np.testing.assert_allclose(theirs, margins.mean(-1), rtol=1e-5)
     ours = losses.crammer_singer(LOGITS, LABELS)
     np.testing.assert_allclose(ours, margins.max(-1), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+def test_focal_has_a_gradient_where_all_other_classes_are_ruled_out(gamma):
+    def loss(logits):
+        return losses.focal(logits, jnp.array([0]), gamma=gamma).sum()
+
+    value, grad = jax.value_and_grad(loss)(jnp.array([[1.0, -jnp.inf, -jnp.inf]]))
+    assert value == 0
+    np.testing.assert_array_equal(grad, np.zeros((1, 3)))

@@ -163,3 +163,15 @@ def test_torch_weighs_smoothed_classes_each_by_its_own_weight(torch):
     right = losses.cross_entropy(LOGITS, LABELS) * np.array(WEIGHTS)[LABELS]
     total = (0.9 * right + 0.1 * even).sum() / np.array(WEIGHTS)[LABELS].sum()
     np.testing.assert_allclose(total, theirs, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "labels, ignore",
+    [(np.array([156, 0], np.uint8), -100), (np.array([-1, 0], np.int8), 255)],
+)
+def test_labels_of_few_bits_are_not_taken_for_the_ignored_one(labels, ignore):
+    """In a byte, -100 is 156."""
+    labels = jnp.asarray(labels)
+    np.testing.assert_array_equal(losses.label_weights(labels, ignore=ignore), 1)
+    loss = losses.cross_entropy(jnp.zeros((2, 200)), labels, ignore=ignore)
+    assert loss[0] != 0

@@ -66,3 +66,12 @@ def test_shapes_that_differ_are_not_broadcast():
         losses.gaussian_nll(jnp.zeros((4, 1)), jnp.zeros(4))
     with pytest.raises(AssertionError, match="shape"):
         losses.poisson_nll(jnp.zeros((4, 1)), jnp.zeros(4))
+
+
+@pytest.mark.parametrize("log_variance", [-100.0, -1e4])
+def test_to_be_right_and_too_sure_is_learnt_from(log_variance):
+    outputs = jnp.array([3.0, log_variance])
+    loss, grad = jax.value_and_grad(losses.gaussian_nll)(outputs, jnp.array(3.0))
+    expected = (log_variance + np.log(2 * np.pi)) / 2
+    np.testing.assert_allclose(loss, expected, rtol=1e-6)
+    np.testing.assert_array_equal(grad, [0, 0.5])

@@ -126,7 +126,7 @@ def test_a_level_lies_between_zero_and_one(level):
         losses.quantile(X, Y, level=level)
 
 
-@pytest.mark.parametrize("delta", [0.0, -1.0, float("nan")])
-def test_the_bound_of_huber_is_positive(delta):
+@pytest.mark.parametrize("delta", [0.0, -1.0, float("nan"), float("inf")])
+def test_the_bound_of_huber_is_positive_and_finite(delta):
     with pytest.raises(ValueError, match="delta"):
         losses.huber(X, Y, delta=delta)

@@ -89,3 +89,18 @@ def test_what_is_masked_may_be_anything():
 
 def test_the_mean_of_nothing_is_not_a_number():
     assert np.isnan(metrics.mean(jnp.ones(3), jnp.zeros(3)).compute())
+
+
+@pytest.mark.parametrize(
+    "metric", [metrics.mean_absolute_error, metrics.root_mean_squared_error, metrics.r2]
+)
+@pytest.mark.parametrize("shape", [(0,), (0, 3)])
+def test_an_empty_batch_is_merged_as_any_other(metric, shape):
+    empty, numbers = (
+        jnp.zeros(shape),
+        jnp.arange(6.0).reshape(2, 3)[:, : shape[-1] or 1],
+    )
+    numbers = numbers if len(shape) > 1 else numbers[:, 0]
+    nothing, some = metric(empty, empty), metric(2 * numbers, numbers)
+    assert np.isnan(nothing.compute())
+    assert jax.tree.map(jnp.add, nothing, some).compute() == some.compute()

@@ -180,6 +180,7 @@ def test_any_metric_may_be_watched():
         ({"labels": "target"}, {}, "no 'target' in a batch"),
         ({}, {"mask": np.ones(3, "f")}, r"mask is \[3\]"),
         ({"ignore": 1}, {"mask": np.ones(3, "f")}, r"mask is \[3\]: expected \[8\]"),
+        ({"class_weights": (1.0, 2.0)}, {}, "class_weights are 2, but there are"),
     ],
 )
 def test_mistakes_are_told_in_a_line(options, batch, message):

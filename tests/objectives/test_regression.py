@@ -106,3 +106,13 @@ def test_mistakes_are_told_in_a_line(options, message):
     objective = objectives.regression(MODEL, **options)
     with pytest.raises(UserError, match=message):
         objective(VARIABLES, {"features": OUTPUTS, "target": TARGETS})
+
+
+def test_metrics_of_half_precision_are_in_the_units_of_the_targets():
+    """Beside a mean of 1000, half precision tells numbers apart that differ by four."""
+    objective = objectives.regression(MODEL, mean=1000.0, std=10.0)
+    outputs = jnp.array([[0.125], [0.5]], jnp.bfloat16)
+    half = {"params": {"kernel": jnp.ones((), jnp.bfloat16)}}
+    batch = {"features": outputs, "target": jnp.array([1001.25, 1005.0])}
+    _, (_, watched) = objective(half, batch)
+    assert watched["mae"].compute() == 0

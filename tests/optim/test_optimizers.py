@@ -2,6 +2,7 @@
 
 import inspect
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -173,6 +174,60 @@ def test_every_optimizer_descends_and_keeps_the_type_of_its_state(name):
         )
         state = after
     assert quadratic(weights) < begin
+
+
+@pytest.mark.parametrize("name", optim.optimizers.__all__)
+def test_every_optimizer_of_half_precision_keeps_its_types_under_a_guard(name):
+    options = {"skip_nonfinite": 2, "warmup": 2, "weight_decay": 0.1}
+    if name == "rprop":
+        del options["warmup"]
+    if name == "lbfgs":
+        del options["weight_decay"]
+    optimizer = optim.chain(name, num_steps=9, **options)
+    weights = {"kernel": jnp.ones((3, 4)), "bias": jnp.ones(4), "scale": jnp.ones(())}
+    weights = jax.tree.map(lambda x: x.astype(jnp.bfloat16), weights)
+    weights["gain"] = jnp.ones(4)
+
+    def step(weights):
+        state = optimizer.init(weights)
+        extra = {"value": jnp.ones(()), "grad": weights, "value_fn": quadratic}
+        return weights, state, *optimizer.update(weights, state, weights, **extra)
+
+    weights, before, updates, after = jax.eval_shape(step, weights)
+    chex.assert_trees_all_equal_shapes_and_dtypes(weights, updates)
+    chex.assert_trees_all_equal_shapes_and_dtypes(before, after)
+
+
+@pytest.mark.parametrize("name", ["dog", "prodigy"])
+def test_rates_are_found_in_half_precision_as_in_single(name):
+    """Of weights that stay, only what is summed of their gradients counts."""
+    optimizer = optim.chain(name, 1.0, num_steps=2000)
+
+    def run(dtype):
+        weights = jnp.ones((3, 4), dtype)
+        noise = 0.1 * jax.random.normal(jax.random.key(0), (2000, 3, 4))
+
+        def step(state, noise):
+            grads = (1 + noise).astype(dtype)
+            updates, state = optimizer.update(grads, state, weights)
+            return state, optax.tree.norm(updates.astype(jnp.float32))
+
+        return jax.lax.scan(step, optimizer.init(weights), noise)[1]
+
+    half, single = (jax.jit(run, static_argnums=0)(x) for x in ("bfloat16", "float32"))
+    np.testing.assert_allclose(half, single, rtol=0.02)
+
+
+def test_sm3_follows_a_schedule_and_equals_optax_without_one():
+    weights, grads = jnp.asarray(GRADIENTS), jnp.asarray(GRADIENTS) ** 2
+    theirs, ours = optax.sm3(0.1), optim.optimizers.sm3(0.1)
+    halved = optim.optimizers.sm3(lambda step: 0.05)
+    expected, found, half = (
+        jax.jit(x.update)(grads, x.init(weights), weights)[0]
+        for x in (theirs, ours, halved)
+    )
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_allclose(half, expected / 2, rtol=1e-6)
 
 
 def test_the_registry_holds_optimizers_only():

@@ -205,6 +205,7 @@ def test_a_plateau_of_the_loss_halves_the_rate():
         ({"schedule": {"name": "cosine", "ending": 1}}, "takes no 'ending'.*'end'"),
         ({"schedule": {"name": "warm_restarts", "period": 0}}, "period=0: expected"),
         ({"schedule": {"name": "warm_restarts", "growth": 0.5}}, "growth=0.5"),
+        ({"schedule": {"name": "one_cycle", "start": 0.0}}, "start=0.0: expected"),
         ({"schedule": {"name": "plateau", "patienc": 0.5}}, "Did you mean 'patience'"),
         ({"warmup": 10}, "warmup=10: expected less than num_steps=10"),
         ({"warmup": 1.5}, "warmup=1.5: expected at least 0 steps, or a share"),

@@ -21,9 +21,11 @@ def compose(*augments: Augment) -> Augment:
       Array(4., dtype=float32)
     """
 
-    def composed(key: Key, images: Any) -> Any:
+    def composed(key: Any, images: Any) -> Any:
         for i, augment in enumerate(augments):
-            images = augment(jax.random.fold_in(key, i), images)
+            # In evaluation there may be none, for what needs none.
+            own: Any = None if key is None else jax.random.fold_in(key, i)
+            images = augment(own, images)
         return images
 
     return composed
@@ -73,11 +75,7 @@ def per_example(function: Callable[..., Array]) -> Callable[..., Array]:
     """
 
     def augment(key: Key, images: Array, *more: Array) -> Array:
-        if not jnp.issubdtype(images.dtype, jnp.floating):
-            raise ValueError(
-                f"images are {images.dtype}, but have to be floats in [0, 1]: "
-                "see `fdl.data.scale`."
-            )
+        check_floats(images)
         keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(len(images)))
         wide = images.astype(jnp.promote_types(images.dtype, jnp.float32))
         return jax.vmap(function)(keys, wide, *more).astype(images.dtype)
@@ -105,3 +103,12 @@ def check_probability(probability: float) -> None:
     """Raises `ValueError` if it is none."""
     if not 0 <= probability <= 1:
         raise ValueError(f"probability is {probability}, but has to be in [0, 1].")
+
+
+def check_floats(images: Array) -> None:
+    """Raises `ValueError` if numbers are no floats: bytes would be rounded."""
+    if not jnp.issubdtype(images.dtype, jnp.floating):
+        raise ValueError(
+            f"images are {images.dtype}, but have to be floats in [0, 1]: "
+            "see `fdl.data.scale`."
+        )

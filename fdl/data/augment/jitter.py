@@ -6,7 +6,12 @@ import jax
 import jax.numpy as jnp
 
 from fdl.data.augment import pixels
-from fdl.data.augment.combining import Augment, per_example, per_image
+from fdl.data.augment.combining import (
+    Augment,
+    check_floats,
+    per_example,
+    per_image,
+)
 from fdl.types import Array, Key
 
 
@@ -88,6 +93,7 @@ def normalize(mean: Sequence[float], std: Sequence[float]) -> Augment:
 
     def shift(key: Key, images: Array) -> Array:
         del key  # Nothing is random here.
+        check_floats(images)
         if images.shape[-1] != len(mean):
             raise ValueError(
                 f"mean has {len(mean)} channels, but images have {images.shape[-1]}."

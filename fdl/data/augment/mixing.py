@@ -79,6 +79,8 @@ def cutmix(
     def mix(key: Key, batch: Batch) -> Batch:
         share_key, pair_key, place_key = jax.random.split(key, 3)
         x, y = _given(batch, inputs, labels, num_classes)
+        if x.ndim != 4:
+            raise ValueError(f"images are {list(x.shape)}: expected [B, H, W, C]")
         size, height, width, _ = x.shape
         share = jax.random.beta(share_key, alpha, alpha, (size,))
         place = jax.random.randint(

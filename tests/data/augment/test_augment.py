@@ -108,3 +108,9 @@ def test_parts_of_a_composition_draw_on_their_own():
     images = jnp.broadcast_to(IMAGES[:1], (400, 9, 12, 3))
     stayed = (jax.jit(flips)(KEY, images) == images).all(axis=(1, 2, 3)).mean()
     assert 0.4 < stayed < 0.6  # With one key, two flips would always cancel.
+
+
+def test_a_composition_of_what_needs_no_key_needs_none():
+    shift = augment.normalize((0.5,), (0.5,))
+    twice = augment.compose(shift, shift)(None, jnp.full((1, 2, 2, 1), 0.75))
+    np.testing.assert_array_equal(twice, 0)

@@ -98,3 +98,8 @@ def test_normalizing_needs_a_deviation_for_each_mean(mean, std):
 def test_normalizing_needs_as_many_channels(image):
     with pytest.raises(ValueError, match="mean has 1 channels, but images have 3"):
         augment.normalize((0.5,), (0.5,))(KEY, image[None])
+
+
+def test_bytes_are_not_normalized_to_bytes(image):
+    with pytest.raises(ValueError, match="images are uint8, but have to be floats"):
+        augment.normalize((0.5,), (0.5,))(KEY, (255 * image[None]).astype(np.uint8))

@@ -153,3 +153,9 @@ def test_a_mask_of_parts_is_refused():
 def test_alpha_has_to_be_above_zero(make):
     with pytest.raises(ValueError, match="alpha is 0"):
         make(3, alpha=0.0)
+
+
+def test_boxes_are_of_images_with_channels():
+    batch = {"image": jnp.zeros((2, 8, 8)), "label": jnp.arange(2)}
+    with pytest.raises(ValueError, match=r"images are \[2, 8, 8\]: expected \[B, H,"):
+        augment.cutmix(2)(KEY, batch)
