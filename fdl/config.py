@@ -95,6 +95,8 @@ def override(config: ConfigDict, assignments: Iterable[str]) -> ConfigDict:
 def make(namespace: Any, spec: Mapping[str, Any], **more: Any) -> Any:
     """Calls what a config names: the module is the registry.
 
+    An ``activation`` may be named as well: by its name in `jax.nn`.
+
     Args:
       namespace: A module, say `optax`.
       spec: ``name``, and the arguments.
@@ -161,7 +163,7 @@ def every(period: str, steps_per_epoch: int | None, key: str) -> int:
         value = float(number)
     except ValueError:
         value = -1.0
-    if unit in ("epoch", "epochs") and value > 0:
+    if unit in ("epoch", "epochs") and 0 < value < float("inf"):
         if not steps_per_epoch:
             raise UserError(f"config.{key}={period!r}: this experiment has no epochs")
         return max(1, round(value * steps_per_epoch))
@@ -231,7 +233,18 @@ def _named(
         for argument in set(arguments) - set(parameters):
             hint = near(argument, parameters)
             raise UserError(f"{module}.{name} takes no {argument!r}. {hint}")
+    if isinstance(arguments.get("activation"), str):
+        arguments["activation"] = _activation(arguments["activation"])
     return f"{module}.{name}", function, arguments
+
+
+def _activation(name: str) -> Any:
+    import jax
+
+    known = [n for n, value in vars(jax.nn).items() if callable(value) and n[0] != "_"]
+    if name not in known:
+        raise UserError(f"jax.nn has no activation {name!r}. {near(name, known)}")
+    return getattr(jax.nn, name)
 
 
 def _child(holder, key, path):
@@ -257,7 +270,7 @@ def _literal(text: str) -> Any:
     """A text as Python reads it, or else as it is."""
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError):  # The last of a list as a key.
         return {"true": True, "false": False, "none": None}.get(text.lower(), text)
 
 

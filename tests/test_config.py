@@ -4,7 +4,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from fdl import config as configs
-from fdl import losses
+from fdl import losses, models
 from fdl.errors import UserError
 
 
@@ -62,6 +62,7 @@ def test_an_override_is_read_as_the_type_of_its_key(assignment, key, value):
         ("size=1.5", ["config.size", "int", "'1.5'"]),
         ("size=none", ["config.size", "int", "'none'"]),
         ("size=true", ["config.size", "int"]),
+        ("size={[]: 1}", ["config.size", "int", "'{[]: 1}'"]),
         ("on=1", ["config.on", "bool", "'1'"]),
         ("num_epochs=soon", ["config.num_epochs", "'soon'"]),
         ("num_steps=1.5", ["config.num_steps", "'1.5'"]),
@@ -93,7 +94,9 @@ def test_periods_count_steps_or_epochs(period, steps):
     assert configs.every(period, 45, "log_every") == steps
 
 
-@pytest.mark.parametrize("period", ["", "often", "-1 steps", "1.5 steps", "2 hours"])
+@pytest.mark.parametrize(
+    "period", ["", "often", "-1 steps", "1.5 steps", "2 hours", "inf", "1e999 epochs"]
+)
 def test_a_period_that_is_none_is_an_error(period):
     with pytest.raises(UserError, match=r"config\.log_every"):
         configs.every(period, 45, "log_every")
@@ -126,6 +129,14 @@ def test_make_calls_what_a_config_names():
     made = configs.make(optax, {"name": "sgd", "learning_rate": 0.5})
     updates, _ = made.update(2.0, made.init(0.0))
     assert updates == -1.0
+
+
+def test_an_activation_is_named_as_in_jax():
+    spec = {"name": "MLP", "activation": "leaky_relu"}
+    made = configs.make(models, spec, hidden_sizes=(3,), num_outputs=2)
+    assert made.activation(-1.0) == jnp.float32(-0.01)
+    with pytest.raises(UserError, match=r"no activation 'leaky'. Did you .*leaky_relu"):
+        configs.make(models, spec | {"activation": "leaky"}, num_outputs=2)
 
 
 @pytest.mark.parametrize(

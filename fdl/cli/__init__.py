@@ -7,7 +7,7 @@ import sys
 import traceback
 from collections.abc import Mapping, Sequence
 
-from fdl.cli.output import silence
+from fdl.cli.output import prepare, silence
 from fdl.errors import RunError, UserError
 
 COMMANDS = {
@@ -36,6 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
       The exit code: 0, 1 for a failed run, 2 for a user's mistake, 130 or 143 for a run
       that was stopped and can be resumed.
     """
+    if argv is None:
+        prepare()
     # `list` and `eval` are the names of modules here, once they have been imported.
     arguments = [*(sys.argv[1:] if argv is None else argv)]
     overrides = [a for a in arguments if a.startswith("--config.")]

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 def main(options: argparse.Namespace) -> int:
     """Checks every group of parameters, and names the worst."""
     import jax
-    from rich.console import Console
 
     from fdl import tools
     from fdl.cli import trial
+    from fdl.cli.output import terminal
     from fdl.errors import RunError, UserError
 
     for name in ("examples", "directions"):
@@ -33,7 +33,7 @@ def main(options: argparse.Namespace) -> int:
         tolerance=tolerance,
         precision=precision,
     )
-    console = Console(soft_wrap=True)
+    console = terminal()
     console.print(table(checks, tolerance))
     if types == "float32":
         console.print(

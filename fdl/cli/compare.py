@@ -9,10 +9,10 @@ from typing import Any
 
 def main(options: argparse.Namespace) -> int:
     """Says by how much each metric differs, and whether that may be chance."""
-    from rich.console import Console
 
     from fdl import tools
     from fdl.cli import trained
+    from fdl.cli.output import terminal
     from fdl.train.folder import write_text
 
     output = trained.output(options.output, (".csv",))
@@ -22,7 +22,7 @@ def main(options: argparse.Namespace) -> int:
     compared = {
         name: tools.compare(first[name], second[name]) for name in shared(first, second)
     }
-    console = Console(soft_wrap=True)
+    console = terminal()
     for letter, run in zip("AB", runs, strict=True):
         console.print(f"{letter}: {run.workdir}, step {run.step}", highlight=False)
     size = len(first[next(iter(compared))].sums)

@@ -5,8 +5,8 @@ import argparse
 
 def main(options: argparse.Namespace) -> int:
     """Evaluates the latest checkpoint, the best or that of a step."""
-    from rich.console import Console
 
+    from fdl.cli.output import terminal
     from fdl.cli.progress import show_metrics
     from fdl.cli.recorded import opened, restore
     from fdl.train import verdicts
@@ -15,7 +15,7 @@ def main(options: argparse.Namespace) -> int:
     config = run.loaded.config
     step, carry = restore(run.workdir, run.setting, config, options.checkpoint)
     values = run.setting.evaluate(carry.state)
-    console = Console(soft_wrap=True)
+    console = terminal()
     console.print(f"{run.loaded.name}, evaluation at step {step}", highlight=False)
     show_metrics(console, values)
     for verdict in verdicts.verdicts(run.experiments[0].claims, values):

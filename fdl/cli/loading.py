@@ -57,7 +57,7 @@ def load(experiment: str, overrides: Sequence[str] = ()) -> Loaded:
     Raises:
       UserError: There is no such file, it cannot be imported, or has no such key.
     """
-    place, _, arg = experiment.partition(":")
+    place, arg = _split(experiment)
     path = find(place)
     module = _import(path)
     for function in ("get_config", "build"):
@@ -132,6 +132,8 @@ def user_code(path: pathlib.Path) -> Iterator[None]:
     Raises:
       UserError: Something went wrong inside.
     """
+    beside = str(path.parent)
+    sys.path.insert(0, beside)  # As for a script: helpers may lie beside it.
     try:
         yield
     except UserError as error:
@@ -143,6 +145,8 @@ def user_code(path: pathlib.Path) -> Iterator[None]:
         text = (str(error).strip().splitlines() or [""])[0]
         what = f"{type(error).__name__}: {text}" if text else type(error).__name__
         raise UserError(f"{where}: {what}") from error
+    finally:
+        sys.path.remove(beside)
 
 
 def find(place: str, folder: str = "experiments") -> pathlib.Path:
@@ -197,6 +201,16 @@ def summary(path: pathlib.Path) -> str:
     return (text or "(no docstring)").splitlines()[0]
 
 
+def _split(experiment: str) -> tuple[str, str]:
+    """Splits ``FILE:ARG``; names of folders may have colons too."""
+    parts = experiment.split(":")
+    for count in range(len(parts), 1, -1):
+        place = ":".join(parts[:count])
+        if pathlib.Path(place).is_file():
+            return place, ":".join(parts[count:])
+    return parts[0], ":".join(parts[1:])
+
+
 def _build(loaded: Loaded, **changes: int) -> Experiment:
     """Builds an experiment, with keys of its config changed."""
     config = loaded.config.copy_and_resolve_references()
@@ -217,7 +231,6 @@ def _import(path: pathlib.Path) -> ModuleType:
         raise UserError(f"{path} is no Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # Where pickling of worker processes looks.
-    sys.path.insert(0, str(path.parent))  # As for a script: helpers may lie beside it.
     try:
         with user_code(path):
             spec.loader.exec_module(module)
@@ -226,6 +239,4 @@ def _import(path: pathlib.Path) -> ModuleType:
         if isinstance(cause, SyntaxError) and cause.filename and cause.lineno:
             raise UserError(f"{cause.filename}:{cause.lineno}: {cause.msg}") from error
         raise
-    finally:
-        sys.path.remove(str(path.parent))
     return module

@@ -4,6 +4,8 @@ import argparse
 import pathlib
 from typing import Any
 
+PICTURES = (".png", ".jpg", ".pdf", ".svg")
+
 
 def main(options: argparse.Namespace) -> int:
     """Draws the loss over the learning rate, and says which rates are good."""
@@ -18,6 +20,10 @@ def main(options: argparse.Namespace) -> int:
     if not 0 < options.start < options.end < float("inf"):
         raise UserError(
             f"--start={options.start:g} --end={options.end:g}: expected rising rates"
+        )
+    if options.output and pathlib.Path(options.output).suffix not in PICTURES:
+        raise UserError(
+            f"--output={options.output}: expected a name with {' or '.join(PICTURES)}"
         )
     made = trial.begin(options)
     key, configured = rate_in(made.loaded.config, options.key)

@@ -40,7 +40,7 @@ def shown(
     columns = (
         TextColumn("step {task.completed}/{task.total}", table_column=_column()),
         BarColumn(bar_width=8),
-        TextColumn("{task.description}", table_column=_column(ratio=1)),
+        TextColumn("{task.description}", table_column=_column(ratio=1), markup=False),
         TextColumn("{task.fields[speed]}", table_column=_column()),
     )
     with Progress(*columns, console=console, expand=True) as bar:
@@ -150,4 +150,5 @@ def _width(console: Console, table: Table) -> int:
 def _print_whole(console: Console, table: Table) -> None:
     """A line that is too long for the window is better than one without its end."""
     width = max(console.width, _width(console, table))
-    Console(file=console.file, width=width).print(table)
+    whole = Console(file=console.file, width=width, markup=False, emoji=False)
+    whole.print(table)

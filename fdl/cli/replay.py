@@ -27,10 +27,9 @@ def main(options: argparse.Namespace) -> int:
     """Runs a step again, and names the first operation that went wrong."""
     import jax
     import jax.numpy as jnp
-    from rich.console import Console
 
     from fdl.cli import loading
-    from fdl.cli.output import warn
+    from fdl.cli.output import terminal, warn
     from fdl.cli.recorded import opened
     from fdl.errors import NonFiniteError, UserError
     from fdl.train import blackbox
@@ -44,7 +43,7 @@ def main(options: argparse.Namespace) -> int:
     except NonFiniteError as error:
         raise UserError(f"--step={step}: {error}; say --step {error.step}") from error
     blackbox.check_batch(setting, workdir, step)
-    console = Console(soft_wrap=True)
+    console = terminal()
 
     def say(text: str) -> None:
         console.print(text, highlight=False, markup=False)

@@ -7,10 +7,10 @@ import math
 def main(options: argparse.Namespace) -> int:
     """Prints config, parameters, operations and steps of an experiment."""
     import jax
-    from rich.console import Console
 
     from fdl import optim
     from fdl.cli import loading
+    from fdl.cli.output import terminal
     from fdl.flops import flops
     from fdl.train import session
 
@@ -23,7 +23,7 @@ def main(options: argparse.Namespace) -> int:
         item = next(batches.stream(0))
         batch = jax.eval_shape(batches.take, batches.data, item)
         count = flops(experiment.learner.step, state, batch)
-    console = Console(soft_wrap=True)
+    console = terminal()
     console.print(f"{loaded.name}: {loading.summary(loaded.path)}", highlight=False)
     for key, value in flat(loaded.config).items():
         console.print(f"  --config.{key}={value}", highlight=False)

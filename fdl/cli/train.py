@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from fdl.cli.output import silence, warn
+from fdl.cli.output import silence, terminal, warn
 from fdl.cli.recorded import record
 
 _BEGAN = time.perf_counter()
@@ -21,13 +21,13 @@ _BEGAN = time.perf_counter()
 
 def main(options: argparse.Namespace) -> int:
     """Trains an experiment, or goes on with it."""
-    from fdl.cli.loading import load, with_folds
+    from fdl.errors import UserError
 
     if options.seeds < 1:
-        from fdl.errors import UserError
-
         raise UserError(f"--seeds={options.seeds}: expected at least 1")
-    with stoppable() as stopped:
+    with stoppable() as stopped:  # An import that is interrupted fails in its own way.
+        from fdl.cli.loading import load, with_folds
+
         loaded = load(options.experiment, options.overrides)
         if options.folds is not None:
             loaded = with_folds(loaded, options.folds)
@@ -37,15 +37,13 @@ def main(options: argparse.Namespace) -> int:
 
 def run(loaded, workdir: pathlib.Path, seeds: int, stopped: list[int]) -> int:
     """Trains what was loaded in a folder, and says what came out."""
-    from rich.console import Console
-
     from fdl.cli import loading, pictures
     from fdl.cli.ending import ended_early
     from fdl.cli.replay import kept
     from fdl.cli.start import start
     from fdl.train import folder, session
 
-    console = Console(soft_wrap=True)
+    console = terminal()
     stages = {"imports": time.perf_counter() - _BEGAN}
     start(keep_memory=loaded.config.keep_memory)
     began = time.perf_counter()
@@ -172,11 +170,12 @@ def closing(
         verdicts.write(workdir, found)
         for verdict in found:
             console.print(str(verdict), highlight=False, markup=False)
+    again = f"fdl eval {shlex.quote(str(workdir))} --checkpoint best"
     for name, what in (
         ("metrics.jsonl", "every number"),
         ("curves.png", "the curves"),
         ("pictures", "what the model answers, drawn; fdl pictures draws it anew"),
-        ("checkpoints", f"the state; fdl eval {workdir} --checkpoint best"),
+        ("checkpoints", f"the state; {again}"),
         ("config.json", "what was run"),
     ):
         if (workdir / name).exists():
@@ -184,10 +183,12 @@ def closing(
 
 
 def last_evaluation(rows: list[dict]) -> dict:
-    """The metrics of the last evaluation of a run."""
+    """The metrics of the last evaluation of a run; NaN where a seed has no number."""
+    import numpy as np
+
     for row in reversed(rows):
         values = {
-            key.removeprefix("eval/"): value
+            key.removeprefix("eval/"): np.array(value, np.float64).tolist()
             for key, value in row.items()
             if key.startswith("eval/") and value is not None
         }

@@ -8,6 +8,7 @@ import numpy as np
 from fdl.metrics.interval import interval
 from fdl.pictures.canvas import canvas
 from fdl.pictures.curves import arm_colors
+from fdl.pictures.names import literal
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,9 +42,9 @@ def arms(
             _point(axes, place, numbers, tones[name])
         if _wide(metric, list(found.values())):
             axes.set_yscale("log")
-        axes.set_title(metric)
+        axes.set_title(literal(metric))
         long = max(map(len, of), default=0) > (12 if len(of) <= 3 else 30 / len(of))
-        axes.set_xticks(range(len(of)), list(of), rotation=45 if long else 0)
+        axes.set_xticks(range(len(of)), [*map(literal, of)], rotation=45 if long else 0)
         if long:
             for text in axes.get_xticklabels():
                 text.set(ha="right", rotation_mode="anchor")

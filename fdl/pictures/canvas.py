@@ -4,6 +4,8 @@ import io
 import pathlib
 from typing import TYPE_CHECKING, Any
 
+from fdl.pictures.names import literal
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -29,7 +31,7 @@ def canvas(width: float, height: float, title: str = "") -> "Figure":
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     if title:
-        figure.suptitle(title, fontsize=11)
+        figure.suptitle(literal(title), fontsize=11)
     return figure
 
 

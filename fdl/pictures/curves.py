@@ -7,6 +7,7 @@ import numpy as np
 
 from fdl.metrics.interval import interval
 from fdl.pictures.canvas import COLORS, canvas, colors, step_axis
+from fdl.pictures.names import literal
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -55,7 +56,7 @@ def curves(
                 _draw_alone(axes, series[name])
         if metric.endswith("loss") and _positive([series[name] for name in names]):
             axes.set_yscale("log")
-        axes.set_title(metric)
+        axes.set_title(literal(metric))
         step_axis(axes)
     if arms:
         _legend(figure, tones)
@@ -122,7 +123,7 @@ def _legend(figure, tones: Mapping[str, Any]) -> None:
     if len(names) >= MANY:
         places = np.linspace(0, len(names) - 1, MOST_NAMED).round().astype(int)
         names = [names[place] for place in places]
-    lines = [Line2D([], [], color=tones[name], label=name) for name in names]
+    lines = [Line2D([], [], color=tones[name], label=literal(name)) for name in names]
     lines.append(Line2D([], [], color="0.3", linestyle="--", label="train"))
     lines.append(Line2D([], [], color="0.3", linestyle="-", label="eval"))
     every = len(names) == len(tones)

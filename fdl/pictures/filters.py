@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fdl.pictures.canvas import canvas
+from fdl.pictures.names import class_names
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -89,7 +90,7 @@ def weights(
     axes = figure.axes[0]
     axes.set_axis_on()
     axes.set_aspect("auto")
-    names = [columns[i] if i < len(columns) else str(i) for i in range(len(shown))]
+    names = class_names(columns[: len(shown)], np.arange(len(shown)))
     axes.set_yticks(range(len(names)), names, fontsize=7)
     axes.set(xlabel="unit", ylabel="column of the table")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -125,7 +125,7 @@ def _table(
     scores = (rows - rows.mean(axis=0)) / np.where(spread == 0, 1, spread)
     shown, scores = (x[chosen, :MOST_COLUMNS] for x in (rows, scores))
     size = shown.shape[1]
-    names = [columns[i] if i < len(columns) else str(i) for i in range(size)]
+    names = class_names(columns[:size], np.arange(size))
     width = float(np.clip(4.5 + 0.55 * size, 6.5, 14))
     figure = canvas(width, 2.4 + 0.27 * len(chosen), title)
     axes = figure.add_subplot()

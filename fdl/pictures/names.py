@@ -42,7 +42,12 @@ def check_probabilities(
     return labels, probabilities
 
 
+def literal(text: object) -> str:
+    """A text as it is, which matplotlib would take for a formula between dollars."""
+    return str(text).replace("$", r"\$")
+
+
 def class_names(classes: Sequence[str], *indices: np.ndarray) -> list[str]:
-    """A name for each class that is named, or occurs."""
+    """A name for each class, or column, that is named, or occurs."""
     count = max([len(classes), *(int(x.max()) + 1 for x in indices if len(x))])
-    return [*map(str, classes), *map(str, range(len(classes), count))]
+    return [*map(literal, classes), *map(str, range(len(classes), count))]

@@ -159,7 +159,8 @@ def _draw(
 
 
 def _called(name: str) -> str:
-    return f"class {name}" if name.isdigit() else name
+    # A legend leaves out what begins with an underscore.
+    return f"class {name}" if name.isdigit() or name.startswith("_") else name
 
 
 def _finish(axes, place: str) -> None:

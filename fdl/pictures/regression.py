@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fdl.pictures.canvas import COLORS, canvas
+from fdl.pictures.names import literal
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -112,7 +113,7 @@ def _columns(
 
 
 def _name(names: Sequence[str], k: int) -> str:
-    return names[k] if k < len(names) else "value"
+    return literal(names[k]) if k < len(names) else "value"
 
 
 def _alpha(count: int) -> float:

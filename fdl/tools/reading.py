@@ -49,13 +49,15 @@ def images(
     for path in paths:
         try:
             with Image.open(path) as opened:
-                image = ImageOps.exif_transpose(opened).convert("RGBA")
+                image = _eight_bits(path, ImageOps.exif_transpose(opened))
         except FileNotFoundError:
             raise UserError(f"there is no file {path}") from None
+        except UserError:
+            raise
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
             raise UserError(f"{path} is no image, or a damaged one") from None
         paper = Image.new("RGBA", image.size, "white")
-        flat = Image.alpha_composite(paper, image).convert("RGB")
+        flat = Image.alpha_composite(paper, image.convert("RGBA")).convert("RGB")
         flat = flat.convert("L") if channels == 1 else flat
         larger = flat.width >= width and flat.height >= height
         kind = Image.Resampling.BOX if larger else Image.Resampling.BILINEAR
@@ -146,7 +148,9 @@ def arrays(path: pathlib.Path, name: str) -> np.ndarray:
         raise
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError):
         raise UserError(f"{path} is no npz file, or a damaged one") from None
-    if not array.ndim or not np.issubdtype(array.dtype, np.number):
+    if not isinstance(array, np.ndarray):  # What begins as no array does is bytes.
+        raise UserError(f"{path} is no npz file, or a damaged one")
+    if not array.ndim or array.dtype.kind not in "iuf":
         shown = f"{array.dtype} {list(array.shape)}"
         raise UserError(f"{name!r} in {path} is {shown}: expected numbers [N, ...]")
     return array
@@ -161,7 +165,7 @@ def fitted(inputs: np.ndarray, dtype: np.dtype, name: str) -> np.ndarray:
     """
     if not np.isfinite(inputs).all():
         raise UserError(f"{name!r} has values that are not finite")
-    if not np.issubdtype(dtype, np.integer):
+    if not np.issubdtype(dtype, np.integer) or not inputs.size:
         return inputs.astype(dtype)
     limits = np.iinfo(dtype)
     low, high = inputs.min(), inputs.max()
@@ -171,6 +175,20 @@ def fitted(inputs: np.ndarray, dtype: np.dtype, name: str) -> np.ndarray:
             f"{limits.min} to {limits.max}, as the data has them ({dtype})"
         )
     return inputs.astype(dtype)
+
+
+def _eight_bits(path: pathlib.Path, image: Any) -> Any:
+    """A grey image of 16 bits in 8: Pillow would take all above 255 for white."""
+    from PIL import Image
+
+    if image.mode.startswith("I;16"):
+        return Image.fromarray(np.uint8(np.rint(np.asarray(image) / 257)))
+    if image.mode in ("I", "F"):
+        raise UserError(
+            f"{path} has pixels of 32 bits: what is white there is not known. Give it "
+            "an npz file"
+        )
+    return image
 
 
 def _rows(path: pathlib.Path) -> list[tuple[int, list[str]]]:

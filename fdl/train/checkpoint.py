@@ -4,8 +4,10 @@ import contextlib
 import json
 import pathlib
 import shutil
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -71,14 +73,19 @@ class Checkpoints:
           RunError: The save before this one failed.
           UserError: The metric that decides which is the best was not evaluated.
         """
-        if metrics is not None and self._metric not in metrics:
+        if metrics is not None:
+            self.check(metrics)
+        self.wait()
+        copy = jax.tree.map(jnp.copy, carry)
+        self._pending = self._thread.submit(self._write, step, copy, metrics)
+
+    def check(self, metrics: Mapping[str, Any]) -> None:
+        """Raises `UserError` if what decides which is the best is not among them."""
+        if self._metric not in metrics:
             hint = near(self._metric, metrics)
             raise UserError(
                 f"config.best names {self._metric!r}, not evaluated. {hint}"
             )
-        self.wait()
-        copy = jax.tree.map(jnp.copy, carry)
-        self._pending = self._thread.submit(self._write, step, copy, metrics)
 
     def wait(self) -> None:
         """Waits until the last save is on disk, and raises `RunError` if it failed."""
@@ -128,8 +135,8 @@ class Checkpoints:
                 f"{name} is {here}, there {there}"
             )
         try:
-            with ocp.StandardCheckpointer() as orbax:
-                return orbax.restore((folder / "state").absolute(), like)
+            with _plainly(folder) as place, ocp.StandardCheckpointer() as orbax:
+                return orbax.restore(place / "state", like)
         except Exception as error:  # Orbax raises many kinds, a hundred lines long.
             raise RunError(
                 f"checkpoint {folder} is not of this experiment: {reason(error)}"
@@ -172,9 +179,9 @@ class Checkpoints:
         shutil.rmtree(folder, ignore_errors=True)
         try:
             folder.mkdir(parents=True)
-            with ocp.StandardCheckpointer() as orbax:
-                orbax.save((folder / "state").absolute(), carry)
-            (folder / METRICS).write_text(json.dumps(metrics))
+            with _plainly(folder) as place, ocp.StandardCheckpointer() as orbax:
+                orbax.save(place / "state", carry)
+            (folder / METRICS).write_text(json.dumps(_numbers(metrics)))
             (folder / ARRAYS).write_text(json.dumps(arrays(carry)))
             write_digests(folder)
         except BaseException:
@@ -226,6 +233,26 @@ def policy(keep: int, best: str) -> tuple[int, str]:
     if keep < 1:
         raise UserError(f"config.keep={keep}: expected at least 1")
     return goal(best, "config.best")
+
+
+def _numbers(metrics: Mapping | None) -> dict[str, Any] | None:
+    """Metrics as JSON has them, be they floats or arrays of NumPy or JAX."""
+    if metrics is None:
+        return None
+    return {k: np.asarray(x, np.float64).tolist() for k, x in metrics.items()}
+
+
+@contextlib.contextmanager
+def _plainly(folder: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A folder by a name that is no pattern: orbax looks for its own files by one."""
+    whole = folder.absolute()
+    if not {*str(whole)} & {*"*?[\\"}:
+        yield whole
+        return
+    with tempfile.TemporaryDirectory() as beside:
+        link = pathlib.Path(beside) / "checkpoint"
+        link.symlink_to(whole, target_is_directory=True)
+        yield link
 
 
 def arrays(tree: PyTree) -> dict[str, str]:

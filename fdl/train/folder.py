@@ -84,7 +84,8 @@ def differences(here: Any, there: Any, prefix: str = "") -> dict[str, tuple]:
             pair = here.get(key, missing), there.get(key, missing)
             found |= differences(*pair, f"{prefix}.{key}" if prefix else key)
         return found
-    return {} if here == there else {prefix: (here, there)}
+    same = here == there or (here != here and there != there)  # NaN is the same.
+    return {} if same else {prefix: (here, there)}
 
 
 def versions() -> dict[str, str]:
@@ -116,7 +117,7 @@ def commit(path: pathlib.Path) -> str | None:
 def read_json(path: pathlib.Path) -> dict[str, Any]:
     """Reads a JSON object of a run folder; `UserError` if it is none."""
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from None
     except ValueError as error:
@@ -135,7 +136,7 @@ def write_text(path: pathlib.Path, text: str) -> None:
     """Writes a text file, whole or not at all; `RunError` if it cannot."""
     part = path.with_name(path.name + ".part")
     with writing(path):
-        with part.open("w") as file:
+        with part.open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

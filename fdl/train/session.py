@@ -95,7 +95,7 @@ def setting(experiments: Sequence[Experiment], config: ConfigDict) -> Setting:
         learner = over_seeds(learner)
         batches = data.stack([experiment.batches for experiment in experiments])
         evaluate = _evaluate_each(first.evaluate, seeds)
-        keys = jax.vmap(jax.random.key)(config.seed + jnp.arange(seeds))
+        keys = jnp.stack([jax.random.key(config.seed + i) for i in range(seeds)])
     mesh = make_mesh(config.mesh.to_dict())
     program = compiled(
         learner, batches, steps_per_call=config.steps_per_call, mesh=mesh
@@ -239,6 +239,7 @@ def _hooks(
         evaluated.clear()
         evaluated[step] = setting.evaluate(carry.state)
         write(step, "eval", evaluated[step])
+        checkpoints.check(evaluated[step])  # At the first one, not when it is saved.
         see(evaluated[step])
         return last(step, carry) if over() else carry
 

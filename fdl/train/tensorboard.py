@@ -35,14 +35,16 @@ class Events:
             self._write(start + 1, session_log=log)
 
     def write(self, step: int, values: Mapping[str, Any]) -> None:
-        """Adds scalars; the mean over seeds."""
+        """Adds scalars; the mean over the seeds that have a number."""
         if self._writer is None:
             return
         from tensorboardX.summary import scalar
 
         for name, value in values.items():
-            if value is not None and "/" in name:
-                self._write(step, summary=scalar(name, float(np.mean(value))))
+            numbers = np.array(value, np.float64)  # What is None becomes NaN.
+            numbers = numbers[np.isfinite(numbers)]
+            if numbers.size and "/" in name:
+                self._write(step, summary=scalar(name, float(numbers.mean())))
         with writing(self._directory):
             self._writer.flush()
 

@@ -32,11 +32,17 @@ def test_it_says_that_it_ended_early_what_was_best_and_how_to_go_there(fdl, expe
     assert (
         "stopped early, at step 15 of 60: it did not get a better loss by more than 10 "
         f"in 2 evaluations. The best was {losses[best]:.5g}, at step {best}: "
-        "fdl eval run --checkpoint best\n"
+        f"fdl eval run --checkpoint {best}\n"
     ) in called.out
     assert "evaluation at step 15\n" in called.out
     assert Checkpoints(pathlib.Path("run/checkpoints")).steps()[-1] == 15
     assert fdl("eval", "run", "--checkpoint", "best").code == 0
+
+
+def test_what_was_best_may_not_have_been_kept(fdl, experiment):
+    called = train(fdl, experiment, "--config.early_stopping.metric=max loss")
+    assert called.code == 0
+    assert re.search(r"at step 5: no checkpoint of it was kept, see", called.out)
 
 
 @pytest.mark.parametrize("again", ["train", "resume"])

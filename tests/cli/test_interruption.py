@@ -281,3 +281,27 @@ def test_a_list_that_nobody_reads_to_its_end(finished):
     )
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert done.stderr == "" and done.stdout in ("0\n", "141\n")
+
+
+STOPPED = """
+import signal, sys
+
+class Finder:
+    def find_spec(self, name, *rest):
+        if name == "numpy":
+            sys.meta_path.remove(self)
+            signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, Finder())
+from fdl.cli import main
+sys.exit(main(["train", sys.argv[1], "--workdir", "run"]))
+"""
+
+
+def test_a_run_that_is_stopped_amid_its_imports_says_how_to_go_on(experiment):
+    command = [sys.executable, "-c", STOPPED, experiment()]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 130
+    assert "Traceback" not in done.stderr
+    assert "stopped at step 0 of 20" in done.stderr
+    assert "fdl resume run" in done.stderr

@@ -145,7 +145,9 @@ def test_a_learning_rate_that_overflows_is_seen_where_it_first_shows(fdl, wrong)
     assert train(fdl, "rate").code == 1
     called = fdl("replay", "run")
     assert called.code == 0
-    assert re.search(r"^square made inf of finite numbers, at .*learner", called.out, 8)
+    assert re.search(
+        r"^square made inf of finite numbers, at .*watching", called.out, 8
+    )
     assert re.search(r"operand 0 +float32\[.*e\+(29|30)", called.out)
 
 

@@ -73,3 +73,18 @@ def test_simulated_devices_get_threads_enough(monkeypatch):
     monkeypatch.setenv("JAX_NUM_CPU_DEVICES", "6")
     start.spare_threads()
     assert int(os.environ["NPROC"]) > 6
+
+
+@pytest.mark.parametrize("env", [{}, {"PYTHONIOENCODING": "ascii"}])
+def test_output_never_fails_for_want_of_a_letter_or_of_a_place(tmp_path, env):
+    (tmp_path / "one.py").write_text('"""One ± two."""\n\ndef get_config(): ...\n')
+    code = "import sys; from fdl.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", code, "list", str(tmp_path)]
+    given = {"env": os.environ | env, "encoding": "utf-8"}
+    done = subprocess.run(command, capture_output=True, **given)
+    assert (done.returncode, done.stderr) == (0, "")
+    letter = r"\xb1" if env else "±"
+    assert done.stdout == f"one  One {letter} two.\n"
+    shell = ["sh", "-c", '"$@" >&-', "sh", *command]
+    closed = subprocess.run(shell, stderr=subprocess.PIPE, **given)
+    assert (closed.returncode, closed.stderr) == (0, "")

@@ -314,3 +314,77 @@ def test_a_file_of_the_system_that_is_full_fails_the_run(fdl, experiment):
     assert (
         called.error == "fdl: cannot write run/config.json: No space left on device\n"
     )
+
+
+def test_what_build_imports_may_lie_beside_the_file(fdl, experiment, tmp_path):
+    (tmp_path / "later.py").write_text("SIZE = 24\n")
+    place = experiment(
+        ("    module = fdl", "    import later\n\n    module = fdl"),
+        ('"hidden_sizes": (16,)', '"hidden_sizes": (24,)'),
+    )
+    path = list(sys.path)
+    assert fdl("show", place).code == 0
+    assert sys.path == path
+
+
+@pytest.mark.parametrize("name", ["12:30", "[old] :warning:", "a*b", "a?", "back\\"])
+def test_a_folder_may_have_any_name(fdl, experiment, tmp_path, monkeypatch, name):
+    folder = tmp_path / name
+    folder.mkdir()
+    shutil.move(experiment(), folder / "tiny.py")
+    monkeypatch.chdir(folder)
+    called = fdl("train", "tiny.py:smoke", "--workdir", "run [1]")
+    assert called.code == 0 and called.error == "", called
+    assert "training tiny, 2 steps, in run [1]\n" in called.out
+    assert "fdl eval 'run [1]' --checkpoint best\n" in called.out
+    assert fdl("eval", folder / "run [1]").code == 0
+    assert "nothing is left to do" in fdl("resume", "run [1]").out
+
+
+ODD = """
+    measure = fdl.on_dataset(objective, fdl.data.scale(testing, image=1 / 16))
+
+    def evaluate(state):
+        found = measure(state)
+        kernel = state.params["head"]["kernel"]
+        odd = jnp.where(kernel[0, 0] > 0, jnp.sum(kernel), jnp.nan)
+        return {**found, "odd": odd, "size": jnp.float32(3)}
+
+    return fdl.Experiment("""
+
+
+def test_a_metric_may_be_an_array_and_no_number_for_some_seeds(fdl, experiment):
+    place = experiment(
+        ("\n    return fdl.Experiment(", ODD),
+        (
+            "fdl.on_dataset(objective, fdl.data.scale(testing, image=1 / 16)),",
+            "evaluate,",
+        ),
+        ('"max accuracy"', '"max size"'),
+    )
+    called = fdl("train", place, "--workdir", "run", "--seeds", 4)
+    assert called.code == 0, called
+    last = rows(pathlib.Path("run"))[-1]
+    assert None in last["eval/odd"] and any(last["eval/odd"])
+    assert re.search(r"odd .* nan ± nan", called.out)
+    assert re.search(r"size .* 3 ± 0", called.out)
+    assert fdl("eval", "run", "--checkpoint", "best").code == 0
+
+
+def test_a_config_may_have_what_is_no_number(fdl, experiment):
+    place = experiment(
+        (
+            "config.batch_size = 16",
+            'config.x = float("nan")\n    config.batch_size = 16',
+        )
+    )
+    for _ in range(2):
+        assert fdl("train", f"{place}:smoke", "--workdir", "run").code == 0
+
+
+def test_seeds_may_be_large(fdl, experiment):
+    arguments = f"{experiment()}:smoke", f"--config.seed={2**40}"
+    assert fdl("train", *arguments, "--workdir", "all", "--seeds", 2).code == 0
+    assert fdl("train", *arguments, "--workdir", "one").code == 0
+    both, alone = (rows(pathlib.Path(name))[-1]["eval/loss"] for name in ("all", "one"))
+    np.testing.assert_allclose(both[0], alone, rtol=1e-5)

@@ -155,6 +155,10 @@ MISTAKES = {
         ["lr-find", "EXPERIMENT", "--key", "optimizer.name"],
         "--key=optimizer.name: it is 'adam', no learning rate",
     ),
+    "a picture of no kind": (
+        ["lr-find", "EXPERIMENT", "--output", "lr.txt"],
+        "--output=lr.txt: expected a name with .png or .jpg or",
+    ),
 }
 
 

@@ -176,3 +176,26 @@ def test_what_does_not_fit_is_told(labels, probabilities, message):
     for draw in (pictures.roc, pictures.precision_recall, pictures.reliability):
         with pytest.raises(ValueError, match=message):
             draw(np.array(labels), np.array(probabilities))
+
+
+def test_names_with_dollars_are_no_formulas(tmp_path):
+    labels, probabilities = guesses(60, 3)
+    names = ["$1_$", "$5-$10", "_x"]
+    rows = np.random.default_rng(0).normal(size=(60, 3))
+    figures = (
+        pictures.confusion_matrix(labels, probabilities.argmax(axis=1), names),
+        pictures.roc(labels, probabilities, names, title="$1_$"),
+        pictures.mistakes(rows, labels, probabilities, names, columns=names),
+        pictures.weights(rows.T, names),
+        pictures.predictions(rows[:, 0], rows[:, 1], names=names),
+        pictures.arms({"$1_$": {name: np.arange(3.0) for name in names}}),
+        pictures.curves({f"{name}/$1_$": {} for name in names}),
+    )
+    for figure in figures:
+        pictures.save(figure, tmp_path / "picture.png")
+    shown = [text.get_text() for text in figures[1].axes[0].get_legend().get_texts()]
+    assert [text.split(",")[0] for text in shown[:3]] == [
+        r"\$1_\$",
+        r"\$5-\$10",
+        "class _x",
+    ]

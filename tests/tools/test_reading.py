@@ -1,5 +1,7 @@
 """Files of new examples: what is read, and every mistake told in a line."""
 
+import zipfile
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -73,6 +75,24 @@ def test_images_stand_as_the_camera_held_them(tmp_path):
     image.save(tmp_path / "t.png", exif=exif)
     found = images([tmp_path / "t.png"], (2, 2, 1), 1)[0, ..., 0]
     assert found.tolist() == [[0, 0], [1, 1]]
+
+
+def test_sixteen_bits_are_the_same_picture_as_eight(tmp_path):
+    pixels = np.arange(24).reshape(4, 6) * 10
+    path = tmp_path / "a.png"
+    Image.fromarray(np.uint16(pixels * 257)).save(path)
+    with Image.open(path) as opened:
+        assert opened.mode == "I;16"
+    found = images([path], (4, 6, 1), 255)[0, ..., 0]
+    np.testing.assert_allclose(found, pixels, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int32])
+def test_pixels_without_a_known_white_are_told(tmp_path, dtype):
+    path = tmp_path / "a.tiff"
+    Image.fromarray(np.full((2, 2), 0.5, dtype)).save(path)
+    with pytest.raises(UserError, match="32 bits: what is white there is not known"):
+        images([path], (2, 2, 1), 255)
 
 
 def test_jpegs_are_read_and_several_files_stand_in_order(tmp_path):
@@ -199,6 +219,13 @@ def test_what_is_no_array_of_numbers_is_told(tmp_path):
             arrays(path, name)
     with pytest.raises(UserError, match="is no npz file"):
         arrays(tmp_path / "o.npz", "object")
+    np.savez(tmp_path / "c.npz", complex=np.ones(3, complex))
+    with pytest.raises(UserError, match="complex128"):
+        arrays(tmp_path / "c.npz", "complex")
+    with zipfile.ZipFile(tmp_path / "b.npz", "w") as file:
+        file.writestr("bytes", b"rubbish")
+    with pytest.raises(UserError, match="is no npz file"):
+        arrays(tmp_path / "b.npz", "bytes")
     path.write_bytes(b"PK rubbish")
     with pytest.raises(UserError, match="is no npz file"):
         arrays(path, "text")
@@ -210,6 +237,7 @@ def test_numbers_are_cast_where_nothing_is_lost():
     uint8, float32 = np.dtype("uint8"), np.dtype("float32")
     assert fitted(np.array([0.0, 255.0]), uint8, "x").dtype == uint8
     assert fitted(np.array([0.5]), float32, "x").dtype == float32
+    assert fitted(np.zeros((0, 3)), uint8, "x").shape == (0, 3)  # Told later on.
     for wrong in ([0.5], [-1.0], [256.0]):
         with pytest.raises(UserError, match="expected whole numbers from 0 to 255"):
             fitted(np.array(wrong), uint8, "x")

@@ -149,6 +149,24 @@ def test_an_added_file_is_noticed_and_named(two, name):
         two.restore(7, like(carry(7)))
 
 
+@pytest.mark.parametrize("name", ["a[b]", "[old]", "a*b", "a**b", "a?", "back\\slash"])
+def test_a_folder_whose_name_is_a_pattern_is_as_good_as_any(tmp_path, name):
+    for place in (tmp_path / name, tmp_path / "aXb"):
+        save(place, [1, 2])
+    loaded = Checkpoints(tmp_path / name).restore(2, like(carry(2)))
+    assert bits(loaded) == bits(carry(2))
+    assert not list((tmp_path / name).glob("unfinished*"))
+
+
+def test_metrics_may_be_arrays(tmp_path):
+    checkpoints = Checkpoints(tmp_path, best="max score", keep=1)
+    scores = jnp.float32(3), np.float32(7), np.array([1, 2]), np.int64(4), True
+    for step, score in enumerate(scores, start=1):
+        checkpoints.save(step, carry(step), {"score": score})
+    checkpoints.wait()
+    assert checkpoints.best() == 2 and checkpoints.steps() == [2, 5]
+
+
 def test_swapped_checkpoints_of_another_run_are_no_secret_damage(two, tmp_path):
     """A whole checkpoint is believed: digests guard against accidents only."""
     other = save(tmp_path, [3])

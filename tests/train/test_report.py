@@ -159,12 +159,17 @@ def test_events_are_there_as_soon_as_they_are_written(tmp_path):
     events = tensorboard.Events(tmp_path / "tensorboard", 0)
     events.write(4, {"epoch": 1.0, "train/loss": 0.5, "train/x": None})
     events.write(6, {"eval/loss": [1.0, 2.0, 6.0]})
+    events.write(8, {"eval/x": [1.0, None, 2.0], "eval/y": [None, None]})
     found = [
         (event.step, value.tag, value.simple_value)
         for event in read_events(tmp_path / "tensorboard")
         for value in event.summary.value
     ]
-    assert found == [(4, "train/loss", 0.5), (6, "eval/loss", 3.0)]
+    assert found == [
+        (4, "train/loss", 0.5),
+        (6, "eval/loss", 3.0),
+        (8, "eval/x", 1.5),  # Of the seeds that have a number.
+    ]
     events.close()
 
 

@@ -215,6 +215,13 @@ def test_clock_readings_are_kept_apart(tmp_path):
     assert seconds == sorted(seconds) and seconds[0] > 0
 
 
+def test_a_best_that_is_not_evaluated_is_told_at_the_first_evaluation(tmp_path):
+    setting, chosen = prepare(best="max los", eval_every="2 steps", save_every="never")
+    with pytest.raises(UserError, match=r"config\.best names 'los', not evaluated"):
+        train(setting, chosen, tmp_path)
+    assert max(row["step"] for row in rows_of(tmp_path / "metrics.jsonl")) <= 2
+
+
 def spoiled_at(bad):
     """An objective that divides by zero at one step; the key tells which it is."""
     keys = jax.vmap(
