@@ -139,14 +139,19 @@ def user_code(path: pathlib.Path) -> Iterator[None]:
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
     except Exception as error:
-        frames = traceback.extract_tb(error.__traceback__)
-        lines = [f.lineno for f in frames if f.filename == str(path)]
-        where = f"{path}:{lines[-1]}" if lines else str(path)
+        where = line_of(error, path) or f"{path}: "
         text = (str(error).strip().splitlines() or [""])[0]
         what = f"{type(error).__name__}: {text}" if text else type(error).__name__
-        raise UserError(f"{where}: {what}") from error
+        raise UserError(f"{where}{what}") from error
     finally:
         sys.path.remove(beside)
+
+
+def line_of(error: Exception, path: pathlib.Path) -> str:
+    """``FILE:LINE: `` of the last line of a file on the way to an error, if any."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == str(path)]
+    return f"{path}:{lines[-1]}: " if lines else ""
 
 
 def find(place: str, folder: str = "experiments") -> pathlib.Path:

@@ -55,7 +55,7 @@ def run(loaded, workdir: pathlib.Path, seeds: int, stopped: list[int]) -> int:
     stages["data and build"] = time.perf_counter() - began
     with folder.locked(workdir):
         record(loaded, workdir, seeds, setting.batches.fingerprint)
-        with failing(workdir), kept(console, setting, workdir, stopped):
+        with failing(workdir, loaded.path), kept(console, setting, workdir, stopped):
             reached = watched(
                 console, loaded, setting, workdir, stopped, stages, claims
             )
@@ -113,8 +113,9 @@ def watched(
 
 
 @contextmanager
-def failing(workdir: pathlib.Path) -> Iterator[None]:
-    """Says of a run that fails, however it does, what is left of it."""
+def failing(workdir: pathlib.Path, path: pathlib.Path) -> Iterator[None]:
+    """Says of a run that fails, however it does, where, and what is left of it."""
+    from fdl.cli.loading import line_of
     from fdl.errors import RunError, UserError
     from fdl.train.checkpoint import Checkpoints
     from fdl.train.digests import reason
@@ -128,7 +129,8 @@ def failing(workdir: pathlib.Path) -> Iterator[None]:
         last = f"checkpoint of step {good[-1]}" if good else "no checkpoint yet"
         what = str(error)
         if not isinstance(error, RunError):
-            what = f"{type(error).__name__}: {reason(error)}"
+            kind = type(error).__name__
+            what = f"{line_of(error, path)}{kind}: {reason(error)}"
         raise RunError(f"{what}; last good: {last}, in {workdir}") from error
 
 

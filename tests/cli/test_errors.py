@@ -235,7 +235,8 @@ def test_an_evaluation_that_fails_does_not_lose_what_was_saved(fdl, experiment):
     )
     called = fdl("train", path, "--workdir", "other")
     assert called.code == 1 and is_one_line(called.error)
-    assert "ZeroDivisionError: division by zero" in called.error
+    where = r"other\.py:\d+: ZeroDivisionError: division by zero; last good"
+    assert re.search(where, called.error)
     assert "last good: checkpoint of step 8, in other" in called.error
     assert Checkpoints(pathlib.Path("other/checkpoints")).steps()[-1] == 8
 
