@@ -38,11 +38,10 @@ def main(options: argparse.Namespace) -> int:
     if types == "float32":
         console.print(
             "Something on the way computes in float32 whatever it is given, as JAX's "
-            f"attention does: so differences are good to {tolerance:g} only.",
-            highlight=False,
+            f"attention does: so differences are good to {tolerance:g} only."
         )
     for line in remarks(checks):
-        console.print(line, highlight=False)
+        console.print(line)
     bad = [check for check in checks if not check.good]
     if not bad:
         print(f"all {len(checks)} gradients are right, to {tolerance:g}")

@@ -9,7 +9,6 @@ from typing import Any
 
 def main(options: argparse.Namespace) -> int:
     """Says by how much each metric differs, and whether that may be chance."""
-
     from fdl import tools
     from fdl.cli import trained
     from fdl.cli.output import terminal
@@ -24,17 +23,17 @@ def main(options: argparse.Namespace) -> int:
     }
     console = terminal()
     for letter, run in zip("AB", runs, strict=True):
-        console.print(f"{letter}: {run.workdir}, step {run.step}", highlight=False)
+        console.print(f"{letter}: {run.workdir}, step {run.step}")
     size = len(first[next(iter(compared))].sums)
-    console.print(f"on the same {size} examples of the test", highlight=False)
+    console.print(f"on the same {size} examples of the test")
     console.print(table(compared))
     changes = None
     if "accuracy" in compared:
         changes = tools.changes(first["accuracy"], second["accuracy"])
-        console.print(sides(changes), highlight=False)
+        console.print(sides(changes))
     if output:
         write_text(output, as_csv(first, second, [*compared], changes))
-        console.print(f"  {output}  example by example", highlight=False)
+        console.print(f"  {output}  example by example")
     return 0
 
 

@@ -5,7 +5,6 @@ import argparse
 
 def main(options: argparse.Namespace) -> int:
     """Evaluates the latest checkpoint, the best or that of a step."""
-
     from fdl.cli.output import terminal
     from fdl.cli.progress import show_metrics
     from fdl.cli.recorded import opened, restore
@@ -16,8 +15,8 @@ def main(options: argparse.Namespace) -> int:
     step, carry = restore(run.workdir, run.setting, config, options.checkpoint)
     values = run.setting.evaluate(carry.state)
     console = terminal()
-    console.print(f"{run.loaded.name}, evaluation at step {step}", highlight=False)
+    console.print(f"{run.loaded.name}, evaluation at step {step}")
     show_metrics(console, values)
     for verdict in verdicts.verdicts(run.experiments[0].claims, values):
-        console.print(str(verdict), highlight=False, markup=False)
+        console.print(str(verdict))
     return 0

@@ -12,7 +12,7 @@ def main(options: argparse.Namespace) -> int:
     import jax
 
     from fdl import tools
-    from fdl.cli import loading, trial
+    from fdl.cli import loading, trained, trial
     from fdl.errors import RunError, UserError
 
     if options.steps < 10:
@@ -21,10 +21,7 @@ def main(options: argparse.Namespace) -> int:
         raise UserError(
             f"--start={options.start:g} --end={options.end:g}: expected rising rates"
         )
-    if options.output and pathlib.Path(options.output).suffix not in PICTURES:
-        raise UserError(
-            f"--output={options.output}: expected a name with {' or '.join(PICTURES)}"
-        )
+    path = trained.file_of(options.output, PICTURES) if options.output else None
     made = trial.begin(options)
     key, configured = rate_in(made.loaded.config, options.key)
     metrics = jax.eval_shape(made.experiment.learner.step, made.state, made.batch)[1]
@@ -51,7 +48,7 @@ def main(options: argparse.Namespace) -> int:
             "try a lower --start"
         )
     name = made.loaded.name.replace("/", "_")
-    path = pathlib.Path(options.output or f"runs/{name}-lr-find.png")
+    path = path or pathlib.Path(f"runs/{name}-lr-find.png")
     draw(result, f"{made.loaded.name}, {len(result.rates)} rates", path)
     say(result, key, path)
     return 0 if result.fell else 1

@@ -135,15 +135,15 @@ def describe(name: str, function: Callable[[], Any], depth: int | None) -> None:
     if not console.is_terminal:  # Whatever reads it: no line is cut.
         console.width = 500
     summary = (inspect.getdoc(function) or name).partition("\n\n")[0]
-    console.print(f"{name}: {' '.join(summary.split())}", highlight=False, markup=False)
+    console.print(f"{name}: {' '.join(summary.split())}")
     if paper:
-        console.print(f"{paper.authors}, {paper.title}, {paper.year}", highlight=False)
-        console.print(paper.link, highlight=False)
+        console.print(f"{paper.authors}, {paper.title}, {paper.year}")
+        console.print(paper.link)
     depth = depth_of(layer, most=40) if depth is None else depth
     console.print(table(rows(layer, depth)))
     note = "FLOPs are those of matrix products and convolutions, 2 per MAC.\n"
-    console.print(note, highlight=False)
-    console.print("\n".join(example(name, module)), highlight=False, markup=False)
+    console.print(note)
+    console.print("\n".join(example(name, module)))
 
 
 def example(name: str, module: Any) -> Iterator[str]:

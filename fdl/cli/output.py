@@ -9,7 +9,7 @@ def terminal() -> Any:
     """A rich console that takes a text as it is, with its [brackets] and :colons:."""
     from rich.console import Console
 
-    return Console(soft_wrap=True, markup=False, emoji=False)
+    return Console(soft_wrap=True, markup=False, emoji=False, highlight=False)
 
 
 def prepare() -> None:

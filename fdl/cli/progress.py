@@ -52,7 +52,7 @@ def shown(
             if split == "train":
                 bar.update(task, description=text, speed="  ".join(speed(step)))
             else:
-                bar.console.print(f"step {step}  {split}  {text}", highlight=False)
+                bar.console.print(f"step {step}  {split}  {text}")
 
         yield show
 

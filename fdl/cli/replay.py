@@ -44,10 +44,7 @@ def main(options: argparse.Namespace) -> int:
         raise UserError(f"--step={step}: {error}; say --step {error.step}") from error
     blackbox.check_batch(setting, workdir, step)
     console = terminal()
-
-    def say(text: str) -> None:
-        console.print(text, highlight=False, markup=False)
-
+    say = console.print
     say(f"{loaded.name}: step {step} again, from the state of step {begun}")
     state = jax.tree.map(jnp.copy, carry.state)  # The other one is donated.
     after, metrics = blackbox.once(setting, carry, step)
@@ -81,7 +78,7 @@ def kept(console, setting, workdir: pathlib.Path, stopped: list[int]) -> Iterato
         traceback.clear_frames(error.__traceback__)  # They hold on to memory.
         command = f"fdl replay {shlex.quote(str(workdir))}"
         text = f"step {error.step} went wrong: going back, to keep what it was made of"
-        console.print(text, highlight=False)
+        console.print(text)
         try:
             blackbox.keep(setting, workdir, error, lambda: bool(stopped))
             told = f"{command} names the operation"

@@ -24,15 +24,15 @@ def main(options: argparse.Namespace) -> int:
         batch = jax.eval_shape(batches.take, batches.data, item)
         count = flops(experiment.learner.step, state, batch)
     console = terminal()
-    console.print(f"{loaded.name}: {loading.summary(loaded.path)}", highlight=False)
+    console.print(f"{loaded.name}: {loading.summary(loaded.path)}")
     for key, value in flat(loaded.config).items():
-        console.print(f"  --config.{key}={value}", highlight=False)
+        console.print(f"  --config.{key}={value}")
     params = state.params if hasattr(state, "params") else state.train.params
     console.print(parameters(params))
     if isinstance(experiment.learner.optimizer, optim.Chain):
         console.print(chain(experiment.learner.optimizer, params))
     for name, value in facts(batches, setting.num_steps, count, batch):
-        console.print(f"{name:18}{value}", highlight=False)
+        console.print(f"{name:18}{value}")
     return 0
 
 

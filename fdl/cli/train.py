@@ -73,7 +73,7 @@ def run(loaded, workdir: pathlib.Path, seeds: int, stopped: list[int]) -> int:
         return 128 + stopped[0]
     if reached < setting.num_steps:
         text = ended_early(setting.rule, workdir, reached, setting.num_steps)
-        console.print(text, highlight=False)
+        console.print(text)
     closing(console, workdir, reached, loading.num_folds(loaded.config), claims)
     return 0
 
@@ -92,7 +92,7 @@ def watched(
     if claims and begun.step < total:  # What they ask for shows here.
         with loading.user_code(loaded.path):
             verdicts.check(claims, setting.evaluate(begun.carry.state))
-    console.print(greeting(loaded, workdir, begun.step, total), highlight=False)
+    console.print(greeting(loaded, workdir, begun.step, total))
     with progress.shown(console, setting.batches, begun.step, total) as show:
 
         def show_or_stop(*line) -> None:
@@ -164,14 +164,14 @@ def closing(
     ]
     for last in stages[-1:]:
         parts = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in last.items())
-        console.print(f"before the first step: {parts}", highlight=False)
-    console.print(f"evaluation at step {step}", highlight=False)
+        console.print(f"before the first step: {parts}")
+    console.print(f"evaluation at step {step}")
     show_metrics(console, values, "fold" if num_folds else "")
     if claims:
         found = verdicts.verdicts(claims, verdicts.evaluated(rows))
         verdicts.write(workdir, found)
         for verdict in found:
-            console.print(str(verdict), highlight=False, markup=False)
+            console.print(str(verdict))
     again = f"fdl eval {shlex.quote(str(workdir))} --checkpoint best"
     for name, what in (
         ("metrics.jsonl", "every number"),
@@ -181,7 +181,7 @@ def closing(
         ("config.json", "what was run"),
     ):
         if (workdir / name).exists():
-            console.print(f"  {workdir / name}  {what}", highlight=False)
+            console.print(f"  {workdir / name}  {what}")
 
 
 def last_evaluation(rows: list[dict]) -> dict:

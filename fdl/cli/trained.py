@@ -79,11 +79,19 @@ def output(name: str | None, suffixes: tuple[str, ...]) -> pathlib.Path | None:
 
     if name is None:
         return None
+    path = file_of(name, suffixes)
+    if not path.parent.is_dir():
+        raise UserError(f"--output={name}: there is no folder {path.parent}")
+    return path
+
+
+def file_of(name: str, suffixes: tuple[str, ...]) -> pathlib.Path:
+    """The path of ``--output``; `UserError` if it has none of the suffixes."""
+    from fdl.errors import UserError
+
     path = pathlib.Path(name)
     if path.suffix not in suffixes:
         raise UserError(
             f"--output={name}: expected a name with {' or '.join(suffixes)}"
         )
-    if not path.parent.is_dir():
-        raise UserError(f"--output={name}: there is no folder {path.parent}")
     return path
