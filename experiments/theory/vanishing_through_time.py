@@ -90,12 +90,16 @@ def gradients(config, cell, forget_bias):
     """Measures ‖∂L/∂s‖ of the state some steps back, by that of the last one."""
     bound = config.hidden_size**-0.5
     uniform = nn.initializers.uniform(2 * bound)
+
+    def init(*args):
+        return uniform(*args) - bound
+
     module = fdl.models.RNN(
         config.hidden_size,
         cell=cell,
         forget_bias=forget_bias,
-        kernel_init=lambda *args: uniform(*args) - bound,
-        recurrent_init=lambda *args: uniform(*args) - bound,
+        kernel_init=init,
+        recurrent_init=init,
         input_shape=(config.length, 1),
     )
     model = fdl.models.pure(module)

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from fdl.models.layers import conv
+from fdl.models.layers import average, conv
 from fdl.models.layers.inverted_residual import InvertedResidual, Stage, divisible
 from fdl.models.resnet import he_normal
 from fdl.models.weights import Rules
@@ -106,7 +106,7 @@ class EfficientNet(nn.Module):
             self.sow("intermediates", f"stage{i}", x)
         i = len(self.stages) + 1
         x = convolve(4 * x.shape[-1], (1, 1), use_bias=False, name=f"conv{i}")(x)
-        x = nn.silu(norm(name=f"norm{i}")(x)).mean(axis=(1, 2))
+        x = average(nn.silu(norm(name=f"norm{i}")(x)))
         if self.num_classes is None:
             return x
         x = nn.Dropout(self.dropout, deterministic=not train)(x)

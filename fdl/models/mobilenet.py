@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from fdl.models.layers import conv
+from fdl.models.layers import average, conv
 from fdl.models.layers.inverted_residual import InvertedResidual, Stage, divisible
 from fdl.models.resnet import he_normal
 from fdl.models.weights import Rules
@@ -97,7 +97,7 @@ class MobileNetV2(nn.Module):
         index += 1
         last = divisible(1280 * max(1.0, width))
         x = convolve(last, (1, 1), use_bias=False, name=f"conv{index}")(x)
-        x = nn.relu6(norm(name=f"norm{index}")(x)).mean(axis=(1, 2))
+        x = average(nn.relu6(norm(name=f"norm{index}")(x)))
         if self.num_classes is None:
             return x
         x = nn.Dropout(self.dropout, deterministic=not train)(x)

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from fdl.models.layers import conv, max_pool
+from fdl.models.layers import average, conv, max_pool
 from fdl.models.weights import resnet as formats
 from fdl.models.weights.rules import Rules
 from fdl.types import Array
@@ -153,7 +153,7 @@ class ResNet(nn.Module):
                     name=f"layer{i + 1}_{j}",
                 )(x)
             self.sow("intermediates", f"layer{i + 1}", x)
-        x = x.mean(axis=(1, 2))
+        x = average(x)
         if self.num_classes is None:
             return x
         return nn.Dense(self.num_classes, name="head", **dtypes)(x)

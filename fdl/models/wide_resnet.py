@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from fdl.models.layers import conv
+from fdl.models.layers import average, conv
 from fdl.models.resnet import ResNet, he_normal
 from fdl.types import Array
 
@@ -99,7 +99,7 @@ class WideResNet(nn.Module):
                     name=f"layer{i + 1}_{j}",
                 )(x)
             self.sow("intermediates", f"layer{i + 1}", x)
-        x = nn.relu(norm(name="bn1")(x)).mean(axis=(1, 2))
+        x = average(nn.relu(norm(name="bn1")(x)))
         if self.num_classes is None:
             return x
         return nn.Dense(self.num_classes, name="head", **dtypes)(x)

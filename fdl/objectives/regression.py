@@ -1,9 +1,8 @@
 """Supervised learning of numbers."""
 
-import jax.numpy as jnp
-
 from fdl import losses
 from fdl import metrics as measures
+from fdl.losses.precision import at_least_float32
 from fdl.objectives import supervised
 from fdl.objectives.supervised import Loss, Measures
 from fdl.types import Model, Objective
@@ -53,7 +52,7 @@ def regression(
         error = measures.mean(loss(outputs, (target - mean) / std), mask)
         first = outputs[..., 0] if outputs.ndim > target.ndim else outputs
         # In half precision, a deviation from a large mean has no digits left.
-        first = first.astype(jnp.promote_types(first.dtype, jnp.float32))
+        first = at_least_float32(first)
         watched = supervised.watch(error, metrics, first * std + mean, target, mask)
         return supervised.to_minimise(error), (model_state, watched)
 

@@ -4,10 +4,10 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import optax
 from optax import contrib
+
+from fdl.optim.precision import at_least_float32
 
 
 def in_float32(
@@ -15,7 +15,7 @@ def in_float32(
 ) -> Callable[..., optax.GradientTransformationExtraArgs]:
     """The same optimizer, which reckons in float32 whatever the weights are.
 
-    In half precision such sums would stand still, and optax changes their type in the
+    In half precision its sums would stand still, and optax changes their type in the
     first step.
 
     Args:
@@ -27,10 +27,11 @@ def in_float32(
         inner = optax.with_extra_args_support(maker(*args, **kwargs))
 
         def init(params):
-            return inner.init(_wide(params))
+            return inner.init(at_least_float32(params))
 
         def update(updates, state, params=None, **extra):
-            found, state = inner.update(_wide(updates), state, _wide(params), **extra)
+            wide = at_least_float32(updates), state, at_least_float32(params)
+            found, state = inner.update(*wide, **extra)
             return optax.tree.cast_like(found, updates), state
 
         return optax.GradientTransformationExtraArgs(init, update)
@@ -41,7 +42,3 @@ def in_float32(
 dadapt_adamw = in_float32(contrib.dadapt_adamw)
 dog = in_float32(contrib.dog)
 prodigy = in_float32(contrib.prodigy)
-
-
-def _wide(tree):
-    return jax.tree.map(lambda x: x.astype(jnp.promote_types(x.dtype, "float32")), tree)

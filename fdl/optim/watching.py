@@ -2,11 +2,11 @@
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import optax
 from optax.contrib import ReduceLROnPlateauState
 
+from fdl.optim.precision import at_least_float32
 from fdl.optim.states import find
 from fdl.types import Array, PyTree
 
@@ -49,13 +49,8 @@ def watch(schedule: optax.Schedule | None) -> optax.GradientTransformation:
 
 
 def norm(tree: PyTree) -> Array:
-    """The norm of all arrays together, at least float32 [].
-
-    In half precision squares overflow, and what is added up over steps stands still.
-    """
-    return optax.tree.norm(
-        jax.tree.map(lambda x: x.astype(jnp.promote_types(x.dtype, jnp.float32)), tree)
-    )
+    """The norm of all arrays together, at least float32 []."""
+    return optax.tree.norm(at_least_float32(tree))
 
 
 def watched(state: optax.OptState) -> dict[str, Array]:

@@ -59,7 +59,7 @@ def test_alexnets_agree_with_torch(form, small, references, agrees_with_torch, t
         for i, inputs in ((1, 9216), (4, 16), (6, 16)):
             outputs = 7 if i == 6 else 16
             reference.classifier[i] = nn.Linear(inputs, outputs)
-        rules = formats.TORCHVISION
+        rules = formats.torchvision(256)
     else:
         reference, rules = two_towers(nn, module), RULES
     outputs = agrees_with_torch(module, reference, rules, images)

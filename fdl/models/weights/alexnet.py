@@ -16,6 +16,3 @@ def torchvision(channels: int) -> list[Rule]:
         *dense("classifier.4", "dense_1"),
         *dense("classifier.6", "head"),
     ]
-
-
-TORCHVISION = torchvision(256)
