@@ -1,4 +1,4 @@
-"""The model zoo: flax modules, their published sizes, and `pure`."""
+"""Model zoo: flax modules, published sizes, and pretrained weights."""
 
 from fdl.models.actor import Actor, Critic, sac_actor, td3_actor, twin_critic
 from fdl.models.actor_critic import ActorCritic, atari_ppo, cartpole_ppo, mujoco_ppo

@@ -1,4 +1,4 @@
-"""A policy alone, and critics of its actions: what learns continuous control."""
+"""Actor and critic networks of SAC, TD3 and DDPG."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,21 +16,22 @@ from fdl.types import Array
 
 
 class Actor(nn.Module):
-    """A policy: hidden layers, and what its head reads out of them.
+    """Policy network: a multilayer perceptron with a head for the actions.
 
     Attributes:
-      action_size: How many actions there are, or numbers in a continuous one.
-      hidden_sizes: Size of each hidden layer.
-      head: Reads the parameters of the distribution of actions out, or actions:
-        `SquashedGaussianHead`, `DeterministicHead` or another one, made as
-        ``head(action_size, name=...)``.
-      torso: Makes what comes before the hidden layers; without one they see all
-        numbers of an observation.
-      activation: What follows a hidden layer.
-      kernel_init: Makes the first kernels of the hidden layers; by default like Torch.
-      input_shape: Shape of an observation.
-      dtype: What is computed in; that of inputs and parameters where None.
-      param_dtype: What parameters are stored in.
+      action_size: Number of discrete actions, or dimensions of a continuous one.
+      hidden_sizes: Number of units of each hidden layer.
+      head: Constructor of the output layer, which returns the parameters of the
+        distribution of actions or an action: `SquashedGaussianHead`,
+        `DeterministicHead` or another one, called as ``head(action_size, name=...)``.
+      torso: Constructor of a feature extractor in front of the hidden layers, called as
+        ``torso(name=...)``; if None, observations are flattened.
+      activation: Activation after each hidden layer.
+      kernel_init: Initialiser of the hidden kernels; U(±1/√fan_in) as in PyTorch by
+        default.
+      input_shape: Shape of an observation, for `example`.
+      dtype: Dtype of the computation; inferred from inputs and parameters if None.
+      param_dtype: Dtype of the parameters.
     """
 
     action_size: int
@@ -45,7 +46,7 @@ class Actor(nn.Module):
 
     @nn.compact
     def __call__(self, observation: Array, *, train: bool = False) -> Any:
-        """Maps observations [B, ...] to what the head reads out."""
+        """Maps observations [B, ...] to the outputs of the head."""
         dtypes: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         x = look(self.torso, observation, "torso", train, **dtypes)
         x = MLP(
@@ -59,27 +60,27 @@ class Actor(nn.Module):
         return self.head(self.action_size, name="policy", **dtypes)(x)
 
     def example(self) -> tuple[jax.ShapeDtypeStruct, ...]:
-        """One observation of `input_shape`; others are taken too."""
+        """Example inputs: one observation of `input_shape`."""
         return (jax.ShapeDtypeStruct((1, *self.input_shape), jnp.float32),)
 
 
 class Critic(nn.Module):
-    """Several opinions of how much an action is worth, each of a network of its own.
+    """Ensemble of action-value functions Q(s, a), each an independent perceptron.
 
-    The smallest of two is what SAC and TD3 trust, as one alone flatters. A torso, if
-    there is one, serves all.
+    SAC and TD3 take the minimum of two (clipped double Q-learning), which counters the
+    overestimation of a single one. A torso, if there is one, is shared by all.
 
     Attributes:
-      hidden_sizes: Size of each hidden layer.
-      num_critics: How many opinions.
-      torso: Makes what observations pass through before the hidden layers; these see
-        all numbers of an observation without one.
-      activation: What follows a hidden layer.
-      kernel_init: Makes the first kernels; by default like Torch.
-      input_shape: Shape of an observation.
-      action_size: Numbers that an action has.
-      dtype: What is computed in; that of inputs and parameters where None.
-      param_dtype: What parameters are stored in.
+      hidden_sizes: Number of units of each hidden layer.
+      num_critics: Number of action-value functions.
+      torso: Constructor of a feature extractor for observations, called as
+        ``torso(name=...)``; if None, observations are flattened.
+      activation: Activation after each hidden layer.
+      kernel_init: Initialiser of the kernels; U(±1/√fan_in) as in PyTorch by default.
+      input_shape: Shape of an observation, for `example`.
+      action_size: Dimensions of an action, for `example`.
+      dtype: Dtype of the computation; inferred from inputs and parameters if None.
+      param_dtype: Dtype of the parameters.
 
     References:
       Fujimoto, van Hoof and Meger, `Addressing Function Approximation Error in
@@ -102,8 +103,10 @@ class Critic(nn.Module):
     ) -> Array:
         """Maps observations [B, ...] and actions [B, A] to values [B, num_critics]."""
         dtypes: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        seen = look(self.torso, observation, "torso", train, **dtypes)
-        x = jnp.concatenate([seen, action.reshape(action.shape[0], -1)], axis=-1)
+        features = look(self.torso, observation, "torso", train, **dtypes)
+        x = jnp.concatenate([features, action.reshape(action.shape[0], -1)], axis=-1)
+        # Separate networks, and not one with several outputs: the minimum of estimates
+        # counters overestimation only as far as their errors are independent.
         critics = [
             MLP(
                 hidden_sizes=self.hidden_sizes,
@@ -118,16 +121,16 @@ class Critic(nn.Module):
         return jnp.concatenate([critic(x) for critic in critics], axis=-1)
 
     def example(self) -> tuple[jax.ShapeDtypeStruct, ...]:
-        """One observation of `input_shape` and one action; others are taken too."""
+        """Example inputs: one observation of `input_shape` and one action."""
         shapes = (1, *self.input_shape), (1, self.action_size)
         return tuple(jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes)
 
 
 def sac_actor(**options: Any) -> Actor:
-    """The policy of SAC, here for HalfCheetah; 73,484 parameters.
+    """Gaussian policy of SAC, with the sizes of HalfCheetah; 73,484 parameters.
 
     Args:
-      **options: All others of `Actor`.
+      **options: Other attributes of `Actor`.
 
     References:
       Haarnoja et al., `Soft Actor-Critic Algorithms and Applications
@@ -137,10 +140,10 @@ def sac_actor(**options: Any) -> Actor:
 
 
 def td3_actor(**options: Any) -> Actor:
-    """The policy of TD3, here for HalfCheetah; 71,942 parameters.
+    """Deterministic policy of TD3, with the sizes of HalfCheetah; 71,942 parameters.
 
     Args:
-      **options: All others of `Actor`.
+      **options: Other attributes of `Actor`.
 
     References:
       Fujimoto, van Hoof and Meger, `Addressing Function Approximation Error in
@@ -150,10 +153,10 @@ def td3_actor(**options: Any) -> Actor:
 
 
 def twin_critic(**options: Any) -> Critic:
-    """The two critics of SAC and TD3, here for HalfCheetah; 144,386 parameters.
+    """Twin critics of SAC and TD3, with the sizes of HalfCheetah; 144,386 parameters.
 
     Args:
-      **options: All others of `Critic`.
+      **options: Other attributes of `Critic`.
 
     References:
       Fujimoto, van Hoof and Meger, `Addressing Function Approximation Error in

@@ -1,4 +1,4 @@
-"""A policy and the value of what it does, in one network."""
+"""Actor-critic networks of PPO and A2C: a policy and a state-value function."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -16,28 +16,30 @@ from fdl.models.mlp import MLP
 from fdl.models.torsos import Torso, look, nature_torso
 from fdl.types import Array
 
+# The gain √2 of the hidden layers is that of OpenAI Baselines (Engstrom et al., 2020).
 _orthogonal = orthogonal(2**0.5)
 
 
 class ActorCritic(nn.Module):
-    """A multilayer perceptron for the policy and one for the values.
+    """Actor-critic network: perceptrons for the policy and for the state values.
 
-    Weights are orthogonal to begin with, and those of the policy's readout small, so
-    that it starts near uniform.
+    Kernels are initialised orthogonally, that of the policy's output with a small gain,
+    so that the policy starts near uniform.
 
     Attributes:
-      action_size: How many actions there are, or numbers in a continuous one.
-      hidden_sizes: Size of each hidden layer.
-      head: Reads the parameters of the policy's distribution out: `CategoricalHead`,
-        `GaussianHead` or another one, made as ``head(action_size, name=...)``.
-      shared: Whether what comes before the two readouts serves both.
-      torso: Makes what comes before the hidden layers, say `nature_torso`; without
-        one they see all numbers of an observation.
-      activation: What follows a hidden layer.
-      kernel_init: Makes the first kernels of the hidden layers.
-      input_shape: Shape of an observation.
-      dtype: What is computed in; that of inputs and parameters where None.
-      param_dtype: What parameters are stored in.
+      action_size: Number of discrete actions, or dimensions of a continuous one.
+      hidden_sizes: Number of units of each hidden layer.
+      head: Constructor of the policy's output layer, which returns the parameters of
+        the distribution of actions: `CategoricalHead`, `GaussianHead` or another one,
+        called as ``head(action_size, name=...)``.
+      shared: Whether policy and values share the torso and the hidden layers.
+      torso: Constructor of a feature extractor in front of the hidden layers, such as
+        `nature_torso`; if None, observations are flattened.
+      activation: Activation after each hidden layer.
+      kernel_init: Initialiser of the kernels of the hidden layers.
+      input_shape: Shape of an observation, for `example`.
+      dtype: Dtype of the computation; inferred from inputs and parameters if None.
+      param_dtype: Dtype of the parameters.
 
     References:
       Engstrom et al., `Implementation Matters in Deep Policy Gradients
@@ -57,10 +59,10 @@ class ActorCritic(nn.Module):
 
     @nn.compact
     def __call__(self, observation: Array, *, train: bool = False) -> tuple[Any, Array]:
-        """Maps observations [B, ...] to what the head reads out, and values [B]."""
+        """Maps observations [B, ...] to the outputs of the head, and values [B]."""
         dtypes: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
 
-        def see(name):
+        def hidden_layers(name):
             x = look(self.torso, observation, f"{name}_torso", train, **dtypes)
             return MLP(
                 hidden_sizes=self.hidden_sizes,
@@ -71,32 +73,34 @@ class ActorCritic(nn.Module):
                 **dtypes,
             )(x)
 
-        seen = see("actor")
-        judged = seen if self.shared else see("critic")
-        params = self.head(self.action_size, name="policy", **dtypes)(seen)
-        one = orthogonal(1.0)
-        values = nn.Dense(1, kernel_init=one, name="value", **dtypes)(judged)
+        actor = hidden_layers("actor")
+        critic = actor if self.shared else hidden_layers("critic")
+        params = self.head(self.action_size, name="policy", **dtypes)(actor)
+        # Values are a regression onto returns: their output keeps a gain of 1, and only
+        # that of the policy (in the head) is small.
+        value_init = orthogonal(1.0)
+        values = nn.Dense(1, kernel_init=value_init, name="value", **dtypes)(critic)
         return params, values.squeeze(-1)
 
     def example(self) -> tuple[jax.ShapeDtypeStruct, ...]:
-        """One observation of `input_shape`; others are taken too."""
+        """Example inputs: one observation of `input_shape`."""
         return (jax.ShapeDtypeStruct((1, *self.input_shape), jnp.float32),)
 
 
 def cartpole_ppo(**options: Any) -> ActorCritic:
-    """The actor-critic of CartPole, tanh 64-64 twice; 9,155 parameters.
+    """PPO actor-critic of CartPole: two perceptrons 64-64 with tanh; 9,155 parameters.
 
     Args:
-      **options: All others of `ActorCritic`.
+      **options: Other attributes of `ActorCritic`.
     """
     return ActorCritic(**{"action_size": 2, **options})
 
 
 def mujoco_ppo(**options: Any) -> ActorCritic:
-    """The actor-critic of continuous control, here for HalfCheetah; 11,085 parameters.
+    """PPO actor-critic of MuJoCo, with the sizes of HalfCheetah; 11,085 parameters.
 
     Args:
-      **options: All others of `ActorCritic`.
+      **options: Other attributes of `ActorCritic`.
 
     References:
       Schulman et al., `Proximal Policy Optimization Algorithms
@@ -107,12 +111,12 @@ def mujoco_ppo(**options: Any) -> ActorCritic:
 
 
 def atari_ppo(**options: Any) -> ActorCritic:
-    """The actor-critic of Atari, for 18 actions; 1,693,875 parameters.
+    """PPO actor-critic of Atari, for 18 actions; 1,693,875 parameters.
 
-    The convolutions of the Nature DQN and its hidden layer serve both readouts.
+    Policy and values share the convolutions of the Nature DQN and its hidden layer.
 
     Args:
-      **options: All others of `ActorCritic`.
+      **options: Other attributes of `ActorCritic`.
 
     References:
       Schulman et al., `Proximal Policy Optimization Algorithms

@@ -1,4 +1,4 @@
-"""AlexNet, in two towers and in one."""
+"""AlexNet, with two towers (2012) and with one (2014)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,29 +16,29 @@ from fdl.types import Array
 
 
 class AlexNet(nn.Module):
-    """Five convolutions, two hidden layers and a readout.
+    """AlexNet: five convolutions and three fully connected layers.
 
-    What the convolutions give for images of another size than `example` has is averaged
-    to 6×6, so that the dense layers fit; at that size nothing changes. Intermediates:
-    ``layer1`` to ``layer5``, the outputs of the convolutions, normalised and pooled
-    where they are, and ``hidden_0`` and ``hidden_1``.
+    Adaptive average pooling to 6×6 lets the dense layers take images of any size; for
+    those of `example` it is the identity. Intermediates: ``layer1`` to ``layer5``, the
+    outputs of the convolutions after normalisation and pooling, and ``hidden_0`` and
+    ``hidden_1``, those of the hidden layers.
 
     Attributes:
-      features: Channels of the five convolutions.
-      hidden_sizes: Units of the hidden layers.
-      num_classes: Size of the readout; none where None, and the last hidden layer
-        comes out.
-      towers: Parts of the channels that conv2, conv4 and conv5 keep apart, each of
-        which had a GPU of its own.
-      response_norm: Whether responses are normalised after conv1 and conv2, across
-        both towers.
-      pool_size: Height and width of what is pooled with a stride of 2; 3 overlaps.
-      original: Whether it is otherwise the network of 2012, and not that of 2014, which
-        pads images by 2 and not by 0, drops in front of the hidden layers and not
-        behind them, and here begins with PyTorch's weights.
-      dropout: Fraction of the units that are dropped there.
-      dtype: What is computed in; that of inputs and parameters where None.
-      param_dtype: What parameters are stored in.
+      features: Numbers of channels of the five convolutions.
+      hidden_sizes: Numbers of units of the hidden layers.
+      num_classes: Number of classes; None omits the classification layer and returns
+        the last hidden layer.
+      towers: Number of channel groups in conv2, conv4 and conv5; the two of the paper
+        ran on one GPU each.
+      response_norm: Whether to apply local response normalisation after conv1 and
+        conv2, across all groups.
+      pool_size: Window of the max-pooling with stride 2; windows of 3 overlap.
+      original: Whether to use the padding of conv1 (0), the placement of dropout (after
+        each hidden layer) and the initialisation of 2012; otherwise torchvision's:
+        padding 2, dropout before each hidden layer, and PyTorch's initialisation.
+      dropout: Dropout rate of the hidden layers.
+      dtype: Dtype of the computation; inferred from inputs and parameters if None.
+      param_dtype: Dtype of the parameters.
 
     References:
       Krizhevsky, Sutskever and Hinton, `ImageNet Classification with Deep
@@ -82,6 +82,8 @@ class AlexNet(nn.Module):
             size, stride, padding = {1: (11, 4, 2), 2: (5, 1, 2)}.get(i, (3, 1, 1))
             if i == 1 and self.original:
                 padding = 0
+            # Only conv2, conv4 and conv5 are grouped: in the paper, conv3 and the dense
+            # layers are where the GPUs exchange their activations.
             towers = self.towers if i in (2, 4, 5) else 1
             fan_in = size * size * x.shape[-1] // towers
             x = conv(
@@ -103,32 +105,34 @@ class AlexNet(nn.Module):
         return x
 
     def example(self) -> tuple[jax.ShapeDtypeStruct, ...]:
-        """One image: 227×227 for that of 2012, as the paper's 224 does not add up."""
+        """Example inputs: one image of 227×227 for `original`, else of 224×224."""
+        # The paper says 224, but its 55×55 outputs of conv1 need 227 without padding.
         size = 227 if self.original else 224
         return (jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32),)
 
     def checkpoints(self) -> Mapping[str, Rules]:
-        """Published weights that fit: those of one tower."""
+        """Conversion rules of pretrained weights, which exist for one tower only."""
         if self.original:
             return {}
+        # The rules reorder the first dense kernel, whose rows depend on the channels.
         return {"torchvision": formats.torchvision(self.features[-1])}
 
 
 def alexnet(**options: Any) -> AlexNet:
-    """AlexNet as published, in two towers; 60,965,224 parameters.
+    """AlexNet as published, with two towers; 60,965,224 parameters.
 
     Args:
-      **options: All others of `AlexNet`. With ``towers=1`` nothing is kept apart, and
-        there are 62,378,344 parameters.
+      **options: Other attributes of `AlexNet`. With ``towers=1`` it has 62,378,344
+        parameters.
     """
     return AlexNet(**options)
 
 
 def alexnet_one_tower(**options: Any) -> AlexNet:
-    """AlexNet in one tower, as torchvision has it; 61,100,840 parameters.
+    """AlexNet with one tower, as in torchvision; 61,100,840 parameters.
 
     Args:
-      **options: All others of `AlexNet`.
+      **options: Other attributes of `AlexNet`.
 
     References:
       Krizhevsky, `One weird trick for parallelizing convolutional neural networks
@@ -139,18 +143,21 @@ def alexnet_one_tower(**options: Any) -> AlexNet:
 
 
 def published_init(fan_in: int, *, active: bool) -> dict[str, Initializer]:
-    """N(0, 0.01²); biases of one where ReLUs shall be active from the beginning."""
-    del fan_in  # All layers begin alike.
+    """Initialisers of the paper: kernels N(0, 0.01²), biases 1 if `active`, else 0.
+
+    Biases of 1 give the ReLUs positive inputs in the first steps.
+    """
+    del fan_in  # The published deviation is the same for all layers.
     bias_init = nn.initializers.constant(1.0 if active else 0.0)
     return {"kernel_init": nn.initializers.normal(0.01), "bias_init": bias_init}
 
 
 def torch_init(fan_in: int, *, active: bool) -> dict[str, Initializer]:
-    """PyTorch's: kernels and biases between ±1 / √fan_in."""
-    del active  # All layers begin alike.
+    """Initialisers of PyTorch: kernels and biases U(±1/√fan_in)."""
+    del active  # Biases do not depend on the activation.
 
     def init(key, shape, dtype=jnp.float32, **options):
-        del options  # Flax's initialisers take where an array shall lie.
+        del options  # Flax passes the sharding to initialisers.
         return jax.random.uniform(key, shape, dtype, -1.0, 1.0) * fan_in**-0.5
 
     return {"kernel_init": init, "bias_init": init}

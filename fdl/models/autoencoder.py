@@ -1,4 +1,4 @@
-"""Autoencoders, dense and convolutional."""
+"""Dense and convolutional autoencoders."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from fdl.errors import UserError
 from fdl.models.layers import conv
 from fdl.models.layers.conv_transpose import ConvTranspose
 from fdl.models.mlp import MLP
@@ -16,15 +17,15 @@ from fdl.types import Array
 
 
 class Encoder(nn.Module):
-    """Convolutions, if any, and a multilayer perceptron.
+    """Encoder: strided convolutions, if any, and a multilayer perceptron.
 
     Attributes:
-      hidden_sizes: Units of each hidden layer of the perceptron.
-      num_outputs: Size of its readout; none where None.
-      features: Channels of each 4×4 convolution; each halves height and width.
-      activation: Applied after each layer but the readout.
-      dtype: What is computed in; that of inputs and parameters where None.
-      param_dtype: What parameters are stored in.
+      hidden_sizes: Numbers of units of the hidden layers of the perceptron.
+      num_outputs: Size of the output layer; None omits it.
+      features: Numbers of channels of the 4×4 convolutions, which have stride 2.
+      activation: Activation after each layer except the output layer.
+      dtype: Dtype of the computation; inferred from inputs and parameters if None.
+      param_dtype: Dtype of the parameters.
     """
 
     hidden_sizes: Sequence[int]
@@ -36,10 +37,11 @@ class Encoder(nn.Module):
 
     @nn.compact
     def __call__(self, inputs: Array) -> Array:
-        """Maps inputs [B, ...], images where it convolves, to [B, num_outputs]."""
+        """Maps inputs [B, ...] to [B, num_outputs]; convolutions need [B, H, W, C]."""
         dtypes: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         x = inputs
         for i, size in enumerate(self.features):
+            # Kernels of 4 with padding 1 halve even sizes exactly.
             x = conv(size, (4, 4), strides=2, padding=1, name=f"conv_{i}", **dtypes)(x)
             x = self.activation(x)
         return MLP(
@@ -52,17 +54,17 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """The mirror image of an encoder of the same sizes.
+    """Decoder that mirrors an `Encoder` of the same sizes.
 
-    Transposed convolutions double height and width. There is no activation after the
-    last layer.
+    A multilayer perceptron and, if there are `features`, 4×4 transposed convolutions
+    with stride 2. There is no activation after the last layer.
 
     Attributes:
-      hidden_sizes: Units of each hidden layer of the encoder's perceptron.
-      features: Channels of each convolution of the encoder.
-      activation: Applied after each layer but the last.
-      dtype: What is computed in; that of inputs and parameters where None.
-      param_dtype: What parameters are stored in.
+      hidden_sizes: Numbers of units of the encoder's hidden layers, in its order.
+      features: Numbers of channels of the encoder's convolutions, in its order.
+      activation: Activation after each layer except the last.
+      dtype: Dtype of the computation; inferred from inputs and parameters if None.
+      param_dtype: Dtype of the parameters.
     """
 
     hidden_sizes: Sequence[int]
@@ -73,45 +75,48 @@ class Decoder(nn.Module):
 
     @nn.compact
     def __call__(self, code: Array, shape: Sequence[int]) -> Array:
-        """Maps a code [B, D] to outputs, float [B, *shape].
+        """Maps codes [B, D] to outputs, float [B, *shape].
 
         Raises:
-          ValueError: Images of that shape cannot be halved often enough.
+          UserError: Height or width of `shape` is not divisible by
+            2^(number of convolutions).
         """
         dtypes: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        small, channels = _small(shape, self.features)
+        bottleneck, channels = _mirrored_shapes(shape, self.features)
         x = MLP(
             hidden_sizes=tuple(reversed(self.hidden_sizes)),
-            num_outputs=math.prod(small),
+            num_outputs=math.prod(bottleneck),
             activation=self.activation,
             name="mlp",
             **dtypes,
         )(code)
-        x = x.reshape(x.shape[0], *small)
+        x = x.reshape(x.shape[0], *bottleneck)
         for i, size in enumerate(channels):
             layer = ConvTranspose(
                 size, kernel_size=4, stride=2, padding=1, name=f"conv_{i}", **dtypes
             )
+            # The activation comes first, as the last layer has none.
             x = layer(self.activation(x))
         return x
 
 
 class Autoencoder(nn.Module):
-    """Squeezes its inputs through a few numbers, the code, and restores them.
+    """Autoencoder: reconstructs its inputs from a low-dimensional code.
 
-    There is no activation after the code and after the restorations: for pixels between
-    0 and 1 these serve as such, or as their logits, as the loss will have it. Methods
-    `encode` and `decode` are the halves. Intermediates: ``code``.
+    Codes and reconstructions have no activation: for pixels between 0 and 1, the loss
+    decides whether reconstructions are intensities or logits. The methods `encode` and
+    `decode` are the two halves. Intermediates: ``code``.
 
     Attributes:
-      hidden_sizes: Units of the encoder's dense layers; the decoder mirrors them.
-      code_size: Numbers that the code has.
-      features: Channels of the convolutions that come first, on images; each halves
-        height and width. None makes a dense autoencoder.
-      activation: Applied after each hidden layer.
-      input_shape: Shape of an example, which `decode` restores.
-      dtype: What is computed in; that of inputs and parameters where None.
-      param_dtype: What parameters are stored in.
+      hidden_sizes: Numbers of units of the encoder's hidden layers, mirrored in the
+        decoder.
+      code_size: Dimension of the code.
+      features: Numbers of channels of the encoder's convolutions, each of which halves
+        height and width; a dense autoencoder if empty.
+      activation: Activation after each hidden layer.
+      input_shape: Shape of an input, and of the outputs of `decode`.
+      dtype: Dtype of the computation; inferred from inputs and parameters if None.
+      param_dtype: Dtype of the parameters.
 
     References:
       Hinton and Salakhutdinov, `Reducing the Dimensionality of Data with Neural
@@ -134,41 +139,41 @@ class Autoencoder(nn.Module):
     param_dtype: DTypeLike = "float32"
 
     def setup(self) -> None:
-        """Makes the halves."""
+        """Creates the encoder and the decoder."""
         dtypes: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         layers: Any = {"features": self.features, "activation": self.activation}
         self.encoder = Encoder(self.hidden_sizes, self.code_size, **layers, **dtypes)
         self.decoder = Decoder(self.hidden_sizes, **layers, **dtypes)
 
     def __call__(self, inputs: Array, *, train: bool = False) -> Array:
-        """Maps inputs [B, ...] to their restorations, float of the same shape."""
-        del train  # It does the same in training.
+        """Maps inputs [B, ...] to reconstructions, float of the same shape."""
+        del train  # No layer behaves differently in training.
         code = self.encode(inputs)
         self.sow("intermediates", "code", code)
         return self.decoder(code, inputs.shape[1:])
 
     def encode(self, inputs: Array) -> Array:
-        """Maps inputs [B, ...] to their codes, float [B, code_size]."""
+        """Maps inputs [B, ...] to codes, float [B, code_size]."""
         return self.encoder(inputs)
 
     def decode(self, code: Array) -> Array:
-        """Maps codes [B, code_size] to restorations, float [B, *input_shape]."""
+        """Maps codes [B, code_size] to reconstructions, float [B, *input_shape]."""
         return self.decoder(code, self.input_shape)
 
     def example(self) -> tuple[jax.ShapeDtypeStruct, ...]:
-        """One example of `input_shape`; a dense autoencoder takes others too."""
+        """Example inputs: one input of `input_shape`."""
         return (jax.ShapeDtypeStruct((1, *self.input_shape), jnp.float32),)
 
 
 def deep_autoencoder(**options: Any) -> Autoencoder:
-    """The deep autoencoder of MNIST, 784-1000-500-250-30; 2,837,314 parameters.
+    """Deep autoencoder of MNIST, 784-1000-500-250-30; 2,837,314 parameters.
 
-    Its hidden units are logistic, its code is linear. Its outputs are the logits of the
-    paper's pixels, as the cross-entropy has them. The paper starts from weights of
-    restricted Boltzmann machines, this one from random ones.
+    Hidden units are logistic, and the code is linear. Outputs are the logits of the
+    paper's pixels, for a sigmoid cross-entropy. Weights are initialised at random, and
+    not by restricted Boltzmann machines as in the paper.
 
     Args:
-      **options: All others of `Autoencoder`.
+      **options: Other attributes of `Autoencoder`.
 
     References:
       Hinton and Salakhutdinov, `Reducing the Dimensionality of Data with Neural
@@ -179,25 +184,25 @@ def deep_autoencoder(**options: Any) -> Autoencoder:
 
 
 def conv_autoencoder(**options: Any) -> Autoencoder:
-    """A small convolutional autoencoder of MNIST; 270,561 parameters.
+    """Small convolutional autoencoder of MNIST; 270,561 parameters.
 
     Args:
-      **options: All others of `Autoencoder`.
+      **options: Other attributes of `Autoencoder`.
     """
     sizes: Any = {"hidden_sizes": (), "code_size": 32, "features": (32, 64)}
     return Autoencoder(**{**sizes, **options})
 
 
-def _small(shape, features):
-    """What the convolutions of an encoder make of a shape, and channels on the way."""
+def _mirrored_shapes(shape, features):
+    """Shape [h, w, c] at the bottleneck, and channels of each decoder convolution."""
     if not features:
         return tuple(shape), ()
     height, width, num_channels = shape
     factor = 2 ** len(features)
     if height % factor or width % factor:
-        raise ValueError(
-            f"{len(features)} convolutions need images whose height and width divide "
-            f"by {factor}, and not {height}x{width}."
+        raise UserError(
+            f"shape={tuple(shape)}: expected height and width divisible by {factor} "
+            f"for {len(features)} convolutions with stride 2"
         )
-    small = (height // factor, width // factor, features[-1])
-    return small, (*reversed(features[:-1]), num_channels)
+    bottleneck = (height // factor, width // factor, features[-1])
+    return bottleneck, (*reversed(features[:-1]), num_channels)

@@ -1,4 +1,4 @@
-"""BERT."""
+"""BERT: bidirectional Transformer encoder for text."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from fdl.errors import UserError
 from fdl.models.layers import layer_norm
 from fdl.models.layers.dense import dense
 from fdl.models.layers.masks import padding_mask
@@ -23,32 +24,33 @@ _truncated_normal = nn.initializers.truncated_normal(0.02)
 
 
 class BERT(nn.Module):
-    """A Transformer in which each token of a text attends to all others.
+    """BERT: bidirectional Transformer encoder with post-layer normalisation.
 
-    Layers are normalised after their sums. Intermediates: ``encoder/layers_0/outputs``
-    and so on, those of the layers; ``encoder/layers_0/attention/weights`` and so on,
-    what attends to what; ``features``, what the readout sees.
+    Intermediates: ``encoder/layers_0/outputs`` and so on, the outputs of the blocks;
+    ``encoder/layers_0/attention/weights`` and so on, the attention weights;
+    ``features``, the input of the classification layer.
 
     Attributes:
-      num_layers: Blocks.
-      num_heads: Heads of each attention.
-      hidden_size: Size of a token.
-      mlp_size: Hidden units of the feed-forward networks; four times the size of a
-        token where None.
-      activation: That of the feed-forward networks.
-      pool: What is read out: the first ``"token"``, through a layer with tanh, or
-        ``"none"``: all tokens are, each for itself.
-      num_classes: Size of the readout; none where None, and the features come out.
-      vocab_size: How many tokens there are.
-      max_length: Tokens of the longest text.
-      num_token_types: How many parts a text may have.
-      dropout: Fraction of the embeddings, of the outputs of each branch, of the
-        attention weights and of what is read out that is dropped in training.
-      attention_dropout: That of the attention weights, where it is another.
-      remat: Whether what a block computes is computed again in the backward pass.
-      scan_layers: Whether one block is compiled and run `num_layers` times.
-      dtype: What is computed in; that of inputs and parameters where None.
-      param_dtype: What parameters are stored in.
+      num_layers: Number of Transformer blocks.
+      num_heads: Number of attention heads.
+      hidden_size: Number of features of a token.
+      mlp_size: Hidden units of the feed-forward networks; four times `hidden_size` if
+        None.
+      activation: Activation of the feed-forward networks.
+      pool: Features that are classified: ``"token"`` for the first token after a dense
+        layer with tanh, ``"none"`` for each token by itself.
+      num_classes: Number of classes; None omits the classification layer and returns
+        the features.
+      vocab_size: Number of tokens in the vocabulary.
+      max_length: Maximum sequence length, in tokens.
+      num_token_types: Number of segment ids.
+      dropout: Dropout rate of the embeddings, the outputs of each residual branch, the
+        attention weights and the features in front of the classification layer.
+      attention_dropout: Dropout rate of the attention weights; `dropout` if None.
+      remat: Whether to recompute the activations of each block in the backward pass.
+      scan_layers: Whether to run the blocks as one `flax.linen.scan`, compiled once.
+      dtype: Dtype of the computation; inferred from inputs and parameters if None.
+      param_dtype: Dtype of the parameters.
 
     References:
       Devlin et al., `BERT: Pre-training of Deep Bidirectional Transformers for Language
@@ -84,24 +86,25 @@ class BERT(nn.Module):
         """Maps tokens to logits, float [B, num_classes].
 
         Args:
-          tokens: int [B, T].
-          token_types: Which part of the text a token belongs to, int [B, T]; zero by
-            default.
-          mask: bool [B, T], true where a token is.
-          train: Whether it is training.
+          tokens: Token ids, int [B, T].
+          token_types: Segment ids, int [B, T]: the sentence that a token belongs to;
+            zero if None.
+          mask: bool [B, T], true at tokens and false at padding; all true if None.
+          train: Whether to run in training mode.
 
         Returns:
-          float [B, num_classes], or [B, T, num_classes] if nothing is pooled.
+          float [B, num_classes], or [B, T, num_classes] if `pool` is ``"none"``.
         """
         x, _ = self._encode(tokens, token_types, mask, train)
         return self._read_out(x, train=train)
 
     def _encode(self, tokens, token_types, mask, train):
-        """Tokens in their context, float [B, T, D], and the embedding."""
+        """Contextual embeddings, float [B, T, D], and the token embedding."""
         if tokens.shape[1] > self.max_length:
-            raise ValueError(
-                f"max_length is {self.max_length}, but there are {tokens.shape[1]} "
-                "tokens."
+            # Out-of-range look-ups do not fail under JAX, but return NaN.
+            raise UserError(
+                f"max_length={self.max_length}: expected at least the number of "
+                f"tokens, {tokens.shape[1]}"
             )
         dtypes = self._dtypes()
         embed: Callable[..., nn.Embed] = functools.partial(
@@ -112,11 +115,11 @@ class BERT(nn.Module):
         )
         if token_types is None:
             token_types = jnp.zeros_like(tokens)
-        places = jnp.arange(tokens.shape[1])[None]
+        positions = jnp.arange(tokens.shape[1])[None]
         embedding = embed(self.vocab_size, name="token_embedding")
         x = embedding(tokens)
         x = x + embed(self.num_token_types, name="type_embedding")(token_types)
-        x = x + embed(self.max_length, name="position_embedding")(places)
+        x = x + embed(self.max_length, name="position_embedding")(positions)
         x = layer_norm(1e-12, name="embedding_norm", **dtypes)(x)
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         encoder = Stack(
@@ -126,8 +129,9 @@ class BERT(nn.Module):
             self.remat,
             name="encoder",
         )
-        attended = None if mask is None else padding_mask(mask)
-        return encoder(x, train, 0.0, attended), embedding
+        attention_mask = None if mask is None else padding_mask(mask)
+        # The token embedding is returned for models that tie their output layer to it.
+        return encoder(x, train, 0.0, attention_mask), embedding
 
     def _block(self) -> dict[str, Any]:
         attention_dropout = self.attention_dropout
@@ -135,6 +139,7 @@ class BERT(nn.Module):
             "num_heads": self.num_heads,
             "mlp_size": self.mlp_size or 4 * self.hidden_size,
             "activation": self.activation,
+            # The epsilon of the published model, smaller than that of later ones.
             "norm": functools.partial(layer_norm, 1e-12, **self._dtypes()),
             "pre_norm": False,
             "dropout": self.dropout,
@@ -146,10 +151,11 @@ class BERT(nn.Module):
         }
 
     def _read_out(self, x, train):
-        """float [B, num_classes] or [B, T, num_classes]."""
+        """Logits, float [B, num_classes], or [B, T, num_classes] without pooling."""
         if self.pool not in ("token", "none"):
-            raise ValueError(f'pool is {self.pool!r}, not "token" or "none".')
+            raise UserError(f"pool={self.pool!r}: expected 'token' or 'none'")
         if self.pool == "token":
+            # The first token is [CLS], which carries the representation of the text.
             x = jnp.tanh(self._dense(self.hidden_size, name="pooler")(x[:, 0]))
         self.sow("intermediates", "features", x)
         if self.num_classes is None:
@@ -164,11 +170,11 @@ class BERT(nn.Module):
         return {"dtype": self.dtype, "param_dtype": self.param_dtype}
 
     def example(self) -> tuple[jax.ShapeDtypeStruct, ...]:
-        """One text of full length; shorter ones are taken too."""
+        """Example inputs: one sequence of the maximum length."""
         return (jax.ShapeDtypeStruct((1, self.max_length), jnp.int32),)
 
     def checkpoints(self) -> Mapping[str, Rules]:
-        """Published weights that fit."""
+        """Conversion rules of pretrained weights, by the name of their format."""
         return {
             "transformers": formats.TRANSFORMERS,
             "transformers_gamma": formats.TRANSFORMERS_GAMMA,
@@ -179,8 +185,8 @@ def bert_tiny(dropout: float = 0.1, **options: Any) -> BERT:
     """BERT-tiny; 4,385,920 parameters.
 
     Args:
-      dropout: As of `BERT`.
-      **options: All others of `BERT`.
+      dropout: Dropout rate; see `BERT`.
+      **options: Other attributes of `BERT`.
 
     References:
       Turc et al., `Well-Read Students Learn Better: On the Importance of Pre-training
@@ -193,8 +199,8 @@ def bert_base(dropout: float = 0.1, **options: Any) -> BERT:
     """BERT-base; 109,482,240 parameters.
 
     Args:
-      dropout: As of `BERT`.
-      **options: All others of `BERT`.
+      dropout: Dropout rate; see `BERT`.
+      **options: Other attributes of `BERT`.
     """
     return BERT(12, 12, 768, dropout=dropout, **options)
 
@@ -203,7 +209,7 @@ def bert_large(dropout: float = 0.1, **options: Any) -> BERT:
     """BERT-large; 335,141,888 parameters.
 
     Args:
-      dropout: As of `BERT`.
-      **options: All others of `BERT`.
+      dropout: Dropout rate; see `BERT`.
+      **options: Other attributes of `BERT`.
     """
     return BERT(24, 16, 1024, dropout=dropout, **options)

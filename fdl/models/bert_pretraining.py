@@ -1,4 +1,4 @@
-"""BERT as it is pretrained."""
+"""BERT with its pretraining heads."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,15 +14,14 @@ from fdl.types import Array
 
 
 class BERTPretraining(BERT):
-    """A `BERT` that also says which token stands in each place.
+    """BERT with the heads for masked language modelling and next-sentence prediction.
 
-    In pretraining some tokens are hidden; what is read out of the rest is whether one
-    part of the text follows the other (`num_classes` is 2). All other parameters are
-    those of a `BERT`, and have the same names.
+    The head for masked tokens shares its kernel with the token embedding. All other
+    parameters are those of `BERT`, with the same names.
 
     Attributes:
-      num_classes: As in `BERT`; with None and a `pool` of ``"none"`` there is nothing
-        but the hidden tokens to learn from.
+      num_classes: Number of classes of the sentence-level head, 2 for next-sentence
+        prediction; None, with a `pool` of ``"none"``, leaves masked language modelling.
 
     References:
       Devlin et al., `BERT: Pre-training of Deep Bidirectional Transformers for Language
@@ -50,17 +49,18 @@ class BERTPretraining(BERT):
         mask: Array | None = None,
         train: bool = False,
     ) -> Any:
-        """Maps tokens to logits of what they are, and to what `BERT` maps them.
+        """Maps tokens to logits of masked tokens and logits of the next sentence.
 
         Args:
-          tokens: int [B, T].
-          token_types: Which part of the text a token belongs to, int [B, T]; zero by
-            default.
-          mask: bool [B, T], true where a token is.
-          train: Whether it is training.
+          tokens: Token ids, int [B, T].
+          token_types: Segment ids, int [B, T]: the sentence that a token belongs to;
+            zero if None.
+          mask: bool [B, T], true at tokens and false at padding; all true if None.
+          train: Whether to run in training mode.
 
         Returns:
-          float [B, T, vocab_size], and float [B, num_classes].
+          Token logits, float [B, T, vocab_size], and the outputs of `BERT`, float
+          [B, num_classes].
         """
         x, embedding = self._encode(tokens, token_types, mask, train)
         y = self.activation(self._dense(self.hidden_size, name="transform")(x))
@@ -68,12 +68,13 @@ class BERTPretraining(BERT):
         logits = tied_logits(embedding, y)
         zeros = nn.initializers.zeros
         bias = self.param("token_bias", zeros, (self.vocab_size,), self.param_dtype)
+        # Axes are explicit, for users who make rank promotion an error.
         logits = logits + bias[None, None].astype(logits.dtype)
-        # There is no dropout in front of this readout.
+        # The published model has no dropout in front of the sentence-level head.
         return logits, self._read_out(x, train=False)
 
     def checkpoints(self) -> Mapping[str, Rules]:
-        """Published weights that fit."""
+        """Conversion rules of pretrained weights, by the name of their format."""
         return {
             "transformers": formats.PRETRAINING,
             "transformers_gamma": formats.PRETRAINING_GAMMA,
@@ -81,10 +82,10 @@ class BERTPretraining(BERT):
 
 
 def bert_base_pretraining(dropout: float = 0.1, **options: Any) -> BERTPretraining:
-    """BERT-base with the readouts of its pretraining; 110,106,428 parameters.
+    """BERT-base with its pretraining heads; 110,106,428 parameters.
 
     Args:
-      dropout: As of `BERT`.
-      **options: All others of `BERTPretraining`.
+      dropout: Dropout rate; see `BERT`.
+      **options: Other attributes of `BERTPretraining`.
     """
     return BERTPretraining(12, 12, 768, dropout=dropout, **options)

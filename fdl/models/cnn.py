@@ -1,4 +1,4 @@
-"""Convolutional networks of the classic form: convolve, pool, and connect fully."""
+"""Plain convolutional networks: convolutions, pooling and dense layers."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,31 +15,31 @@ from fdl.types import Array
 
 
 class CNN(nn.Module):
-    """Convolutions with max-pooling after each, then hidden layers and a readout.
+    """Convolutional network: convolutions with max-pooling, then a perceptron.
 
-    Intermediates: ``conv_0``, ``conv_1`` and so on, the pooled maps, and ``hidden_0``,
-    ``hidden_1`` and so on, the outputs of the hidden layers.
+    Intermediates: ``conv_0``, ``conv_1`` and so on, the pooled feature maps, and
+    ``hidden_0``, ``hidden_1`` and so on, the outputs of the hidden layers.
 
     Attributes:
-      features: Channels of each convolution.
-      hidden_sizes: Units of each hidden layer between the convolutions and the readout.
-      num_outputs: Size of the readout; none where None, and the last hidden layer
-        comes out.
-      kernel_size: Height and width of all kernels.
+      features: Number of channels of each convolution.
+      hidden_sizes: Number of units of each hidden dense layer.
+      num_outputs: Size of the output layer; None omits it and returns the last hidden
+        layer.
+      kernel_size: Height and width of the kernels.
       padding: "SAME", "VALID" or a number of pixels, for each convolution; "SAME" for
-        all where None.
-      activation: Applied after each convolution and hidden layer.
-      dropout: Fraction of the hidden units that the next layer does not get to see.
-      pooled_dropout: Fraction of the last pooled maps that the next layer does not get
-        to see.
-      norm: Makes what normalises in front of each activation, as in `MLP`.
-      kernel_init: Initialises the kernels.
-      bias_init: Initialises the biases.
-      head_init: Initialises the readout's kernel and bias, where it differs.
-      input_shape: What `example` has, without the batch; how large images are decides
-        how many parameters the first dense layer has.
-      dtype: What is computed in; that of inputs and parameters where None.
-      param_dtype: What parameters are stored in.
+        all if None.
+      activation: Activation after each convolution and hidden layer.
+      dropout: Dropout rate of the hidden layers.
+      pooled_dropout: Dropout rate of the flattened feature maps.
+      norm: Constructor of the normalisation before each activation, as in `MLP`.
+      kernel_init: Initialiser of the kernels.
+      bias_init: Initialiser of the biases.
+      head_init: Initialisers of the kernel and bias of the output layer; `kernel_init`
+        and `bias_init` if None.
+      input_shape: Shape of an image [H, W, C], for `example`; it determines the size of
+        the first dense layer.
+      dtype: Dtype of the computation; inferred from inputs and parameters if None.
+      param_dtype: Dtype of the parameters.
     """
 
     features: Sequence[int]
@@ -67,9 +67,10 @@ class CNN(nn.Module):
         paddings = self.padding or ("SAME",) * len(self.features)
         for i, (size, padding) in enumerate(zip(self.features, paddings, strict=True)):
             name = f"convolution_{i}"
-            x = conv(size, kernel_size, padding=padding, name=name, **inits, **dtypes)(
-                x
+            layer = conv(
+                size, kernel_size, padding=padding, name=name, **inits, **dtypes
             )
+            x = layer(x)
             if self.norm is not None:
                 norm = self.norm(name=f"convolution_norm_{i}", **dtypes)
                 x = normalise(norm, x, train)
@@ -87,10 +88,10 @@ class CNN(nn.Module):
             **inits,
             **dtypes,
         )
-        # Its layers are ours: `dense_0` and `head`, and not `mlp/dense_0`.
+        # Parameters are named `dense_0` and `head`, without a level `mlp` above them.
         nn.share_scope(self, mlp)
         return mlp(x, train=train)
 
     def example(self) -> tuple[jax.ShapeDtypeStruct, ...]:
-        """One image of `input_shape`."""
+        """Example inputs: one image of `input_shape`."""
         return (jax.ShapeDtypeStruct((1, *self.input_shape), jnp.float32),)

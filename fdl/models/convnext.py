@@ -1,4 +1,4 @@
-"""Convolutional networks that learnt from Transformers."""
+"""ConvNeXt."""
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
@@ -17,21 +17,22 @@ from fdl.models.weights import Rules
 from fdl.models.weights import convnext as formats
 from fdl.types import Array
 
-# Published truncations lie at a hundred standard deviations.
+# The published initialiser truncates at ±2, a hundred standard deviations: the same as
+# no truncation.
 _normal = nn.initializers.normal(0.02)
 
 
 class ConvNeXtBlock(nn.Module):
-    """Mixes pixels within each channel, then channels within each pixel.
+    """ConvNeXt block: depthwise convolution, layer norm and inverted bottleneck.
 
     Attributes:
-      kernel_size: Height and width of what a pixel sees.
-      mlp_ratio: How many times as many hidden units as channels there are.
-      layer_scale: What each channel of the branch is multiplied by to begin with;
-        nothing is where None.
-      activation: That of the hidden units.
-      dtype: What is computed in; that of inputs and parameters where None.
-      param_dtype: What parameters are stored in.
+      kernel_size: Height and width of the depthwise kernel, odd.
+      mlp_ratio: Ratio of hidden units to channels.
+      layer_scale: Initial value of the learned scale of each channel of the branch;
+        None omits the scale.
+      activation: Activation of the hidden units.
+      dtype: Dtype of the computation; inferred from inputs and parameters if None.
+      param_dtype: Dtype of the parameters.
     """
 
     kernel_size: int
@@ -43,7 +44,7 @@ class ConvNeXtBlock(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, train: bool, drop_rate: float | Array = 0.0) -> Array:
-        """Maps x [B, H, W, C] to the same shape."""
+        """Maps x [B, H, W, C] to outputs of the same shape."""
         dtypes: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         channels = x.shape[-1]
         layer: Callable[..., nn.Module] = functools.partial(
@@ -64,32 +65,35 @@ class ConvNeXtBlock(nn.Module):
         if self.layer_scale is not None:
             init = nn.initializers.constant(self.layer_scale)
             scale = self.param("layer_scale", init, (channels,), self.param_dtype)
+            # Axes are explicit, for users who make rank promotion an error.
             y = y * scale.astype(y.dtype).reshape(1, 1, 1, -1)
         return x + StochasticDepth(drop_rate)(y, train)
 
 
 class ConvNeXt(nn.Module):
-    """A residual network of depthwise convolutions, built as a Transformer is.
+    """ConvNeXt: residual network of depthwise convolutions in Transformer-like blocks.
 
-    Intermediates: ``stage0_outputs`` to ``stage3_outputs``, those of the stages.
+    Intermediates: ``stage0_outputs`` to ``stage3_outputs``, the outputs of the stages.
 
     Attributes:
-      stage_sizes: Blocks of each stage.
-      widths: Channels of each stage.
-      patch_size: Height, width and stride of the first convolution; between stages,
-        they are 2.
-      kernel_size: Height and width of what a pixel sees in a block, odd.
-      mlp_ratio: How many times as many hidden units as channels a block has.
-      layer_scale: What each channel of a block's branch is multiplied by to begin with;
-        nothing is where None.
-      activation: That of the hidden units.
-      num_classes: Size of the readout; none where None, and pooled features come out.
-      stochastic_depth: Chance that the last block drops the branch of an example; it
-        grows linearly from zero, that of the first.
-      remat: Whether what a block computes is computed again in the backward pass.
-      scan_layers: Whether one block of each stage is compiled and run many times.
-      dtype: What is computed in; that of inputs and parameters where None.
-      param_dtype: What parameters are stored in.
+      stage_sizes: Number of blocks of each stage.
+      widths: Number of channels of each stage.
+      patch_size: Kernel size and stride of the stem; the convolutions between stages
+        have 2.
+      kernel_size: Height and width of the depthwise kernels, odd.
+      mlp_ratio: Ratio of hidden units to channels in a block.
+      layer_scale: Initial value of the learned scale of each channel of a residual
+        branch; None omits the scales.
+      activation: Activation of the hidden units.
+      num_classes: Number of classes; None omits the classification layer and returns
+        the pooled features.
+      stochastic_depth: Probability that the residual branch of the last block is
+        dropped, per example; it grows linearly with depth from zero at the first block.
+      remat: Whether to recompute the activations of each block in the backward pass.
+      scan_layers: Whether to run the blocks of each stage as one `flax.linen.scan`,
+        compiled once.
+      dtype: Dtype of the computation; inferred from inputs and parameters if None.
+      param_dtype: Dtype of the parameters.
 
     References:
       Liu et al., `A ConvNet for the 2020s <https://arxiv.org/abs/2201.03545>`_, 2022.
@@ -125,6 +129,7 @@ class ConvNeXt(nn.Module):
             self.activation,
             **dtypes,
         )
+        # The rates grow over all blocks, and not anew within each stage.
         rates = np.linspace(0, self.stochastic_depth, sum(self.stage_sizes))
         size = (self.patch_size,) * 2
         x = patches(self.widths[0], size, strides=size, name="stem_conv")(images)
@@ -136,6 +141,8 @@ class ConvNeXt(nn.Module):
                 x = norm(name=f"downsample{i}_norm")(x)
                 x = patches(width, (2, 2), strides=2, name=f"downsample{i}_conv")(x)
             start = sum(self.stage_sizes[:i])
+            # Without stochastic depth no rates are passed: scan and remat trace them,
+            # and even zeros would draw random numbers and need a key.
             own: Any = (rates[start : start + num_blocks],)
             x = Stack(
                 block, num_blocks, self.scan_layers, self.remat, name=f"stage{i}"
@@ -147,11 +154,11 @@ class ConvNeXt(nn.Module):
         return nn.Dense(self.num_classes, kernel_init=_normal, name="head", **dtypes)(x)
 
     def example(self) -> tuple[jax.ShapeDtypeStruct, ...]:
-        """One image of the published size; others are taken too."""
+        """Example inputs: one image of the published size; other sizes are accepted."""
         return (jax.ShapeDtypeStruct((1, 224, 224, 3), jnp.float32),)
 
     def checkpoints(self) -> Mapping[str, Rules]:
-        """Published weights that fit."""
+        """Conversion rules of pretrained weights, by the name of their format."""
         return {"torchvision": formats.TORCHVISION, "timm": formats.TIMM}
 
 
@@ -159,10 +166,10 @@ def convnext_t(**options: Any) -> ConvNeXt:
     """ConvNeXt-T; 28,589,128 parameters.
 
     Args:
-      **options: All others of `ConvNeXt`.
+      **options: Other attributes of `ConvNeXt`.
 
     Example:
-      As it was trained on ImageNet:
+      With the stochastic depth of its training on ImageNet:
 
       >>> from fdl import models
       >>> module = convnext_t(stochastic_depth=0.1)
@@ -177,7 +184,7 @@ def convnext_s(**options: Any) -> ConvNeXt:
     """ConvNeXt-S; 50,223,688 parameters.
 
     Args:
-      **options: All others of `ConvNeXt`; stochastic depth was 0.4 on ImageNet.
+      **options: Other attributes of `ConvNeXt`; stochastic depth was 0.4 on ImageNet.
     """
     return ConvNeXt((3, 3, 27, 3), (96, 192, 384, 768), **options)
 
@@ -186,6 +193,6 @@ def convnext_b(**options: Any) -> ConvNeXt:
     """ConvNeXt-B; 88,591,464 parameters.
 
     Args:
-      **options: All others of `ConvNeXt`; stochastic depth was 0.5 on ImageNet.
+      **options: Other attributes of `ConvNeXt`; stochastic depth was 0.5 on ImageNet.
     """
     return ConvNeXt((3, 3, 27, 3), (128, 256, 512, 1024), **options)

@@ -1,4 +1,4 @@
-"""A generator of images and its discriminator, both of strided convolutions."""
+"""DCGAN: convolutional generator and discriminator."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from fdl.errors import UserError
 from fdl.models.layers import conv
 from fdl.models.layers.conv_transpose import ConvTranspose
 from fdl.types import Array
@@ -15,18 +16,18 @@ _normal = nn.initializers.normal(0.02)
 
 
 class DCGANGenerator(nn.Module):
-    """Paints images of random numbers: each layer doubles the resolution.
+    """DCGAN generator: transposed convolutions that double the resolution.
 
-    Intermediates: ``stage0``, ``stage1``, ..., what each layer but the last gives out;
-    that of 4×4 is the first.
+    Intermediates: ``stage0``, ``stage1``, ..., the outputs of each layer except the
+    last; the first has 4×4 pixels.
 
     Attributes:
-      image_size: Height and width of an image: a power of two, 8 at least.
-      image_channels: Its channels.
-      latent_size: Random numbers that an image is made of.
-      width: Channels of the last layer but one; each one before has twice as many.
-      dtype: What is computed in; that of inputs and parameters where None.
-      param_dtype: What parameters are stored in.
+      image_size: Height and width of an image in pixels, a power of two of at least 8.
+      image_channels: Number of channels of an image.
+      latent_size: Dimension of the latent vector.
+      width: Channels of the last hidden layer; each layer before has twice as many.
+      dtype: Dtype of the computation; inferred from inputs and parameters if None.
+      param_dtype: Dtype of the parameters.
 
     References:
       Radford, Metz and Chintala, `Unsupervised Representation Learning with Deep
@@ -43,40 +44,41 @@ class DCGANGenerator(nn.Module):
 
     @nn.compact
     def __call__(self, latents: Array, *, train: bool = False) -> Array:
-        """Maps latents [B, latent_size] to images of (-1, 1), float [B, H, W, C]."""
+        """Maps latents [B, latent_size] to images in (-1, 1), float [B, H, W, C]."""
         dtypes: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         options: Any = {"use_bias": False, "kernel_init": _normal, **dtypes}
         num_stages = _num_stages(self.image_size)
         x = latents[:, None, None, :]
         for i in range(num_stages):
             features = self.width * 2 ** (num_stages - 1 - i)
-            # The first has one pixel to start from, and paints one patch.
+            # The first layer maps one pixel to 4×4, all others double the resolution.
             stride, padding = (1, 0) if i == 0 else (2, 1)
-            x = ConvTranspose(features, 4, stride, padding, name=f"conv{i}", **options)(
-                x
+            layer = ConvTranspose(
+                features, 4, stride, padding, name=f"conv{i}", **options
             )
+            x = layer(x)
             x = nn.relu(_norm(train, name=f"bn{i}", **dtypes)(x))
             self.sow("intermediates", f"stage{i}", x)
         x = ConvTranspose(self.image_channels, 4, 2, 1, name="head", **options)(x)
         return jnp.tanh(x)
 
     def example(self) -> tuple[jax.ShapeDtypeStruct, ...]:
-        """The random numbers of one image."""
+        """Example inputs: one latent vector."""
         return (jax.ShapeDtypeStruct((1, self.latent_size), jnp.float32),)
 
 
 class DCGANDiscriminator(nn.Module):
-    """Tells images of the data from those of a generator, whose mirror it is.
+    """DCGAN discriminator: strided convolutions that mirror the generator.
 
-    Intermediates: ``stage0``, ``stage1``, ..., what each layer but the last gives out,
-    which are features for other tasks.
+    Intermediates: ``stage0``, ``stage1``, ..., the outputs of each layer except the
+    last, which the paper uses as features for classification.
 
     Attributes:
-      image_size: Height and width of an image: a power of two, 8 at least.
-      image_channels: Its channels.
-      width: Channels of the first layer; each next one has twice as many.
-      dtype: What is computed in; that of inputs and parameters where None.
-      param_dtype: What parameters are stored in.
+      image_size: Height and width of an image in pixels, a power of two of at least 8.
+      image_channels: Number of channels of an image, for `example`.
+      width: Channels of the first layer; each layer after it has twice as many.
+      dtype: Dtype of the computation; inferred from inputs and parameters if None.
+      param_dtype: Dtype of the parameters.
 
     References:
       Radford, Metz and Chintala, `Unsupervised Representation Learning with Deep
@@ -92,13 +94,14 @@ class DCGANDiscriminator(nn.Module):
 
     @nn.compact
     def __call__(self, images: Array, *, train: bool = False) -> Array:
-        """Maps images [B, H, W, C] to logits of being of the data, float [B]."""
+        """Maps images [B, H, W, C] to logits of being real, float [B]."""
         dtypes: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         options: Any = {"use_bias": False, "kernel_init": _normal, **dtypes}
         size, (height, width) = self.image_size, images.shape[1:3]
         if (height, width) != (size, size):
-            raise ValueError(
-                f"image_size is {size}, but images have {height}×{width} pixels."
+            raise UserError(
+                f"image_size={size}: expected images of {size}×{size} pixels, got "
+                f"{height}×{width}"
             )
         x = images
         for i in range(_num_stages(self.image_size)):
@@ -110,15 +113,17 @@ class DCGANDiscriminator(nn.Module):
                 name=f"conv{i}",
                 **options,
             )(x)
+            # As in the paper, there is no batch norm right behind the images.
             if i > 0:
                 x = _norm(train, name=f"bn{i}", **dtypes)(x)
             x = nn.leaky_relu(x, 0.2)
             self.sow("intermediates", f"stage{i}", x)
+        # A kernel as large as the 4×4 features leaves one logit.
         x = conv(1, (4, 4), padding="VALID", name="head", **options)(x)
         return x.squeeze((1, 2, 3))
 
     def example(self) -> tuple[jax.ShapeDtypeStruct, ...]:
-        """One image of `image_size`."""
+        """Example inputs: one image of `image_size`."""
         shape = (1, self.image_size, self.image_size, self.image_channels)
         return (jax.ShapeDtypeStruct(shape, jnp.float32),)
 
@@ -127,8 +132,8 @@ def dcgan_generator(**options: Any) -> DCGANGenerator:
     """DCGAN generator of PyTorch's examples; 3,576,704 parameters.
 
     Args:
-      **options: All others of `DCGANGenerator`. With ``width=128`` it is the paper's,
-        and has 12,658,432 parameters.
+      **options: Other attributes of `DCGANGenerator`. With ``width=128`` it is the
+        paper's, and has 12,658,432 parameters.
 
     Example:
       >>> from fdl import models
@@ -145,16 +150,19 @@ def dcgan_discriminator(**options: Any) -> DCGANDiscriminator:
     """DCGAN discriminator of PyTorch's examples; 2,765,568 parameters.
 
     Args:
-      **options: All others of `DCGANDiscriminator`. With ``width=128`` it is the
+      **options: Other attributes of `DCGANDiscriminator`. With ``width=128`` it is the
         paper's, and has 11,036,160 parameters.
     """
     return DCGANDiscriminator(**options)
 
 
 def _norm(train, **options):
+    """Batch norm with scales initialised as N(1, 0.02²)."""
+
     def scale_init(key, shape, dtype):
         return 1 + _normal(key, shape, dtype)
 
+    # Flax's momentum is the weight of the old average: 0.9 is PyTorch's 0.1.
     return nn.BatchNorm(
         use_running_average=not train,
         momentum=0.9,
@@ -165,7 +173,10 @@ def _norm(train, **options):
 
 
 def _num_stages(image_size):
+    """Number of layers between the images and 4×4 features: log2(image_size / 4)."""
     num_stages = image_size.bit_length() - 3
     if image_size != 4 * 2**num_stages or num_stages < 1:
-        raise ValueError(f"image_size is {image_size}, but must be 8, 16, 32, ...")
+        raise UserError(
+            f"image_size={image_size}: expected a power of two of at least 8"
+        )
     return num_stages

@@ -1,4 +1,4 @@
-"""The U-Net that sees the noise in an image, for diffusion models."""
+"""U-Net of denoising diffusion probabilistic models (DDPM)."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from fdl.errors import UserError
 from fdl.models.layers import conv
 from fdl.models.layers.time_block import TimeBlock, group_norm, time_embedding, uniform
 from fdl.models.weights import Rules
@@ -16,25 +17,27 @@ from fdl.types import Array
 
 
 class DDPMUNet(nn.Module):
-    """Predicts the noise in images, given how many steps of noise there were.
+    """Denoising U-Net of DDPM: predicts the noise in images at a timestep.
 
-    A U-Net of residual blocks. Intermediates: ``down0``, ``down1``, ..., ``middle``,
-    ``up0``, ``up1``, ..., the outputs of the levels in the order in which they run;
-    ``down1_0/attention/weights`` and so on, what attends to what.
+    Residual blocks conditioned on the timestep, with self-attention at some levels.
+    Intermediates: ``down0``, ``down1``, ..., ``middle``, ``up0``, ``up1``, ..., the
+    outputs of the levels in the order of execution; ``down1_0/attention/weights`` and
+    so on, the attention weights.
 
     Attributes:
-      width: Channels of the first level.
-      multipliers: How many times as many each level has; each has half the height and
-        width of the one before.
-      num_blocks: Blocks of each level on the way down; one more on the way up.
-      attention_levels: Levels with attention, counted from 0; so has the middle.
-      num_heads: Heads of each attention.
-      num_groups: Groups of channels that are normalised together.
-      dropout: Fraction of the features inside each block that is dropped in training.
-      remat: Whether what a block computes is computed again in the backward pass.
-      input_shape: Of an image, for its channels; other sizes are taken too.
-      dtype: What is computed in; that of inputs and parameters where None.
-      param_dtype: What parameters are stored in.
+      width: Base number of channels.
+      multipliers: Channels of each level as multiples of `width`; each level has half
+        the height and width of the one before.
+      num_blocks: Blocks of each level on the way down; there is one more on the way up.
+      attention_levels: Indices of the levels with self-attention, from 0 for the full
+        resolution; the middle always has it.
+      num_heads: Number of attention heads.
+      num_groups: Number of groups of the group normalisations.
+      dropout: Dropout rate inside each residual block.
+      remat: Whether to recompute the activations of each block in the backward pass.
+      input_shape: Shape of an image [H, W, C], for `example`; other sizes are accepted.
+      dtype: Dtype of the computation; inferred from inputs and parameters if None.
+      param_dtype: Dtype of the parameters.
 
     References:
       Ho, Jain and Abbeel, `Denoising Diffusion Probabilistic Models
@@ -61,49 +64,53 @@ class DDPMUNet(nn.Module):
 
         Args:
           images: float [B, H, W, C]. Height and width are multiples of 2^(levels - 1).
-          timesteps: How many steps of noise are in each, int [B].
-          train: Whether features are dropped.
+          timesteps: Diffusion step of each image, int [B].
+          train: Whether to apply dropout.
 
         Raises:
-          ValueError: The height or the width cannot be halved often enough.
+          UserError: Height or width is not a multiple of 2^(levels - 1).
         """
         last = len(self.multipliers) - 1
         if images.shape[1] % 2**last or images.shape[2] % 2**last:
-            raise ValueError(
-                f"Images have {images.shape[1]}×{images.shape[2]} pixels, but "
-                f"{last + 1} levels need multiples of {2**last}."
+            raise UserError(
+                f"images.shape={images.shape}: expected height and width divisible by "
+                f"{2**last} for {last + 1} levels"
             )
         attends = [i in self.attention_levels for i in range(last + 1)]
         time = self._embed(timesteps)
         x = self._conv(self.width, name="conv")(images)
-        seen = [x]
+        # Every output on the way down, downsampled ones too, is a skip connection: the
+        # way up has one block more per level to consume them.
+        skips = [x]
         for i in range(last + 1):
             for j in range(self.num_blocks):
                 x = self._block(i, attends[i], f"down{i}_{j}")(x, time, train)
-                seen.append(x)
+                skips.append(x)
             self.sow("intermediates", f"down{i}", x)
             if i < last:
                 x = self._downsample(x.shape[-1], name=f"downsample{i}")(x)
-                seen.append(x)
+                skips.append(x)
         x = self._block(last, True, "middle_0")(x, time, train)
         x = self._block(last, False, "middle_1")(x, time, train)
         self.sow("intermediates", "middle", x)
         for i, level in enumerate(reversed(range(last + 1))):
             for j in range(self.num_blocks + 1):
-                x = jnp.concatenate([x, seen.pop()], axis=-1)
+                x = jnp.concatenate([x, skips.pop()], axis=-1)
                 x = self._block(level, attends[level], f"up{i}_{j}")(x, time, train)
             self.sow("intermediates", f"up{i}", x)
             if level > 0:
+                # Nearest-neighbour upsampling, as in the paper's code.
                 x = x.repeat(2, axis=1).repeat(2, axis=2)
                 x = self._conv(x.shape[-1], name=f"upsample{i}")(x)
         dtypes: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         x = nn.silu(group_norm(self.num_groups, name="norm", **dtypes)(x))
+        # The predicted noise starts at zero, its mean.
         return self._conv(
             images.shape[-1], kernel_init=nn.initializers.zeros, name="head"
         )(x)
 
     def _embed(self, timesteps):
-        """float [B, 4 width]."""
+        """Embedding of the timesteps, float [B, 4 width]."""
         x = time_embedding(timesteps, self.width)
         for i in (1, 2):
             x = nn.Dense(
@@ -121,13 +128,15 @@ class DDPMUNet(nn.Module):
         return conv(features, (3, 3), **options)
 
     def _downsample(self, features, **options):
-        # What has an even size is padded at its end alone.
+        # TensorFlow's "SAME" pads even sizes at the end only. A symmetric padding would
+        # shift the grid that the published weights were trained on by a pixel.
         padding = ((0, 1), (0, 1))
         return self._conv(features, strides=2, padding=padding, **options)
 
     def _block(self, level, attends, name):
         block: Callable[..., nn.Module] = TimeBlock
         if self.remat:
+            # Argument 3, counted from `self`, is `train`: Python branches on it.
             block = nn.remat(TimeBlock, static_argnums=(3,))
         return block(
             self.width * self.multipliers[level],
@@ -140,15 +149,16 @@ class DDPMUNet(nn.Module):
         )
 
     def example(self) -> tuple[jax.ShapeDtypeStruct, ...]:
-        """One image of `input_shape`, and its timestep."""
+        """Example inputs: one image of `input_shape` and its timestep."""
         return (
             jax.ShapeDtypeStruct((1, *self.input_shape), jnp.float32),
             jax.ShapeDtypeStruct((1,), jnp.int32),
         )
 
     def checkpoints(self) -> Mapping[str, Rules]:
-        """Published weights that fit."""
+        """Conversion rules of pretrained weights, by the name of their format."""
         return {
+            # Early versions of diffusers named the attention layers otherwise.
             "diffusers": formats.DIFFUSERS,
             "diffusers-old": formats.DIFFUSERS_OLD,
         }
@@ -158,8 +168,7 @@ def ddpm_cifar10(**options: Any) -> DDPMUNet:
     """DDPM U-Net for CIFAR-10; 35,746,307 parameters.
 
     Args:
-      **options: All others of `DDPMUNet`. A tenth of the features is dropped unless
-        they say otherwise.
+      **options: Other attributes of `DDPMUNet`; the dropout rate is 0.1 by default.
     """
     return DDPMUNet(**{"dropout": 0.1, **options})
 
@@ -168,7 +177,7 @@ def ddpm_256(**options: Any) -> DDPMUNet:
     """DDPM U-Net for images of 256×256; 113,673,219 parameters.
 
     Args:
-      **options: All others of `DDPMUNet`.
+      **options: Other attributes of `DDPMUNet`.
 
     Example:
       >>> from fdl import models
@@ -177,9 +186,9 @@ def ddpm_256(**options: Any) -> DDPMUNet:
       >>> sum(leaf.size for leaf in jax.tree.leaves(shapes))
       113673219
     """
-    fixed: Any = {
+    published: Any = {
         "multipliers": (1, 1, 2, 2, 4, 4),
         "attention_levels": (4,),
         "input_shape": (256, 256, 3),
     }
-    return DDPMUNet(**{**fixed, **options})
+    return DDPMUNet(**{**published, **options})

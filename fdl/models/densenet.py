@@ -1,4 +1,4 @@
-"""Densely connected convolutional networks."""
+"""Densely connected convolutional networks (DenseNet)."""
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
@@ -18,14 +18,14 @@ _he_normal = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
 
 
 class DenseLayer(nn.Module):
-    """A few channels more, computed from all channels there are.
+    """Bottleneck layer of DenseNet, concatenated with its input.
 
     Attributes:
-      features: How many channels it adds.
-      inner: Channels between its convolutions.
-      conv: Makes a convolution without bias: ``conv(features, kernel_size, ...)``.
-      norm: Makes a normalisation: ``norm(name=...)``.
-      drop: Makes a dropout: ``drop()``.
+      features: Number of channels that are added, the growth rate.
+      inner: Number of channels between the 1×1 and the 3×3 convolution.
+      conv: Constructor of convolutions, called as ``conv(features, kernel_size, ...)``.
+      norm: Constructor of a normalisation, called as ``norm(name=...)``.
+      drop: Constructor of a dropout layer, called as ``drop()``.
     """
 
     features: int
@@ -37,6 +37,7 @@ class DenseLayer(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         """Maps x [B, H, W, C] to [B, H, W, C + features]."""
+        # Pre-activation: each layer normalises all earlier outputs with its own scales.
         y = nn.relu(self.norm(name="norm1")(x))
         y = self.conv(self.inner, (1, 1), name="conv1")(y)
         y = nn.relu(self.norm(name="norm2")(y))
@@ -45,24 +46,24 @@ class DenseLayer(nn.Module):
 
 
 class DenseNet(nn.Module):
-    """A network in which each layer sees the outputs of all layers of its block.
+    """DenseNet-BC, with bottleneck layers and compression between dense blocks.
 
-    The form that is called DenseNet-BC. Intermediates: ``denseblock1``,
-    ``denseblock2`` and so on, the outputs of the blocks.
+    Each layer receives the outputs of all earlier layers of its block. Intermediates:
+    ``denseblock1``, ``denseblock2`` and so on, the outputs of the blocks.
 
     Attributes:
-      block_sizes: Layers of each block.
-      growth: Channels that each layer adds.
-      num_classes: Size of the readout; none where None, and pooled features come out.
-      width: Channels in front of the first block.
-      bottleneck: How many times `growth` channels lie inside each layer.
-      compression: Fraction of the channels that remain between blocks.
-      dropout: Fraction of each layer's output that is dropped in training.
-      remat: Whether what a layer computes is computed again in the backward pass: the
-        concatenations of a block then take memory that grows with its depth, and not
-        with the square.
-      dtype: What is computed in; that of inputs and parameters where None.
-      param_dtype: What parameters are stored in.
+      block_sizes: Number of layers of each dense block.
+      growth: Growth rate, the number of channels that each layer adds.
+      num_classes: Number of classes; None omits the classification layer and returns
+        the pooled features.
+      width: Number of channels of the stem.
+      bottleneck: Channels inside each layer as a multiple of `growth`.
+      compression: Fraction of the channels that a transition between blocks keeps.
+      dropout: Dropout rate of each layer's output.
+      remat: Whether to recompute the activations of each layer in the backward pass, so
+        that the memory of a block grows linearly, not quadratically, with its depth.
+      dtype: Dtype of the computation; inferred from inputs and parameters if None.
+      param_dtype: Dtype of the parameters.
 
     References:
       Huang et al., `Densely Connected Convolutional Networks
@@ -87,6 +88,7 @@ class DenseNet(nn.Module):
         convolve: Callable[..., nn.Module] = functools.partial(
             conv, use_bias=False, kernel_init=_he_normal, **dtypes
         )
+        # Flax's momentum is the weight of the old average: 0.9 is PyTorch's 0.1.
         norm: Callable[..., nn.Module] = functools.partial(
             nn.BatchNorm,
             use_running_average=not train,
@@ -98,6 +100,7 @@ class DenseNet(nn.Module):
         x = convolve(self.width, (7, 7), strides=2, padding=3, name="conv0")(images)
         x = max_pool(nn.relu(norm(name="norm0")(x)), 3, 2, padding=1)
         layer = nn.remat(DenseLayer) if self.remat else DenseLayer
+        # Blocks, layers and transitions are numbered from one, as in torchvision.
         for i, num_layers in enumerate(self.block_sizes, start=1):
             if i > 1:
                 x = nn.relu(norm(name=f"transition{i - 1}_norm")(x))
@@ -120,11 +123,11 @@ class DenseNet(nn.Module):
         return nn.Dense(self.num_classes, name="head", **dtypes)(x)
 
     def example(self) -> tuple[jax.ShapeDtypeStruct, ...]:
-        """One image of the published size; others are taken too."""
+        """Example inputs: one image of the published size; other sizes are accepted."""
         return (jax.ShapeDtypeStruct((1, 224, 224, 3), jnp.float32),)
 
     def checkpoints(self) -> Mapping[str, Rules]:
-        """Published weights that fit; timm's have the same names and layouts."""
+        """Conversion rules of pretrained weights; timm's are named as torchvision's."""
         return {"torchvision": formats.TORCHVISION}
 
 
@@ -132,6 +135,6 @@ def densenet121(**options: Any) -> DenseNet:
     """DenseNet-121; 7,978,856 parameters.
 
     Args:
-      **options: All others of `DenseNet`.
+      **options: Other attributes of `DenseNet`.
     """
     return DenseNet((6, 12, 24, 16), 32, **options)

@@ -1,4 +1,4 @@
-"""Convolutional networks scaled in width, depth and resolution at once."""
+"""EfficientNet."""
 
 import functools
 import math
@@ -26,29 +26,28 @@ _STAGES = (
     Stage(6, 5, 2, 192, 4),
     Stage(6, 3, 1, 320, 1),
 )
-# Uniform on ±1/√num_classes.
+# U(±1/√num_classes), as in torchvision.
 _head_init = nn.initializers.variance_scaling(1 / 3, "fan_out", "uniform")
 
 
 class EfficientNet(nn.Module):
-    """Inverted residuals with squeeze and excitation.
+    """EfficientNet: inverted residuals with squeeze-and-excitation.
 
     Intermediates: ``stage1``, ``stage2`` and so on, the outputs of the stages.
 
     Attributes:
-      stages: What the blocks are.
-      num_classes: Size of the readout; none where None, and pooled features come out.
-      width_multiplier: How many times the channels of `stages` there are, to the
-        nearest multiple of 8.
-      depth_multiplier: How many times the blocks of `stages` there are, rounded up.
-      squeeze: Fraction of a block's input channels that squeeze and excitation has.
-      dropout: Fraction of the features that the readout does not get to see in
-        training.
-      stochastic_depth: Chance that a block is skipped in training; this beyond the last
-        block, none for the first one, and in between on a line.
-      remat: Whether what a block computes is computed again in the backward pass.
-      dtype: What is computed in; that of inputs and parameters where None.
-      param_dtype: What parameters are stored in.
+      stages: Configuration of the blocks of each stage, before scaling.
+      num_classes: Number of classes; None omits the classification layer and returns
+        the pooled features.
+      width_multiplier: Factor of the channels of `stages`, rounded to a multiple of 8.
+      depth_multiplier: Factor of the blocks of `stages`, rounded up.
+      squeeze: Channels of the squeeze-and-excitation as a fraction of a block's inputs.
+      dropout: Dropout rate in front of the classification layer.
+      stochastic_depth: Probability p that a block is skipped in training: block i of n
+        is skipped with i p / n, counted from 0.
+      remat: Whether to recompute the activations of each block in the backward pass.
+      dtype: Dtype of the computation; inferred from inputs and parameters if None.
+      param_dtype: Dtype of the parameters.
 
     References:
       Tan and Le, `EfficientNet: Rethinking Model Scaling for Convolutional Neural
@@ -73,6 +72,7 @@ class EfficientNet(nn.Module):
         convolve: Callable[..., nn.Module] = functools.partial(
             conv, kernel_init=he_normal, **dtypes
         )
+        # Flax's momentum is the weight of the old average: 0.9 is PyTorch's 0.1.
         norm: Callable[..., nn.Module] = functools.partial(
             nn.BatchNorm,
             use_running_average=not train,
@@ -87,17 +87,20 @@ class EfficientNet(nn.Module):
         block = nn.remat(InvertedResidual) if self.remat else InvertedResidual
         depths = [math.ceil(s.num_blocks * self.depth_multiplier) for s in self.stages]
         for i, stage in enumerate(self.stages, start=1):
+            # Blocks without expansion lack a convolution, and the conversion of weights
+            # tells them apart by this name.
             kind = "inverted" if stage.expansion > 1 else "separable"
             for j in range(depths[i - 1]):
-                before = sum(depths[: i - 1]) + j
+                index = sum(depths[: i - 1]) + j
                 x = block(
                     expansion=stage.expansion,
                     kernel=stage.kernel,
                     stride=stage.stride if j == 0 else 1,
                     features=divisible(stage.features * width),
+                    # A fraction of the block's input, not of its expanded channels.
                     squeeze=max(1, int(x.shape[-1] * self.squeeze)),
                     activation=nn.silu,
-                    stochastic_depth=self.stochastic_depth * before / sum(depths),
+                    stochastic_depth=self.stochastic_depth * index / sum(depths),
                     train=train,
                     conv=convolve,
                     norm=norm,
@@ -114,11 +117,11 @@ class EfficientNet(nn.Module):
         return head(x)
 
     def example(self) -> tuple[jax.ShapeDtypeStruct, ...]:
-        """One image of the published size; others are taken too."""
+        """Example inputs: one image of the published size; other sizes are accepted."""
         return (jax.ShapeDtypeStruct((1, 224, 224, 3), jnp.float32),)
 
     def checkpoints(self) -> Mapping[str, Rules]:
-        """Published weights that fit."""
+        """Conversion rules of pretrained weights, by the name of their format."""
         return {"torchvision": formats.TORCHVISION}
 
 
@@ -126,6 +129,6 @@ def efficientnet_b0(**options: Any) -> EfficientNet:
     """EfficientNet-B0, with dropout and stochastic depth 0.2; 5,288,548 parameters.
 
     Args:
-      **options: All others of `EfficientNet`.
+      **options: Other attributes of `EfficientNet`.
     """
     return EfficientNet(_STAGES, **{"dropout": 0.2, "stochastic_depth": 0.2, **options})

@@ -1,4 +1,4 @@
-"""GPT: Transformers that say which token comes next."""
+"""GPT-2: autoregressive Transformer language models."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from fdl.errors import UserError
 from fdl.models.layers import layer_norm
 from fdl.models.layers.dense import tied_logits
 from fdl.models.layers.places import Places
@@ -20,32 +21,33 @@ from fdl.types import Array
 
 
 class GPT(nn.Module):
-    """A decoder of the form of GPT-2: learned positions, norms in front of branches.
+    """Decoder-only Transformer of GPT-2: learned positions and pre-layer normalisation.
 
-    The embedding is also the readout. Intermediates: ``decoder/layers_0/outputs`` and
-    so on, those of the layers; ``decoder/layers_0/attention/weights`` and so on, what
-    attends to what; ``features``, what the readout sees.
+    The output layer is tied to the token embedding. Intermediates:
+    ``decoder/layers_0/outputs`` and so on, the outputs of the blocks;
+    ``decoder/layers_0/attention/weights`` and so on, the attention weights;
+    ``features``, the input of the output layer.
 
     Attributes:
-      num_layers: Blocks.
-      num_heads: Heads of each attention.
-      hidden_size: Features of a token.
-      mlp_size: Hidden units of each feed-forward network; four times `hidden_size`
-        where None.
-      activation: That of the feed-forward networks.
-      use_bias: Whether dense layers and norms have a bias.
-      vocab_size: How many tokens there are.
-      max_length: Tokens of the longest text.
-      dropout: Fraction of the embeddings, of the outputs of each branch and of the
-        attention weights that is dropped in training.
-      attention_dropout: That of the attention weights, where it is another.
-      remat: Whether what a block computes is computed again in the backward pass.
-      scan_layers: Whether one block is compiled, and run many times.
-      dtype: What is computed in; that of inputs and parameters where None.
-      param_dtype: What parameters are stored in.
+      num_layers: Number of Transformer blocks.
+      num_heads: Number of attention heads.
+      hidden_size: Number of features of a token.
+      mlp_size: Hidden units of the feed-forward networks; four times `hidden_size` if
+        None.
+      activation: Activation of the feed-forward networks.
+      use_bias: Whether dense layers and layer norms have a bias.
+      vocab_size: Number of tokens in the vocabulary.
+      max_length: Maximum sequence length, in tokens.
+      dropout: Dropout rate of the embeddings, the outputs of each residual branch and
+        the attention weights.
+      attention_dropout: Dropout rate of the attention weights; `dropout` if None.
+      remat: Whether to recompute the activations of each block in the backward pass.
+      scan_layers: Whether to run the blocks as one `flax.linen.scan`, compiled once.
+      dtype: Dtype of the computation; inferred from inputs and parameters if None.
+      param_dtype: Dtype of the parameters.
 
     Example:
-      A text goes on from its cache, a token at a time:
+      Greedy decoding with a key-value cache:
 
       >>> model = GPT(2, 2, 8, vocab_size=16, max_length=8)
       >>> tokens = jnp.array([[1, 2, 3]])
@@ -94,19 +96,21 @@ class GPT(nn.Module):
         decode: bool = False,
         train: bool = False,
     ) -> Array:
-        """Maps tokens to logits of the next ones, float [B, T, vocab_size].
+        """Maps tokens to logits of the next tokens, float [B, T, vocab_size].
 
         Args:
-          tokens: int [B, T].
-          mask: bool [B, T], true where a token is.
-          segments: Which text a token belongs to, int [B, T], zero where padding is.
-          decode: Whether they go on from what is in the collection ``cache``.
-          train: Whether it is training.
+          tokens: Token ids, int [B, T].
+          mask: bool [B, T], true at tokens and false at padding; all true if None.
+          segments: Index of the sequence that a token belongs to, int [B, T], zero at
+            padding; for several sequences packed into one row.
+          decode: Whether the tokens continue those in the collection ``cache``.
+          train: Whether to run in training mode.
         """
         if tokens.shape[1] > self.max_length:
-            raise ValueError(
-                f"max_length is {self.max_length}, but there are {tokens.shape[1]} "
-                "tokens."
+            # Out-of-range look-ups do not fail under JAX, but return NaN.
+            raise UserError(
+                f"max_length={self.max_length}: expected at least the number of "
+                f"tokens, {tokens.shape[1]}"
             )
         dtypes: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         embed: Callable[..., nn.Embed] = functools.partial(
@@ -117,18 +121,19 @@ class GPT(nn.Module):
         )
         norm = functools.partial(layer_norm, 1e-5, use_bias=self.use_bias, **dtypes)
         places = Places(self.max_length, name="places")
-        attended, positions = places(tokens, mask, segments, decode)
+        attention_mask, positions = places(tokens, mask, segments, decode)
         embedding = embed(self.vocab_size, name="token_embedding")
         x = embedding(tokens)
         x = x + embed(self.max_length, name="position_embedding")(positions)
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
+        # After the mask: no positions, which only rotary embeddings use, and no memory.
         x = Stack(
             functools.partial(TransformerBlock, **self._block(), norm=norm, **dtypes),
             self.num_layers,
             self.scan_layers,
             self.remat,
             name="decoder",
-        )(x, train, 0.0, attended, None, None, None, decode)
+        )(x, train, 0.0, attention_mask, None, None, None, decode)
         x = norm(name="norm")(x)
         self.sow("intermediates", "features", x)
         return tied_logits(embedding, x)
@@ -147,16 +152,17 @@ class GPT(nn.Module):
                 self.dropout if attention_dropout is None else attention_dropout
             ),
             "kernel_init": nn.initializers.normal(0.02),
-            # The sum of all branches begins as large as one token's embedding.
+            # The residual stream sums 2 num_layers branches: GPT-2 scales their output
+            # layers so that its initial variance does not grow with depth.
             "out_init": nn.initializers.normal(0.02 / (2 * self.num_layers) ** 0.5),
         }
 
     def example(self) -> tuple[jax.ShapeDtypeStruct, ...]:
-        """One text of full length; shorter ones are taken too."""
+        """Example inputs: one sequence of the maximum length."""
         return (jax.ShapeDtypeStruct((1, self.max_length), jnp.int32),)
 
     def checkpoints(self) -> Mapping[str, Rules]:
-        """Published weights that fit."""
+        """Conversion rules of pretrained weights, by the name of their format."""
         return {"transformers": formats.TRANSFORMERS}
 
 
@@ -164,8 +170,8 @@ def gpt2_small(dropout: float = 0.1, **options: Any) -> GPT:
     """GPT-2 small; 124,439,808 parameters.
 
     Args:
-      dropout: As of `GPT`.
-      **options: All others of `GPT`.
+      dropout: Dropout rate; see `GPT`.
+      **options: Other attributes of `GPT`.
     """
     return GPT(12, 12, 768, dropout=dropout, **options)
 
@@ -174,8 +180,8 @@ def gpt2_medium(dropout: float = 0.1, **options: Any) -> GPT:
     """GPT-2 medium; 354,823,168 parameters.
 
     Args:
-      dropout: As of `GPT`.
-      **options: All others of `GPT`.
+      dropout: Dropout rate; see `GPT`.
+      **options: Other attributes of `GPT`.
     """
     return GPT(24, 16, 1024, dropout=dropout, **options)
 
@@ -184,8 +190,8 @@ def gpt2_large(dropout: float = 0.1, **options: Any) -> GPT:
     """GPT-2 large; 774,030,080 parameters.
 
     Args:
-      dropout: As of `GPT`.
-      **options: All others of `GPT`.
+      dropout: Dropout rate; see `GPT`.
+      **options: Other attributes of `GPT`.
     """
     return GPT(36, 20, 1280, dropout=dropout, **options)
 
@@ -194,12 +200,13 @@ def gpt2_xl(dropout: float = 0.1, **options: Any) -> GPT:
     """GPT-2 XL; 1,557,611,200 parameters.
 
     Args:
-      dropout: As of `GPT`.
-      **options: All others of `GPT`.
+      dropout: Dropout rate; see `GPT`.
+      **options: Other attributes of `GPT`.
     """
     return GPT(48, 25, 1600, dropout=dropout, **options)
 
 
+# nanoGPT departs from GPT-2, which approximates GELU by tanh and has biases.
 _NANOGPT: dict[str, Any] = {
     "activation": functools.partial(nn.gelu, approximate=False),
     "use_bias": False,
@@ -207,11 +214,11 @@ _NANOGPT: dict[str, Any] = {
 
 
 def nanogpt_char(dropout: float = 0.2, **options: Any) -> GPT:
-    """nanoGPT's model of Shakespeare's characters; 10,745,088 parameters.
+    """nanoGPT's character-level model of Shakespeare; 10,745,088 parameters.
 
     Args:
-      dropout: As of `GPT`.
-      **options: All others of `GPT`.
+      dropout: Dropout rate; see `GPT`.
+      **options: Other attributes of `GPT`.
 
     References:
       Karpathy, `nanoGPT <https://github.com/karpathy/nanoGPT>`_, 2022.
@@ -221,10 +228,10 @@ def nanogpt_char(dropout: float = 0.2, **options: Any) -> GPT:
 
 
 def nanogpt_baby(**options: Any) -> GPT:
-    """nanoGPT's model of characters for the CPU; 804,096 parameters.
+    """nanoGPT's small character-level model for CPUs; 804,096 parameters.
 
     Args:
-      **options: All others of `GPT`.
+      **options: Other attributes of `GPT`.
 
     References:
       Karpathy, `nanoGPT <https://github.com/karpathy/nanoGPT>`_, 2022.
@@ -234,12 +241,13 @@ def nanogpt_baby(**options: Any) -> GPT:
 
 
 def nanogpt_124m(**options: Any) -> GPT:
-    """nanoGPT's GPT-2 small, trained anew without biases; 124,373,760 parameters.
+    """nanoGPT's reproduction of GPT-2 small, without biases; 124,373,760 parameters.
 
     Args:
-      **options: All others of `GPT`.
+      **options: Other attributes of `GPT`.
 
     References:
       Karpathy, `nanoGPT <https://github.com/karpathy/nanoGPT>`_, 2022.
     """
+    # The vocabulary of 50,257 is padded to a multiple of 64 for speed on GPUs.
     return GPT(12, 12, 768, **{**_NANOGPT, "vocab_size": 50_304, **options})

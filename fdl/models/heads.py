@@ -1,4 +1,4 @@
-"""What policies are read out by: the parameters of a distribution of actions."""
+"""Policy heads: parameters of a distribution of actions, or actions."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -12,17 +12,19 @@ from fdl.models.layers.orthogonal import orthogonal
 from fdl.models.torsos import uniform
 from fdl.types import Array
 
-Head = Callable[..., nn.Module]  # Called as `head(action_size, name=...)`.
+# Constructor of a head, called as `head(action_size, name=...)`.
+Head = Callable[..., nn.Module]
 
-# Policies start nearly the same everywhere (Engstrom et al., 2020).
+# With a small last layer, the initial policy hardly depends on the observation, which
+# helps exploration (Engstrom et al., 2020).
 _small = orthogonal(0.01)
 
 
 class GaussianParams(NamedTuple):
-    """Parameters of a normal distribution without correlations.
+    """Parameters of a normal distribution with a diagonal covariance.
 
     Attributes:
-      mean: float [B, A].
+      mean: Means, float [B, A].
       log_std: Logarithms of the standard deviations, float [B, A].
     """
 
@@ -31,13 +33,13 @@ class GaussianParams(NamedTuple):
 
 
 class CategoricalHead(nn.Module):
-    """Logits of discrete actions.
+    """Categorical policy head: logits of discrete actions.
 
     Attributes:
-      action_size: How many actions there are.
-      kernel_init: Makes the first kernel.
-      dtype: What is computed in; that of inputs and parameters where None.
-      param_dtype: What parameters are stored in.
+      action_size: Number of actions, A.
+      kernel_init: Initialiser of the kernel.
+      dtype: Dtype of the computation; that of inputs and parameters where None.
+      param_dtype: Dtype of the parameters.
     """
 
     action_size: int
@@ -54,14 +56,14 @@ class CategoricalHead(nn.Module):
 
 
 class GaussianHead(nn.Module):
-    """Means that depend on the observation, and deviations that do not: as for PPO.
+    """Gaussian policy head with state-independent standard deviations, as in PPO.
 
     Attributes:
-      action_size: Numbers that an action has.
-      initial_log_std: Logarithm of the standard deviations to begin with.
-      kernel_init: Makes the first kernel.
-      dtype: What is computed in; that of inputs and parameters where None.
-      param_dtype: What parameters are stored in.
+      action_size: Dimension of the action space, A.
+      initial_log_std: Initial logarithm of the standard deviations.
+      kernel_init: Initialiser of the kernel of the means.
+      dtype: Dtype of the computation; that of inputs and parameters where None.
+      param_dtype: Dtype of the parameters.
 
     References:
       Schulman et al., `Trust Region Policy Optimization
@@ -76,12 +78,13 @@ class GaussianHead(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> GaussianParams:
-        """Maps features [B, D] to means and deviations, float [B, action_size]."""
+        """Maps features [B, D] to means and log stds, float [B, action_size]."""
         options: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         options["kernel_init"] = self.kernel_init
         mean = nn.Dense(self.action_size, name="mean", **options)(x)
         initial = nn.initializers.constant(self.initial_log_std)
         size = (self.action_size,)
+        # A parameter without input: the same deviations for all observations.
         log_std = self.param("log_std", initial, size, self.param_dtype)
         return GaussianParams(
             mean, jnp.broadcast_to(log_std.astype(mean.dtype), mean.shape)
@@ -89,18 +92,18 @@ class GaussianHead(nn.Module):
 
 
 class SquashedGaussianHead(nn.Module):
-    """Means and deviations that both depend on the observation: as for SAC.
+    """Gaussian policy head with state-dependent standard deviations, as in SAC.
 
-    They are those of the action before it is squashed between -1 and 1: the tanh is the
-    distribution's.
+    The parameters are those of the action before it is squashed to (-1, 1): the tanh is
+    part of the distribution.
 
     Attributes:
-      action_size: Numbers that an action has.
-      min_log_std: Logarithm of the smallest standard deviation.
-      max_log_std: Logarithm of the largest.
-      kernel_init: Makes the first kernels; by default like Torch.
-      dtype: What is computed in; that of inputs and parameters where None.
-      param_dtype: What parameters are stored in.
+      action_size: Dimension of the action space, A.
+      min_log_std: Lower bound of the logarithm of the standard deviations.
+      max_log_std: Upper bound of the logarithm of the standard deviations.
+      kernel_init: Initialiser of the kernels; PyTorch's default by default.
+      dtype: Dtype of the computation; that of inputs and parameters where None.
+      param_dtype: Dtype of the parameters.
 
     References:
       Haarnoja et al., `Soft Actor-Critic Algorithms and Applications
@@ -116,23 +119,24 @@ class SquashedGaussianHead(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> GaussianParams:
-        """Maps features [B, D] to means and deviations, float [B, action_size]."""
+        """Maps features [B, D] to means and log stds, float [B, action_size]."""
         options: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         options["kernel_init"] = self.kernel_init
         mean = nn.Dense(self.action_size, name="mean", **options)(x)
         log_std = nn.Dense(self.action_size, name="log_std", **options)(x)
+        # Unbounded deviations would overflow, or make log-likelihoods infinite.
         log_std = jnp.clip(log_std, min=self.min_log_std, max=self.max_log_std)
         return GaussianParams(mean, log_std)
 
 
 class DeterministicHead(nn.Module):
-    """Actions themselves, each number between -1 and 1: as for DDPG and TD3.
+    """Deterministic policy head: actions in (-1, 1), as in DDPG and TD3.
 
     Attributes:
-      action_size: Numbers that an action has.
-      kernel_init: Makes the first kernel; by default like Torch.
-      dtype: What is computed in; that of inputs and parameters where None.
-      param_dtype: What parameters are stored in.
+      action_size: Dimension of the action space, A.
+      kernel_init: Initialiser of the kernel; PyTorch's default by default.
+      dtype: Dtype of the computation; that of inputs and parameters where None.
+      param_dtype: Dtype of the parameters.
 
     References:
       Lillicrap et al., `Continuous Control with Deep Reinforcement Learning

@@ -1,4 +1,4 @@
-"""Llama and its kin: decoders with rotary positions and gated networks."""
+"""Llama: decoder-only Transformers with rotary positions and SwiGLU."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -19,31 +19,31 @@ from fdl.types import Array
 
 
 class Llama(nn.Module):
-    """A decoder with rotary positions, RMS norms, SwiGLU and no biases.
+    """Decoder-only Transformer of Llama: rotary positions, RMSNorm, SwiGLU, no biases.
 
-    Nothing is learned of positions, so it takes texts of any length. Intermediates are
-    those of `GPT`.
+    It has no learned positions, and so accepts sequences of any length. Intermediates
+    are those of `GPT`.
 
     Attributes:
-      num_layers: Blocks.
-      num_heads: Heads of each attention.
-      hidden_size: Features of a token.
-      mlp_size: Hidden units of each feed-forward network.
-      num_kv_heads: Heads of the keys and values; `num_heads` where None.
-      head_size: Size of a head; `hidden_size` by `num_heads` where None.
-      vocab_size: How many tokens there are.
-      tie_embeddings: Whether the embedding is also the readout.
-      rotary_base: How much longer the longest wave of the positions is than the
-        shortest, nearly.
-      epsilon: Added to the mean of squares by each norm.
-      max_length: Tokens of the longest text; for as many there is room when decoding.
-      dropout: Fraction of the embeddings and of the outputs of each branch that is
-        dropped in training.
-      attention_dropout: That of the attention weights.
-      remat: Whether what a block computes is computed again in the backward pass.
-      scan_layers: Whether one block is compiled, and run many times.
-      dtype: What is computed in; that of inputs and parameters where None.
-      param_dtype: What parameters are stored in.
+      num_layers: Number of Transformer blocks.
+      num_heads: Number of attention heads.
+      hidden_size: Number of features of a token.
+      mlp_size: Hidden units of the feed-forward networks.
+      num_kv_heads: Number of heads of keys and values (grouped-query attention);
+        `num_heads` if None.
+      head_size: Number of features of a head; `hidden_size` / `num_heads` if None.
+      vocab_size: Number of tokens in the vocabulary.
+      tie_embeddings: Whether the output layer is tied to the token embedding.
+      rotary_base: Base θ of the rotary embedding, nearly the ratio of its longest
+        wavelength to the shortest.
+      epsilon: Constant that RMSNorm adds to the mean of squares.
+      max_length: Size of the key-value cache, in tokens, and length of `example`.
+      dropout: Dropout rate of the embeddings and the outputs of each residual branch.
+      attention_dropout: Dropout rate of the attention weights.
+      remat: Whether to recompute the activations of each block in the backward pass.
+      scan_layers: Whether to run the blocks as one `flax.linen.scan`, compiled once.
+      dtype: Dtype of the computation; inferred from inputs and parameters if None.
+      param_dtype: Dtype of the parameters.
 
     References:
       Touvron et al., `LLaMA: Open and Efficient Foundation Language Models
@@ -78,14 +78,15 @@ class Llama(nn.Module):
         decode: bool = False,
         train: bool = False,
     ) -> Array:
-        """Maps tokens to logits of the next ones, float [B, T, vocab_size].
+        """Maps tokens to logits of the next tokens, float [B, T, vocab_size].
 
         Args:
-          tokens: int [B, T].
-          mask: bool [B, T], true where a token is.
-          segments: Which text a token belongs to, int [B, T], zero where padding is.
-          decode: Whether they go on from what is in the collection ``cache``.
-          train: Whether it is training.
+          tokens: Token ids, int [B, T].
+          mask: bool [B, T], true at tokens and false at padding; all true if None.
+          segments: Index of the sequence that a token belongs to, int [B, T], zero at
+            padding; for several sequences packed into one row.
+          decode: Whether the tokens continue those in the collection ``cache``.
+          train: Whether to run in training mode.
         """
         dtypes: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         init = nn.initializers.normal(0.02)
@@ -93,7 +94,7 @@ class Llama(nn.Module):
             nn.RMSNorm, epsilon=self.epsilon, **dtypes
         )
         places = Places(self.max_length, name="places")
-        attended, positions = places(tokens, mask, segments, decode)
+        attention_mask, positions = places(tokens, mask, segments, decode)
         embedding = nn.Embed(
             self.vocab_size,
             self.hidden_size,
@@ -102,13 +103,14 @@ class Llama(nn.Module):
             **dtypes,
         )
         x = nn.Dropout(self.dropout, deterministic=not train)(embedding(tokens))
+        # After the positions: no memory to attend to, and no mask of it.
         x = Stack(
             functools.partial(TransformerBlock, **self._block(), norm=norm, **dtypes),
             self.num_layers,
             self.scan_layers,
             self.remat,
             name="decoder",
-        )(x, train, 0.0, attended, positions, None, None, decode)
+        )(x, train, 0.0, attention_mask, positions, None, None, decode)
         x = norm(name="norm")(x)
         self.sow("intermediates", "features", x)
         if self.tie_embeddings:
@@ -131,16 +133,18 @@ class Llama(nn.Module):
             "dropout": self.dropout,
             "attention_dropout": self.attention_dropout,
             "kernel_init": nn.initializers.normal(0.02),
-            # The sum of all branches begins as large as one token's embedding.
+            # The residual stream sums 2 num_layers branches: as in GPT-2, their output
+            # layers are scaled so that its initial variance does not grow with depth.
             "out_init": nn.initializers.normal(0.02 / (2 * self.num_layers) ** 0.5),
         }
 
     def example(self) -> tuple[jax.ShapeDtypeStruct, ...]:
-        """One text of full length; others are taken too."""
+        """Example inputs: one sequence of the maximum length."""
         return (jax.ShapeDtypeStruct((1, self.max_length), jnp.int32),)
 
     def checkpoints(self) -> Mapping[str, Rules]:
-        """Published weights that fit."""
+        """Conversion rules of pretrained weights, by the name of their format."""
+        # Files may hold the output layer also where it is tied to the embedding.
         return {"transformers": formats.rules(self.tie_embeddings)}
 
 
@@ -148,7 +152,7 @@ def llama2_7b(**options: Any) -> Llama:
     """Llama 2, 7B; 6,738,415,616 parameters.
 
     Args:
-      **options: All others of `Llama`.
+      **options: Other attributes of `Llama`.
 
     References:
       Touvron et al., `Llama 2: Open Foundation and Fine-Tuned Chat Models
@@ -161,7 +165,7 @@ def llama3_8b(**options: Any) -> Llama:
     """Llama 3, 8B; 8,030,261,248 parameters.
 
     Args:
-      **options: All others of `Llama`.
+      **options: Other attributes of `Llama`.
 
     References:
       Grattafiori et al., `The Llama 3 Herd of Models
@@ -175,7 +179,7 @@ def tinyllama_1b(**options: Any) -> Llama:
     """TinyLlama, 1.1B; 1,100,048,384 parameters.
 
     Args:
-      **options: All others of `Llama`.
+      **options: Other attributes of `Llama`.
 
     References:
       Zhang et al., `TinyLlama: An Open-Source Small Language Model
@@ -185,10 +189,10 @@ def tinyllama_1b(**options: Any) -> Llama:
 
 
 def stories15m(**options: Any) -> Llama:
-    """The smallest of llama2.c's models of short stories; 15,191,712 parameters.
+    """TinyStories 15M of llama2.c; 15,191,712 parameters.
 
     Args:
-      **options: All others of `Llama`.
+      **options: Other attributes of `Llama`.
 
     References:
       Karpathy, `llama2.c <https://github.com/karpathy/llama2.c>`_, 2023.
@@ -198,10 +202,10 @@ def stories15m(**options: Any) -> Llama:
 
 
 def stories42m(**options: Any) -> Llama:
-    """The middle one of llama2.c's models of short stories; 41,689,600 parameters.
+    """TinyStories 42M of llama2.c; 41,689,600 parameters.
 
     Args:
-      **options: All others of `Llama`.
+      **options: Other attributes of `Llama`.
 
     References:
       Karpathy, `llama2.c <https://github.com/karpathy/llama2.c>`_, 2023.
@@ -211,10 +215,10 @@ def stories42m(**options: Any) -> Llama:
 
 
 def stories110m(**options: Any) -> Llama:
-    """The largest of llama2.c's models of short stories; 109,529,856 parameters.
+    """TinyStories 110M of llama2.c; 109,529,856 parameters.
 
     Args:
-      **options: All others of `Llama`.
+      **options: Other attributes of `Llama`.
 
     References:
       Karpathy, `llama2.c <https://github.com/karpathy/llama2.c>`_, 2023.

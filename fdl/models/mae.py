@@ -1,4 +1,4 @@
-"""Masked autoencoders."""
+"""Masked autoencoders (MAE)."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from fdl.errors import UserError
 from fdl.models.layers import layer_norm
 from fdl.models.layers.dense import dense
 from fdl.models.layers.image_tokens import sincos_positions
@@ -23,33 +24,33 @@ _gelu = functools.partial(nn.gelu, approximate=False)
 
 
 class MAE(nn.Module):
-    """Sees a few patches of an image and tells what the others are.
+    """Masked autoencoder: reconstructs images from a few visible patches.
 
-    A `ViT` encodes the patches that are visible, and a light Transformer decodes them,
-    with a token of its own in each place that is hidden. Submodules: ``vit``, whose
-    parameters are those of a `ViT` with positions of ``"mae"``; ``decoder``, and what
-    stands around it. Intermediates: ``vit/tokens``, what the encoder makes of the
-    visible patches, and those of the layers of both.
+    A `ViT` encodes the visible patches only, and a light Transformer decodes them
+    together with mask tokens in the places of the others. Submodules: ``vit``, whose
+    parameters are those of a `ViT` with ``positions="mae"``; ``decoder``, with its
+    embedding, norm and prediction beside it. Intermediates: ``vit/tokens``, the encoded
+    visible patches, and the outputs of the blocks of both Transformers.
 
     Attributes:
       patch_size: Height and width of a patch, in pixels.
-      num_layers: Blocks of the encoder.
-      num_heads: Heads of each of its attentions.
-      hidden_size: Size of a token.
-      mlp_size: Hidden units of its feed-forward networks; four times the size of a
-        token where None.
-      decoder_layers: Blocks of the decoder.
-      decoder_heads: Heads of each of its attentions.
-      decoder_size: Size of its tokens.
-      decoder_mlp_size: Hidden units of its feed-forward networks; four times the size
-        of a token where None.
-      activation: That of all feed-forward networks.
-      mask_ratio: Fraction of the patches that are hidden.
-      image_size: Height and width of the images, for `example`.
-      remat: Whether what a block computes is computed again in the backward pass.
-      scan_layers: Whether one block is compiled and run many times.
-      dtype: What is computed in; that of inputs and parameters where None.
-      param_dtype: What parameters are stored in.
+      num_layers: Number of Transformer blocks of the encoder.
+      num_heads: Number of attention heads of the encoder.
+      hidden_size: Number of features of an encoder token.
+      mlp_size: Hidden units of the encoder's feed-forward networks; four times
+        `hidden_size` if None.
+      decoder_layers: Number of Transformer blocks of the decoder.
+      decoder_heads: Number of attention heads of the decoder.
+      decoder_size: Number of features of a decoder token.
+      decoder_mlp_size: Hidden units of the decoder's feed-forward networks; four times
+        `decoder_size` if None.
+      activation: Activation of all feed-forward networks.
+      mask_ratio: Fraction of the patches that are masked.
+      image_size: Height and width of the images in pixels, for `example`.
+      remat: Whether to recompute the activations of each block in the backward pass.
+      scan_layers: Whether to run the blocks as one `flax.linen.scan`, compiled once.
+      dtype: Dtype of the computation; inferred from inputs and parameters if None.
+      param_dtype: Dtype of the parameters.
 
     References:
       He et al., `Masked Autoencoders Are Scalable Vision Learners
@@ -77,18 +78,21 @@ class MAE(nn.Module):
     def __call__(
         self, images: Array, noise: Array | None = None, *, train: bool = False
     ) -> tuple[Array, Array]:
-        """Maps images to what their patches may be, and which ones were hidden.
+        """Maps images to reconstructed patches and the mask.
 
         Args:
           images: float [B, H, W, C].
-          noise: Orders the patches of each image, float [B, H·W / P²]: those with the
-            smallest numbers are visible. By default it is drawn from the stream
-            ``dropout``.
-          train: Whether it is training.
+          noise: Random scores of the patches, float [B, H·W / P²]: those with the
+            smallest scores are visible. Drawn from the random stream ``dropout`` if
+            None.
+          train: Whether to run in training mode.
 
         Returns:
-          The pixels of each patch, float [B, H·W / P², P·P·C], in the order of
-          `patchify`, and bool [B, H·W / P²], true where a patch was hidden.
+          Predicted pixels of each patch, float [B, H·W / P², P·P·C], in the order of
+          `patchify`, and the mask, bool [B, H·W / P²], true at masked patches.
+
+        Raises:
+          UserError: There is neither noise nor a key for the stream ``dropout``.
         """
         b, height, width, channels = images.shape
         grid = height // self.patch_size, width // self.patch_size
@@ -96,6 +100,8 @@ class MAE(nn.Module):
         if noise is None:
             noise = self._noise(b, num_patches)
         order = jnp.argsort(noise, axis=1)
+        # The second argsort inverts the permutation. Ranks restore the order of the
+        # patches in the decoder, and tell which ones are masked.
         rank = jnp.argsort(order, axis=1)
         num_visible = int(num_patches * (1 - self.mask_ratio))
         x = self._encoder()(images, order[:, :num_visible], train=train)
@@ -104,10 +110,11 @@ class MAE(nn.Module):
         return pixels, rank >= num_visible
 
     def _noise(self, batch_size, num_patches):
+        # At initialisation `make_rng` falls back to the key of the parameters.
         if not (self.has_rng("dropout") or self.is_initializing()):
-            raise ValueError(
-                "Which patches are hidden is random: give noise, or a key for the "
-                'stream "dropout".'
+            raise UserError(
+                "noise=None: expected an array, or a key for the stream 'dropout' to "
+                "draw the masked patches"
             )
         return jax.random.uniform(self.make_rng("dropout"), (batch_size, num_patches))
 
@@ -129,19 +136,21 @@ class MAE(nn.Module):
         )
 
     def _decode(self, x, rank, grid, train):
-        """Tokens of all patches, float [B, N, decoder_size]."""
+        """Decoded tokens of all patches, float [B, N, decoder_size]."""
         size, dtypes = self.decoder_size, self._dtypes()
         x = self._dense(size, name="decoder_embedding")(x)
-        x, first = x[:, 1:], x[:, :1]
-        hidden = self.param(
+        # The class token stays in front, and only patches go back to their places.
+        x, class_token = x[:, 1:], x[:, :1]
+        mask_token = self.param(
             "mask_token", nn.initializers.normal(0.02), (1, 1, size), self.param_dtype
         )
-        hidden = hidden.astype(x.dtype)
+        mask_token = mask_token.astype(x.dtype)
         shape = (x.shape[0], rank.shape[1] - x.shape[1], size)
-        x = jnp.concatenate([x, jnp.broadcast_to(hidden, shape)], axis=1)
+        x = jnp.concatenate([x, jnp.broadcast_to(mask_token, shape)], axis=1)
+        # Visible patches come first and mask tokens last, in the order of the scores.
         x = jnp.take_along_axis(x, rank[..., None], axis=1)
         x = x + sincos_positions(grid[0], grid[1], size).astype(x.dtype)
-        x = jnp.concatenate([first, x], axis=1)
+        x = jnp.concatenate([class_token, x], axis=1)
         block: Callable[..., nn.Module] = functools.partial(
             TransformerBlock,
             self.decoder_heads,
@@ -154,6 +163,7 @@ class MAE(nn.Module):
             block, self.decoder_layers, self.scan_layers, self.remat, name="decoder"
         )
         x = layer_norm(name="decoder_norm", **dtypes)(decoder(x, train))
+        # The class token is attended to, but predicts no patch.
         return x[:, 1:]
 
     def _dense(self, size: int, name: str) -> nn.Dense:
@@ -164,7 +174,7 @@ class MAE(nn.Module):
         return {"dtype": self.dtype, "param_dtype": self.param_dtype}
 
     def example(self) -> tuple[jax.ShapeDtypeStruct, ...]:
-        """One image, and noise."""
+        """Example inputs: one image of `image_size` and its noise."""
         size = self.image_size
         num_patches = (size // self.patch_size) ** 2
         return (
@@ -173,20 +183,20 @@ class MAE(nn.Module):
         )
 
     def checkpoints(self) -> Mapping[str, Rules]:
-        """Published weights that fit."""
+        """Conversion rules of pretrained weights, by the name of their format."""
         return {"transformers": formats.TRANSFORMERS}
 
 
 def mae_vit_b16(**options: Any) -> MAE:
-    """MAE with an encoder of ViT-B/16; 111,655,680 parameters.
+    """MAE with a ViT-B/16 encoder; 111,655,680 parameters.
 
-    Its 252,160 positions are fixed, and not counted.
+    The 252,160 numbers of its fixed position embeddings are not counted.
 
     Args:
-      **options: All others of `MAE`.
+      **options: Other attributes of `MAE`.
 
     Example:
-      What is learned serves a classifier:
+      The encoder has all parameters of a classifier except its head:
 
       >>> from fdl import models
       >>> from fdl.models.vit import vit_b16
@@ -202,9 +212,9 @@ def mae_vit_b16(**options: Any) -> MAE:
 
 
 def mae_vit_l16(**options: Any) -> MAE:
-    """MAE with an encoder of ViT-L/16; 329,239,296 parameters.
+    """MAE with a ViT-L/16 encoder; 329,239,296 parameters.
 
     Args:
-      **options: All others of `MAE`.
+      **options: Other attributes of `MAE`.
     """
     return MAE(16, 24, 16, 1024, **options)

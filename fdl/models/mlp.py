@@ -1,4 +1,4 @@
-"""Feedforward networks."""
+"""Multilayer perceptrons and linear models."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,28 +13,29 @@ from fdl.types import Array
 
 
 class MLP(nn.Module):
-    """Layers of units, each connected to all of the layer before.
+    """Multilayer perceptron.
 
-    A hidden layer multiplies, normalises, activates, adds what it was given and drops
-    out, as far as it is asked to. Intermediates: ``hidden_0``, ``hidden_1`` and so on,
-    the outputs of the hidden layers.
+    A hidden layer is a dense layer, then normalisation, activation, residual connection
+    and dropout, as far as they are asked for. Intermediates: ``hidden_0``, ``hidden_1``
+    and so on, the outputs of the hidden layers before dropout.
 
     Attributes:
-      hidden_sizes: Units of each hidden layer; none makes a linear model.
-      num_outputs: Size of the readout; none where None, and the last hidden layer
-        comes out.
-      activation: Applied in each hidden layer.
-      dropout: Fraction of the hidden units that the next layer does not get to see.
-      norm: Makes what normalises each hidden layer in front of its activation, say
+      hidden_sizes: Number of units of each hidden layer; a linear model if empty.
+      num_outputs: Size of the output layer; None omits it and returns the last hidden
+        layer.
+      activation: Activation of each hidden layer.
+      dropout: Dropout rate of the hidden layers.
+      norm: Constructor of the normalisation before each activation, such as
         `flax.linen.BatchNorm` or `fdl.models.layers.layer_norm`.
-      residual: Whether what a hidden layer is given is added to its output, where both
-        are equally wide.
-      kernel_init: Initialises the kernels.
-      bias_init: Initialises the biases.
-      head_init: Initialises the readout's kernel and bias, where it differs.
-      input_shape: What `example` has, without the batch.
-      dtype: What is computed in; that of inputs and parameters where None.
-      param_dtype: What parameters are stored in.
+      residual: Whether to add the input of a hidden layer to its output, if both have
+        the same size.
+      kernel_init: Initialiser of the kernels.
+      bias_init: Initialiser of the biases.
+      head_init: Initialisers of the kernel and bias of the output layer; `kernel_init`
+        and `bias_init` if None.
+      input_shape: Shape of an input without the batch axis, for `example`.
+      dtype: Dtype of the computation; inferred from inputs and parameters if None.
+      param_dtype: Dtype of the parameters.
 
     References:
       Goodfellow, Bengio and Courville, `Deep Learning, chapter 6
@@ -74,26 +75,28 @@ class MLP(nn.Module):
             y = self.activation(y)
             x = x + y if self.residual and x.shape == y.shape else y
             self.sow("intermediates", f"hidden_{i}", x)
-            x = nn.Dropout(self.dropout, deterministic=not train, name=f"dropout_{i}")(
-                x
+            dropout = nn.Dropout(
+                self.dropout, deterministic=not train, name=f"dropout_{i}"
             )
+            x = dropout(x)
         if self.num_outputs is None:
             return x
         if self.head_init is not None:
+            # The keys are in the order of `head_init`: kernel, then bias.
             inits = dict(zip(inits, self.head_init, strict=True))
         return nn.Dense(self.num_outputs, name="head", **inits, **dtypes)(x)
 
     def example(self) -> tuple[jax.ShapeDtypeStruct, ...]:
-        """One example of `input_shape`; others are taken too."""
+        """Example inputs: one input of `input_shape`."""
         return (jax.ShapeDtypeStruct((1, *self.input_shape), jnp.float32),)
 
 
 def linear(num_outputs: int, **options: Any) -> MLP:
-    """A linear model: linear, logistic or softmax regression, as the loss will have it.
+    """Linear model: linear, logistic or softmax regression, depending on the loss.
 
     Args:
-      num_outputs: Size of the readout.
-      **options: All others of `MLP`.
+      num_outputs: Size of the output.
+      **options: Other attributes of `MLP`.
 
     Example:
       >>> linear(10).hidden_sizes
@@ -103,7 +106,7 @@ def linear(num_outputs: int, **options: Any) -> MLP:
 
 
 def normalise(norm: nn.Module, x: Array, train: bool) -> Array:
-    """Calls a normalisation; batch norm has to be told whether it is training."""
+    """Applies a normalisation layer; only batch norm distinguishes training."""
     if isinstance(norm, nn.BatchNorm):
         return norm(x, use_running_average=not train)
     return norm(x)

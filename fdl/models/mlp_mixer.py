@@ -22,15 +22,15 @@ _gelu = functools.partial(nn.gelu, approximate=False)
 
 
 class MixerBlock(nn.Module):
-    """Mixes what the patches hold, channel by channel, then what each patch holds.
+    """Mixer block: token mixing, then channel mixing, each a residual perceptron.
 
     Attributes:
-      tokens_mlp_size: Hidden units of the network along the patches.
-      channels_mlp_size: Hidden units of the network along the channels.
-      activation: Of both networks.
-      dropout: Fraction of the hidden units and outputs of both that is dropped.
-      dtype: What is computed in; that of inputs and parameters where None.
-      param_dtype: What parameters are stored in.
+      tokens_mlp_size: Hidden units of the token-mixing perceptron.
+      channels_mlp_size: Hidden units of the channel-mixing perceptron.
+      activation: Activation of both perceptrons.
+      dropout: Dropout rate of the hidden units and outputs of both perceptrons.
+      dtype: Dtype of the computation; inferred from inputs and parameters if None.
+      param_dtype: Dtype of the parameters.
     """
 
     tokens_mlp_size: int
@@ -42,12 +42,12 @@ class MixerBlock(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, train: bool, rate: float | Array = 0.0) -> Array:
-        """Maps x to float [B, T, D], as x is.
+        """Maps tokens to outputs of the same shape.
 
         Args:
-          x: A token for each patch, float [B, T, D].
-          train: Whether it is training.
-          rate: Chance that a branch of an example is dropped.
+          x: Tokens of the patches, float [B, T, D].
+          train: Whether to run in training mode.
+          rate: Stochastic depth: probability that a branch is dropped, per example.
         """
         dtypes: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         mlp: Callable[..., nn.Module] = functools.partial(
@@ -58,6 +58,8 @@ class MixerBlock(nn.Module):
             **dtypes,
         )
         drop = nn.Dropout(self.dropout, deterministic=not train)
+        # Transposed to [B, D, T], the dense layers mix tokens with weights that all
+        # channels share.
         y = layer_norm(name="tokens_norm", **dtypes)(x).swapaxes(1, 2)
         y = mlp(self.tokens_mlp_size, name="tokens_mlp")(y, train).swapaxes(1, 2)
         x = x + StochasticDepth(rate)(drop(y), train)
@@ -69,31 +71,31 @@ class MixerBlock(nn.Module):
 
 
 class MLPMixer(nn.Module):
-    """An image network of dense layers alone, along its patches and its channels.
+    """MLP-Mixer: perceptrons across patches alternate with perceptrons across channels.
 
-    Images have to be of the size for which it was initialised. Intermediates:
-    ``blocks/layers_0/outputs`` and so on, those of the blocks; ``tokens``, those that
-    are averaged; ``features``, what the readout sees.
+    Images must have the size for which it was initialised, as the token-mixing kernels
+    depend on the number of patches. Intermediates: ``blocks/layers_0/outputs`` and so
+    on, the outputs of the blocks; ``tokens``, those that are averaged; ``features``,
+    the input of the classification layer.
 
     Attributes:
       patch_size: Height and width of a patch, in pixels.
-      num_layers: Blocks.
-      hidden_size: Channels, the size of a token.
-      tokens_mlp_size: Hidden units of the networks along the patches; half as many as
-        channels where None.
-      channels_mlp_size: Hidden units of those along the channels; four times as many
-        where None.
-      activation: Of all hidden units.
-      num_classes: Size of the readout; none where None, and pooled features come out.
-      image_size: Height and width of the images, for `example`.
-      dropout: Fraction of the hidden units and of each branch's outputs that is dropped
-        in training.
-      stochastic_depth: Chance that the last block drops a branch of an example; it
-        grows linearly from zero, that of the first.
-      remat: Whether what a block computes is computed again in the backward pass.
-      scan_layers: Whether one block is compiled and run `num_layers` times.
-      dtype: What is computed in; that of inputs and parameters where None.
-      param_dtype: What parameters are stored in.
+      num_layers: Number of mixer blocks.
+      hidden_size: Number of channels of a token.
+      tokens_mlp_size: Hidden units of token mixing; half of `hidden_size` if None.
+      channels_mlp_size: Hidden units of channel mixing; four times `hidden_size` if
+        None.
+      activation: Activation of all hidden units.
+      num_classes: Number of classes; None omits the classification layer and returns
+        the pooled features.
+      image_size: Height and width of the images in pixels, for `example`.
+      dropout: Dropout rate of the hidden units and of the outputs of each branch.
+      stochastic_depth: Probability that a residual branch of the last block is dropped,
+        per example; it grows linearly with depth from zero at the first block.
+      remat: Whether to recompute the activations of each block in the backward pass.
+      scan_layers: Whether to run the blocks as one `flax.linen.scan`, compiled once.
+      dtype: Dtype of the computation; inferred from inputs and parameters if None.
+      param_dtype: Dtype of the parameters.
 
     References:
       Tolstikhin et al., `MLP-Mixer: An all-MLP Architecture for Vision
@@ -134,6 +136,8 @@ class MLPMixer(nn.Module):
         )
         rates: Any = np.linspace(0, self.stochastic_depth, self.num_layers)
         x = embed(images).reshape(images.shape[0], -1, size)
+        # Without stochastic depth no rates are passed: scan and remat trace them, and
+        # even zeros would draw random numbers and need a key.
         x = blocks(x, train, own=(rates,) if self.stochastic_depth else ())
         x = layer_norm(name="norm", **dtypes)(x)
         self.sow("intermediates", "tokens", x)
@@ -141,16 +145,17 @@ class MLPMixer(nn.Module):
         self.sow("intermediates", "features", x)
         if self.num_classes is None:
             return x
+        # All classes start equally likely, as in the paper's code.
         zeros = nn.initializers.zeros
         return nn.Dense(self.num_classes, kernel_init=zeros, name="head", **dtypes)(x)
 
     def example(self) -> tuple[jax.ShapeDtypeStruct, ...]:
-        """One image."""
+        """Example inputs: one image of `image_size`."""
         size = self.image_size
         return (jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32),)
 
     def checkpoints(self) -> Mapping[str, Rules]:
-        """Published weights that fit."""
+        """Conversion rules of pretrained weights, by the name of their format."""
         return {"timm": formats.TIMM}
 
 
@@ -158,7 +163,7 @@ def mixer_s32(**options: Any) -> MLPMixer:
     """Mixer-S/32; 19,104,624 parameters.
 
     Args:
-      **options: All others of `MLPMixer`.
+      **options: Other attributes of `MLPMixer`.
     """
     return MLPMixer(32, 8, 512, **options)
 
@@ -167,7 +172,7 @@ def mixer_s16(**options: Any) -> MLPMixer:
     """Mixer-S/16; 18,528,264 parameters.
 
     Args:
-      **options: All others of `MLPMixer`.
+      **options: Other attributes of `MLPMixer`.
 
     Example:
       >>> from fdl import models
@@ -184,7 +189,7 @@ def mixer_b16(**options: Any) -> MLPMixer:
     """Mixer-B/16; 59,880,472 parameters.
 
     Args:
-      **options: All others of `MLPMixer`.
+      **options: Other attributes of `MLPMixer`.
     """
     return MLPMixer(16, 12, 768, **options)
 
@@ -193,6 +198,6 @@ def mixer_l16(**options: Any) -> MLPMixer:
     """Mixer-L/16; 208,196,168 parameters.
 
     Args:
-      **options: All others of `MLPMixer`.
+      **options: Other attributes of `MLPMixer`.
     """
     return MLPMixer(16, 24, 1024, **options)

@@ -1,4 +1,4 @@
-"""Convolutional networks for devices of little power."""
+"""MobileNetV2."""
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
@@ -28,20 +28,20 @@ _STAGES = (
 
 
 class MobileNetV2(nn.Module):
-    """Inverted residuals, one after another.
+    """MobileNetV2: inverted residuals with linear bottlenecks.
 
     Intermediates: ``stage1``, ``stage2`` and so on, the outputs of the stages.
 
     Attributes:
-      stages: What the blocks are.
-      num_classes: Size of the readout; none where None, and pooled features come out.
-      width_multiplier: How many times the published channels there are, to the nearest
-        multiple of 8; the last convolution never has fewer than published.
-      dropout: Fraction of the features that the readout does not get to see in
-        training.
-      remat: Whether what a block computes is computed again in the backward pass.
-      dtype: What is computed in; that of inputs and parameters where None.
-      param_dtype: What parameters are stored in.
+      stages: Configuration of the blocks of each stage, before scaling.
+      num_classes: Number of classes; None omits the classification layer and returns
+        the pooled features.
+      width_multiplier: Factor of the numbers of channels, rounded to a multiple of 8;
+        that of the last convolution is at least 1.
+      dropout: Dropout rate in front of the classification layer.
+      remat: Whether to recompute the activations of each block in the backward pass.
+      dtype: Dtype of the computation; inferred from inputs and parameters if None.
+      param_dtype: Dtype of the parameters.
 
     References:
       Sandler et al., `MobileNetV2: Inverted Residuals and Linear Bottlenecks
@@ -63,6 +63,7 @@ class MobileNetV2(nn.Module):
         convolve: Callable[..., nn.Module] = functools.partial(
             conv, kernel_init=he_normal, **dtypes
         )
+        # Flax's momentum is the weight of the old average: 0.9 is PyTorch's 0.1.
         norm: Callable[..., nn.Module] = functools.partial(
             nn.BatchNorm,
             use_running_average=not train,
@@ -75,8 +76,11 @@ class MobileNetV2(nn.Module):
         x = convolve(divisible(32 * width), (3, 3), **options, name="conv0")(images)
         x = nn.relu6(norm(name="norm0")(x))
         block = nn.remat(InvertedResidual) if self.remat else InvertedResidual
+        # Blocks are numbered over all stages, as in torchvision.
         index = 0
         for i, stage in enumerate(self.stages, start=1):
+            # Blocks without expansion lack a convolution, and the conversion of weights
+            # tells them apart by this name.
             kind = "inverted" if stage.expansion > 1 else "separable"
             for j in range(stage.num_blocks):
                 index += 1
@@ -95,8 +99,9 @@ class MobileNetV2(nn.Module):
                 )(x)
             self.sow("intermediates", f"stage{i}", x)
         index += 1
-        last = divisible(1280 * max(1.0, width))
-        x = convolve(last, (1, 1), use_bias=False, name=f"conv{index}")(x)
+        # As in the paper, narrow networks keep all 1280 features for their accuracy.
+        num_features = divisible(1280 * max(1.0, width))
+        x = convolve(num_features, (1, 1), use_bias=False, name=f"conv{index}")(x)
         x = average(nn.relu6(norm(name=f"norm{index}")(x)))
         if self.num_classes is None:
             return x
@@ -105,11 +110,11 @@ class MobileNetV2(nn.Module):
         return nn.Dense(self.num_classes, kernel_init=init, name="head", **dtypes)(x)
 
     def example(self) -> tuple[jax.ShapeDtypeStruct, ...]:
-        """One image of the published size; others are taken too."""
+        """Example inputs: one image of the published size; other sizes are accepted."""
         return (jax.ShapeDtypeStruct((1, 224, 224, 3), jnp.float32),)
 
     def checkpoints(self) -> Mapping[str, Rules]:
-        """Published weights that fit."""
+        """Conversion rules of pretrained weights, by the name of their format."""
         return {"torchvision": formats.TORCHVISION}
 
 
@@ -117,6 +122,6 @@ def mobilenet_v2(**options: Any) -> MobileNetV2:
     """MobileNetV2 of width 1.0, with dropout 0.2; 3,504,872 parameters.
 
     Args:
-      **options: All others of `MobileNetV2`.
+      **options: Other attributes of `MobileNetV2`.
     """
     return MobileNetV2(_STAGES, **{"dropout": 0.2, **options})

@@ -1,4 +1,4 @@
-"""The door through which a flax module becomes a pair of pure functions."""
+"""Conversion of flax modules to pairs of pure functions."""
 
 from typing import Any
 
@@ -10,18 +10,18 @@ from fdl.types import INTERMEDIATES, Array, Key, Model, PyTree, Variables
 
 
 def pure(module: nn.Module, *example_inputs: Array) -> Model:
-    """Makes ``(init, apply)`` of a module.
+    """Pair of pure functions ``(init, apply)`` of a flax module.
 
     Args:
-      module: Called as ``module(*inputs, train=train)``.
-      *example_inputs: Inputs of the right shapes and dtypes, for `init`; by default
-        ``module.example()``, which every module of the zoo has.
+      module: Module that is called as ``module(*inputs, train=train)``.
+      *example_inputs: Inputs whose shapes and dtypes `init` uses; by default zeros
+        like ``module.example()``, a method of every module of the zoo.
 
     Returns:
-      A model. Its ``apply`` returns, beside the outputs, all collections other than
-      the parameters: as they were where ``train`` is false, and updated (the running
-      means of batch norm, say) where it is true. A key is needed by modules that
-      draw random numbers while training, such as dropout.
+      A model. Its ``apply`` returns the outputs and the model state, which is all
+      collections other than the parameters. They are updated where ``train`` is true,
+      such as the running means of batch normalisation, and otherwise unchanged. Modules
+      that draw random numbers in training, such as for dropout, need a ``key``.
 
     Example:
       >>> import jax, jax.numpy as jnp
@@ -44,13 +44,15 @@ def pure(module: nn.Module, *example_inputs: Array) -> Model:
     ) -> tuple[Any, PyTree]:
         model_state = {name: variables[name] for name in variables if name != "params"}
         if not train:
+            # Intermediates are recorded only in a mutable collection; statistics and
+            # caches have to stay as they are.
             mutable = [name for name in model_state if name == INTERMEDIATES]
             if not mutable:
                 return module.apply(variables, *inputs, train=False), model_state
-            outputs, seen = module.apply(
+            outputs, intermediates = module.apply(
                 variables, *inputs, train=False, mutable=mutable
             )
-            return outputs, {**model_state, **seen}
+            return outputs, {**model_state, **intermediates}
         rngs = None if key is None else {"dropout": key}
         return module.apply(
             variables, *inputs, train=True, rngs=rngs, mutable=list(model_state)
@@ -60,5 +62,9 @@ def pure(module: nn.Module, *example_inputs: Array) -> Model:
 
 
 def zeros(shapes: PyTree) -> PyTree:
-    """Arrays of zeros of these shapes and dtypes."""
+    """Arrays of zeros with the shapes and dtypes of a tree's leaves.
+
+    Args:
+      shapes: Tree of leaves with a shape and a dtype, such as `jax.ShapeDtypeStruct`.
+    """
     return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)

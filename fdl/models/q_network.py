@@ -1,4 +1,4 @@
-"""Networks that say what each action is worth: plain, dueling and distributional."""
+"""Q-networks: plain, dueling and distributional."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,25 +15,28 @@ from fdl.types import Array
 
 
 class QNetwork(nn.Module):
-    """Hidden layers, and the value of each action read out of them.
+    """Q-network: a multilayer perceptron with one value for each action.
 
-    A dueling network estimates the value V of the situation and the advantage A of each
-    action in streams of their own: Q(a) = V + A(a) - mean A. A distributional one has
-    several numbers for each action: logits of a distribution over fixed returns (C51),
-    or returns of fixed quantiles (QR-DQN). Both together are Rainbow's.
+    A dueling network estimates the state value V and the advantage A of each action in
+    separate streams: Q(a) = V + A(a) - mean A. A distributional network has several
+    outputs for each action: logits of a categorical distribution over fixed returns
+    (C51), or the returns at fixed quantiles (QR-DQN). Rainbow combines both.
 
     Attributes:
-      action_size: How many actions there are.
-      hidden_sizes: Size of each hidden layer; a dueling network has them twice.
-      dueling: Whether situations and actions are judged apart.
-      num_atoms: Numbers for each action; one, and no axis for it, where None.
-      torso: Makes what comes before the hidden layers, say `nature_torso`; without
-        one they see all numbers of an observation.
-      activation: What follows a hidden layer.
-      kernel_init: Makes the first kernels; by default like Torch. Biases start at zero.
+      action_size: Number of actions.
+      hidden_sizes: Units of each hidden layer; each stream of a dueling network has
+        layers of these sizes.
+      dueling: Whether to estimate state value and advantages in separate streams.
+      num_atoms: Atoms or quantiles of each action; if None, one value and no axis for
+        it.
+      torso: Factory of a feature extractor in front of the hidden layers, for example
+        `nature_torso`; if None, observations are flattened.
+      activation: Activation after each hidden layer.
+      kernel_init: Initialiser of the kernels, by default that of PyTorch. Biases start
+        at zero.
       input_shape: Shape of an observation.
-      dtype: What is computed in; that of inputs and parameters where None.
-      param_dtype: What parameters are stored in.
+      dtype: Computation dtype; that of inputs and parameters if None.
+      param_dtype: Dtype of the parameters.
 
     References:
       Wang et al., `Dueling Network Architectures for Deep Reinforcement Learning
@@ -64,7 +67,7 @@ class QNetwork(nn.Module):
         x = look(self.torso, observation, "torso", train, **dtypes)
         num_atoms = self.num_atoms or 1
 
-        def judge(name, num):
+        def stream(name, num):
             values = MLP(
                 hidden_sizes=self.hidden_sizes,
                 num_outputs=num * num_atoms,
@@ -76,35 +79,38 @@ class QNetwork(nn.Module):
             return values.reshape(-1, num, num_atoms)
 
         if self.dueling:
-            value = judge("value", 1)
-            advantage = judge("advantage", self.action_size)
+            value = stream("value", 1)
+            advantage = stream("advantage", self.action_size)
+            # V and A are only determined up to a constant that moves between them;
+            # advantages of mean zero make them identifiable (Wang et al., eq. 9).
             values = value + advantage - advantage.mean(axis=1, keepdims=True)
         else:
-            values = judge("mlp", self.action_size)
+            values = stream("mlp", self.action_size)
         return values if self.num_atoms else values.squeeze(-1)
 
     def example(self) -> tuple[jax.ShapeDtypeStruct, ...]:
-        """One observation of `input_shape`; others are taken too."""
+        """Shape of one observation, `input_shape`; other shapes are accepted."""
         return (jax.ShapeDtypeStruct((1, *self.input_shape), jnp.float32),)
 
 
 def cartpole_dqn(**options: Any) -> QNetwork:
-    """The Q-network of CartPole, 4-64-64-2; 4,610 parameters.
+    """Q-network for CartPole, 4-64-64-2; 4,610 parameters.
 
     Args:
-      **options: All others of `QNetwork`.
+      **options: Other attributes of `QNetwork`.
     """
     return QNetwork(**{"action_size": 2, **options})
 
 
 def nature_dqn(**options: Any) -> QNetwork:
-    """The Nature DQN for 18 actions, those of all games; 1,693,362 parameters.
+    """Nature DQN with the full set of 18 Atari actions; 1,693,362 parameters.
 
-    Bytes [B, 84, 84, 4] are divided by 255, floats are taken as they are. With
-    ``action_size=6``, 1,687,206 parameters; with ``dueling=True``, Wang et al.'s.
+    Observations are four stacked frames, [B, 84, 84, 4]: uint8 is divided by 255,
+    floats are used as they are. With ``action_size=6`` there are 1,687,206 parameters;
+    ``dueling=True`` gives the network of Wang et al.
 
     Args:
-      **options: All others of `QNetwork`.
+      **options: Other attributes of `QNetwork`.
 
     References:
       Mnih et al., `Human-level Control through Deep Reinforcement Learning
@@ -120,10 +126,10 @@ def nature_dqn(**options: Any) -> QNetwork:
 
 
 def c51(**options: Any) -> QNetwork:
-    """The Nature DQN with 51 atoms for each of 18 actions; 2,155,062 parameters.
+    """C51: Nature DQN with 51 atoms for each of 18 actions; 2,155,062 parameters.
 
     Args:
-      **options: All others of `QNetwork`.
+      **options: Other attributes of `QNetwork`.
 
     References:
       Bellemare, Dabney and Munos, `A Distributional Perspective on Reinforcement
@@ -133,10 +139,10 @@ def c51(**options: Any) -> QNetwork:
 
 
 def qr_dqn(**options: Any) -> QNetwork:
-    """The Nature DQN with 200 quantiles for each of 18 actions; 3,530,928 parameters.
+    """QR-DQN: Nature DQN with 200 quantiles, 18 actions; 3,530,928 parameters.
 
     Args:
-      **options: All others of `QNetwork`.
+      **options: Other attributes of `QNetwork`.
 
     References:
       Dabney et al., `Distributional Reinforcement Learning with Quantile Regression
@@ -146,12 +152,12 @@ def qr_dqn(**options: Any) -> QNetwork:
 
 
 def dueling_dqn(**options: Any) -> QNetwork:
-    """The dueling network of Atari, for 18 actions; 3,300,019 parameters.
+    """Dueling DQN for Atari with 18 actions; 3,300,019 parameters.
 
-    The convolutions of the Nature DQN, and then two streams of 512 units.
+    The convolutions of the Nature DQN, followed by two streams of 512 units.
 
     Args:
-      **options: All others of `QNetwork`.
+      **options: Other attributes of `QNetwork`.
 
     References:
       Wang et al., `Dueling Network Architectures for Deep Reinforcement Learning
@@ -161,10 +167,10 @@ def dueling_dqn(**options: Any) -> QNetwork:
 
 
 def minatar_dqn(**options: Any) -> QNetwork:
-    """MinAtar's DQN for six actions and four channels; 132,566 parameters.
+    """MinAtar DQN for six actions and four channels; 132,566 parameters.
 
     Args:
-      **options: All others of `QNetwork`.
+      **options: Other attributes of `QNetwork`.
 
     References:
       Young and Tian, `MinAtar: An Atari-Inspired Testbed for Thorough and Reproducible

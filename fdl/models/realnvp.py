@@ -1,4 +1,4 @@
-"""Normalising flows: densities whose samples and probabilities are both exact."""
+"""Normalising flows with exact likelihoods and exact sampling: RealNVP."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -14,14 +14,14 @@ from fdl.types import Array
 
 
 class ScaleAndShift(nn.Module):
-    """Two perceptrons that say how much to scale and to shift by.
+    """Scale and shift networks of an affine coupling layer: two MLPs.
 
     Attributes:
-      hidden_sizes: Units of the hidden layers of each.
-      activation: Applied after each hidden layer.
-      max_log_scale: The bound of the logarithm of the scale, by a tanh.
-      dtype: What is computed in; that of inputs and parameters where None.
-      param_dtype: What parameters are stored in.
+      hidden_sizes: Units of the hidden layers of each network.
+      activation: Activation after each hidden layer.
+      max_log_scale: Bound of the absolute log-scale, enforced by a tanh.
+      dtype: Computation dtype; that of inputs and parameters if None.
+      param_dtype: Dtype of the parameters.
     """
 
     hidden_sizes: Sequence[int]
@@ -32,7 +32,7 @@ class ScaleAndShift(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> tuple[Array, Array]:
-        """Maps x [B, D] to logarithms of scales, and shifts, both of x's type."""
+        """Maps x [B, D] to log-scales and shifts, both [B, D] in the dtype of x."""
         sizes: Any = {"hidden_sizes": self.hidden_sizes, "num_outputs": x.shape[-1]}
         dtypes: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         log_scale, shift = (
@@ -40,30 +40,32 @@ class ScaleAndShift(nn.Module):
             for name in ("log_scale", "shift")
         )
         log_scale = self.max_log_scale * nn.tanh(log_scale)
-        # The flow itself keeps the precision of its inputs, so that it can be undone.
+        # The coupling itself keeps the precision of its inputs, whatever `dtype` the
+        # networks compute in: rounding there would make `inverse` inexact.
         return log_scale.astype(x.dtype), shift.astype(x.dtype)
 
 
 class RealNVP(nn.Module):
-    """A flow of vectors: a map to normal noise that can be undone, and so a density.
+    """RealNVP: a normalising flow of affine coupling layers with alternating masks.
 
-    Each layer keeps every other number and scales and shifts the rest by what the kept
-    ones say: with a mask m of zeros and ones, z = m ⊙ x + (1 - m) ⊙ (x ⊙ exp(s(m ⊙ x))
-    + t(m ⊙ x)). Its Jacobian is triangular, with log |det| = Σ (1 - m) ⊙ s(m ⊙ x). The
-    next layer keeps the others. Then log p(x) = log N(z; 0, I) + log |det|.
+    Each layer passes every other coordinate through unchanged, and scales and shifts
+    the rest by functions of these: with a binary mask m, z = m ⊙ x + (1 - m) ⊙
+    (x ⊙ exp(s(m ⊙ x)) + t(m ⊙ x)). Its Jacobian is triangular, with log |det| =
+    Σ (1 - m) ⊙ s(m ⊙ x). Masks alternate between layers. The density is
+    log p(x) = log N(z; 0, I) + log |det|.
 
-    Called, it returns the density; `forward` maps to noise, and `inverse` maps noise to
-    samples.
+    Calling the module returns log-densities; `forward` maps data to noise, and
+    `inverse` maps noise to samples.
 
     Attributes:
-      num_layers: How many layers there are.
-      hidden_sizes: Units of the hidden layers of each s, and of each t.
-      activation: Applied after each hidden layer.
-      max_log_scale: The bound of |s|, by a tanh.
-      input_shape: Shape of a vector.
-      remat: Whether what s and t compute is computed again in the backward pass.
-      dtype: What s and t are computed in; that of inputs and parameters where None.
-      param_dtype: What parameters are stored in.
+      num_layers: Number of coupling layers.
+      hidden_sizes: Units of the hidden layers of each s and of each t.
+      activation: Activation after each hidden layer.
+      max_log_scale: Bound of |s|, enforced by a tanh.
+      input_shape: Shape of a vector, for `example` only.
+      remat: Whether to rematerialise s and t in the backward pass.
+      dtype: Computation dtype of s and t; that of inputs and parameters if None.
+      param_dtype: Dtype of the parameters.
 
     References:
       Dinh, Sohl-Dickstein and Bengio, `Density Estimation Using Real NVP
@@ -89,7 +91,7 @@ class RealNVP(nn.Module):
     param_dtype: DTypeLike = "float32"
 
     def setup(self) -> None:
-        """Makes the networks of each layer."""
+        """Creates the scale and shift networks of each layer."""
         network = nn.remat(ScaleAndShift) if self.remat else ScaleAndShift
         self.layers = [
             network(
@@ -103,46 +105,48 @@ class RealNVP(nn.Module):
         ]
 
     def __call__(self, inputs: Array, *, train: bool = False) -> Array:
-        """Maps vectors [B, D] to the logarithms of their densities, float [B]."""
-        del train  # It does the same in training.
+        """Maps vectors [B, D] to their log-densities, float [B]."""
+        del train  # Training and evaluation are the same.
         z, log_det = self.forward(inputs)
         log_normal = -0.5 * (jnp.square(z) + math.log(2 * math.pi)).sum(axis=-1)
         return log_normal + log_det
 
     def forward(self, x: Array) -> tuple[Array, Array]:
-        """Maps x [B, D] to noise [B, D], and log |det| of the Jacobian, float [B]."""
+        """Maps data [B, D] to noise [B, D] and log |det| of the Jacobian, float [B]."""
         log_det = jnp.zeros(x.shape[0], x.dtype)
         for i, layer in enumerate(self.layers):
-            kept = self._kept(i, x)
-            log_scale, shift = layer(jnp.where(kept, x, 0))
-            x = jnp.where(kept, x, x * jnp.exp(log_scale) + shift)
-            log_det += jnp.where(kept, 0, log_scale).sum(axis=-1)
+            mask = self._mask(i, x)
+            log_scale, shift = layer(jnp.where(mask, x, 0))
+            x = jnp.where(mask, x, x * jnp.exp(log_scale) + shift)
+            log_det += jnp.where(mask, 0, log_scale).sum(axis=-1)
         return x, log_det
 
     def inverse(self, z: Array) -> tuple[Array, Array]:
-        """Maps noise [B, D] to x, and log |det| of that Jacobian: undoes `forward`."""
+        """Maps noise [B, D] to data [B, D] and log |det| of this map, float [B]."""
         log_det = jnp.zeros(z.shape[0], z.dtype)
         for i, layer in reversed([*enumerate(self.layers)]):
-            kept = self._kept(i, z)
-            log_scale, shift = layer(jnp.where(kept, z, 0))
-            z = jnp.where(kept, z, (z - shift) * jnp.exp(-log_scale))
-            log_det -= jnp.where(kept, 0, log_scale).sum(axis=-1)
+            # The masked coordinates are the same on both sides of the layer, so its
+            # networks return the scales and shifts of the forward pass.
+            mask = self._mask(i, z)
+            log_scale, shift = layer(jnp.where(mask, z, 0))
+            z = jnp.where(mask, z, (z - shift) * jnp.exp(-log_scale))
+            log_det -= jnp.where(mask, 0, log_scale).sum(axis=-1)
         return z, log_det
 
     def example(self) -> tuple[jax.ShapeDtypeStruct, ...]:
-        """One vector."""
+        """Shape of one vector, `input_shape`."""
         return (jax.ShapeDtypeStruct((1, *self.input_shape), jnp.float32),)
 
-    def _kept(self, layer: int, x: Array) -> Array:
-        """Which numbers a layer keeps, bool of the shape of x."""
+    def _mask(self, layer: int, x: Array) -> Array:
+        """Mask of the coordinates that a layer passes through, bool [B, D]."""
         return jnp.broadcast_to(jnp.arange(x.shape[-1]) % 2 == layer % 2, x.shape)
 
 
 def realnvp(**options: Any) -> RealNVP:
-    """A flow of points in the plane, of six layers; 804,888 parameters.
+    """RealNVP of six layers for points in the plane; 804,888 parameters.
 
     Args:
-      **options: All others of `RealNVP`.
+      **options: Other attributes of `RealNVP`.
 
     References:
       Dinh, Sohl-Dickstein and Bengio, `Density Estimation Using Real NVP

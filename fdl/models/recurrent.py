@@ -1,4 +1,4 @@
-"""Recurrent layers: Elman's, the GRU and the LSTM; stacked, in one direction or two."""
+"""Recurrent networks: stacked Elman, GRU and LSTM layers, optionally bidirectional."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -17,27 +17,26 @@ from fdl.types import Array, PyTree
 
 
 class RNN(nn.Module):
-    """Recurrent layers one on another, in one direction or in two.
+    """Stacked recurrent layers, unidirectional or bidirectional.
 
-    With two directions, each layer hands on the outputs of both, side by side, and
-    what it carries is a pair. Parameters are those of ``layer_0``, ``layer_0_reverse``,
-    ``layer_1`` and so on. Intermediates: ``layer_0/states``, ..., the outputs of each.
+    A bidirectional layer returns the concatenated outputs of both directions, and its
+    carry is a pair. Submodules are ``layer_0``, ``layer_0_reverse``, ``layer_1`` and so
+    on. Intermediates: ``layer_0/states``, ..., the outputs of each layer.
 
     Attributes:
       hidden_size: Units of each layer and direction.
-      num_layers: Layers.
-      cell: "elman", "gru" or "lstm".
-      bidirectional: Whether a second row of layers reads from the last token to the
-        first.
-      dropout: Fraction of a layer's outputs that the next layer does not get to see.
-      forget_bias: What the bias of the LSTM's forget gates begins as.
-      kernel_init: Initialiser of the input's kernels.
-      recurrent_init: Of the state's.
-      remat: Whether what a layer computes is computed again in the backward pass.
-      input_shape: Of an example, without its batch: steps and features. Others are
-        taken too.
-      dtype: What products are computed in; that of inputs and parameters where None.
-      param_dtype: What parameters are stored in.
+      num_layers: Number of layers.
+      cell: Type of recurrent cell: "elman", "gru" or "lstm".
+      bidirectional: Whether to add layers that run from the last step to the first.
+      dropout: Dropout rate between layers.
+      forget_bias: Initial bias of the LSTM's forget gates.
+      kernel_init: Initialiser of the input-to-hidden kernels.
+      recurrent_init: Initialiser of the hidden-to-hidden kernels.
+      remat: Whether to rematerialise each layer in the backward pass.
+      input_shape: Shape of an example without its batch axis, (steps, features), for
+        `example` only.
+      dtype: Dtype of matrix products; that of inputs and parameters if None.
+      param_dtype: Dtype of the parameters.
 
     References:
       Schuster and Paliwal, `Bidirectional Recurrent Neural Networks
@@ -49,8 +48,8 @@ class RNN(nn.Module):
       >>> variables = module.init(jax.random.key(0), x)
       >>> first, carry = module.apply(variables, x[:, :5], return_carry=True)
       >>> second = module.apply(variables, x[:, 5:], initial_carry=carry)
-      >>> whole = module.apply(variables, x)
-      >>> bool(jnp.allclose(whole, jnp.concatenate([first, second], 1), atol=1e-6))
+      >>> full = module.apply(variables, x)
+      >>> bool(jnp.allclose(full, jnp.concatenate([first, second], 1), atol=1e-6))
       True
     """
 
@@ -78,21 +77,22 @@ class RNN(nn.Module):
         return_carry: bool = False,
         train: bool = False,
     ) -> Any:
-        """Runs over time.
+        """Runs all layers over a sequence.
 
         Args:
           inputs: float [B, T, D].
-          mask: bool [B, T], true where a token is; padding comes after the tokens. It
-            changes no state, and the outputs there are zero.
-          initial_carry: What the layers carry at the first step; zeros by default.
-          resets: bool [B, T], true where an episode begins: what was before is
-            forgotten. In one direction only.
-          return_carry: Whether what the layers carry after the last token comes out.
-          train: Whether it is training.
+          mask: bool [B, T], True at tokens; padding follows them. At padding the
+            state is unchanged, and outputs are zero.
+          initial_carry: Carry of the layers before the first step; zeros by default.
+          resets: bool [B, T], True where an episode begins and the state is set to
+            zero before the step. For unidirectional layers only.
+          return_carry: Whether to return the carry after the last token as well.
+          train: Whether to run in training mode.
 
         Returns:
-          Outputs of the last layer, float [B, T, hidden_size or twice as many]; or a
-          pair of these and of the carry of each layer.
+          Outputs of the last layer, float [B, T, hidden_size], or [B, T,
+          2 hidden_size] if bidirectional; or a pair of these and the carries, a tuple
+          with one entry for each layer.
         """
         make: Callable[..., nn.Module] = functools.partial(
             nn.remat(RecurrentCore) if self.remat else RecurrentCore,
@@ -107,64 +107,67 @@ class RNN(nn.Module):
         if initial_carry is None:
             initial_carry = self.zero_carry(inputs.shape[0])
         x, carries = inputs, []
-        for i, before in enumerate(initial_carry):
+        for i, carry in enumerate(initial_carry):
             if i > 0:
+                # Between layers only: neither inputs nor the last outputs are dropped.
                 x = nn.Dropout(self.dropout, deterministic=not train)(x)
             layer = make(name=f"layer_{i}")
             if not self.bidirectional:
-                x, after = layer(x, before, resets, mask)
+                x, carry = layer(x, carry, resets, mask)
             else:
-                back = make(reverse=True, name=f"layer_{i}_reverse")
-                x, after = _both(layer, back, x, before, resets, mask)
-            carries.append(after)
+                backward = make(reverse=True, name=f"layer_{i}_reverse")
+                x, carry = _bidirectional(layer, backward, x, carry, resets, mask)
+            carries.append(carry)
         return (x, tuple(carries)) if return_carry else x
 
     @nn.nowrap
     def zero_carry(self, batch_size: int) -> PyTree:
-        """What the layers carry before the first step: zeros."""
+        """Zero carry of all layers, for the first step."""
         num_cells = self.num_layers * (1 + self.bidirectional)
         carries = tuple(zero_carry(self, batch_size) for _ in range(num_cells))
         if not self.bidirectional:
             return carries
+        # Pairs of forward and backward carries, one for each layer.
         return tuple(zip(carries[::2], carries[1::2], strict=True))
 
     def example(self) -> tuple[jax.ShapeDtypeStruct, ...]:
-        """One sequence of the shape that `input_shape` says."""
+        """Shape of one sequence, as given by `input_shape`."""
         return (jax.ShapeDtypeStruct((1, *self.input_shape), jnp.float32),)
 
 
 def elman(hidden_size: int = 128, **options: Any) -> RNN:
-    """Elman's network; 20,096 parameters with 28 features.
+    """Elman network of one layer; 20,096 parameters with 28 features.
 
     Args:
       hidden_size: Units.
-      **options: All others of `RNN`.
+      **options: Other attributes of `RNN`.
     """
     return RNN(hidden_size, cell="elman", **options)
 
 
 def gru(hidden_size: int = 128, **options: Any) -> RNN:
-    """A gated recurrent unit; 60,416 parameters with 28 features.
+    """Gated recurrent unit (GRU) of one layer; 60,416 parameters with 28 features.
 
     Args:
       hidden_size: Units.
-      **options: All others of `RNN`.
+      **options: Other attributes of `RNN`.
     """
     return RNN(hidden_size, cell="gru", **options)
 
 
 def lstm(hidden_size: int = 128, **options: Any) -> RNN:
-    """A long short-term memory; 80,384 parameters with 28 features.
+    """Long short-term memory (LSTM), one layer; 80,384 parameters with 28 features.
 
     Args:
       hidden_size: Units.
-      **options: All others of `RNN`.
+      **options: Other attributes of `RNN`.
     """
     return RNN(hidden_size, cell="lstm", **options)
 
 
-def _both(layer, back, x, before, *flags):
-    """Runs a layer in each direction."""
-    there, carry = layer(x, before[0], *flags)
-    and_back, back_carry = back(x, before[1], *flags)
-    return jnp.concatenate([there, and_back], axis=-1), (carry, back_carry)
+def _bidirectional(forward, backward, x, carries, *flags):
+    """Runs a layer in each direction and concatenates the outputs."""
+    forward_states, forward_carry = forward(x, carries[0], *flags)
+    backward_states, backward_carry = backward(x, carries[1], *flags)
+    states = jnp.concatenate([forward_states, backward_states], axis=-1)
+    return states, (forward_carry, backward_carry)

@@ -1,4 +1,4 @@
-"""A policy and its values that remember what they saw."""
+"""Recurrent actor-critic networks."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -21,27 +21,27 @@ _orthogonal = orthogonal(2**0.5)
 
 
 class RecurrentActorCritic(nn.Module):
-    """Hidden layers, a recurrent core that both readouts share, and these.
+    """Recurrent actor-critic: an MLP, a shared recurrent core, policy and value heads.
 
-    What is to be remembered from one call to the next is what the core carries:
-    `zero_carry` before the first one. Actors call it with one step, learners with as
-    many as were seen; where an episode began, the core forgets.
+    The carry of the core is passed from one call to the next, from `zero_carry` on.
+    Actors call the module with one step, learners with a whole rollout; the core is
+    reset at the beginning of each episode.
 
     Attributes:
-      action_size: How many actions there are, or numbers in a continuous one.
-      hidden_sizes: Size of each hidden layer in front of the core.
+      action_size: Number of discrete actions, or size of a continuous one.
+      hidden_sizes: Units of each hidden layer in front of the core.
       core_size: Units of the core.
-      cell: Its kind: "elman", "gru" or "lstm".
-      forget_bias: What the bias of the LSTM's forget gate begins as.
-      head: Reads the parameters of the policy's distribution out, made as
-        ``head(action_size, name=...)``.
-      torso: Makes what comes before the hidden layers; without one they see all
-        numbers of an observation.
-      activation: What follows a hidden layer.
-      kernel_init: Makes the first kernels of the hidden layers.
+      cell: Type of the core: "elman", "gru" or "lstm".
+      forget_bias: Initial bias of the LSTM's forget gate.
+      head: Factory of the policy head, which returns the parameters of the action
+        distribution: ``head(action_size, name=...)``.
+      torso: Factory of a feature extractor in front of the hidden layers; if None,
+        observations are flattened.
+      activation: Activation after each hidden layer.
+      kernel_init: Initialiser of the kernels of the hidden layers.
       input_shape: Shape of an observation.
-      dtype: What is computed in; that of inputs and parameters where None.
-      param_dtype: What parameters are stored in.
+      dtype: Computation dtype; that of inputs and parameters if None.
+      param_dtype: Dtype of the parameters.
 
     References:
       Hausknecht and Stone, `Deep Recurrent Q-Learning for Partially Observable MDPs
@@ -52,10 +52,10 @@ class RecurrentActorCritic(nn.Module):
 
     Example:
       >>> agent = RecurrentActorCritic(2)
-      >>> seen = jnp.ones((3, 10, 4))
-      >>> variables = agent.init(jax.random.key(0), seen)
-      >>> (logits, values), carry = agent.apply(variables, seen[:, :6])
-      >>> (logits, values), carry = agent.apply(variables, seen[:, 6:], carry)
+      >>> inputs = jnp.ones((3, 10, 4))
+      >>> variables = agent.init(jax.random.key(0), inputs)
+      >>> (logits, values), carry = agent.apply(variables, inputs[:, :6])
+      >>> (logits, values), carry = agent.apply(variables, inputs[:, 6:], carry)
       >>> logits.shape, values.shape
       ((3, 4, 2), (3, 4))
     """
@@ -82,20 +82,21 @@ class RecurrentActorCritic(nn.Module):
         *,
         train: bool = False,
     ) -> tuple[tuple[Any, Array], PyTree]:
-        """Acts and judges along T steps of B episodes.
+        """Maps observations to policy parameters and values along T steps.
 
         Args:
           observation: [B, T, ...].
-          carry: What the core carries at the first step; zeros by default.
-          resets: bool [B, T], true where an episode begins.
-          train: Whether it is training.
+          carry: Carry of the core before the first step; zeros by default.
+          resets: bool [B, T], True where an episode begins.
+          train: Whether to run in training mode.
 
         Returns:
-          What the head reads out, [B, T, ...], and values, float [B, T]; and what the
-          core carries after the last step.
+          Parameters of the action distribution, [B, T, ...], and values, float [B, T];
+          and the carry of the core after the last step.
         """
         dtypes: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         batch, time = observation.shape[:2]
+        # The torso and the hidden layers take a single batch axis, without time.
         flat = observation.reshape(batch * time, *observation.shape[2:])
         x = look(self.torso, flat, "torso", train, **dtypes)
         x = MLP(
@@ -109,17 +110,19 @@ class RecurrentActorCritic(nn.Module):
         core = self._core(name="core")
         x, carry = core(x.reshape(batch, time, -1), carry, resets)
         params = self.head(self.action_size, name="policy", **dtypes)(x)
-        one = orthogonal(1.0)
-        values = nn.Dense(1, kernel_init=one, name="value", **dtypes)(x)
+        value_init = orthogonal(1.0)  # Gain 1, where hidden layers have √2.
+        values = nn.Dense(1, kernel_init=value_init, name="value", **dtypes)(x)
         return (params, values.squeeze(-1)), carry
 
     @nn.nowrap
     def zero_carry(self, batch_size: int) -> PyTree:
-        """What the core carries before the first step: zeros."""
+        """Zero carry of the core, for the first step."""
+        # Without a parent: only its shapes are needed, and it must not be registered
+        # as a submodule where this is called within another module.
         return self._core(parent=None).zero_carry(batch_size)
 
     def example(self) -> tuple[jax.ShapeDtypeStruct, ...]:
-        """One step of an observation of `input_shape`; others are taken too."""
+        """Shape of one step of one observation, `input_shape`."""
         return (jax.ShapeDtypeStruct((1, 1, *self.input_shape), jnp.float32),)
 
     @nn.nowrap
@@ -136,13 +139,13 @@ class RecurrentActorCritic(nn.Module):
 
 
 def atari_lstm_ppo(**options: Any) -> RecurrentActorCritic:
-    """A recurrent actor-critic of Atari, for 18 actions; 2,008,627 parameters.
+    """LSTM actor-critic for Atari with 18 actions; 2,008,627 parameters.
 
-    It sees one frame at a time, bytes [B, T, 84, 84, 1]: the convolutions of the Nature
-    DQN, its hidden layer of 512 units, and an LSTM of 128.
+    The convolutions of the Nature DQN, its hidden layer of 512 units, and an LSTM of
+    128 units. Observations are single frames, uint8 [B, T, 84, 84, 1].
 
     Args:
-      **options: All others of `RecurrentActorCritic`.
+      **options: Other attributes of `RecurrentActorCritic`.
     """
     published: Any = {
         "action_size": 18,

@@ -1,4 +1,4 @@
-"""Recurrent networks that read a text, or any sequence of features."""
+"""Recurrent encoders and classifiers of token or feature sequences."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,30 +8,30 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from fdl.errors import UserError
 from fdl.models.recurrent import RNN
 from fdl.types import Array, PyTree
 
 
 class RNNEncoder(nn.Module):
-    """Maps tokens, or features, to what the layers know at each of them.
+    """Recurrent encoder: maps tokens or features to a hidden state at each step.
 
     Intermediates: ``rnn/layer_0/states``, ..., the outputs of each layer.
 
     Attributes:
       hidden_size: Units of each layer and direction.
-      num_layers: Layers.
-      cell: "elman", "gru" or "lstm".
-      bidirectional: Whether it also reads from the last token to the first.
-      vocab_size: How many tokens there are; features come in where None.
-      embedding_size: Features of a token; `hidden_size` where None.
-      dropout: Fraction of the embeddings and of what a layer hands to the next that is
-        dropped in training.
-      forget_bias: What the bias of the LSTM's forget gates begins as.
-      remat: Whether what a layer computes is computed again in the backward pass.
-      input_shape: Of an example, without its batch: steps, and features if these come
-        in. Others are taken too.
-      dtype: What is computed in; that of inputs and parameters where None.
-      param_dtype: What parameters are stored in.
+      num_layers: Number of layers.
+      cell: Type of recurrent cell: "elman", "gru" or "lstm".
+      bidirectional: Whether to add layers that run from the last token to the first.
+      vocab_size: Size of the vocabulary; if None, inputs are features, not tokens.
+      embedding_size: Size of the token embeddings; `hidden_size` if None.
+      dropout: Dropout rate of the embeddings and between layers.
+      forget_bias: Initial bias of the LSTM's forget gates.
+      remat: Whether to rematerialise each layer in the backward pass.
+      input_shape: Shape of an example without its batch axis, (steps, features) or, for
+        tokens, (steps, ...); for `example` only.
+      dtype: Computation dtype; that of inputs and parameters if None.
+      param_dtype: Dtype of the parameters.
     """
 
     hidden_size: int
@@ -57,18 +57,18 @@ class RNNEncoder(nn.Module):
         return_carry: bool = False,
         train: bool = False,
     ) -> Any:
-        """Maps tokens int [B, T], or features [B, T, D], to states.
+        """Maps sequences to hidden states.
 
         Args:
-          inputs: What it reads.
-          mask: bool [B, T], true where a token is; padding comes after the tokens.
-          initial_carry: What the layers carry at the first step; zeros by default.
-          return_carry: Whether what they carry after the last token comes out.
-          train: Whether it is training.
+          inputs: Tokens, int [B, T], or features, float [B, T, D].
+          mask: bool [B, T], True at tokens; padding follows them.
+          initial_carry: Carry of the layers before the first step; zeros by default.
+          return_carry: Whether to return the carry after the last token as well.
+          train: Whether to run in training mode.
 
         Returns:
-          States, float [B, T, hidden_size or twice as many], zero at padding; or a pair
-          of these and of the carry of each layer, as of `RNN`.
+          States, float [B, T, hidden_size], or [B, T, 2 hidden_size] if bidirectional,
+          zero at padding; or a pair of these and the carry of each layer, as in `RNN`.
         """
         dtypes: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         x = inputs
@@ -96,34 +96,35 @@ class RNNEncoder(nn.Module):
         )
 
     def example(self) -> tuple[jax.ShapeDtypeStruct, ...]:
-        """One sequence of the shape that `input_shape` says."""
+        """Shape of one sequence, as given by `input_shape`."""
         return _example(self)
 
 
 class RNNClassifier(nn.Module):
-    """Says of which class a text, or any sequence of features, is.
+    """Recurrent classifier of token or feature sequences.
 
     Intermediates: ``encoder/rnn/layer_0/states``, ..., the outputs of each layer;
-    ``features``, what the readout sees.
+    ``features``, the inputs of the classification head.
 
     Attributes:
       hidden_size: Units of each layer and direction.
-      num_layers: Layers.
-      cell: "elman", "gru" or "lstm".
-      bidirectional: Whether it also reads from the last token to the first.
-      pooling: What of the states of the last layer is read out: the "last" (in each
-        direction), or the "mean" or "max" over the tokens.
-      num_classes: Size of the readout; none where None, and pooled features come out.
-      vocab_size: How many tokens there are; features come in where None.
-      embedding_size: Features of a token; `hidden_size` where None.
-      dropout: Fraction of the embeddings, of what a layer hands to the next, and of the
-        pooled features that is dropped in training.
-      forget_bias: What the bias of the LSTM's forget gates begins as.
-      remat: Whether what a layer computes is computed again in the backward pass.
-      input_shape: Of an example, without its batch: steps, and features if these come
-        in. Others are taken too.
-      dtype: What is computed in; that of inputs and parameters where None.
-      param_dtype: What parameters are stored in.
+      num_layers: Number of layers.
+      cell: Type of recurrent cell: "elman", "gru" or "lstm".
+      bidirectional: Whether to add layers that run from the last token to the first.
+      pooling: Pooling of the states of the last layer: the "last" state of each
+        direction, or the "mean" or "max" over tokens.
+      num_classes: Units of the classification head; if None there is no head, and the
+        pooled features are returned.
+      vocab_size: Size of the vocabulary; if None, inputs are features, not tokens.
+      embedding_size: Size of the token embeddings; `hidden_size` if None.
+      dropout: Dropout rate of the embeddings, between layers, and of the pooled
+        features.
+      forget_bias: Initial bias of the LSTM's forget gates.
+      remat: Whether to rematerialise each layer in the backward pass.
+      input_shape: Shape of an example without its batch axis, (steps, features) or, for
+        tokens, (steps, ...); for `example` only.
+      dtype: Computation dtype; that of inputs and parameters if None.
+      param_dtype: Dtype of the parameters.
 
     Example:
       >>> module = RNNClassifier(8, bidirectional=True, num_classes=2, vocab_size=50)
@@ -152,12 +153,12 @@ class RNNClassifier(nn.Module):
     def __call__(
         self, inputs: Array, *, mask: Array | None = None, train: bool = False
     ) -> Array:
-        """Maps a sequence to logits, float [B, num_classes].
+        """Maps sequences to logits, float [B, num_classes].
 
         Args:
-          inputs: Tokens int [B, T], or features [B, T, D].
-          mask: bool [B, T], true where a token is; padding comes after the tokens.
-          train: Whether it is training.
+          inputs: Tokens, int [B, T], or features, float [B, T, D].
+          mask: bool [B, T], True at tokens; padding follows them.
+          train: Whether to run in training mode.
         """
         encoder = RNNEncoder(
             self.hidden_size,
@@ -184,22 +185,24 @@ class RNNClassifier(nn.Module):
 
     def _pool(self, states, carry, mask):
         if self.pooling == "last":
+            # The carry, and not the output of the last step, which may be padding; an
+            # LSTM's is (c, h). It may be wider than the states, hence the cast.
             last = carry[-1] if self.bidirectional else carry[-1:]
             h = [c[-1] if self.cell == "lstm" else c for c in last]
             return jnp.concatenate(h, axis=-1).astype(states.dtype)
         tokens = jnp.ones(states.shape[:2], bool) if mask is None else mask
         if self.pooling == "mean":
+            # States are zero at padding. An empty sequence has the mean zero.
             count = jnp.maximum(tokens.sum(axis=1, keepdims=True), 1)
             return states.sum(axis=1) / count.astype(states.dtype)
         if self.pooling == "max":
-            # No state is below -1.
+            # States of all cells lie in [-1, 1]. Unlike -inf, -1 keeps the result of an
+            # empty sequence finite.
             return jnp.where(tokens[..., None], states, -1.0).max(axis=1)
-        raise ValueError(
-            f"pooling is {self.pooling!r}, but has to be 'last', 'mean' or 'max'."
-        )
+        raise UserError(f"pooling={self.pooling!r}: expected 'last', 'mean' or 'max'")
 
     def example(self) -> tuple[jax.ShapeDtypeStruct, ...]:
-        """One sequence of the shape that `input_shape` says."""
+        """Shape of one sequence, as given by `input_shape`."""
         return _example(self)
 
 

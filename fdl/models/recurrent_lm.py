@@ -1,4 +1,4 @@
-"""Recurrent networks that say which token comes next."""
+"""Recurrent language models."""
 
 import functools
 from typing import Any
@@ -9,33 +9,35 @@ import jax.numpy as jnp
 from flax.typing import Initializer
 from jax.typing import DTypeLike
 
+from fdl.errors import UserError
 from fdl.models.layers.dense import dense, tied_logits
 from fdl.models.recurrent import RNN
 from fdl.types import Array, PyTree
 
 
 class RNNLanguageModel(nn.Module):
-    """An embedding, recurrent layers, and a readout of the next token.
+    """Recurrent language model: embedding, recurrent layers and an output layer.
 
-    What the layers carry goes in and out, so that a text may be read in parts, with the
-    gradient truncated between them, or written a token at a time. Intermediates:
-    ``rnn/layer_0/states``, ..., the outputs of each layer.
+    The carry is an argument and a result, for truncated backpropagation through time
+    and for sampling one token at a time. Intermediates: ``rnn/layer_0/states``, ...,
+    the outputs of each layer.
 
     Attributes:
       hidden_size: Units of each layer.
-      num_layers: Layers.
-      cell: "elman", "gru" or "lstm".
-      tie_embeddings: Whether the readout is the embedding, transposed, and has no bias.
-      vocab_size: How many tokens there are.
-      embedding_size: Features of a token; `hidden_size` where None.
-      dropout: Fraction of the embeddings and of the outputs of each layer that is
-        dropped in training; what is carried through time is not touched.
-      forget_bias: What the bias of the LSTM's forget gates begins as.
-      kernel_init: Initialiser of all kernels and of the embedding; that of each layer
-        where None.
-      remat: Whether what a layer computes is computed again in the backward pass.
-      dtype: What is computed in; that of inputs and parameters where None.
-      param_dtype: What parameters are stored in.
+      num_layers: Number of layers.
+      cell: Type of recurrent cell: "elman", "gru" or "lstm".
+      tie_embeddings: Whether the output layer is the transposed embedding, without a
+        bias.
+      vocab_size: Size of the vocabulary.
+      embedding_size: Size of the token embeddings; `hidden_size` if None.
+      dropout: Dropout rate of the embeddings and the outputs of each layer; recurrent
+        connections are not dropped.
+      forget_bias: Initial bias of the LSTM's forget gates.
+      kernel_init: Initialiser of all kernels and of the embedding; if None, the default
+        of each layer.
+      remat: Whether to rematerialise each layer in the backward pass.
+      dtype: Computation dtype; that of inputs and parameters if None.
+      param_dtype: Dtype of the parameters.
 
     References:
       Zaremba, Sutskever and Vinyals, `Recurrent Neural Network Regularization
@@ -44,7 +46,7 @@ class RNNLanguageModel(nn.Module):
       <https://arxiv.org/abs/1608.05859>`_, 2016.
 
     Example:
-      Truncated backpropagation through time reads a text in parts:
+      Truncated backpropagation through time processes a text in parts:
 
       >>> module = RNNLanguageModel(8, vocab_size=50)
       >>> tokens = jnp.arange(12).reshape(2, 6)
@@ -52,8 +54,8 @@ class RNNLanguageModel(nn.Module):
       >>> _, carry = module.apply(variables, tokens[:, :3], return_carry=True)
       >>> carry = jax.lax.stop_gradient(carry)
       >>> logits = module.apply(variables, tokens[:, 3:], initial_carry=carry)
-      >>> whole = module.apply(variables, tokens)
-      >>> bool(jnp.allclose(logits, whole[:, 3:], atol=1e-6))
+      >>> full = module.apply(variables, tokens)
+      >>> bool(jnp.allclose(logits, full[:, 3:], atol=1e-6))
       True
     """
 
@@ -80,27 +82,28 @@ class RNNLanguageModel(nn.Module):
         return_carry: bool = False,
         train: bool = False,
     ) -> Any:
-        """Maps tokens to logits of the next ones.
+        """Maps tokens to logits of the next tokens.
 
         Args:
           tokens: int [B, T].
-          mask: bool [B, T], true where a token is; padding comes after the tokens.
-          initial_carry: What the layers carry at the first token; zeros by default.
-          return_carry: Whether what they carry after the last token comes out.
-          train: Whether it is training.
+          mask: bool [B, T], True at tokens; padding follows them.
+          initial_carry: Carry of the layers before the first token; zeros by default.
+          return_carry: Whether to return the carry after the last token as well.
+          train: Whether to run in training mode.
 
         Returns:
-          Logits, float [B, T, vocab_size]; or a pair of these and of the carry of each
-          layer, as of `RNN`.
+          Logits, float [B, T, vocab_size]; or a pair of these and the carry of each
+          layer, as in `RNN`.
         """
         dtypes: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         size = self.embedding_size or self.hidden_size
         if self.tie_embeddings and size != self.hidden_size:
-            raise ValueError(
-                f"embedding_size is {size}, but tied embeddings need hidden_size, "
-                f"{self.hidden_size}."
+            raise UserError(
+                f"embedding_size={size}: expected hidden_size={self.hidden_size} with "
+                "tied embeddings"
             )
 
+        # Passed only if set, so that each layer otherwise keeps its own default.
         def init(*names: str) -> Any:
             return {name: self.kernel_init for name in names if self.kernel_init}
 
@@ -135,43 +138,45 @@ class RNNLanguageModel(nn.Module):
 
     @nn.nowrap
     def zero_carry(self, batch_size: int) -> PyTree:
-        """What the layers carry before the first token: zeros."""
+        """Zero carry of all layers, for the first token."""
         options: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         rnn = RNN(self.hidden_size, self.num_layers, self.cell, **options)
         return rnn.zero_carry(batch_size)
 
     def example(self) -> tuple[jax.ShapeDtypeStruct, ...]:
-        """A text of 35 tokens; any number is taken."""
+        """Shape of one text of 35 tokens; any length is accepted."""
         return (jax.ShapeDtypeStruct((1, 35), jnp.int32),)
 
 
 def zaremba_small(**options: Any) -> RNNLanguageModel:
-    """Two LSTMs of 200, not regularised; 4,651,600 parameters.
+    """Small LSTM of Zaremba et al., 2 × 200 units, no dropout; 4,651,600 parameters.
 
     Args:
-      **options: All others of `RNNLanguageModel`.
+      **options: Other attributes of `RNNLanguageModel`.
     """
     return _zaremba(200, 0.0, 0.1, **options)
 
 
 def zaremba_medium(**options: Any) -> RNNLanguageModel:
-    """Two LSTMs of 650; 19,775,200 parameters.
+    """Medium LSTM of Zaremba et al., 2 × 650 units; 19,775,200 parameters.
 
-    The layers alone have 6,765,200; with the second bias of PyTorch's, 6,770,400.
+    The recurrent layers have 6,765,200 of them, or 6,770,400 with the second bias that
+    PyTorch's cells have.
 
     Args:
-      **options: All others of `RNNLanguageModel`.
+      **options: Other attributes of `RNNLanguageModel`.
     """
     return _zaremba(650, 0.5, 0.05, **options)
 
 
 def zaremba_large(**options: Any) -> RNNLanguageModel:
-    """Two LSTMs of 1500; 66,022,000 parameters.
+    """Large LSTM of Zaremba et al., 2 × 1500 units; 66,022,000 parameters.
 
-    The layers alone have 36,012,000; with the second bias of PyTorch's, 36,024,000.
+    The recurrent layers have 36,012,000 of them, or 36,024,000 with the second bias
+    that PyTorch's cells have.
 
     Args:
-      **options: All others of `RNNLanguageModel`.
+      **options: Other attributes of `RNNLanguageModel`.
     """
     return _zaremba(1500, 0.65, 0.04, **options)
 
@@ -180,6 +185,7 @@ def _zaremba(hidden_size, dropout, scale, **options):
     published = {
         "dropout": dropout,
         "forget_bias": 0.0,
+        # An initialiser is called with a key, a shape and a dtype, as `uniform` is.
         "kernel_init": functools.partial(
             jax.random.uniform, minval=-scale, maxval=scale
         ),

@@ -1,4 +1,4 @@
-"""Residual networks."""
+"""Residual networks (ResNet)."""
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
@@ -14,24 +14,26 @@ from fdl.models.weights import resnet as formats
 from fdl.models.weights.rules import Rules
 from fdl.types import Array
 
+# That of torchvision: the fan-out mode keeps the variance of the backward pass.
 he_normal = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 
 
 class ResNetBlock(nn.Module):
-    """Convolutions around which the input passes as it is, or in another shape.
+    """Residual block, basic or bottleneck.
 
     Attributes:
       features: Channels of the output.
-      inner: Channels inside.
-      stride: Of the first 3×3 convolution.
-      bottleneck: Whether one 3×3 convolution lies between two 1×1 ones; otherwise there
-        are two 3×3 ones.
-      groups: Parts of the channels that 3×3 convolutions keep apart.
-      projection: Whether an input of another shape is projected, and not strided and
-        padded with channels of zeros.
-      zero_init: Whether it begins as the identity.
-      conv: Makes a convolution without bias: ``conv(features, kernel_size, ...)``.
-      norm: Makes a normalisation: ``norm(name=...)``.
+      inner: Channels of the inner convolutions.
+      stride: Stride of the first 3×3 convolution.
+      bottleneck: Whether the branch is a 3×3 convolution between two 1×1 convolutions,
+        instead of two 3×3 convolutions.
+      groups: Groups of the 3×3 convolutions.
+      projection: Whether the shortcut between different shapes is a strided 1×1
+        convolution, instead of subsampling with zero-padded channels.
+      zero_init: Whether to initialise the scale of the last normalisation to zero, so
+        that the block starts as the identity.
+      conv: Factory of convolutions without bias, ``conv(features, kernel_size, ...)``.
+      norm: Factory of normalisation layers, ``norm(name=...)``.
     """
 
     features: int
@@ -69,34 +71,37 @@ class ResNetBlock(nn.Module):
             x = self.conv(self.features, **options)(x)
             x = self.norm(name="downsample_bn")(x)
         elif x.shape != y.shape:
-            new = ((0, 0), (0, 0), (0, 0), (0, self.features - x.shape[-1]))
-            x = jnp.pad(x[:, :: self.stride, :: self.stride], new)
+            padding = ((0, 0), (0, 0), (0, 0), (0, self.features - x.shape[-1]))
+            x = jnp.pad(x[:, :: self.stride, :: self.stride], padding)
         return nn.relu(x + y)
 
 
 class ResNet(nn.Module):
-    """A residual network, in the form that is called v1.5.
+    """Residual network, version 1.5.
 
-    Bottlenecks stride in their 3×3 convolution, and not in the first 1×1 one as in the
-    paper. Intermediates: ``layer1`` to ``layer4``, the outputs of the stages.
+    Bottleneck blocks downsample in their 3×3 convolution, as in torchvision, and not in
+    the first 1×1 convolution as in the paper. Intermediates: ``layer1`` to ``layer4``,
+    the outputs of the stages.
 
     Attributes:
-      stage_sizes: Blocks of each stage.
-      bottleneck: Whether blocks are bottlenecks.
-      num_classes: Size of the readout; none where None, and pooled features come out.
-      width: Channels of the first stage, a quarter of them for bottlenecks; each next
-        one has twice as many.
-      inner_width: Channels inside the blocks of the first stage; `width` where None.
-      groups: Parts of the channels that 3×3 convolutions keep apart.
-      projection: Whether a shortcut between shapes is projected (option B of the paper)
-        and not strided and padded with channels of zeros (option A).
-      zero_init: Whether each block begins as the identity (Goyal et al., 2017, section
+      stage_sizes: Number of blocks of each stage.
+      bottleneck: Whether to use bottleneck blocks.
+      num_classes: Units of the classification head; if None there is no head, and the
+        pooled features are returned.
+      width: Channels of the first stage, before the fourfold expansion of bottleneck
+        blocks; they double with each stage.
+      inner_width: Inner channels of the blocks of the first stage; `width` if None.
+      groups: Groups of the 3×3 convolutions.
+      projection: Whether shortcuts between different shapes are 1×1 convolutions
+        (option B of the paper), instead of subsampling with zero-padded channels
+        (option A).
+      zero_init: Whether each block starts as the identity (Goyal et al., 2017, section
         5.1).
-      small_images: Whether a 3×3 convolution stands at the beginning, for images of
-        32×32, and not one of 7×7 with stride 2 and a max-pooling.
-      remat: Whether what a block computes is computed again in the backward pass.
-      dtype: What is computed in; that of inputs and parameters where None.
-      param_dtype: What parameters are stored in.
+      small_images: Whether the stem is a 3×3 convolution, for 32×32 images, instead of
+        a 7×7 convolution of stride 2 and a max-pooling.
+      remat: Whether to rematerialise each block in the backward pass.
+      dtype: Computation dtype; that of inputs and parameters if None.
+      param_dtype: Dtype of the parameters.
 
     References:
       He et al., `Deep Residual Learning for Image Recognition
@@ -126,6 +131,7 @@ class ResNet(nn.Module):
         norm: Callable[..., nn.Module] = functools.partial(
             nn.BatchNorm,
             use_running_average=not train,
+            # The weight of the old average: 0.1 by PyTorch's convention.
             momentum=0.9,
             epsilon=1e-5,
             **dtypes,
@@ -159,12 +165,12 @@ class ResNet(nn.Module):
         return nn.Dense(self.num_classes, name="head", **dtypes)(x)
 
     def example(self) -> tuple[jax.ShapeDtypeStruct, ...]:
-        """One image of the published size; others are taken too."""
+        """Shape of one image of the published size; other sizes are accepted."""
         size = 32 if self.small_images else 224
         return (jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32),)
 
     def checkpoints(self) -> Mapping[str, Rules]:
-        """Published weights that fit; timm's have the same names and layouts."""
+        """Conversion rules of published weights; torchvision's fit timm too."""
         return {"torchvision": formats.TORCHVISION}
 
 
@@ -172,7 +178,7 @@ def resnet18(**options: Any) -> ResNet:
     """ResNet-18; 11,689,512 parameters.
 
     Args:
-      **options: All others of `ResNet`.
+      **options: Other attributes of `ResNet`.
     """
     return ResNet((2, 2, 2, 2), False, **options)
 
@@ -181,7 +187,7 @@ def resnet34(**options: Any) -> ResNet:
     """ResNet-34; 21,797,672 parameters.
 
     Args:
-      **options: All others of `ResNet`.
+      **options: Other attributes of `ResNet`.
     """
     return ResNet((3, 4, 6, 3), False, **options)
 
@@ -190,7 +196,7 @@ def resnet50(**options: Any) -> ResNet:
     """ResNet-50; 25,557,032 parameters.
 
     Args:
-      **options: All others of `ResNet`.
+      **options: Other attributes of `ResNet`.
 
     Example:
       >>> from fdl import models
@@ -206,7 +212,7 @@ def resnet101(**options: Any) -> ResNet:
     """ResNet-101; 44,549,160 parameters.
 
     Args:
-      **options: All others of `ResNet`.
+      **options: Other attributes of `ResNet`.
     """
     return ResNet((3, 4, 23, 3), True, **options)
 
@@ -215,6 +221,6 @@ def resnet152(**options: Any) -> ResNet:
     """ResNet-152; 60,192,808 parameters.
 
     Args:
-      **options: All others of `ResNet`.
+      **options: Other attributes of `ResNet`.
     """
     return ResNet((3, 8, 36, 3), True, **options)

@@ -1,4 +1,4 @@
-"""Residual networks of many narrow paths."""
+"""ResNeXt: residual networks with grouped convolutions."""
 
 from typing import Any
 
@@ -6,10 +6,10 @@ from fdl.models.resnet import ResNet
 
 
 def resnext50_32x4d(**options: Any) -> ResNet:
-    """ResNeXt-50 (32×4d), of 32 paths each 4 channels wide; 25,028,904 parameters.
+    """ResNeXt-50 (32×4d), 32 groups of 4 channels each; 25,028,904 parameters.
 
     Args:
-      **options: All others of `ResNet`.
+      **options: Other attributes of `ResNet`.
 
     References:
       Xie et al., `Aggregated Residual Transformations for Deep Neural Networks

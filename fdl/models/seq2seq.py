@@ -1,4 +1,4 @@
-"""The recurrent encoder-decoder that attends."""
+"""Recurrent encoder-decoder with additive attention (RNNsearch)."""
 
 from typing import Any, NamedTuple
 
@@ -14,12 +14,12 @@ from fdl.types import Array
 
 
 class Memory(NamedTuple):
-    """What is to know of a source.
+    """Encoded source sequence.
 
     Attributes:
-      states: Of the encoder in both directions, float [B, S, 2 hidden_size].
-      keys: What the decoder's state is compared with, float [B, S, attention_size].
-      mask: bool [B, S], true where a token is; or None.
+      states: Encoder states of both directions, float [B, S, 2 hidden_size].
+      keys: Attention keys U h, float [B, S, attention_size].
+      mask: bool [B, S], True at tokens; or None.
     """
 
     states: Array
@@ -28,15 +28,15 @@ class Memory(NamedTuple):
 
 
 class AttendingGRU(nn.Module):
-    """One step of the decoder: looks at the source, then at the last token.
+    """GRU decoder cell with additive attention of Bahdanau et al.
 
     eⱼ = v · tanh(W s + U hⱼ), α = softmax(e), c = Σⱼ αⱼ hⱼ, s′ = GRU(s, [y, c])
 
     Attributes:
-      hidden_size: Units.
-      attention_size: Hidden units of the comparison.
-      dtype: What is computed in; that of inputs and parameters where None.
-      param_dtype: What parameters are stored in.
+      hidden_size: Units of the GRU.
+      attention_size: Hidden units of the alignment network.
+      dtype: Computation dtype; that of inputs and parameters if None.
+      param_dtype: Dtype of the parameters.
     """
 
     hidden_size: int
@@ -48,11 +48,17 @@ class AttendingGRU(nn.Module):
     def __call__(
         self, state: Array, now: tuple[Array, Array | None], memory: Memory
     ) -> tuple[Array, tuple[Array, Array, Array]]:
-        """Maps a state [B, H], and now (embedding [B, E], is_token [B] or None).
+        """Maps a state and the previous target token to the next state.
+
+        Args:
+          state: float [B, H].
+          now: Embedding of the previous token, float [B, E], and bool [B], False at
+            padding; or None for the latter.
+          memory: Encoded source.
 
         Returns:
-          The next state, and (the state before, the context [B, 2 H], the weights
-          [B, S]).
+          The next state, [B, H], and a triple of the state before the step, [B, H],
+          the context, [B, 2 H], and the attention weights, [B, S].
         """
         embedding, is_token = now
         dtypes: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
@@ -60,43 +66,48 @@ class AttendingGRU(nn.Module):
         query = nn.Dense(self.attention_size, name="query", **plain)(state)
         hidden = nn.tanh(query[:, None] + memory.keys)
         scores = dense(1, name="score", **plain)(hidden).squeeze(-1)
+        # At least float32, as half precision loses small weights of long sources.
         scores = scores.astype(jnp.promote_types(scores.dtype, jnp.float32))
         if memory.mask is not None:
+            # The least finite number: with -inf, a source of padding alone gives NaN.
             scores = jnp.where(memory.mask, scores, jnp.finfo(scores.dtype).min)
         weights = jax.nn.softmax(scores)
         context = jnp.einsum("bs,bsd->bd", weights.astype(hidden.dtype), memory.states)
         inputs = jnp.concatenate([embedding, context], axis=-1)
         dtypes["recurrent_kernel_init"] = orthogonal()
-        new, _ = nn.GRUCell(self.hidden_size, name="gru", **dtypes)(state, inputs)
+        next_state, _ = nn.GRUCell(self.hidden_size, name="gru", **dtypes)(
+            state, inputs
+        )
         if is_token is not None:
-            new = jnp.where(is_token[:, None], new, state)
-        return new.astype(state.dtype), (state, context, weights)
+            next_state = jnp.where(is_token[:, None], next_state, state)
+        # A scan requires a carry of constant dtype.
+        return next_state.astype(state.dtype), (state, context, weights)
 
 
 class Seq2Seq(nn.Module):
-    """Reads one text, and says which token of another comes next: RNNsearch.
+    """RNNsearch: recurrent encoder-decoder with attention of Bahdanau et al.
 
-    A bidirectional GRU reads the source. For each token of the target, a second GRU
-    looks where in the source to go on. As in the paper's appendix, the readout sees the
-    state before the step, the last token and what was attended to. The reset gate acts
-    on the product with the state, as everywhere today, where the paper has it act on
-    the state. Intermediates: ``weights``, what attends to what, [B, T, S];
+    The encoder is a bidirectional GRU, the decoder a GRU that attends to the encoder's
+    states at each step. As in the paper's appendix, the output layer sees the state
+    before the step, the previous token and the context. The reset gate acts on the
+    product of recurrent kernel and state, as in cuDNN, and not on the state as in the
+    paper. Intermediates: ``weights``, the attention weights, [B, T, S];
     ``encoder/layer_0/states``, ..., the outputs of the encoder's layers.
 
     Attributes:
       hidden_size: Units of the encoder, in each direction, and of the decoder.
-      num_layers: Layers of the encoder.
-      embedding_size: Features of a token.
-      attention_size: Hidden units of the comparison; `hidden_size` where None.
-      readout_size: Maxout units of the readout, each the larger of two.
-      vocab_size: How many tokens the source has.
-      target_vocab_size: How many the target has; `vocab_size` where None.
-      dropout: Fraction of the embeddings, of what a layer of the encoder hands to the
-        next, and of the maxout units that is dropped in training.
-      remat: Whether what a layer, or a step of the decoder, computes is computed again
-        in the backward pass.
-      dtype: What is computed in; that of inputs and parameters where None.
-      param_dtype: What parameters are stored in.
+      num_layers: Number of layers of the encoder.
+      embedding_size: Size of the token embeddings.
+      attention_size: Hidden units of the alignment network; `hidden_size` if None.
+      readout_size: Maxout units before the output layer, each the maximum of two.
+      vocab_size: Size of the source vocabulary.
+      target_vocab_size: Size of the target vocabulary; `vocab_size` if None.
+      dropout: Dropout rate of the embeddings, between layers of the encoder, and of the
+        maxout units.
+      remat: Whether to rematerialise each encoder layer and each decoder step in the
+        backward pass.
+      dtype: Computation dtype; that of inputs and parameters if None.
+      param_dtype: Dtype of the parameters.
 
     References:
       Bahdanau, Cho and Bengio, `Neural Machine Translation by Jointly Learning to Align
@@ -104,7 +115,7 @@ class Seq2Seq(nn.Module):
       Goodfellow et al., `Maxout Networks <https://arxiv.org/abs/1302.4389>`_, 2013.
 
     Example:
-      A target goes on from what is carried, a token at a time:
+      Greedy decoding, one token at a time:
 
       >>> module = Seq2Seq(8, vocab_size=20)
       >>> source, target = jnp.array([[5, 6, 7]]), jnp.array([[1]])
@@ -136,7 +147,7 @@ class Seq2Seq(nn.Module):
     param_dtype: DTypeLike = "float32"
 
     def setup(self) -> None:
-        """Makes the parts of the encoder and of the decoder."""
+        """Creates the layers of the encoder and of the decoder."""
         dtypes: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         attention_size = self.attention_size or self.hidden_size
         target_vocab_size = self.target_vocab_size or self.vocab_size
@@ -169,14 +180,14 @@ class Seq2Seq(nn.Module):
         target_mask: Array | None = None,
         train: bool = False,
     ) -> Array:
-        """Maps two texts to logits of the target's next tokens, float [B, T, V].
+        """Maps source and target to logits of the next target tokens, float [B, T, V].
 
         Args:
           source: int [B, S].
-          target: int [B, T], from a token on that says that it begins.
-          source_mask: bool [B, S], true where a token is; padding comes after.
-          target_mask: bool [B, T], true where a token is; padding comes after.
-          train: Whether it is training.
+          target: int [B, T], beginning with a start token.
+          source_mask: bool [B, S], True at tokens; padding follows them.
+          target_mask: bool [B, T], True at tokens; padding follows them.
+          train: Whether to run in training mode.
         """
         memory = self.encode(source, mask=source_mask, train=train)
         return self.decode(target, memory, mask=target_mask, train=train)[0]
@@ -184,7 +195,7 @@ class Seq2Seq(nn.Module):
     def encode(
         self, source: Array, *, mask: Array | None = None, train: bool = False
     ) -> Memory:
-        """Maps a source int [B, S], of which mask [B, S] are tokens, to its memory."""
+        """Encodes a source, int [B, S], with mask, bool [B, S], True at tokens."""
         x = self.drop(self.source_embedding(source), deterministic=not train)
         states = self.encoder(x, mask=mask, train=train)
         return Memory(states, self.keys(states), mask)
@@ -198,26 +209,29 @@ class Seq2Seq(nn.Module):
         mask: Array | None = None,
         train: bool = False,
     ) -> tuple[Array, Array]:
-        """Maps a target, or the part of it that is next, to logits.
+        """Maps a target, or its next part, to logits.
 
         Args:
           target: int [B, T].
-          memory: What `encode` returned.
-          initial_carry: What `decode` returned of the part before; None at first.
-          mask: bool [B, T], true where a token is; padding comes after.
-          train: Whether it is training.
+          memory: Result of `encode`.
+          initial_carry: Carry returned for the previous part; None for the first.
+          mask: bool [B, T], True at tokens; padding follows them.
+          train: Whether to run in training mode.
 
         Returns:
-          Logits of the next tokens, float [B, T, V], and what is carried, [B, H].
+          Logits of the next tokens, float [B, T, V], and the carry, float [B, H].
         """
         x = self.drop(self.target_embedding(target), deterministic=not train)
         if initial_carry is None:
-            # The first state of the encoder that has read all, from last to first.
-            first = memory.states[:, 0, self.hidden_size :]
-            initial_carry = nn.tanh(self.start(first))
-        wide = jnp.promote_types(x.dtype, jnp.float32)
+            # The backward encoder has read the whole source at the first position.
+            summary = memory.states[:, 0, self.hidden_size :]
+            initial_carry = nn.tanh(self.start(summary))
+        # The state accumulates over time, in at least float32.
+        carry_dtype = jnp.promote_types(x.dtype, jnp.float32)
         step: Any = AttendingGRU.__call__
         if self.remat:
+            # A scan itself prevents the common subexpression elimination that would
+            # undo rematerialisation.
             step = nn.remat(step, prevent_cse=False)
         run = nn.scan(
             step,
@@ -227,26 +241,26 @@ class Seq2Seq(nn.Module):
             out_axes=1,
         )
         carry, (states, contexts, weights) = run(
-            self.decoder, initial_carry.astype(wide), (x, mask), memory
+            self.decoder, initial_carry.astype(carry_dtype), (x, mask), memory
         )
         if self.is_mutable_collection("intermediates") and not self.is_initializing():
             self.sow("intermediates", "weights", weights)
-        seen = jnp.concatenate([states.astype(x.dtype), x, contexts], axis=-1)
-        pairs = self.readout(seen)
+        features = jnp.concatenate([states.astype(x.dtype), x, contexts], axis=-1)
+        pairs = self.readout(features)
         pairs = pairs.reshape(*pairs.shape[:-1], self.readout_size, 2)
         units = self.drop(pairs.max(axis=-1), deterministic=not train)
         return self.head(units), carry
 
     def example(self) -> tuple[jax.ShapeDtypeStruct, ...]:
-        """Two texts of 50 tokens; others of any length are taken too."""
+        """Shapes of a source and a target of 50 tokens; any length is accepted."""
         return (jax.ShapeDtypeStruct((1, 50), jnp.int32),) * 2
 
 
 def rnnsearch(hidden_size: int = 1000, **options: Any) -> Seq2Seq:
-    """RNNsearch, with biases; 80,445,000 parameters.
+    """RNNsearch of Bahdanau et al., with biases; 80,445,000 parameters.
 
     Args:
-      hidden_size: As of `Seq2Seq`.
-      **options: All others of `Seq2Seq`.
+      hidden_size: As in `Seq2Seq`.
+      **options: Other attributes of `Seq2Seq`.
     """
     return Seq2Seq(hidden_size, **options)

@@ -1,4 +1,4 @@
-"""Self-supervised learning by comparison: projections of what a backbone sees."""
+"""SimCLR: contrastive learning with a backbone and a projection head."""
 
 from typing import Any
 
@@ -11,15 +11,15 @@ from fdl.types import Array
 
 
 class ProjectionHead(nn.Module):
-    """Dense layers between features and the projections that are compared.
+    """Projection head of SimCLR: an MLP between features and contrastive loss.
 
     Attributes:
-      num_layers: How many there are: two in the first paper, three in the second.
-      hidden_size: Units of all but the last; as many as there are features where None.
-      projection_size: Numbers that a projection has.
-      batch_norm: Whether each layer is normalised, instead of having a bias.
-      dtype: What is computed in; that of inputs and parameters where None.
-      param_dtype: What parameters are stored in.
+      num_layers: Number of dense layers: two in the first paper, three in the second.
+      hidden_size: Units of all layers but the last; those of the features if None.
+      projection_size: Size of a projection.
+      batch_norm: Whether batch normalisation takes the place of each layer's bias.
+      dtype: Computation dtype; that of inputs and parameters if None.
+      param_dtype: Dtype of the parameters.
     """
 
     num_layers: int = 2
@@ -38,7 +38,7 @@ class ProjectionHead(nn.Module):
             last = i == self.num_layers - 1
             size = self.hidden_size or features.shape[-1]
             size = self.projection_size if last else size
-            bias = not self.batch_norm
+            bias = not self.batch_norm  # The normalisation shifts by itself.
             x = nn.Dense(size, use_bias=bias, name=f"dense_{i}", **dtypes)(x)
             if self.batch_norm:
                 x = nn.BatchNorm(
@@ -53,21 +53,22 @@ class ProjectionHead(nn.Module):
 
 
 class SimCLR(nn.Module):
-    """A backbone, and a head of which only training has use.
+    """SimCLR network: a backbone and a projection head.
 
-    Two views of one image are trained to have similar projections, and views of two
-    images other ones. What is kept are the features before the head. Intermediates:
-    ``features``.
+    The contrastive loss makes projections of two views of one image similar, and those
+    of different images dissimilar. After training, the features of the backbone are
+    used and the head is discarded. Intermediates: ``features``.
 
     Attributes:
-      backbone: Any module that maps images to features [B, D]; of the zoo, one with
+      backbone: Module that maps images to features [B, D]; models of the zoo do so with
         ``num_classes=None``.
       num_layers: Layers of the head: two in the first paper, three in the second.
-      hidden_size: Units of all but the last; as many as there are features where None.
-      projection_size: Numbers that a projection has.
-      batch_norm: Whether the head's layers are normalised, instead of having a bias.
-      dtype: What the head is computed in; that of its inputs and parameters where None.
-      param_dtype: What the head's parameters are stored in.
+      hidden_size: Units of all layers of the head but the last; those of the features
+        if None.
+      projection_size: Size of a projection.
+      batch_norm: Whether batch normalisation takes the place of the head's biases.
+      dtype: Computation dtype of the head; that of its inputs and parameters if None.
+      param_dtype: Dtype of the parameters of the head.
 
     References:
       Chen et al., `A Simple Framework for Contrastive Learning of Visual
@@ -109,18 +110,18 @@ class SimCLR(nn.Module):
         return head(features, train=train)
 
     def example(self) -> tuple[jax.ShapeDtypeStruct, ...]:
-        """What the backbone takes."""
+        """Shapes of the inputs of the backbone."""
         return self.backbone.example()
 
 
 def simclr_resnet50(**options: Any) -> SimCLR:
     """SimCLR on a ResNet-50 of 23,508,032 parameters; 27,966,656 in all.
 
-    With ``batch_norm=True``, as in the authors' code, 27,968,832. Theirs has one
-    difference: the last normalisation has no shift.
+    With ``batch_norm=True``, as in the authors' code, 27,968,832; in their code the
+    last normalisation has no shift.
 
     Args:
-      **options: All others of `SimCLR`; the types hold for the backbone too.
+      **options: Other attributes of `SimCLR`; dtypes apply to the backbone as well.
 
     References:
       Chen et al., `A Simple Framework for Contrastive Learning of Visual

@@ -1,4 +1,4 @@
-"""What observations pass through before a decision or a value is read out of them."""
+"""Encoders of observations for policies and value functions."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,27 +12,28 @@ from jax.typing import DTypeLike
 from fdl.models.layers import conv
 from fdl.types import Array
 
-Torso = Callable[..., nn.Module]  # Called as `torso(name=...)`.
+# Constructor of an encoder, called with `name=...`.
+Torso = Callable[..., nn.Module]
 
-# What Torch begins with, and with it most of the published agents: U(±1/√fan_in).
+# PyTorch's default, U(±1/√fan_in), with which most published agents were trained.
 uniform = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
 
 class ConvTorso(nn.Module):
-    """Convolutions without padding, an activation after each, and all of it flat.
+    """Convolutional encoder of observations: unpadded convolutions, then flattening.
 
-    Bytes are divided by 255, so that pixels lie between 0 and 1. Truth values become 0
-    and 1, and floats are taken as they are.
+    Observations of dtype uint8 are divided by 255, booleans become 0 and 1, and floats
+    are unchanged.
 
     Attributes:
-      features: Channels of each convolution.
-      kernel_sizes: Height and width of its kernel.
-      strides: From one place of the kernel to the next.
-      activation: What follows a convolution.
-      kernel_init: Makes the first kernels; by default like Torch.
-      input_shape: Shape of an observation.
-      dtype: What is computed in; that of parameters where None.
-      param_dtype: What parameters are stored in.
+      features: Number of output channels of each convolution.
+      kernel_sizes: Height and width of the kernel of each convolution.
+      strides: Stride of each convolution.
+      activation: Activation after each convolution.
+      kernel_init: Initialiser of the kernels; PyTorch's default by default.
+      input_shape: Shape of an observation of `example`.
+      dtype: Dtype of the computation; that of parameters where None.
+      param_dtype: Dtype of the parameters.
     """
 
     features: Sequence[int]
@@ -47,7 +48,7 @@ class ConvTorso(nn.Module):
     @nn.compact
     def __call__(self, observation: Array, *, train: bool = False) -> Array:
         """Maps observations [B, H, W, C] to features, float [B, D]."""
-        del train  # It does the same in training.
+        del train  # Encoders are called with it; this one has no dropout.
         dtypes: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         x = as_float(observation)
         sizes = zip(self.features, self.kernel_sizes, self.strides, strict=True)
@@ -65,18 +66,18 @@ class ConvTorso(nn.Module):
         return x.reshape(x.shape[0], -1)
 
     def example(self) -> tuple[jax.ShapeDtypeStruct, ...]:
-        """One observation of `input_shape`; others are taken too."""
+        """Shape and dtype of a batch of one observation of `input_shape`."""
         return (jax.ShapeDtypeStruct((1, *self.input_shape), jnp.float32),)
 
 
 def nature_torso(**options: Any) -> ConvTorso:
-    """The convolutions of the Nature DQN; 77,984 parameters.
+    """Convolutional encoder of the Nature DQN; 77,984 parameters.
 
-    For the last four frames as channels, bytes [B, 84, 84, 4]. A hidden layer of 512
-    units follows them in the paper.
+    Observations are the last four frames as channels, uint8 [B, 84, 84, 4]. In the
+    paper, a hidden layer of 512 units follows.
 
     Args:
-      **options: All others of `ConvTorso`.
+      **options: Further attributes of the encoder.
 
     References:
       Mnih et al., `Human-level Control through Deep Reinforcement Learning
@@ -86,13 +87,13 @@ def nature_torso(**options: Any) -> ConvTorso:
 
 
 def minatar_torso(**options: Any) -> ConvTorso:
-    """The convolution of MinAtar's agents; 592 parameters for four channels.
+    """Convolutional encoder of MinAtar's agents; 592 parameters for four channels.
 
-    For what is where, truth values [B, 10, 10, C]. A hidden layer of 128 units follows
-    it in the paper.
+    Observations have a channel for each kind of object, bool [B, 10, 10, C]. In the
+    paper, a hidden layer of 128 units follows.
 
     Args:
-      **options: All others of `ConvTorso`.
+      **options: Further attributes of the encoder.
 
     References:
       Young and Tian, `MinAtar: An Atari-Inspired Testbed for Thorough and Reproducible
@@ -104,7 +105,15 @@ def minatar_torso(**options: Any) -> ConvTorso:
 def look(
     torso: Torso | None, observation: Array, name: str, train: bool, **dtypes: Any
 ) -> Array:
-    """What a torso makes of observations, float [B, D]; all they have, without one."""
+    """Encodes observations as features, float [B, D]; flattens them without an encoder.
+
+    Args:
+      torso: Constructor of the encoder, or None.
+      observation: Observations, [B, ...].
+      name: Name of the encoder's submodule.
+      train: Whether the encoder is in training mode.
+      **dtypes: Attributes ``dtype`` and ``param_dtype`` of the encoder.
+    """
     if torso is None:
         return as_float(observation).reshape(observation.shape[0], -1)
     x = torso(name=name, **dtypes)(observation, train=train)
@@ -112,7 +121,11 @@ def look(
 
 
 def as_float(observation: Array) -> Array:
-    """Observations as floats: bytes between 0 and 1, and all else as it is."""
+    """Observations as floats; uint8 is scaled to [0, 1], other values are unchanged.
+
+    Args:
+      observation: Observations of any dtype.
+    """
     if observation.dtype == jnp.uint8:
         return observation / jnp.float32(255)
     if jnp.issubdtype(observation.dtype, jnp.floating):

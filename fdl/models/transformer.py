@@ -1,4 +1,4 @@
-"""The encoder-decoder that began it."""
+"""Transformer encoder-decoder of Vaswani et al."""
 
 import functools
 from collections.abc import Callable
@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from fdl.errors import UserError
 from fdl.models.layers import layer_norm
 from fdl.models.layers.dense import tied_logits
 from fdl.models.layers.masks import padding_mask, segment_mask
@@ -20,36 +21,36 @@ from fdl.types import Array
 
 
 class Transformer(nn.Module):
-    """Reads one text, and says which token of another comes next.
+    """Transformer encoder-decoder with sinusoidal positions and tied embeddings.
 
-    One embedding serves both texts and, transposed, as the readout. Intermediates:
-    ``encoder/layers_0/outputs`` and so on, those of the layers;
-    ``decoder/layers_0/cross_attention/weights`` and so on, what attends to what.
+    Source, target and output layer share one embedding. Intermediates:
+    ``encoder/layers_0/outputs`` and so on, the outputs of the layers;
+    ``decoder/layers_0/cross_attention/weights`` and so on, the attention weights.
 
     Attributes:
-      num_layers: Blocks of the encoder.
-      num_heads: Heads of each attention.
-      hidden_size: Features of a token.
+      num_layers: Number of encoder blocks.
+      num_heads: Number of attention heads.
+      hidden_size: Size of the token representations.
       mlp_size: Hidden units of each feed-forward network.
-      num_decoder_layers: Blocks of the decoder; `num_layers` where None.
-      vocab_size: How many tokens there are.
-      max_length: Tokens for which there is room when decoding; any number elsewhere.
-      pre_norm: Whether norms stand in front of the branches, and at the end, and not
-        behind each sum as published.
-      activation: That of the feed-forward networks.
+      num_decoder_layers: Number of decoder blocks; `num_layers` if None.
+      vocab_size: Size of the vocabulary.
+      max_length: Length of the decoding cache in tokens; without ``decode=True``
+        sequences may be of any length.
+      pre_norm: Whether layer normalisation precedes each branch and follows the last
+        block (pre-LN), instead of following each residual sum as published (post-LN).
+      activation: Activation of the feed-forward networks.
       use_bias: Whether dense layers have a bias.
-      epsilon: Added to the variance by each norm.
-      dropout: Fraction of the embeddings and of the outputs of each branch that is
-        dropped in training.
-      attention_dropout: That of the attention weights.
-      mlp_dropout: That of the hidden units of the feed-forward networks.
-      remat: Whether what a block computes is computed again in the backward pass.
-      scan_layers: Whether one block is compiled, and run many times.
-      dtype: What is computed in; that of inputs and parameters where None.
-      param_dtype: What parameters are stored in.
+      epsilon: Added to the variance in each layer normalisation.
+      dropout: Dropout rate of the embeddings and of the output of each branch.
+      attention_dropout: Dropout rate of the attention weights.
+      mlp_dropout: Dropout rate of the hidden units of the feed-forward networks.
+      remat: Whether to rematerialise each block in the backward pass.
+      scan_layers: Whether to scan over the blocks, which compiles a single one.
+      dtype: Computation dtype; that of inputs and parameters if None.
+      param_dtype: Dtype of the parameters.
 
     Example:
-      A target goes on from its cache, a token at a time:
+      Greedy decoding with a cache, one token at a time:
 
       >>> model = Transformer(1, 2, 8, 16, vocab_size=16, max_length=8)
       >>> source, target = jnp.array([[1, 2, 3]]), jnp.array([[0]])
@@ -92,7 +93,7 @@ class Transformer(nn.Module):
     param_dtype: DTypeLike = "float32"
 
     def setup(self) -> None:
-        """Makes the embedding and the two stacks of blocks."""
+        """Creates the embedding and the two stacks of blocks."""
         dtypes: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         norm: Callable[..., nn.Module] = functools.partial(
             layer_norm, self.epsilon, **dtypes
@@ -113,6 +114,8 @@ class Transformer(nn.Module):
         )
         stack = functools.partial(Stack, scan=self.scan_layers, remat=self.remat)
         num_decoder_layers = self.num_decoder_layers or self.num_layers
+        # The embedding is also the output layer: this scale gives logits of unit
+        # variance there, and `_embed` multiplies by √hidden_size for the inputs.
         self.embedding = nn.Embed(
             self.vocab_size,
             self.hidden_size,
@@ -137,17 +140,18 @@ class Transformer(nn.Module):
         target_segments: Array | None = None,
         train: bool = False,
     ) -> Array:
-        """Maps two texts to logits of the target's next tokens, float [B, T, V].
+        """Maps source and target to logits of the next target tokens, float [B, T, V].
 
         Args:
           source: int [B, S].
-          target: int [B, T], from a token on that says that it begins.
-          source_mask: bool [B, S], true where a token is.
-          target_mask: bool [B, T], true where a token is.
-          source_segments: Which text a token belongs to, int [B, S], zero where
-            padding is.
-          target_segments: Which source a token translates, int [B, T].
-          train: Whether it is training.
+          target: int [B, T], beginning with a start token.
+          source_mask: bool [B, S], True at tokens, False at padding.
+          target_mask: bool [B, T], True at tokens, False at padding.
+          source_segments: Segment indices of packed sources, int [B, S], zero at
+            padding.
+          target_segments: Segment index of the source that each token translates, int
+            [B, T].
+          train: Whether to run in training mode.
         """
         memory = self.encode(
             source, mask=source_mask, segments=source_segments, train=train
@@ -170,7 +174,7 @@ class Transformer(nn.Module):
         segments: Array | None = None,
         train: bool = False,
     ) -> Array:
-        """Maps a source int [B, S] to what is to know of it, float [B, S, D]."""
+        """Encodes a source, int [B, S], as a memory, float [B, S, D]."""
         attended, positions = self.places(source, mask, segments)
         x = self._embed(source, positions, train)
         x = self.encoder(x, train, 0.0, attended)
@@ -188,26 +192,28 @@ class Transformer(nn.Module):
         decode: bool = False,
         train: bool = False,
     ) -> Array:
-        """Maps a target int [B, T] to logits of its next tokens, float [B, T, V].
+        """Maps a target, int [B, T], to logits of its next tokens, float [B, T, V].
 
         Args:
           target: int [B, T].
-          memory: What `encode` returned, float [B, S, D].
-          mask: bool [B, T], true where a token is.
-          memory_mask: bool [B, S], of the source.
-          segments: Which source a token translates, int [B, T].
-          memory_segments: Which source a token of the memory belongs to, int [B, S].
-          decode: Whether it goes on from what is in the collection ``cache``.
-          train: Whether it is training.
+          memory: Result of `encode`, float [B, S, D].
+          mask: bool [B, T], True at tokens, False at padding.
+          memory_mask: bool [B, S], the same of the source.
+          segments: Segment index of the source that each token translates, int [B, T].
+          memory_segments: Segment indices of the source, int [B, S].
+          decode: Whether to continue from the keys and values in the collection
+            ``cache``.
+          train: Whether to run in training mode.
         """
         attended, positions = self.places(target, mask, segments, decode)
-        known = None if memory_mask is None else padding_mask(memory_mask)
+        cross_mask = None if memory_mask is None else padding_mask(memory_mask)
         if segments is not None and memory_segments is not None:
-            known = segment_mask(segments, memory_segments)
+            # Padding has segment zero, so these subsume the mask of the memory.
+            cross_mask = segment_mask(segments, memory_segments)
         elif segments is not None or memory_segments is not None:
-            raise ValueError("Either both texts have segments, or none has.")
+            raise UserError("segments, memory_segments: expected both or neither")
         x = self._embed(target, positions, train)
-        x = self.decoder(x, train, 0.0, attended, None, memory, known, decode)
+        x = self.decoder(x, train, 0.0, attended, None, memory, cross_mask, decode)
         x = self.decoder_norm(x) if self.pre_norm else x
         return tied_logits(self.embedding, x)
 
@@ -217,25 +223,25 @@ class Transformer(nn.Module):
         return self.embedding_dropout(x, deterministic=not train)
 
     def example(self) -> tuple[jax.ShapeDtypeStruct, ...]:
-        """Two texts; others of any length are taken too."""
+        """Shapes of a source and a target of `max_length` tokens."""
         return (jax.ShapeDtypeStruct((1, self.max_length), jnp.int32),) * 2
 
 
 def transformer_base(dropout: float = 0.1, **options: Any) -> Transformer:
-    """The base Transformer; 63,082,496 parameters.
+    """Transformer (base); 63,082,496 parameters.
 
     Args:
-      dropout: As of `Transformer`.
-      **options: All others of `Transformer`.
+      dropout: As in `Transformer`.
+      **options: Other attributes of `Transformer`.
     """
     return Transformer(6, 8, 512, 2048, dropout=dropout, **options)
 
 
 def transformer_big(dropout: float = 0.3, **options: Any) -> Transformer:
-    """The big Transformer; 214,245,376 parameters.
+    """Transformer (big); 214,245,376 parameters.
 
     Args:
-      dropout: As of `Transformer`.
-      **options: All others of `Transformer`.
+      dropout: As in `Transformer`.
+      **options: Other attributes of `Transformer`.
     """
     return Transformer(6, 16, 1024, 4096, dropout=dropout, **options)

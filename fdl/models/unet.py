@@ -1,4 +1,4 @@
-"""The U-Net, which says of each pixel what it belongs to."""
+"""U-Net for semantic segmentation."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -9,12 +9,15 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from fdl.errors import UserError
 from fdl.models.layers import conv, max_pool
 from fdl.models.layers.conv_transpose import ConvTranspose
 from fdl.types import Array
 
 _he_normal = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
-# Of the four weights that a pixel has for a pixel above it, one reaches each below.
+# With kernel and stride of 2, one of the four weights per channel of a transposed
+# convolution reaches each output pixel: the effective fan-in is a quarter of what
+# `fan_in` computes, hence 4 · 2.
 _he_normal_up = nn.initializers.variance_scaling(
     8.0, "fan_in", "normal", in_axis=-1, out_axis=-2
 )
@@ -25,9 +28,10 @@ class Convolutions(nn.Module):
 
     Attributes:
       features: Channels of both.
-      padding: ``"VALID"`` takes a pixel off each side, ``"SAME"`` pads with zeros.
-      dtype: What is computed in; that of inputs and parameters where None.
-      param_dtype: What parameters are stored in.
+      padding: ``"VALID"`` crops one pixel at each side for each convolution, ``"SAME"``
+        pads with zeros.
+      dtype: Computation dtype; that of inputs and parameters if None.
+      param_dtype: Dtype of the parameters.
     """
 
     features: int
@@ -37,7 +41,7 @@ class Convolutions(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        """Maps x [B, H, W, C] to [B, H, W, features], without padding 4 pixels less."""
+        """Maps x [B, H, W, C] to [B, H, W, features], or H - 4, W - 4 unpadded."""
         for i in (1, 2):
             x = conv(
                 self.features,
@@ -53,26 +57,26 @@ class Convolutions(nn.Module):
 
 
 class UNet(nn.Module):
-    """Looks at an image ever more coarsely, and returns to where each thing was.
+    """U-Net of Ronneberger et al.: contracting and expanding paths with skips.
 
-    On the way down, resolution is halved and channels are doubled; on the way up, each
-    level sees what its level saw on the way down. Without padding, as published, the
-    output is that part of the image for which all of the context is known.
-    Intermediates: ``down0``, ``down1``, ... and ``up0``, ``up1``, ..., the outputs of
-    the levels in the order in which they run.
+    Each level of the contracting path halves the resolution and, by default, doubles
+    the channels; each level of the expanding path concatenates the features of the same
+    resolution. Without padding, as published, the output covers the central part of the
+    image, for which the full context is available. Intermediates: ``down0``, ``down1``,
+    ... and ``up0``, ``up1``, ..., the outputs of the levels in order of execution.
 
     Attributes:
-      widths: Channels of each level.
-      num_classes: Classes of a pixel; where None, the features of the finest level come
-        out.
-      padding: ``"VALID"`` as published, or ``"SAME"`` for an output of the input's
-        height and width.
-      dropout: Fraction of the features dropped at the end of the contracting path: by
-        the last two levels, as in the code of the authors.
-      remat: Whether what a level computes is computed again in the backward pass.
-      input_shape: Of an image, for its channels; other sizes are taken too.
-      dtype: What is computed in; that of inputs and parameters where None.
-      param_dtype: What parameters are stored in.
+      widths: Channels of each level, from fine to coarse.
+      num_classes: Classes of a pixel; if None, the features of the finest level are
+        returned.
+      padding: ``"VALID"`` as published, or ``"SAME"`` for outputs of the input's height
+        and width.
+      dropout: Dropout rate at the end of the last two levels of the contracting path,
+        as in the authors' code.
+      remat: Whether to rematerialise each level in the backward pass.
+      input_shape: Shape of an image, (H, W, C), for `example` only.
+      dtype: Computation dtype; that of inputs and parameters if None.
+      param_dtype: Dtype of the parameters.
 
     References:
       Ronneberger, Fischer and Brox, `U-Net: Convolutional Networks for Biomedical Image
@@ -90,20 +94,20 @@ class UNet(nn.Module):
 
     @nn.compact
     def __call__(self, images: Array, *, train: bool = False) -> Array:
-        """Maps images [B, H, W, C] to logits of their pixels.
+        """Maps images [B, H, W, C] to logits of each pixel.
 
         Args:
-          images: float [B, H, W, C]. Each max-pooling must meet even heights and
-            widths: with five levels, those of 16 N + 12 pixels, or 16 N if padded.
-          train: Whether features are dropped.
+          images: float [B, H, W, C]. Heights and widths must be even in front of each
+            max-pooling: with five levels, 16 N + 12 pixels, or 16 N if padded.
+          train: Whether to apply dropout.
 
         Returns:
           float [B, H - 184, W - 184, num_classes] with five levels, or
           [B, H, W, num_classes] if padded.
 
         Raises:
-          ValueError: A max-pooling would meet an odd height or width, or nothing would
-            be left.
+          UserError: A height or width in front of a max-pooling would be odd, or the
+            output would be empty.
         """
         num_levels = len(self.widths)
         _check_size(images.shape[1], images.shape[2], num_levels, self.padding)
@@ -113,7 +117,7 @@ class UNet(nn.Module):
             padding=self.padding,
             **dtypes,
         )
-        x, seen = images, []
+        x, skips = images, []
         for i, width in enumerate(self.widths):
             if i > 0:
                 x = max_pool(x, 2)
@@ -121,8 +125,8 @@ class UNet(nn.Module):
             if i >= num_levels - 2:
                 x = nn.Dropout(self.dropout, deterministic=not train)(x)
             self.sow("intermediates", f"down{i}", x)
-            seen.append(x)
-        seen.pop()
+            skips.append(x)
+        skips.pop()  # The coarsest level has no skip connection.
         for i, width in enumerate(reversed(self.widths[:-1])):
             x = ConvTranspose(
                 width,
@@ -132,7 +136,7 @@ class UNet(nn.Module):
                 name=f"upsample{i}",
                 **dtypes,
             )(x)
-            x = jnp.concatenate([_centre(seen.pop(), *x.shape[1:3]), x], axis=-1)
+            x = jnp.concatenate([_centre_crop(skips.pop(), *x.shape[1:3]), x], axis=-1)
             x = convolutions(width, name=f"expand{i}")(x)
             self.sow("intermediates", f"up{i}", x)
         if self.num_classes is None:
@@ -142,16 +146,15 @@ class UNet(nn.Module):
         )(x)
 
     def example(self) -> tuple[jax.ShapeDtypeStruct, ...]:
-        """One image of `input_shape`."""
+        """Shape of one image, `input_shape`."""
         return (jax.ShapeDtypeStruct((1, *self.input_shape), jnp.float32),)
 
 
 def unet(**options: Any) -> UNet:
-    """U-Net; 31,030,658 parameters.
+    """U-Net as published; 31,030,658 parameters.
 
     Args:
-      **options: All others of `UNet`. Half of the features are dropped unless they say
-        otherwise.
+      **options: Other attributes of `UNet`; ``dropout`` is 0.5 by default.
 
     Example:
       >>> from fdl import models
@@ -166,16 +169,20 @@ def unet(**options: Any) -> UNet:
 
 def _check_size(height, width, num_levels, padding):
     unit = 2 ** (num_levels - 1)
-    # What convolutions without padding take from the image, down and up again.
+    # Unpadded, each level crops 4 of its pixels, which are 2^level pixels of the image:
+    # once in each of the levels on the way down, and again in all but the coarsest.
     lost = 4 * (2 * unit - 1) + 4 * (unit - 1) if padding == "VALID" else 0
+    # A coarsest level of n pixels needs unit · (n + 8) - 4 in the image; `lost` is -8
+    # modulo `unit` in the same terms.
     rest = (lost + 4) % unit if lost else 0
     if min(height, width) <= lost or height % unit != rest or width % unit != rest:
-        raise ValueError(
-            f"Images have {height}×{width} pixels, but {num_levels} levels with "
-            f"padding {padding!r} need {unit} N + {rest}, and more than {lost}."
+        raise UserError(
+            f"images of {height}×{width} pixels: expected height and width of "
+            f"{unit} N + {rest}, above {lost}, for {num_levels} levels with "
+            f"padding={padding!r}"
         )
 
 
-def _centre(x, height, width):
+def _centre_crop(x, height, width):
     top, left = (x.shape[1] - height) // 2, (x.shape[2] - width) // 2
     return x[:, top : top + height, left : left + width]

@@ -1,4 +1,4 @@
-"""Variational autoencoders, dense and convolutional."""
+"""Variational autoencoders (VAE), dense and convolutional."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -13,12 +13,12 @@ from fdl.types import Array
 
 
 class VAEOutput(NamedTuple):
-    """What the inputs were restored to, and from which distribution of the latents.
+    """Reconstruction and approximate posterior of a variational autoencoder.
 
     Attributes:
-      logits: Of the pixels, float of the shape of the inputs.
-      mean: Of the latents, float [B, latent_size].
-      log_var: Logarithms of their variances, float [B, latent_size].
+      logits: Logits of the reconstructed pixels, float of the shape of the inputs.
+      mean: Posterior means of the latents, float [B, latent_size].
+      log_var: Posterior log-variances of the latents, float [B, latent_size].
     """
 
     logits: Array
@@ -27,23 +27,23 @@ class VAEOutput(NamedTuple):
 
 
 class VAE(nn.Module):
-    """Maps inputs to normal distributions of a few latents, and a sample of it back.
+    """Variational autoencoder with Gaussian posterior and standard normal prior.
 
-    In training the sample is drawn, from the random numbers named ``dropout``, so that
-    gradients reach the distribution: latents = mean + exp(log_var / 2) ε with ε ~ N(0,
-    I). In evaluation it is the mean, and nothing is random. Methods `encode` and
-    `decode` are the halves; decoding ε is sampling from the model. Intermediates:
-    ``latents``.
+    In training, latents are sampled by the reparameterisation trick, mean +
+    exp(log_var / 2) ε with ε ~ N(0, I) from the random stream ``dropout``; in
+    evaluation they are the mean, and nothing is random. The methods `encode` and
+    `decode` are the two halves; decoding ε ~ N(0, I) samples from the model.
+    Intermediates: ``latents``.
 
     Attributes:
       hidden_sizes: Units of the encoder's dense layers; the decoder mirrors them.
-      latent_size: How many latents there are.
-      features: Channels of the convolutions that come first, on images; each halves
-        height and width. None makes a dense network.
-      activation: Applied after each hidden layer.
-      input_shape: Shape of an example, which `decode` restores.
-      dtype: What is computed in; that of inputs and parameters where None.
-      param_dtype: What parameters are stored in.
+      latent_size: Number of latents.
+      features: Channels of the convolutions in front of the dense layers; each halves
+        height and width. If empty, the network is dense.
+      activation: Activation after each hidden layer.
+      input_shape: Shape of an example, which is that of the outputs of `decode`.
+      dtype: Computation dtype; that of inputs and parameters if None.
+      param_dtype: Dtype of the parameters.
 
     References:
       Kingma and Welling, `Auto-Encoding Variational Bayes
@@ -59,7 +59,7 @@ class VAE(nn.Module):
     param_dtype: DTypeLike = "float32"
 
     def setup(self) -> None:
-        """Makes the halves."""
+        """Creates the encoder and the decoder."""
         dtypes: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         layers: Any = {"features": self.features, "activation": self.activation}
         self.encoder = Encoder(self.hidden_sizes, None, **layers, **dtypes)
@@ -70,24 +70,25 @@ class VAE(nn.Module):
     def __call__(
         self, inputs: Array, *, train: bool = False, sample: bool | None = None
     ) -> VAEOutput:
-        """Maps inputs [B, ...] to logits of the same shape, by way of their latents.
+        """Maps inputs [B, ...] to logits of their reconstruction and the posterior.
 
         Args:
           inputs: Pixels between 0 and 1, float [B, ...].
-          train: Whether it is training.
-          sample: Whether latents are drawn, and not their mean; as in training or not
-            where None. The bound on the likelihood of test data wants it too.
+          train: Whether to run in training mode.
+          sample: Whether to sample the latents instead of taking their mean; `train` if
+            None. Pass True to estimate the evidence lower bound of test data.
         """
         mean, log_var = self.encode(inputs)
         latents = mean
         if train if sample is None else sample:
+            # In training, `pure` provides this one random stream.
             noise = jax.random.normal(self.make_rng("dropout"), mean.shape, mean.dtype)
             latents = mean + jnp.exp(log_var / 2) * noise
         self.sow("intermediates", "latents", latents)
         return VAEOutput(self.decoder(latents, inputs.shape[1:]), mean, log_var)
 
     def encode(self, inputs: Array) -> tuple[Array, Array]:
-        """Maps inputs [B, ...] to means and log-variances, float [B, latent_size]."""
+        """Maps inputs [B, ...] to posterior mean and log-variance, [B, latent_size]."""
         x = self.encoder(inputs)
         return self.mean(x), self.log_var(x)
 
@@ -96,18 +97,18 @@ class VAE(nn.Module):
         return self.decoder(latents, self.input_shape)
 
     def example(self) -> tuple[jax.ShapeDtypeStruct, ...]:
-        """One example of `input_shape`; a dense network takes others too."""
+        """Shape of one example, `input_shape`."""
         return (jax.ShapeDtypeStruct((1, *self.input_shape), jnp.float32),)
 
 
 def vae_mnist(**options: Any) -> VAE:
-    """A VAE of MNIST with 500 hidden units and 20 latents; 815,824 parameters.
+    """VAE for MNIST with 500 hidden units and 20 latents; 815,824 parameters.
 
-    The one of flax's examples. With ``hidden_sizes=(400,)`` it is the one of PyTorch's;
-    652,824 parameters.
+    As in flax's examples. With ``hidden_sizes=(400,)`` it is that of PyTorch's
+    examples, with 652,824 parameters.
 
     Args:
-      **options: All others of `VAE`.
+      **options: Other attributes of `VAE`.
 
     References:
       Kingma and Welling, `Auto-Encoding Variational Bayes
@@ -117,10 +118,10 @@ def vae_mnist(**options: Any) -> VAE:
 
 
 def conv_vae(**options: Any) -> VAE:
-    """A small convolutional VAE of MNIST; 258,025 parameters.
+    """Small convolutional VAE for MNIST; 258,025 parameters.
 
     Args:
-      **options: All others of `VAE`.
+      **options: Other attributes of `VAE`.
     """
     sizes: Any = {"hidden_sizes": (), "latent_size": 20, "features": (32, 64)}
     return VAE(**{**sizes, **options})

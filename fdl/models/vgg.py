@@ -17,14 +17,14 @@ from fdl.types import Array
 
 
 class VGGBlock(nn.Module):
-    """3×3 convolutions, then a max-pooling that halves the resolution.
+    """VGG block: 3×3 convolutions and a 2×2 max-pooling.
 
     Intermediates: ``relu1``, ``relu2`` and so on, the outputs of the convolutions.
 
     Attributes:
-      num_convs: How many there are.
-      conv: Makes a convolution: ``conv(name=...)``.
-      norm: Makes a normalisation: ``norm(name=...)``; none where None.
+      num_convs: Number of convolutions.
+      conv: Factory of convolutions, ``conv(name=...)``.
+      norm: Factory of normalisation layers, ``norm(name=...)``; None for none.
     """
 
     num_convs: int
@@ -44,26 +44,26 @@ class VGGBlock(nn.Module):
 
 
 class VGG(nn.Module):
-    """Many small convolutions, two hidden layers and a readout.
+    """VGG network: blocks of 3×3 convolutions, two hidden layers and a classifier.
 
-    What the blocks give for images of another size than 224×224 is averaged to 7×7, so
-    that the dense layers fit; at that size nothing changes. Intermediates: ``layer1``
-    to ``layer5``, the outputs of the blocks, ``block1/relu1`` and so on, those of the
-    convolutions, and ``hidden_0`` and ``hidden_1``.
+    Feature maps are average-pooled to 7×7, so that images of any size fit the dense
+    layers; for 224×224 images this is the identity. Intermediates: ``layer1`` to
+    ``layer5``, the outputs of the blocks; ``block1/relu1`` and so on, those of the
+    convolutions; ``hidden_0`` and ``hidden_1``.
 
     Attributes:
-      stage_sizes: Convolutions of each block.
-      batch_norm: Whether a batch norm follows each of them.
-      num_classes: Size of the readout; none where None, and the last hidden layer
-        comes out.
-      width: Channels of the first block; each next one has twice as many, up to eight
-        times as many.
+      stage_sizes: Number of convolutions of each block.
+      batch_norm: Whether batch normalisation follows each convolution.
+      num_classes: Units of the classification head; if None there is no head, and the
+        last hidden layer is returned.
+      width: Channels of the first block; they double with each block, up to eight times
+        as many.
       hidden_sizes: Units of the hidden layers.
-      pooled_size: Height and width of what the dense layers see.
-      dropout: Fraction of the hidden units that the next layer does not get to see.
-      remat: Whether what a block computes is computed again in the backward pass.
-      dtype: What is computed in; that of inputs and parameters where None.
-      param_dtype: What parameters are stored in.
+      pooled_size: Height and width of the pooled feature maps.
+      dropout: Dropout rate of the hidden units.
+      remat: Whether to rematerialise each block in the backward pass.
+      dtype: Computation dtype; that of inputs and parameters if None.
+      param_dtype: Dtype of the parameters.
 
     References:
       Simonyan and Zisserman, `Very Deep Convolutional Networks for Large-Scale Image
@@ -85,8 +85,8 @@ class VGG(nn.Module):
     def __call__(self, images: Array, *, train: bool = False) -> Array:
         """Maps images [B, H, W, C] to logits, float [B, num_classes]."""
         dtypes: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        # The paper's weights, N(0, 0.01²), need pre-training with fewer layers; these
-        # are torchvision's.
+        # The initialisation of torchvision. That of the paper, N(0, 0.01²), trains deep
+        # variants only from pre-trained shallower ones.
         he_normal = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
         norm = functools.partial(
             nn.BatchNorm,
@@ -116,16 +116,17 @@ class VGG(nn.Module):
             kernel_init=nn.initializers.normal(0.01),
             **dtypes,
         )
-        # Its layers are ours: `dense_0` and `head`, and not `mlp/dense_0`.
+        # Parameters of the MLP live in this module's scope, as `dense_0` and `head`,
+        # not `mlp/dense_0`.
         nn.share_scope(self, mlp)
         return mlp(adaptive_avg_pool(x, self.pooled_size), train=train)
 
     def example(self) -> tuple[jax.ShapeDtypeStruct, ...]:
-        """One image of the published size; others are taken too."""
+        """Shape of one image of the published size; other sizes are accepted."""
         return (jax.ShapeDtypeStruct((1, 224, 224, 3), jnp.float32),)
 
     def checkpoints(self) -> Mapping[str, Rules]:
-        """Published weights that fit."""
+        """Conversion rules of published weights, by source."""
         channels = self.width * min(2 ** (len(self.stage_sizes) - 1), 8)
         rules = formats.torchvision(
             self.stage_sizes, self.batch_norm, channels, self.pooled_size
@@ -137,7 +138,7 @@ def vgg11(**options: Any) -> VGG:
     """VGG-11; 132,863,336 parameters.
 
     Args:
-      **options: All others of `VGG`.
+      **options: Other attributes of `VGG`.
     """
     return VGG((1, 1, 2, 2, 2), **options)
 
@@ -146,7 +147,7 @@ def vgg13(**options: Any) -> VGG:
     """VGG-13; 133,047,848 parameters.
 
     Args:
-      **options: All others of `VGG`.
+      **options: Other attributes of `VGG`.
     """
     return VGG((2, 2, 2, 2, 2), **options)
 
@@ -155,7 +156,7 @@ def vgg16(**options: Any) -> VGG:
     """VGG-16; 138,357,544 parameters.
 
     Args:
-      **options: All others of `VGG`.
+      **options: Other attributes of `VGG`.
     """
     return VGG((2, 2, 3, 3, 3), **options)
 
@@ -164,7 +165,7 @@ def vgg19(**options: Any) -> VGG:
     """VGG-19; 143,667,240 parameters.
 
     Args:
-      **options: All others of `VGG`.
+      **options: Other attributes of `VGG`.
     """
     return VGG((2, 2, 4, 4, 4), **options)
 
@@ -173,7 +174,7 @@ def vgg11_bn(**options: Any) -> VGG:
     """VGG-11 with batch norm; 132,868,840 parameters.
 
     Args:
-      **options: All others of `VGG`.
+      **options: Other attributes of `VGG`.
     """
     return VGG((1, 1, 2, 2, 2), True, **options)
 
@@ -182,7 +183,7 @@ def vgg13_bn(**options: Any) -> VGG:
     """VGG-13 with batch norm; 133,053,736 parameters.
 
     Args:
-      **options: All others of `VGG`.
+      **options: Other attributes of `VGG`.
     """
     return VGG((2, 2, 2, 2, 2), True, **options)
 
@@ -191,7 +192,7 @@ def vgg16_bn(**options: Any) -> VGG:
     """VGG-16 with batch norm; 138,365,992 parameters.
 
     Args:
-      **options: All others of `VGG`.
+      **options: Other attributes of `VGG`.
     """
     return VGG((2, 2, 3, 3, 3), True, **options)
 
@@ -200,6 +201,6 @@ def vgg19_bn(**options: Any) -> VGG:
     """VGG-19 with batch norm; 143,678,248 parameters.
 
     Args:
-      **options: All others of `VGG`.
+      **options: Other attributes of `VGG`.
     """
     return VGG((2, 2, 4, 4, 4), True, **options)

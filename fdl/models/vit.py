@@ -1,4 +1,4 @@
-"""Vision Transformers."""
+"""Vision Transformers (ViT)."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
+from fdl.errors import UserError
 from fdl.models.layers import layer_norm
 from fdl.models.layers.image_tokens import patch_embedding, sincos_positions
 from fdl.models.layers.image_tokens import resize_positions as resize_positions
@@ -19,46 +20,48 @@ from fdl.models.weights import Rules
 from fdl.models.weights import vit as formats
 from fdl.types import Array
 
+# Published weights were trained with the exact function; flax approximates by default.
 _gelu = functools.partial(nn.gelu, approximate=False)
 _zeros = nn.initializers.zeros
 
 
 class ViT(nn.Module):
-    """A Transformer whose tokens are patches of an image.
+    """Vision Transformer: a Transformer encoder on patches of an image.
 
     As in timm and torchvision, the table of learned positions has a row for the class
     token; fixed positions have none. Intermediates: ``encoder/layers_0/outputs`` and so
-    on, those of the layers; ``encoder/layers_0/attention/weights`` and so on, what
-    attends to what; ``tokens``, those that are pooled; ``features``, what the readout
-    sees.
+    on, the outputs of the layers; ``encoder/layers_0/attention/weights`` and so on, the
+    attention weights; ``tokens``, the tokens before pooling; ``features``, the inputs
+    of the classification head.
 
     Attributes:
       patch_size: Height and width of a patch, in pixels.
-      num_layers: Blocks.
-      num_heads: Heads of each attention.
-      hidden_size: Size of a token.
-      mlp_size: Hidden units of the feed-forward networks; four times the size of a
-        token where None.
-      activation: That of the feed-forward networks.
-      pool: What is read out: a class ``"token"`` that goes before the patches, the
-        ``"mean"`` of the patches, without one, or ``"none"``: class token and patches
-        are, each for itself.
-      positions: ``"learned"``; ``"sincos2d"``, fixed ones as in big_vision; or
-        ``"mae"``, fixed ones as in masked autoencoders, with other frequencies.
-      representation_size: Units of a layer with tanh before the readout; none where
-        None.
-      num_classes: Size of the readout; none where None, and pooled features come out.
-      image_size: Height and width of the images, for `example`. Learned positions are
-        those of the images with which they were initialised; see `resize_positions`.
-      dropout: Fraction of the embedded tokens, the hidden units and the outputs of each
-        branch that is dropped in training.
-      attention_dropout: That of the attention weights.
-      stochastic_depth: Chance that the last block drops a branch of an example; it
-        grows linearly from zero, that of the first.
-      remat: Whether what a block computes is computed again in the backward pass.
-      scan_layers: Whether one block is compiled and run `num_layers` times.
-      dtype: What is computed in; that of inputs and parameters where None.
-      param_dtype: What parameters are stored in.
+      num_layers: Number of blocks.
+      num_heads: Number of attention heads.
+      hidden_size: Size of the token representations.
+      mlp_size: Hidden units of the feed-forward networks; ``4 * hidden_size`` if None.
+      activation: Activation of the feed-forward networks.
+      pool: Pooling: ``"token"`` takes a class token that precedes the patches,
+        ``"mean"`` averages the patches and has no class token, and ``"none"`` applies
+        the head to the class token and to each patch.
+      positions: Position embeddings: ``"learned"``; ``"sincos2d"``, fixed as in
+        big_vision; or ``"mae"``, fixed as in masked autoencoders, whose frequencies
+        differ.
+      representation_size: Units of a dense layer with tanh before the head; None for no
+        such layer.
+      num_classes: Units of the classification head; if None there is no head, and the
+        pooled features are returned.
+      image_size: Height and width of the images, for `example`. The table of learned
+        positions fits the images used for initialisation; see `resize_positions`.
+      dropout: Dropout rate of the embedded tokens, the hidden units of the feed-forward
+        networks, and the output of each branch.
+      attention_dropout: Dropout rate of the attention weights.
+      stochastic_depth: Probability of dropping a branch in the last block, for each
+        example; it grows linearly with depth, from zero in the first block.
+      remat: Whether to rematerialise each block in the backward pass.
+      scan_layers: Whether to scan over the blocks, which compiles a single one.
+      dtype: Computation dtype; that of inputs and parameters if None.
+      param_dtype: Dtype of the parameters.
 
     References:
       Dosovitskiy et al., `An Image is Worth 16x16 Words: Transformers for Image
@@ -92,11 +95,11 @@ class ViT(nn.Module):
 
         Args:
           images: float [B, H, W, C].
-          kept: Which patches are seen, int [B, K]; all by default.
-          train: Whether it is training.
+          kept: Indices of the patches to encode, int [B, K]; all by default.
+          train: Whether to run in training mode.
 
         Returns:
-          float [B, num_classes], or [B, 1 + K, num_classes] if nothing is pooled.
+          float [B, num_classes], or [B, 1 + K, num_classes] with ``pool="none"``.
         """
         dtypes: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         x = self._embed(images, kept)
@@ -112,17 +115,20 @@ class ViT(nn.Module):
         self.sow("intermediates", "features", x)
         if self.num_classes is None:
             return x
+        # A zero head starts from uniform predictions, as in the authors' code.
         return nn.Dense(self.num_classes, kernel_init=_zeros, name="head", **dtypes)(x)
 
     def _embed(self, images, kept):
-        """Tokens that know where they are, float [B, 1 + K or K, D]."""
+        """Embeds patches with their positions, float [B, 1 + K or K, D]."""
         dtypes: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         size, patch_size = self.hidden_size, self.patch_size
         x = patch_embedding(size, patch_size, name="embedding", **dtypes)(images)
         b, height, width, _ = x.shape
         table = self._positions(height, width).astype(x.dtype)
+        # A row of the class token, if there is one, comes first.
         x = x.reshape(b, -1, size) + table[:, -height * width :]
         if kept is not None:
+            # After the positions are added, so that each patch keeps its own.
             x = jnp.take_along_axis(x, kept[..., None], axis=1)
         if self.pool == "mean":
             return x
@@ -133,17 +139,17 @@ class ViT(nn.Module):
         return jnp.concatenate([jnp.broadcast_to(token, (b, 1, size)), x], axis=1)
 
     def _positions(self, height, width):
-        """float [1, 1 + height·width or height·width, D]."""
+        """Position embeddings, float [1, 1 + height·width or height·width, D]."""
         if self.pool not in ("token", "mean", "none"):
-            raise ValueError(f'pool is {self.pool!r}, not "token", "mean" or "none".')
+            raise UserError(f"pool={self.pool!r}: expected 'token', 'mean' or 'none'")
         if self.positions == "learned":
-            rows = height * width + (self.pool != "mean")
+            num_rows = height * width + (self.pool != "mean")
             normal = nn.initializers.normal(0.02)
-            shape = (1, rows, self.hidden_size)
+            shape = (1, num_rows, self.hidden_size)
             return self.param("positions", normal, shape, self.param_dtype)
         if self.positions not in ("sincos2d", "mae"):
-            raise ValueError(
-                f'positions is {self.positions!r}, not "learned", "sincos2d" or "mae".'
+            raise UserError(
+                f"positions={self.positions!r}: expected 'learned', 'sincos2d' or 'mae'"
             )
         inclusive = self.positions == "sincos2d"
         return sincos_positions(height, width, self.hidden_size, inclusive=inclusive)
@@ -170,22 +176,22 @@ class ViT(nn.Module):
         return encoder(x, train, own=(rates,) if self.stochastic_depth else ())
 
     def example(self) -> tuple[jax.ShapeDtypeStruct, ...]:
-        """One image."""
+        """Shape of one image of `image_size`."""
         size = self.image_size
         return (jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32),)
 
     def resizable(self) -> Mapping[str, Callable[..., Array]]:
-        """The table of positions, for images or patches of another size."""
-        side, rows = self.image_size // self.patch_size, int(self.pool != "mean")
+        """Functions that resize parameters for another image or patch size, by path."""
+        side, num_prefix = self.image_size // self.patch_size, int(self.pool != "mean")
 
         def resize(table, shape):
             del shape  # It follows from the size of the images.
-            return resize_positions(table, rows, (side, side))
+            return resize_positions(table, num_prefix, (side, side))
 
         return {"params/positions": resize}
 
     def checkpoints(self) -> Mapping[str, Rules]:
-        """Published weights that fit."""
+        """Conversion rules of published weights, by source."""
         return {
             "timm": formats.TIMM,
             "torchvision": formats.TORCHVISION,
@@ -197,7 +203,7 @@ def vit_ti16(**options: Any) -> ViT:
     """ViT-Ti/16; 5,717,416 parameters.
 
     Args:
-      **options: All others of `ViT`.
+      **options: Other attributes of `ViT`.
 
     References:
       Touvron et al., `Training data-efficient image transformers & distillation through
@@ -210,7 +216,7 @@ def vit_s16(**options: Any) -> ViT:
     """ViT-S/16; 22,050,664 parameters.
 
     Args:
-      **options: All others of `ViT`.
+      **options: Other attributes of `ViT`.
 
     References:
       Touvron et al., `Training data-efficient image transformers & distillation through
@@ -233,7 +239,7 @@ def vit_b16(**options: Any) -> ViT:
     """ViT-B/16; 86,567,656 parameters.
 
     Args:
-      **options: All others of `ViT`.
+      **options: Other attributes of `ViT`.
     """
     return ViT(16, 12, 12, 768, **options)
 
@@ -242,7 +248,7 @@ def vit_b32(**options: Any) -> ViT:
     """ViT-B/32; 88,224,232 parameters.
 
     Args:
-      **options: All others of `ViT`.
+      **options: Other attributes of `ViT`.
     """
     return ViT(32, 12, 12, 768, **options)
 
@@ -251,6 +257,6 @@ def vit_l16(**options: Any) -> ViT:
     """ViT-L/16; 304,326,632 parameters.
 
     Args:
-      **options: All others of `ViT`.
+      **options: Other attributes of `ViT`.
     """
     return ViT(16, 24, 16, 1024, **options)

@@ -1,4 +1,4 @@
-"""Wide residual networks."""
+"""Wide residual networks (WRN)."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -15,14 +15,14 @@ from fdl.types import Array
 
 
 class WideBlock(nn.Module):
-    """Two 3×3 convolutions, each after a normalisation and a ReLU.
+    """Pre-activation residual block of two 3×3 convolutions.
 
     Attributes:
-      features: Channels inside and of the output.
-      stride: Of the first convolution.
-      conv: Makes a convolution without bias: ``conv(features, kernel_size, ...)``.
-      norm: Makes a normalisation: ``norm(name=...)``.
-      drop: Makes a dropout: ``drop()``.
+      features: Channels of both convolutions.
+      stride: Stride of the first convolution.
+      conv: Factory of convolutions without bias, ``conv(features, kernel_size, ...)``.
+      norm: Factory of normalisation layers, ``norm(name=...)``.
+      drop: Factory of dropout layers, ``drop()``.
     """
 
     features: int
@@ -36,6 +36,8 @@ class WideBlock(nn.Module):
         """Maps x [B, H, W, C] to [B, H / stride, W / stride, features]."""
         f, three = self.features, {"kernel_size": (3, 3), "padding": 1}
         y = nn.relu(self.norm(name="bn1")(x))
+        # Only blocks that change the number of channels have a stride. Their shortcut
+        # branches off after the shared pre-activation, as in the authors' code.
         if x.shape[-1] != f:
             x = self.conv(f, (1, 1), strides=self.stride, name="shortcut")(y)
         y = self.conv(f, **three, strides=self.stride, name="conv1")(y)
@@ -44,19 +46,19 @@ class WideBlock(nn.Module):
 
 
 class WideResNet(nn.Module):
-    """A residual network of few and wide layers, for images of 32×32.
+    """Wide residual network for 32×32 images.
 
     Intermediates: ``layer1`` to ``layer3``, the outputs of the stages.
 
     Attributes:
-      stage_sizes: Blocks of each stage; each next one has twice as many channels.
-      widening: How many times 16 channels the first stage has.
-      num_classes: Size of the readout; none where None, and pooled features come out.
-      dropout: Fraction of the features between a block's convolutions that are dropped
-        in training.
-      remat: Whether what a block computes is computed again in the backward pass.
-      dtype: What is computed in; that of inputs and parameters where None.
-      param_dtype: What parameters are stored in.
+      stage_sizes: Number of blocks of each stage; channels double with each stage.
+      widening: Widening factor; the first stage has 16 times as many channels.
+      num_classes: Units of the classification head; if None there is no head, and the
+        pooled features are returned.
+      dropout: Dropout rate between the convolutions of a block.
+      remat: Whether to rematerialise each block in the backward pass.
+      dtype: Computation dtype; that of inputs and parameters if None.
+      param_dtype: Dtype of the parameters.
 
     References:
       Zagoruyko and Komodakis, `Wide Residual Networks
@@ -81,7 +83,7 @@ class WideResNet(nn.Module):
         norm: Callable[..., nn.Module] = functools.partial(
             nn.BatchNorm,
             use_running_average=not train,
-            momentum=0.9,
+            momentum=0.9,  # The weight of the old average: PyTorch's 0.1.
             epsilon=1e-5,
             **dtypes,
         )
@@ -105,60 +107,60 @@ class WideResNet(nn.Module):
         return nn.Dense(self.num_classes, name="head", **dtypes)(x)
 
     def example(self) -> tuple[jax.ShapeDtypeStruct, ...]:
-        """One image of the published size; others are taken too."""
+        """Shape of one image of the published size; other sizes are accepted."""
         return (jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32),)
 
 
 def wrn16_4(**options: Any) -> WideResNet:
-    """WRN-16-4 for images of 32×32; 2,748,890 parameters.
+    """WRN-16-4 for 32×32 images; 2,748,890 parameters.
 
     Args:
-      **options: All others of `WideResNet`.
+      **options: Other attributes of `WideResNet`.
     """
     return WideResNet((2, 2, 2), 4, **options)
 
 
 def wrn16_8(**options: Any) -> WideResNet:
-    """WRN-16-8 for images of 32×32; 10,961,370 parameters.
+    """WRN-16-8 for 32×32 images; 10,961,370 parameters.
 
     Args:
-      **options: All others of `WideResNet`.
+      **options: Other attributes of `WideResNet`.
     """
     return WideResNet((2, 2, 2), 8, **options)
 
 
 def wrn40_2(**options: Any) -> WideResNet:
-    """WRN-40-2 for images of 32×32; 2,243,546 parameters.
+    """WRN-40-2 for 32×32 images; 2,243,546 parameters.
 
     Args:
-      **options: All others of `WideResNet`.
+      **options: Other attributes of `WideResNet`.
     """
     return WideResNet((6, 6, 6), 2, **options)
 
 
 def wrn40_4(**options: Any) -> WideResNet:
-    """WRN-40-4 for images of 32×32; 8,949,210 parameters.
+    """WRN-40-4 for 32×32 images; 8,949,210 parameters.
 
     Args:
-      **options: All others of `WideResNet`.
+      **options: Other attributes of `WideResNet`.
     """
     return WideResNet((6, 6, 6), 4, **options)
 
 
 def wrn28_10(**options: Any) -> WideResNet:
-    """WRN-28-10 for images of 32×32; 36,479,194 parameters.
+    """WRN-28-10 for 32×32 images; 36,479,194 parameters.
 
     Args:
-      **options: All others of `WideResNet`.
+      **options: Other attributes of `WideResNet`.
     """
     return WideResNet((4, 4, 4), 10, **options)
 
 
 def wide_resnet50_2(**options: Any) -> ResNet:
-    """WRN-50-2, a ResNet-50 twice as wide inside its blocks; 68,883,240 parameters.
+    """WRN-50-2, a ResNet-50 of twice the inner channels; 68,883,240 parameters.
 
     Args:
-      **options: All others of `ResNet`.
+      **options: Other attributes of `ResNet`.
 
     References:
       Zagoruyko and Komodakis, `Wide Residual Networks

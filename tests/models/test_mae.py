@@ -185,7 +185,7 @@ def test_patches_are_hidden_at_random(images):
 
 
 def test_without_noise_or_key_there_is_an_error(variables, images):
-    with pytest.raises(ValueError, match="patches are hidden is random: give noise"):
+    with pytest.raises(ValueError, match="noise=None: expected an array, or a key"):
         MODULE.apply(variables, images)
     shapes = jax.eval_shape(MODULE.init, jax.random.key(0), images)
     with_noise = jax.eval_shape(MODULE.init, jax.random.key(0), images, NOISE)

@@ -121,5 +121,5 @@ def test_the_mean_of_the_tokens_is_read_out(variables, images, assert_close):
 
 
 def test_images_must_be_whole_patches(variables):
-    with pytest.raises(ValueError, match="Patches of 4 do not fit images of 12×13"):
+    with pytest.raises(ValueError, match=r"patch_size=4: expected .* image size 12×13"):
         MODULE.apply(variables, jnp.zeros((1, 12, 13, 3)))

@@ -112,5 +112,5 @@ def test_bfloat16_stays_near(random_variables, assert_close):
 
 def test_poolings_have_names():
     module = SMALL.clone(pooling="first")
-    with pytest.raises(ValueError, match="pooling is 'first', but has to be"):
+    with pytest.raises(ValueError, match="pooling='first': expected 'last'"):
         module.init(jax.random.key(0), TOKENS)

@@ -155,7 +155,7 @@ def test_dropout_is_for_training_and_does_not_touch_what_is_carried(random_varia
 
 def test_tied_embeddings_need_one_size():
     module = RNNLanguageModel(6, tie_embeddings=True, embedding_size=4)
-    with pytest.raises(ValueError, match="embedding_size is 4, but tied embeddings"):
+    with pytest.raises(ValueError, match="embedding_size=4: expected hidden_size"):
         module.init(jax.random.key(0), TOKENS)
 
 

@@ -183,7 +183,7 @@ def test_pairs_that_share_a_row_are_as_if_apart(name, variables_of):
 
 def test_one_text_cannot_be_packed_without_the_other():
     init = functools.partial(POST.init, target_segments=TARGET)
-    with pytest.raises(ValueError, match="Either both texts"):
+    with pytest.raises(ValueError, match="segments: expected both or neither"):
         jax.eval_shape(init, jax.random.key(0), SOURCE, TARGET)
 
 

@@ -141,7 +141,9 @@ def test_sizes_that_cannot_be_halved_are_named(padding):
             assert outputs(size, 60) == (size - lost, 60 - lost)
             continue
         for height, width in [(size, 60), (60, size)]:
-            with pytest.raises(ValueError, match=f"have {height}×{width} pixels, but"):
+            with pytest.raises(
+                ValueError, match=f"of {height}×{width} pixels: expected"
+            ):
                 outputs(height, width)
 
 

@@ -241,8 +241,7 @@ def test_another_number_of_classes_keeps_the_rest(file):
     module = Tiny(num_classes=5)
     text = told(file.path, into=module)
     assert (
-        "2 of another shape: params/head/bias is float32 [3], expected float32 [5], "
-        in text
+        "2 mismatched: params/head/bias is float32 [3], expected float32 [5], " in text
     )
     assert "13 arrays match" in text and "allow=" in text
     for allow in (["params/head/*"], "params/head/*", ["head.*", "again.*"]):
@@ -251,7 +250,7 @@ def test_another_number_of_classes_keeps_the_rest(file):
         assert same(loaded["params"].pop("head"), initialised["params"]["head"])
         expected = {k: v for k, v in file.variables["params"].items() if k != "head"}
         assert same(loaded["params"], expected)
-        assert "of another shape, as initialised: params/head/bias" in str(report)
+        assert "mismatched, initialised: params/head/bias" in str(report)
     other, _ = load(file.path, into=module, allow="params/head/*", key=KEY)
     kernel = models.pure(module).init(KEY)["params"]["head"]["kernel"]
     assert np.array_equal(other["params"]["head"]["kernel"], kernel)
@@ -260,7 +259,7 @@ def test_another_number_of_classes_keeps_the_rest(file):
 def test_no_head_leaves_theirs_over(file):
     module = Tiny(num_classes=None)
     text = told(file.path, into=module)
-    assert "3 left over: again.bias, head.bias, head.weight" in text
+    assert "3 unexpected: again.bias, head.bias, head.weight" in text
     for allow in (["head.*", "again.bias"], ["params/head/*"]):
         loaded, report = load(file.path, into=module, allow=allow)
         assert report.unexpected == ["again.bias", "head.bias", "head.weight"]
@@ -292,12 +291,12 @@ FAULTS = {
     "a name that is nearly right": (
         {"head.weight": None, "hed.weight": np.zeros((3, 4), "f")},
         r"1 missing: params/head/kernel, there head.weight, near hed.weight; "
-        r"1 left over: hed.weight\.",
+        r"1 unexpected: hed.weight; to load it anyway, allow",
     ),
     "another shape": (
         {"head.weight": np.zeros((3, 5), "f")},
-        r"1 of another shape: params/head/kernel is float32 \[5, 3\], expected float32 "
-        r"\[4, 3\]\.",
+        r"1 mismatched: params/head/kernel is float32 \[5, 3\], expected float32 "
+        r"\[4, 3\]; to",
     ),
     "another rank": (
         {"head.weight": np.zeros(3, "f")},
@@ -309,23 +308,23 @@ FAULTS = {
     ),
     "parts of unequal size": (
         {"model.blocks.0.qk.weight": np.zeros((9, 4), "f")},
-        r"2 of another shape: params/stack/layers_0/query/kernel is float32 \[9, 4\]",
+        r"2 mismatched: params/stack/layers_0/query/kernel is float32 \[9, 4\]",
     ),
     "a scalar to be split": (
         {"model.blocks.0.qk.bias": np.ones((), "f")},
-        r"2 of another shape: params/stack/layers_0/query/bias is float32 \[\]",
+        r"2 mismatched: params/stack/layers_0/query/bias is float32 \[\]",
     ),
     "whole numbers": (
         {"head.bias": np.zeros(3, "int8")},
-        r"1 of another shape: params/head/bias is int8 \[3\], expected float32 \[3\]",
+        r"1 mismatched: params/head/bias is int8 \[3\], expected float32 \[3\]",
     ),
     "two copies that differ": (
         {"again.bias": np.ones(3, "f")},
-        r"1 at odds: head.bias with what params/head/bias has\.",
+        r"1 conflicting: head.bias with params/head/bias; to",
     ),
     "more layers": (
         {"model.blocks.3.qk.bias": np.zeros(8, "f")},
-        r"1 left over: model.blocks.3.qk.bias\.",
+        r"1 unexpected: model.blocks.3.qk.bias; to",
     ),
     "fewer layers": (
         {"model.blocks.1.qk.bias": None},
@@ -334,7 +333,7 @@ FAULTS = {
     ),
     "names that do not print": (
         {"a\nb" + 10**6 * "c": np.zeros(1, "f")},
-        r"1 left over: 'a\\nbc+…\.",
+        r"1 unexpected: 'a\\nbc+…; to",
     ),
 }
 
@@ -385,7 +384,9 @@ def test_the_format_can_be_asked_for(file):
     assert load(file.path, into=Tiny(), format="theirs")[1].format == "theirs"
     text = told(file.path, into=Tiny(), format="fdl")
     assert "as one of Tiny in format fdl; they look like theirs" in text
-    with pytest.raises(UserError, match=r"no format 'thiers'. Did you mean 'theirs'"):
+    with pytest.raises(
+        UserError, match=r"format='thiers': no such format. Did you mean"
+    ):
         load(file.path, into=Tiny(), format="thiers")
 
 
@@ -395,7 +396,7 @@ def test_what_is_no_module_of_the_zoo_is_told(file):
 
     with pytest.raises(UserError, match="Plain has no method example"):
         load(file.path, into=Plain())
-    with pytest.raises(UserError, match="this is a Model, expected a flax module"):
+    with pytest.raises(UserError, match="module is a Model: expected a flax module"):
         load(file.path, into=models.pure(Tiny()))
 
 
@@ -445,7 +446,7 @@ def test_what_cannot_be_written_is_told(file, tmp_path):
         file.path / "x.safetensors": "x.safetensors: Not a directory",
         tmp_path / long: f"{long}: File name too long",
         tmp_path / "\0.safetensors": "cannot be written: .*embedded null",
-        tmp_path / "x.pt": r"x.pt: weights are written to files named \.safetensors",
+        tmp_path / "x.pt": r"x.pt: expected the suffix \.safetensors",
     }.items():
         with pytest.raises(UserError, match=expected):
             save(path, variables, of=module)
@@ -554,9 +555,9 @@ BROKEN = {
     "no such dtype": (written({"a": entry("F33")}, EIGHT), DAMAGED),
     "a dtype of few": (
         written({"a": entry("F8_E4M3", (8,))}, EIGHT),
-        "a is of dtype F8_E4M3, expected one of BF16, BOOL",
+        "a is of dtype F8_E4M3: expected one of BF16, BOOL",
     ),
-    "complex numbers": (written({"a": entry("C64", (1,))}, EIGHT), "dtype C64, exp"),
+    "complex numbers": (written({"a": entry("C64", (1,))}, EIGHT), "dtype C64: exp"),
     "too few bytes": (written({"a": entry()}, bytes(7)), DAMAGED),
     "too many bytes": (written({"a": entry()}, bytes(9)), DAMAGED),
     "another size": (written({"a": entry(shape=(3,))}, EIGHT), DAMAGED),
@@ -586,7 +587,10 @@ BROKEN = {
         DAMAGED,
     ),
     "offsets below zero": (written({"a": entry(data_offsets=(-8, 0))}, EIGHT), DAMAGED),
-    "the same name twice": (written(TWICE, EIGHT), "is damaged: it has two of a"),
+    "the same name twice": (
+        written(TWICE, EIGHT),
+        "is damaged: it has several arrays named a",
+    ),
     "a strange header": (written({"__metadata__": {"a": 3}}), DAMAGED),
     "no arrays": (written({}), "none of its 0 arrays"),
     "a pickle": (of_objects(2), OBJECTS),

@@ -1,4 +1,4 @@
-"""Layers that flax lacks or does otherwise: what the families are made of."""
+"""Layers that flax lacks, or computes more slowly or less exactly."""
 
 from fdl.models.layers.attention import Attention
 from fdl.models.layers.conv import conv

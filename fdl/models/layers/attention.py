@@ -1,4 +1,4 @@
-"""Attention."""
+"""Multi-head attention with grouped queries, rotary positions and a cache."""
 
 import flax.linen as nn
 import jax
@@ -7,6 +7,7 @@ from jax import lax
 from jax.nn.initializers import Initializer
 from jax.typing import DTypeLike
 
+from fdl.errors import UserError
 from fdl.models.layers.dense import dense
 from fdl.models.layers.masks import causal_mask
 from fdl.models.layers.positions import rotate
@@ -14,32 +15,34 @@ from fdl.types import Array
 
 
 class Attention(nn.Module):
-    """Each token takes up what others hold, by how well its query fits their keys.
+    """Multi-head scaled dot-product attention: softmax(Q Kᵀ / √H) V in each head.
 
-    softmax(Q Kᵀ / √H) V in each head. Queries that may attend to nothing get zeros.
-    Intermediates: ``weights``, what attends to what, float [B, N, T, S].
+    With `num_kv_heads` this is grouped-query attention, and with a memory
+    cross-attention. Queries whose keys are all masked give zeros. Intermediates:
+    ``weights``, the attention weights, float [B, N, T, S].
 
-    For decoding, the keys and values of earlier tokens are kept in the collection
-    ``cache``; those of a memory are computed again. A call without a cache begins one:
-    it takes a whole prompt, and each next call one token or several. There is room for
-    `max_length` tokens, and no more may ever be decoded.
+    For autoregressive decoding, the keys and values of earlier tokens are cached in the
+    collection ``cache``; those of a memory are recomputed at each call. A call without
+    a cache initialises one: the first call takes the prompt, and each further call one
+    or more tokens. The cache holds at most `max_length` tokens in all.
 
     Attributes:
-      num_heads: Heads, N.
-      num_kv_heads: Heads of the keys and values, each for an equal share of the heads
-        of the queries; as many as those where None.
-      head_size: Size of a head, H; that of a query by `num_heads` where None.
-      use_bias: Whether queries, keys and values have a bias.
-      out_bias: Whether the outputs have one.
-      rotary_base: Where not None, queries and keys are rotated by their positions, as
-        `positions.rotate` does; those of a memory are not.
-      dropout: Fraction of the weights that is dropped in training.
-      max_length: Tokens for which the cache has room.
-      kernel_init: Initialiser of queries, keys and values.
-      out_init: Initialiser of the outputs; `kernel_init` where None.
-      dtype: What is computed in, but for the softmax; that of inputs and parameters
+      num_heads: Number of query heads, N.
+      num_kv_heads: Number of key and value heads, a divisor of `num_heads`; `num_heads`
         where None.
-      param_dtype: What parameters are stored in.
+      head_size: Features of a head, H; those of a token divided by `num_heads` where
+        None.
+      use_bias: Whether the query, key and value projections have a bias.
+      out_bias: Whether the output projection has a bias.
+      rotary_base: Base of the rotary position embedding of queries and keys, see
+        `positions.rotate`; none where None. Cross-attention has none.
+      dropout: Dropout rate of the attention weights.
+      max_length: Number of tokens that the cache can hold.
+      kernel_init: Initialiser of the query, key and value projections.
+      out_init: Initialiser of the output projection; `kernel_init` where None.
+      dtype: Dtype of the computation, except for the softmax, which takes at least
+        float32; that of inputs and parameters where None.
+      param_dtype: Dtype of the parameters.
 
     References:
       Vaswani et al., `Attention Is All You Need <https://arxiv.org/abs/1706.03762>`_,
@@ -74,34 +77,39 @@ class Attention(nn.Module):
         positions: Array | None = None,
         decode: bool = False,
     ) -> Array:
-        """Maps tokens x to what they take up, float [B, T, D].
+        """Maps tokens x to attended values, float [B, T, D].
 
         Args:
-          x: float [B, T, D].
-          train: Whether it is training.
-          memory: What is attended to, float [B, S, E]; x itself where None.
+          x: Tokens, from which queries are computed, float [B, T, D].
+          train: Whether attention weights are dropped.
+          memory: Tokens from which keys and values are computed, float [B, S, E]; x
+            where None.
           mask: True where a query may attend to a key, bool [B or 1, N or 1, T or 1,
-            S]. While decoding, S is `max_length`: what came first stands first.
-          causal: Whether a token may attend only to itself and to those before it;
-            while decoding, it always is so.
-          positions: Where each token is, int [B or 1, T], for the rotations; by default
-            they begin at 0, or go on from where the cache ends.
-          decode: Whether x goes on from what is in the cache.
+            S]. While decoding, S is `max_length`, in the order of the cache.
+          causal: Whether a token may attend only to itself and to earlier tokens;
+            decoding always is causal.
+          positions: Positions of the tokens for the rotary embedding, int [B or 1, T];
+            by default they count from 0, or from the end of the cache.
+          decode: Whether x continues the sequence in the cache.
         """
         attended = x if memory is None else memory
         query, key, value = self._project(x, attended)
-        itself = memory is None
-        index = self._index() if decode and itself else None
-        if self.rotary_base is not None and itself:
+        self_attention = memory is None
+        index = self._cache_index() if decode and self_attention else None
+        if self.rotary_base is not None and self_attention:
             if positions is None:
                 start = 0 if index is None else index.value
                 positions = start + jnp.arange(x.shape[1])[None]
             query = rotate(query, positions, self.rotary_base)
             key = rotate(key, positions, self.rotary_base)
         if index is not None:
-            key, value, seen = self._remember(key, value, index)
-            mask, causal = seen if mask is None else mask & seen, False
-        outputs = self._attend(query, key, value, mask, causal and itself, train)
+            # Keys are cached after their rotation, so that no call rotates them twice.
+            key, value, decoded = self._update_cache(key, value, index)
+            # `is_causal` compares indices of this call's queries with those of the
+            # cache; only a mask that counts from the end of the cache is right.
+            mask, causal = decoded if mask is None else mask & decoded, False
+        causal = causal and self_attention
+        outputs = self._attend(query, key, value, mask, causal, train)
         return dense(
             x.shape[-1],
             use_bias=self.out_bias,
@@ -115,13 +123,14 @@ class Attention(nn.Module):
         num_heads, num_kv_heads = self.num_heads, self.num_kv_heads or self.num_heads
         size = self.head_size or x.shape[-1] // num_heads
         if self.head_size is None and x.shape[-1] % num_heads:
-            raise ValueError(
-                f"num_heads is {num_heads}, but a token has {x.shape[-1]} features."
+            raise UserError(
+                f"num_heads={num_heads}: expected a divisor of the {x.shape[-1]} "
+                "features of a token, or a head_size"
             )
         if num_heads % num_kv_heads:
-            raise ValueError(
-                f"num_heads is {num_heads}, but num_kv_heads is {num_kv_heads}: "
-                "they share equally."
+            raise UserError(
+                f"num_kv_heads={num_kv_heads}: expected a divisor of "
+                f"num_heads={num_heads}"
             )
 
         def heads(x, num_heads, name):
@@ -141,35 +150,49 @@ class Attention(nn.Module):
             heads(attended, num_kv_heads, "value"),
         )
 
-    def _index(self):
-        """How many tokens the cache has."""
+    def _cache_index(self):
+        """Number of tokens in the cache, a variable of int32 []."""
         return self.variable("cache", "cache_index", jnp.zeros, (), jnp.int32)
 
-    def _remember(self, key, value, index):
-        """All keys and values so far, and which of them each query comes after."""
-        length, room = key.shape[1], self.max_length
-        if room is None or length > room:
-            raise ValueError(f"max_length is {room}, but {length} tokens are decoded.")
-        shape = (key.shape[0], room, *key.shape[2:])
+    def _update_cache(self, key, value, index):
+        """Appends keys and values to the cache.
+
+        Returns:
+          All cached keys and values, float [B, max_length, K, H], and a mask that is
+          true where a key is not later than a query, bool [1, 1, T, max_length].
+        """
+        length, max_length = key.shape[1], self.max_length
+        if max_length is None or length > max_length:
+            raise UserError(
+                f"max_length={max_length}: expected at least the {length} tokens that "
+                "are decoded"
+            )
+        shape = (key.shape[0], max_length, *key.shape[2:])
         keys = self.variable("cache", "cached_key", jnp.zeros, shape, key.dtype)
         values = self.variable("cache", "cached_value", jnp.zeros, shape, value.dtype)
         start = index.value
+        # `init` runs on example tokens, which must not stay in the cache.
         if not self.is_initializing():
             update = lax.dynamic_update_slice_in_dim
             keys.value = update(keys.value, key, start, axis=1)
             values.value = update(values.value, value, start, axis=1)
             index.value = start + length
-        places = start + jnp.arange(length)[None, None, :, None]
-        return keys.value, values.value, jnp.arange(room)[None, None, None] <= places
+        # The unused end of the cache holds zeros; its slots come after every query, so
+        # the same comparison masks them.
+        query_slots = start + jnp.arange(length)[None, None, :, None]
+        decoded = jnp.arange(max_length)[None, None, None] <= query_slots
+        return keys.value, values.value, decoded
 
     def _attend(self, query, key, value, mask, causal, train):
-        """What each head of a query takes up, float [B, T, N, H]."""
+        """Attended values of each head, float [B, T, N, H]."""
         if causal and mask is not None:
             mask, causal = mask & causal_mask(query.shape[1]), False
-        asked = self.is_mutable_collection("intermediates")
-        asked = asked and not self.is_initializing()
-        exact = query.dtype == jnp.float64  # JAX's own has its softmax in float32.
-        if asked or exact or (train and self.dropout > 0):
+        # The fused kernel neither returns nor drops attention weights. In float64 it
+        # would still take its softmax in float32.
+        capture = self.is_mutable_collection("intermediates")
+        capture = capture and not self.is_initializing()
+        float64 = query.dtype == jnp.float64
+        if capture or float64 or (train and self.dropout > 0):
             if causal:
                 mask = causal_mask(query.shape[1])
             weights = attention_weights(query, key, mask)
@@ -182,14 +205,16 @@ class Attention(nn.Module):
 def fused_attention(
     query: Array, key: Array, value: Array, mask: Array | None, causal: bool
 ) -> Array:
-    """`jax.nn.dot_product_attention`, with zeros where there is nothing to attend to.
+    """Scaled dot-product attention by `jax.nn.dot_product_attention`.
+
+    Unlike it, queries whose keys are all masked give zeros.
 
     Args:
       query: float [B, T, N, H].
-      key: float [B, S, K, H]; each of the K heads serves N / K of the queries' ones.
+      key: float [B, S, K, H]; each of the K heads serves N / K query heads.
       value: float [B, S, K, H].
       mask: True where a query may attend to a key, bool, broadcasts to [B, N, T, S].
-      causal: Whether a token may attend only to itself and to those before it.
+      causal: Whether a token may attend only to itself and to earlier tokens.
 
     Returns:
       float [B, T, N, H].
@@ -200,34 +225,40 @@ def fused_attention(
             query, key, value, mask=mask, is_causal=causal
         )
 
-    def widened(*inputs):
+    def attend_in_float32(*inputs):
         return attend(*(x.astype("float32") for x in inputs)).astype(query.dtype)
 
     if query.dtype != jnp.float16:
         outputs = attend(query, key, value)
-    else:  # What jax multiplies float16 with, the CPU lacks.
-        outputs = lax.platform_dependent(query, key, value, cpu=widened, default=attend)
+    else:
+        # XLA on the CPU does not implement the product of float16 that JAX emits here.
+        outputs = lax.platform_dependent(
+            query, key, value, cpu=attend_in_float32, default=attend
+        )
     if mask is None:
         return outputs
-    # It gives the mean of all values where there is nothing to attend to.
-    some = jnp.swapaxes(mask.any(-1, keepdims=True), 1, 2)
-    return jnp.where(some, outputs, 0)
+    # Where all keys are masked, all scores are the same finite minimum, and the softmax
+    # gives the mean of all values.
+    any_key = jnp.swapaxes(mask.any(-1, keepdims=True), 1, 2)
+    return jnp.where(any_key, outputs, 0)
 
 
 def attention_weights(query: Array, key: Array, mask: Array | None = None) -> Array:
-    """softmax(Q Kᵀ / √H): how much each query takes of each key, float [B, N, T, S].
+    """Attention weights softmax(Q Kᵀ / √H), float [B, N, T, S].
 
     Args:
       query: float [B, T, N, H].
-      key: float [B, S, K, H]; each of the K heads serves N / K of the queries' ones.
+      key: float [B, S, K, H]; each of the K heads serves N / K query heads.
       mask: True where a query may attend to a key, bool, broadcasts to [B, N, T, S].
     """
     b, t, n, h = query.shape
+    # Query heads are grouped by the key head that they share: no key is repeated.
     grouped = query.reshape(b, t, key.shape[2], -1, h)
     wide = jnp.promote_types(query.dtype, jnp.float32)
     scores = jnp.einsum("btkgh,bskh->bkgts", grouped, key, preferred_element_type=wide)
     scores = scores.reshape(b, n, t, -1) / jnp.sqrt(h)
     if mask is not None:
+        # A finite minimum, as a row of -inf alone would make the softmax NaN.
         scores = jnp.where(mask, scores, jnp.finfo(scores.dtype).min)
     weights = jax.nn.softmax(scores, axis=-1)
     if mask is not None:
@@ -236,11 +267,11 @@ def attention_weights(query: Array, key: Array, mask: Array | None = None) -> Ar
 
 
 def weighted_values(weights: Array, value: Array) -> Array:
-    """The values' sums by attention weights.
+    """Sums of the values, weighted by attention.
 
     Args:
-      weights: float [B, N, T, S].
-      value: float [B, S, K, H].
+      weights: Attention weights, float [B, N, T, S].
+      value: Values, float [B, S, K, H]; each of the K heads serves N / K query heads.
 
     Returns:
       float [B, T, N, H].

@@ -1,4 +1,4 @@
-"""Convolution as a matrix product of patches: fast inside loops on the CPU."""
+"""Convolution by im2col, a matrix product of patches: fast in loops on the CPU."""
 
 import functools
 import math
@@ -9,25 +9,26 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-# Patches take kernel height × width times the memory of the images; where that is more
-# than a gigabyte of float32, speed is not what matters.
+# Patches take kernel height × width times the memory of the images. Above a gigabyte of
+# float32, memory matters more than speed.
 MAX_PATCH_ELEMENTS = 2**28
 
 
 def conv(features: int, kernel_size: Sequence[int], **options: Any) -> nn.Conv:
-    """A `flax.linen.Conv` that runs at full speed inside a fused loop on the CPU.
+    """Convolution, a `flax.linen.Conv` that is computed by im2col on the CPU.
 
-    XLA's convolutions towards weights and inputs are up to 90 times slower there
-    inside a loop, and under `vmap` over the weights; a matrix multiplication of
-    patches is not, and it trains a ResNet-18 1.4 times faster. In groups XLA's are slow
-    everywhere; here, depthwise ones are sums of shifted images. What is not
-    differentiated is left to XLA, which gathers nothing; so is every convolution on
-    another platform, and those whose patches would take more than a gigabyte.
+    On the CPU, the gradients of XLA's convolutions are up to 90 times slower inside a
+    loop, and under `vmap` over the weights. A matrix product of patches is not, and
+    trains a ResNet-18 1.4 times faster. XLA's grouped convolutions are slow on the CPU
+    everywhere; here, depthwise ones are sums of shifted images. Convolutions that are
+    not differentiated are left to XLA, which needs no memory for patches, and so are
+    those on other platforms and those whose patches would exceed a gigabyte.
 
     Args:
-      features: Channels of the output.
+      features: Number of output channels.
       kernel_size: Height and width of the kernel.
-      **options: All others of `flax.linen.Conv`, with the same parameters and values.
+      **options: Further attributes of `flax.linen.Conv`; parameters and outputs are
+        the same.
     """
     return nn.Conv(
         features,
@@ -40,47 +41,52 @@ def conv(features: int, kernel_size: Sequence[int], **options: Any) -> nn.Conv:
 def _conv_general_dilated(images, kernel, strides, padding, **options):
     groups = options.get("feature_group_count", 1)
 
-    def plain(images, kernel):
+    def xla(images, kernel):
         return jax.lax.conv_general_dilated(images, kernel, strides, padding, **options)
 
-    def of_patches(images, kernel):
+    def im2col(images, kernel):
         dilation = options.get("rhs_dilation") or (1, 1)
         shifted = _shifted(images, kernel.shape[:2], strides, padding, dilation)
         if groups == 1:
             return _product(shifted, kernel)
-        return _product_in_groups(shifted, kernel, groups)
+        return _grouped_product(shifted, kernel, groups)
 
     if images.ndim != 4 or any(d != 1 for d in options.get("lhs_dilation") or ()):
-        return plain(images, kernel)
+        return xla(images, kernel)
     depthwise = groups == kernel.shape[-1] > 1
-    positions = math.prod(jax.eval_shape(plain, images, kernel).shape[:-1])
-    gathered = 0 if depthwise else positions * kernel[..., 0].size * groups
-    if gathered > MAX_PATCH_ELEMENTS:
-        return plain(images, kernel)
+    num_patches = math.prod(jax.eval_shape(xla, images, kernel).shape[:-1])
+    # Depthwise convolutions sum shifted images, and gather no patches.
+    patch_elements = 0 if depthwise else num_patches * kernel[..., 0].size * groups
+    if patch_elements > MAX_PATCH_ELEMENTS:
+        return xla(images, kernel)
+    # The product of a 1×1 kernel needs no memory for patches: nothing is gained by
+    # leaving its forward pass to XLA.
     if groups == 1 and kernel[..., 0, 0].size > 1 and images.dtype == jnp.float32:
-        cpu = _if_differentiated(of_patches, otherwise=plain)
+        cpu = _if_differentiated(im2col, otherwise=xla)
     else:
-        cpu = of_patches
-    return jax.lax.platform_dependent(images, kernel, cpu=cpu, default=plain)
+        cpu = im2col
+    return jax.lax.platform_dependent(images, kernel, cpu=cpu, default=xla)
 
 
 def _if_differentiated(function, otherwise):
-    """A function that is one or the other of two that are equal."""
+    """`function` under differentiation, and else `otherwise`, which equals it."""
+    # JAX applies the rule of a custom_jvp only where it differentiates, in reverse mode
+    # too: the primal function runs everywhere else.
     chosen = jax.custom_jvp(otherwise)
     chosen.defjvp(functools.partial(jax.jvp, function))
     return chosen
 
 
 def _product(shifted, kernel):
-    """All patches at once times the kernel."""
+    """Matrix product of all patches with the kernel."""
     patches = jnp.concatenate(shifted, axis=-1)
     features = kernel.shape[-1]
     flat = patches.reshape(-1, patches.shape[-1]) @ kernel.reshape(-1, features)
     return flat.reshape(*patches.shape[:-1], features)
 
 
-def _product_in_groups(shifted, kernel, groups):
-    """Channels see those of their own group only; of one each, nothing is gathered."""
+def _grouped_product(shifted, kernel, groups):
+    """Products of patches and kernels of each group; depthwise ones without patches."""
     height, width, size, features = kernel.shape
     if size == 1 and features == groups:
         taps = kernel.reshape(height * width, 1, 1, 1, features)
@@ -92,7 +98,7 @@ def _product_in_groups(shifted, kernel, groups):
 
 
 def _shifted(images, window, strides, padding, dilation):
-    """What each place of the window sees: images [B, rows, columns, C] for each."""
+    """Images under each tap of the kernel, a list of [B, rows, columns, C]."""
     extent = [(k - 1) * d + 1 for k, d in zip(window, dilation, strict=True)]
     if isinstance(padding, str):
         padding = jax.lax.padtype_to_pads(images.shape[1:3], extent, strides, padding)

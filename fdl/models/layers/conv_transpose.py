@@ -1,4 +1,4 @@
-"""Transposed convolution, fast on the CPU too."""
+"""Transposed convolution whose gradients are fast on the CPU."""
 
 from typing import Any
 
@@ -12,23 +12,23 @@ from fdl.types import Array
 
 
 class ConvTranspose(nn.Module):
-    """Paints a patch of the output for each pixel of the input, and sums the patches.
+    """Transposed convolution: the sum of a scaled kernel for each input pixel.
 
-    The same as PyTorch's layer, with its meaning of padding, and as
-    `flax.linen.ConvTranspose` with ``transpose_kernel=True``. XLA's own has gradients
-    that are up to 70 times slower on the CPU; there, this is a matrix product.
+    Equals PyTorch's ``ConvTranspose2d``, with its meaning of padding, and
+    `flax.linen.ConvTranspose` with ``transpose_kernel=True``. On the CPU it is computed
+    as a matrix product, as the gradients of XLA's own are up to 70 times slower there.
 
     Attributes:
-      features: Channels of the output.
-      kernel_size: Height and width of a patch.
-      stride: From one patch to the next, in pixels of the output.
-      padding: Pixels that are cut off all around the output, which has
-        ``stride * (size - 1) + kernel_size - 2 * padding`` of them.
-      use_bias: Whether each channel has a number that is added.
-      kernel_init: Initialises the kernel, [kernel_size, kernel_size, features, C].
-      bias_init: Initialises the bias.
-      dtype: What is computed in; that of inputs and parameters where None.
-      param_dtype: What parameters are stored in.
+      features: Number of output channels.
+      kernel_size: Height and width of the kernel.
+      stride: Step between the patches of neighbouring input pixels, in output pixels.
+      padding: Pixels that are cropped from each border of the output, whose height and
+        width are ``stride * (size - 1) + kernel_size - 2 * padding``.
+      use_bias: Whether to add a bias.
+      kernel_init: Initialiser of the kernel, [kernel_size, kernel_size, features, C].
+      bias_init: Initialiser of the bias.
+      dtype: Dtype of the computation; that of inputs and parameters where None.
+      param_dtype: Dtype of the parameters.
 
     Example:
       >>> layer = ConvTranspose(3, kernel_size=4, stride=2, padding=1)
@@ -68,35 +68,38 @@ class ConvTranspose(nn.Module):
 def conv_transpose(
     images: Array, kernel: Array, stride: int = 1, padding: int = 0
 ) -> Array:
-    """The sum of a patch for each pixel, cropped.
+    """Transposed convolution of images.
 
     Args:
       images: float [B, H, W, C].
-      kernel: The patch of a pixel, float [K, K, D, C].
-      stride: From one patch to the next, in pixels of the output.
-      padding: Pixels that are cut off all around the output.
+      kernel: float [K, K, D, C].
+      stride: Step between the patches of neighbouring input pixels, in output pixels.
+      padding: Pixels that are cropped from each border of the output.
 
     Returns:
       float [B, S (H - 1) + K - 2P, S (W - 1) + K - 2P, D] for a stride S and padding P.
     """
 
-    def plain(images, kernel):
-        around = (kernel.shape[0] - 1 - padding,) * 2
+    def xla(images, kernel):
+        # JAX pads the dilated input, whereas PyTorch's padding crops the output.
+        border = (kernel.shape[0] - 1 - padding,) * 2
         return jax.lax.conv_transpose(
-            images, kernel, (stride,) * 2, (around,) * 2, transpose_kernel=True
+            images, kernel, (stride,) * 2, (border,) * 2, transpose_kernel=True
         )
 
-    def of_patches(images, kernel):
+    def matrix_product(images, kernel):
         return _sum_of_patches(images, kernel, stride, padding)
 
-    return jax.lax.platform_dependent(images, kernel, cpu=of_patches, default=plain)
+    return jax.lax.platform_dependent(images, kernel, cpu=matrix_product, default=xla)
 
 
 def _sum_of_patches(images, kernel, stride, padding):
     batch, height, width, channels = images.shape
     size, _, features, _ = kernel.shape
-    # A patch is a square of n × n tiles with the stride as their side. Tiles of one
-    # place in their patches do not overlap: they are an image, and shifted by as much.
+    # Patches overlap, and adding each at its offset would be a slow scatter. Instead,
+    # each patch is split into n × n tiles of stride × stride pixels. The tiles (i, j)
+    # of all patches do not overlap and form one image, shifted by i and j tiles: the
+    # output is the sum of n² padded images.
     n = -(-size // stride)
     kernel = jnp.pad(kernel, [(0, n * stride - size)] * 2 + [(0, 0)] * 2)
     patches = images.reshape(-1, channels) @ kernel.reshape(-1, channels).T

@@ -1,4 +1,4 @@
-"""Images as sequences of tokens: patches, what stands for them, and where they are."""
+"""Images as sequences of tokens: patches, patch embeddings, position embeddings."""
 
 import math
 from typing import Any
@@ -7,15 +7,16 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from fdl.errors import UserError
 from fdl.types import Array
 
 
 def patchify(images: Array, patch_size: int) -> Array:
-    """The pixels of each patch, row by row.
+    """Splits images into flattened patches, in row-major order.
 
     Args:
       images: float [B, H, W, C].
-      patch_size: Height and width of a patch, P, in pixels; they divide H and W.
+      patch_size: Height and width of a patch in pixels, P, a divisor of H and W.
 
     Returns:
       float [B, H·W / P², P·P·C].
@@ -29,20 +30,22 @@ def patchify(images: Array, patch_size: int) -> Array:
     """
     b, h, w, c = images.shape
     if h % patch_size or w % patch_size:
-        raise ValueError(f"Patches of {patch_size} do not fit images of {h}×{w}.")
+        raise UserError(
+            f"patch_size={patch_size}: expected a divisor of the image size {h}×{w}"
+        )
     rows, columns = h // patch_size, w // patch_size
     images = images.reshape(b, rows, patch_size, columns, patch_size, c)
     return images.swapaxes(2, 3).reshape(b, rows * columns, patch_size**2 * c)
 
 
 def unpatchify(patches: Array, patch_size: int, height: int, width: int) -> Array:
-    """The images [B, H, W, C] of patches [B, H·W / P², P·P·C]: undoes `patchify`.
+    """Inverse of `patchify`: images of flattened patches, float [B, H, W, C].
 
     Args:
       patches: float [B, H·W / P², P·P·C].
-      patch_size: P.
-      height: H.
-      width: W.
+      patch_size: Height and width of a patch in pixels, P.
+      height: Height of the images in pixels, H.
+      width: Width of the images in pixels, W.
     """
     b, rows, columns = patches.shape[0], height // patch_size, width // patch_size
     images = patches.reshape(b, rows, columns, patch_size, patch_size, -1)
@@ -50,15 +53,16 @@ def unpatchify(patches: Array, patch_size: int, height: int, width: int) -> Arra
 
 
 def patch_embedding(features: int, patch_size: int, **options: Any) -> nn.Conv:
-    """Maps images [B, H, W, C] to [B, H / P, W / P, features], each patch linearly.
+    """Linear embedding of patches, as a convolution whose stride is its kernel size.
 
-    A `flax.linen.Conv` with the same parameters and values, computed as one matrix
-    product: as its windows do not overlap, nothing has to be gathered.
+    It maps images [B, H, W, C] to tokens [B, H / P, W / P, features]. Parameters and
+    outputs are those of `flax.linen.Conv`; as windows do not overlap, it is computed as
+    one matrix product, without copies of pixels.
 
     Args:
-      features: Size of a token.
-      patch_size: P.
-      **options: All others of `flax.linen.Conv`.
+      features: Number of features of a token.
+      patch_size: Height and width of a patch in pixels, P.
+      **options: Further attributes of `flax.linen.Conv`.
     """
     return nn.Conv(
         features,
@@ -71,7 +75,8 @@ def patch_embedding(features: int, patch_size: int, **options: Any) -> nn.Conv:
 
 
 def _of_patches(images, kernel, *args, precision=None, **options):
-    del args, options  # Strides are the size of the kernel, and nothing is padded.
+    # Strides and padding are fixed by `patch_embedding`, and dimension numbers by flax.
+    del args, options
     (b, h, w, _), (p, _, _, features) = images.shape, kernel.shape
     flat = kernel.reshape(-1, features)
     tokens = jnp.matmul(patchify(images, p), flat, precision=precision)
@@ -81,17 +86,17 @@ def _of_patches(images, kernel, *args, precision=None, **options):
 def sincos_positions(
     height: int, width: int, size: int, *, inclusive: bool = False
 ) -> Array:
-    """Sines and cosines of the column and the row of each token of a grid.
+    """Sinusoidal 2-D position embedding.
 
-    A quarter of the features each: sin(ωx), cos(ωx), sin(ωy), cos(ωy), with the
-    frequencies ω from 1 down to 10⁻⁴ in equal ratios.
+    The features are sin(ωx), cos(ωx), sin(ωy) and cos(ωy), a quarter each, for column x
+    and row y. The frequencies ω fall geometrically from 1 to 10⁻⁴.
 
     Args:
       height: Rows of the grid.
-      width: Columns.
-      size: Features, a multiple of four.
-      inclusive: Whether 10⁻⁴ itself is the last of the frequencies, as in big_vision,
-        or the first that is left out, as in MoCo v3 and MAE.
+      width: Columns of the grid.
+      size: Number of features, a multiple of four.
+      inclusive: Whether 10⁻⁴ is the last frequency, as in big_vision, or the first
+        beyond the last, as in MoCo v3 and MAE.
 
     Returns:
       float32 [1, height·width, size].
@@ -101,7 +106,7 @@ def sincos_positions(
       <https://arxiv.org/abs/2205.01580>`_, 2022.
     """
     if size % 4:
-        raise ValueError(f"{size} features cannot be split into four equal parts.")
+        raise UserError(f"size={size}: expected a multiple of 4")
     steps = jnp.arange(size // 4) / (size // 4 - inclusive)
     frequencies = 1e-4**steps
     y, x = jnp.mgrid[:height, :width].reshape(2, -1, 1)
@@ -113,13 +118,14 @@ def sincos_positions(
 def resize_positions(
     table: Array, num_prefix: int, size: tuple[int, int], method: str = "cubic"
 ) -> Array:
-    """Learned positions for images of another size.
+    """Interpolates learned position embeddings for another image size.
 
     Args:
-      table: float [1, P + N, D], of a square grid of N patches.
-      num_prefix: Rows for tokens that are no patches, P; they stay as they are.
-      size: Rows and columns of the other grid.
-      method: That of `jax.image.resize`.
+      table: Position embeddings, float [1, P + N, D], of a square grid of N patches.
+      num_prefix: Number of leading tokens that are no patches, such as the class token,
+        P; their embeddings are unchanged.
+      size: Rows and columns of the new grid.
+      method: Method of `jax.image.resize`.
 
     Returns:
       float [1, P + rows·columns, D].
@@ -131,7 +137,9 @@ def resize_positions(
     prefix, grid = table[:, :num_prefix], table[:, num_prefix:]
     side = math.isqrt(grid.shape[1])
     if side**2 != grid.shape[1]:
-        raise ValueError(f"{grid.shape[1]} positions are not those of a square grid.")
+        raise UserError(
+            f"table has {grid.shape[1]} patch positions: expected a square number"
+        )
     grid = grid.reshape(1, side, side, -1)
     grid = jax.image.resize(grid, (1, *size, grid.shape[-1]), method)
     grid = grid.reshape(1, size[0] * size[1], -1)

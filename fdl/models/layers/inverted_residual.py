@@ -1,4 +1,4 @@
-"""Blocks of many channels inside and few outside."""
+"""Inverted residual blocks (MBConv) of MobileNetV2 and EfficientNet."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -10,14 +10,14 @@ from fdl.types import Array
 
 
 class Stage(NamedTuple):
-    """Blocks of one width and resolution.
+    """Hyperparameters of consecutive blocks with the same width and resolution.
 
     Attributes:
-      expansion: How many times more channels each block has inside than its input.
+      expansion: Expansion ratio: hidden channels per input channel of a block.
       kernel: Height and width of the depthwise convolutions.
-      stride: Of the first block.
-      features: Channels of the outputs.
-      num_blocks: How many there are.
+      stride: Stride of the first block; that of the others is 1.
+      features: Number of output channels.
+      num_blocks: Number of blocks.
     """
 
     expansion: int
@@ -28,23 +28,23 @@ class Stage(NamedTuple):
 
 
 class InvertedResidual(nn.Module):
-    """A depthwise convolution between two 1×1 ones, around which the input passes.
+    """Inverted residual block: 1×1 expansion, depthwise convolution, 1×1 projection.
 
-    It passes where its shape stays as it is.
+    The input is added to the output where their shapes are equal.
 
     Attributes:
-      expansion: How many times more channels there are inside than in the input; where
-        one, there is no first convolution.
+      expansion: Expansion ratio: hidden channels per input channel; where one, the
+        first 1×1 convolution is left out.
       kernel: Height and width of the depthwise convolution.
-      stride: Of the depthwise convolution.
-      features: Channels of the output.
-      squeeze: Channels of the squeeze and excitation, which weighs the channels inside
-        by what they are on average; there is none where zero.
-      activation: After each convolution but the last.
-      stochastic_depth: Chance that all but the input is dropped in training.
-      train: Whether it is training.
-      conv: Makes a convolution: ``conv(features, kernel_size, ...)``.
-      norm: Makes a normalisation: ``norm(name=...)``.
+      stride: Stride of the depthwise convolution.
+      features: Number of output channels.
+      squeeze: Number of channels of the squeeze-and-excitation bottleneck; no squeeze
+        and excitation where zero.
+      activation: Applied after each convolution but the last, which is linear.
+      stochastic_depth: Probability that the residual branch is dropped in training.
+      train: Whether stochastic depth is applied.
+      conv: Constructor of convolutions: ``conv(features, kernel_size, ...)``.
+      norm: Constructor of normalisations: ``norm(name=...)``.
 
     References:
       Sandler et al., `MobileNetV2: Inverted Residuals and Linear Bottlenecks
@@ -77,6 +77,7 @@ class InvertedResidual(nn.Module):
             inner,
             (self.kernel, self.kernel),
             strides=self.stride,
+            # Symmetric, as in torchvision; "SAME" is not symmetric for stride 2.
             padding=self.kernel // 2,
             feature_group_count=inner,
             use_bias=False,
@@ -96,7 +97,11 @@ class InvertedResidual(nn.Module):
 
 
 def divisible(channels: float, divisor: int = 8) -> int:
-    """The nearest multiple, but never less than 90 % of what was asked for.
+    """Rounds a number of channels to a multiple, by at most 10 % down.
+
+    Args:
+      channels: Desired number of channels, such as a width times a multiplier.
+      divisor: Divisor of the result, and its minimum.
 
     Example:
       >>> [divisible(channels) for channels in (3, 33.6, 36, 11)]

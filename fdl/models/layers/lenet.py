@@ -1,4 +1,4 @@
-"""Layers of LeNet-5 as it was: everything in them that is left out today."""
+"""Layers of the original LeNet-5 that modern variants leave out."""
 
 import math
 from collections.abc import Sequence
@@ -17,11 +17,11 @@ from fdl.types import Array
 
 
 class Subsampling(nn.Module):
-    """Sums squares of four pixels; each map has a scale and a bias.
+    """Trainable 2×2 subsampling: window sums with a scale and a bias for each channel.
 
     Attributes:
-      dtype: What is computed in; that of inputs and parameters where None.
-      param_dtype: What parameters are stored in.
+      dtype: Dtype of the computation; that of inputs and parameters where None.
+      param_dtype: Dtype of the parameters.
     """
 
     dtype: DTypeLike | None = None
@@ -39,13 +39,13 @@ class Subsampling(nn.Module):
 
 
 class TableConv(nn.Module):
-    """A convolution whose maps see only some of those before.
+    """Partially connected convolution: each output channel has its own input channels.
 
     Attributes:
-      table: What each map sees, by number.
-      kernel_size: Height and width of a kernel.
-      dtype: What is computed in; that of inputs and parameters where None.
-      param_dtype: What parameters are stored in.
+      table: Indices of the input channels of each output channel.
+      kernel_size: Height and width of the kernel.
+      dtype: Dtype of the computation; that of inputs and parameters where None.
+      param_dtype: Dtype of the parameters.
     """
 
     table: Sequence[Sequence[int]]
@@ -57,33 +57,46 @@ class TableConv(nn.Module):
     def __call__(self, x: Array) -> Array:
         """Maps x [B, H, W, C] to [B, H - 4, W - 4, len(table)] for 5×5 kernels."""
         pairs = [(i, j) for j, row in enumerate(self.table) for i in row]
-        seen, maps = np.array(pairs).T
+        inputs, outputs = np.array(pairs).T
         sizes = (self.kernel_size, self.kernel_size)
-        fan_in = np.array([math.prod(sizes) * len(self.table[j]) for j in maps])
+        # Output channels differ in their number of inputs, and so in their fan-in.
+        fan_in = np.array([math.prod(sizes) * len(self.table[j]) for j in outputs])
         shape = (*sizes, len(pairs))
         kernel = self.param("kernel", fan_in_uniform(fan_in), shape, self.param_dtype)
-        whole = (*sizes, x.shape[-1], len(self.table))
-        kernel = jnp.zeros(whole, kernel.dtype).at[:, :, seen, maps].set(kernel)
+        # Only connected pairs of channels have parameters. They are scattered into a
+        # dense kernel of zeros, so that one convolution computes all of them.
+        dense_shape = (*sizes, x.shape[-1], len(self.table))
+        dense_kernel = jnp.zeros(dense_shape, kernel.dtype)
+        dense_kernel = dense_kernel.at[:, :, inputs, outputs].set(kernel)
         bias = self.param(
             "bias", nn.initializers.zeros, (len(self.table),), self.param_dtype
         )
         convolve = conv(
             len(self.table), sizes, padding="VALID", dtype=self.dtype, parent=None
         )
-        outputs: Any = convolve.apply({"params": {"kernel": kernel, "bias": bias}}, x)
-        return outputs
+        params = {"kernel": dense_kernel, "bias": bias}
+        y: Any = convolve.apply({"params": params}, x)
+        return y
 
 
 def squash(x: Array) -> Array:
-    """1.7159 tanh(2x/3): ±1 at ±1, where it bends most (appendix A)."""
+    """Scaled hyperbolic tangent of LeCun et al., 1.7159 tanh(2x/3).
+
+    It maps ±1 to ±1, where its curvature is greatest (appendix A of the paper).
+    """
     return 1.7159 * jnp.tanh(x * (2 / 3))
 
 
 def fan_in_uniform(fan_in: ArrayLike) -> Initializer:
-    """Between -2.4 and 2.4 over what a unit sees, as published."""
+    """Uniform initialiser on ±2.4 / fan-in, as published.
+
+    Args:
+      fan_in: Number of inputs of a unit, or an array of them that broadcasts to the
+        shape of the parameter.
+    """
 
     def init(key, shape, dtype=jnp.float32, **options):
-        del options  # Flax's initialisers take where an array shall lie.
+        del options  # Flax may pass a sharding.
         numbers = jax.random.uniform(key, shape, dtype, -1.0, 1.0)
         bounds = np.broadcast_to(2.4 / np.asarray(fan_in), shape)
         return numbers * jnp.asarray(bounds, dtype)

@@ -1,4 +1,4 @@
-"""What may attend to what: masks are true there, bool [B or 1, 1, T or 1, S]."""
+"""Attention masks, bool [B or 1, 1, T or 1, S]: true where attention is allowed."""
 
 import jax.numpy as jnp
 from jax import lax
@@ -7,7 +7,10 @@ from fdl.types import Array
 
 
 def causal_mask(length: int) -> Array:
-    """Each token may attend to itself and to those before it; bool [1, 1, T, T].
+    """Causal mask, bool [1, 1, T, T]: tokens attend to themselves and earlier ones.
+
+    Args:
+      length: Number of tokens, T.
 
     Example:
       >>> causal_mask(3).astype(int).squeeze()
@@ -19,10 +22,10 @@ def causal_mask(length: int) -> Array:
 
 
 def padding_mask(mask: Array) -> Array:
-    """No token may attend to padding.
+    """Padding mask: no token may attend to padding.
 
     Args:
-      mask: bool [B, S], true where a token is.
+      mask: True for tokens, false for padding, bool [B, S].
 
     Returns:
       bool [B, 1, 1, S].
@@ -31,12 +34,11 @@ def padding_mask(mask: Array) -> Array:
 
 
 def segment_mask(segments: Array, memory_segments: Array | None = None) -> Array:
-    """Tokens may attend to those of their own segment: many texts share a row.
+    """Segment mask for sequence packing: tokens attend within their own segment.
 
     Args:
-      segments: Which segment a token belongs to, int [B, T]; zero where padding is.
-      memory_segments: The same of what is attended to, int [B, S]; by default that
-        is `segments`.
+      segments: Segment numbers of the queries, int [B, T]; zero for padding.
+      memory_segments: Segment numbers of the keys, int [B, S]; `segments` where None.
 
     Returns:
       bool [B, 1, T, S].
@@ -55,28 +57,30 @@ def segment_mask(segments: Array, memory_segments: Array | None = None) -> Array
 
 
 def segment_positions(segments: Array) -> Array:
-    """Positions that begin anew in each segment, int [B, T].
+    """Positions within each segment of packed sequences, int [B, T].
 
     Args:
-      segments: Which segment a token belongs to, int [B, T]; one after the other.
+      segments: Segment numbers, int [B, T]; tokens of a segment are contiguous.
 
     Example:
       >>> segment_positions(jnp.array([[1, 1, 1, 2, 2, 0]]))
       Array([[0, 1, 2, 0, 1, 0]], dtype=int32)
     """
-    places = jnp.broadcast_to(jnp.arange(segments.shape[1]), segments.shape)
-    begins = jnp.diff(segments, axis=1, prepend=segments[:, :1]) != 0
-    return places - lax.cummax(jnp.where(begins, places, 0), axis=1)
+    columns = jnp.broadcast_to(jnp.arange(segments.shape[1]), segments.shape)
+    starts = jnp.diff(segments, axis=1, prepend=segments[:, :1]) != 0
+    # The running maximum carries the first column of a segment to all its tokens.
+    return columns - lax.cummax(jnp.where(starts, columns, 0), axis=1)
 
 
 def mask_positions(mask: Array) -> Array:
-    """Positions that count tokens and no padding, int [B, T].
+    """Positions of tokens, not counting padding, int [B, T].
 
     Args:
-      mask: bool [B, T], true where a token is.
+      mask: True for tokens, false for padding, bool [B, T].
 
     Example:
       >>> mask_positions(jnp.array([[False, False, True, True, True]]))
       Array([[0, 0, 0, 1, 2]], dtype=int32)
     """
+    # Padding on the left would be at -1, which no table of positions has.
     return jnp.maximum(jnp.cumsum(mask, axis=1) - 1, 0)

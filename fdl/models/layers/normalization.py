@@ -1,4 +1,4 @@
-"""Normalisations."""
+"""Layer normalisation and local response normalisation."""
 
 from typing import Any
 
@@ -9,15 +9,16 @@ from fdl.types import Array
 
 
 def layer_norm(epsilon: float = 1e-6, **options: Any) -> nn.LayerNorm:
-    """A `flax.linen.LayerNorm` that is exact also where the mean is large.
+    """Layer normalisation with a two-pass variance.
 
-    Flax computes the variance as E[x²] - E[x]², which loses every digit of an input
-    whose mean is 10⁴ and whose deviation is 1. This takes the mean out first.
+    By default, `flax.linen.LayerNorm` computes the variance as E[x²] - E[x]², which
+    cancels to nothing in float32 where the mean is 10⁴ and the standard deviation 1.
+    Here the mean is subtracted first.
 
     Args:
-      epsilon: Added to the variance. PyTorch's layers have 1e-5, most ViTs 1e-6,
+      epsilon: Added to the variance. PyTorch's default is 1e-5; most ViTs have 1e-6,
         BERT 1e-12.
-      **options: All others of `flax.linen.LayerNorm`.
+      **options: Further attributes of `flax.linen.LayerNorm`.
 
     References:
       Ba, Kiros and Hinton, `Layer Normalization <https://arxiv.org/abs/1607.06450>`_,
@@ -29,17 +30,17 @@ def layer_norm(epsilon: float = 1e-6, **options: Any) -> nn.LayerNorm:
 def local_response_norm(
     x: Array, size: int = 5, k: float = 2.0, alpha: float = 1e-4, beta: float = 0.75
 ) -> Array:
-    """Divides each channel by how active its neighbours are at the same place.
+    """Local response normalisation across channels.
 
-    bᵢ = aᵢ / (k + α Σⱼ aⱼ²)^β over the `size` channels j around i. This is the
-    paper's α; PyTorch and Caffe divide theirs by `size`.
+    bᵢ = aᵢ / (k + α Σⱼ aⱼ²)^β, with the sum over the `size` channels j around i. This
+    is the paper's α; PyTorch and Caffe divide theirs by `size`.
 
     Args:
-      x: float [..., C].
-      size: Channels of a neighbourhood, odd.
-      k: What an inactive neighbourhood counts.
-      alpha: Weight of the activity.
-      beta: Its exponent.
+      x: Activations, float [..., C].
+      size: Number of channels of a neighbourhood, odd.
+      k: Additive constant.
+      alpha: Weight of the sum of squares.
+      beta: Exponent.
 
     References:
       Krizhevsky, Sutskever and Hinton, `ImageNet Classification with Deep
@@ -47,8 +48,8 @@ def local_response_norm(
       section 3.3.
     """
     half = size // 2
-    around = [(0, 0)] * (x.ndim - 1) + [(half, half)]
-    squares = jnp.pad(jnp.square(x), around)
+    pad_width = [(0, 0)] * (x.ndim - 1) + [(half, half)]
+    squares = jnp.pad(jnp.square(x), pad_width)
     channels = x.shape[-1]
-    activity = sum(squares[..., i : i + channels] for i in range(size))
-    return x / (k + alpha * activity) ** beta
+    sum_of_squares = sum(squares[..., i : i + channels] for i in range(size))
+    return x / (k + alpha * sum_of_squares) ** beta

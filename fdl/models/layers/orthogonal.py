@@ -1,4 +1,4 @@
-"""Orthogonal weights in any precision."""
+"""Orthogonal initialisation in any floating-point dtype."""
 
 from typing import Any
 
@@ -11,17 +11,17 @@ from fdl.types import Array, Key
 
 
 def orthogonal(scale: float = 1.0) -> Initializer:
-    """Draws orthogonal kernels, of half precision as well.
+    """Orthogonal initialiser that also supports half precision.
 
-    In float32 and float64 these are `jax.nn.initializers.orthogonal`'s, which refuses
-    bfloat16 and float16, as the QR decomposition behind it does. Here they are drawn in
+    In float32 and float64 it equals `jax.nn.initializers.orthogonal`, which raises for
+    bfloat16 and float16, as the QR decomposition does. Those kernels are drawn in
     float32 and rounded.
 
     Args:
       scale: Singular values of the kernel.
 
     Returns:
-      ``init(key, shape, dtype)``, for kernels of two or more axes.
+      Initialiser ``init(key, shape, dtype)`` of kernels with two or more axes.
 
     Example:
       >>> import jax

@@ -1,28 +1,29 @@
-"""Pooling."""
+"""Max pooling and average pooling of images."""
 
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
+from fdl.errors import UserError
 from fdl.types import Array
 
 
 def max_pool(
     images: Array, window: int, stride: int | None = None, padding: int = 0
 ) -> Array:
-    """The maximum of each window of [B, H, W, C]; incomplete windows are dropped.
+    """Max pooling of images; incomplete windows are dropped.
 
-    The same as `flax.linen.max_pool`. Where windows do not overlap, a tie shares the
-    gradient, which costs a tenth on the CPU.
+    Outputs equal those of `flax.linen.max_pool`. For windows that do not overlap,
+    the gradient takes a tenth of the time on the CPU, and is shared by ties.
 
     Args:
       images: float [B, H, W, C].
-      window: Height and width of a window, in pixels.
-      stride: From one window to the next; that of windows that do not overlap.
-      padding: Pixels of -inf around the images.
+      window: Height and width of a window in pixels.
+      stride: Step between windows in pixels; `window` where None.
+      padding: Pixels of -inf that are added to each border.
 
     Raises:
-      ValueError: The images are smaller than a window.
+      UserError: The padded images are smaller than a window.
 
     Example:
       >>> max_pool(jnp.arange(16.0).reshape(1, 4, 4, 1), 2).squeeze()
@@ -30,10 +31,12 @@ def max_pool(
              [13., 15.]], dtype=float32)
     """
     if min(images.shape[1:3]) + 2 * padding < window:
-        raise ValueError(_too_small(images, f"no window of {window}×{window}"))
+        raise _too_small(images, window - 2 * padding)
     if padding or (stride or window) != window:
         strides, pads = (stride or window,) * 2, ((padding, padding),) * 2
         return nn.max_pool(images, (window, window), strides, pads)
+    # The gradient of a window reduction is slow on the CPU; that of a maximum over axes
+    # is not.
     b, h, w, c = images.shape
     h, w = h // window, w // window
     images = images[:, : h * window, : w * window]
@@ -41,9 +44,17 @@ def max_pool(
 
 
 def adaptive_avg_pool(images: Array, size: int) -> Array:
-    """The averages of size × size parts of [B, H, W, C], which overlap where they must.
+    """Adaptive average pooling to size × size pixels.
 
-    Part i goes from the pixel ⌊i n / size⌋ to ⌈(i + 1) n / size⌉, as in PyTorch.
+    Window i spans the pixels from ⌊i n / size⌋ to ⌈(i + 1) n / size⌉ of n, as in
+    PyTorch; windows overlap where `size` does not divide n.
+
+    Args:
+      images: float [B, H, W, C].
+      size: Height and width of the output in pixels.
+
+    Returns:
+      float [B, size, size, C].
 
     Example:
       >>> adaptive_avg_pool(jnp.arange(9.0).reshape(1, 3, 3, 1), 2).squeeze()
@@ -53,31 +64,36 @@ def adaptive_avg_pool(images: Array, size: int) -> Array:
     if images.shape[1:3] == (size, size):
         return images
 
-    def averages(pixels):
-        parts = np.zeros((size, pixels))
+    # Windows differ in size, which no window reduction allows; averages along each axis
+    # are linear, and so a product with a small matrix.
+    def averaging_matrix(pixels):
+        matrix = np.zeros((size, pixels))
         for i in range(size):
             begin, end = i * pixels // size, -(-(i + 1) * pixels // size)
-            parts[i, begin:end] = 1 / (end - begin)
-        return jnp.asarray(parts, images.dtype)
+            matrix[i, begin:end] = 1 / (end - begin)
+        return jnp.asarray(matrix, images.dtype)
 
-    rows, columns = map(averages, images.shape[1:3])
+    rows, columns = map(averaging_matrix, images.shape[1:3])
     return jnp.einsum("ih,jw,bhwc->bijc", rows, columns, images)
 
 
 def average(images: Array) -> Array:
-    """The average of all pixels of [B, H, W, C], float [B, C].
+    """Global average pooling, float [B, C].
+
+    Args:
+      images: float [B, H, W, C].
 
     Raises:
-      ValueError: There are none: the average would be NaN.
+      UserError: There are no pixels, whose average would be NaN.
     """
     if 0 in images.shape[1:3]:
-        raise ValueError(_too_small(images, "nothing to average"))
+        raise _too_small(images, 1)
     return images.mean(axis=(1, 2))
 
 
-def _too_small(images, what):
+def _too_small(images, min_size):
     height, width = images.shape[1:3]
-    return (
-        f"The images are too small for this network: {height}×{width} pixels are left "
-        f"of them, and so {what}."
+    return UserError(
+        f"images too small for this network: {height}×{width} pixels remain of them at "
+        f"a pooling layer, expected at least {min_size}×{min_size}"
     )

@@ -1,4 +1,4 @@
-"""Where tokens are, as numbers that attention can tell apart."""
+"""Sinusoidal and rotary position embeddings."""
 
 import jax.numpy as jnp
 
@@ -6,14 +6,15 @@ from fdl.types import Array
 
 
 def sinusoids(positions: Array, size: int, base: float = 10_000.0) -> Array:
-    """Sines and cosines of the position, in turn, of ever longer waves.
+    """Sinusoidal position embedding of Vaswani et al.
 
-    sin(position / base^(2i / size)) is feature 2i, and the cosine feature 2i + 1.
+    Feature 2i is sin(position / base^(2i / size)), and feature 2i + 1 its cosine.
 
     Args:
-      positions: int [B, T].
-      size: How many features, even.
-      base: How much longer the longest wave is than the shortest, nearly.
+      positions: Positions of tokens, int [B, T].
+      size: Number of features, even.
+      base: Base of the wavelengths, which grow geometrically from 2π to nearly
+        2π · base.
 
     Returns:
       float32 [B, T, size].
@@ -32,27 +33,32 @@ def sinusoids(positions: Array, size: int, base: float = 10_000.0) -> Array:
 
 
 def rotate(x: Array, positions: Array, base: float = 10_000.0) -> Array:
-    """Turns pairs of features by angles in proportion to the position.
+    """Rotary position embedding (RoPE).
 
-    Feature i of the first half and its peer of the second turn by the angle
-    position / base^(2i / H). So the product of a query and a key depends on how far
-    apart they are, and not on where.
+    Features i and i + H / 2 are rotated by the angle position / base^(2i / H). The
+    product of a query and a key thus depends on the difference of their positions only.
 
     Args:
-      x: Queries or keys, float [B, T, N, H].
-      positions: int [B or 1, T].
-      base: How much longer the longest wave is than the shortest, nearly.
+      x: Queries or keys, float [B, T, N, H], with H even.
+      positions: Positions of tokens, int [B or 1, T].
+      base: Base of the wavelengths, which grow geometrically from 2π to nearly
+        2π · base.
+
+    Returns:
+      Rotated queries or keys, float [B, T, N, H].
 
     References:
       Su et al., `RoFormer: Enhanced Transformer with Rotary Position Embedding
       <https://arxiv.org/abs/2104.09864>`_, 2021.
     """
+    # Half precision cannot tell large angles apart: bfloat16 has no odd number above
+    # 256.
     wide = jnp.promote_types(x.dtype, jnp.float32)
     angles = _angles(positions, x.shape[-1], base, wide)[:, :, None]
     cos, sin = jnp.cos(angles), jnp.sin(angles)
     a, b = jnp.split(x.astype(wide), 2, axis=-1)
-    turned = jnp.concatenate([a * cos - b * sin, b * cos + a * sin], axis=-1)
-    return turned.astype(x.dtype)
+    rotated = jnp.concatenate([a * cos - b * sin, b * cos + a * sin], axis=-1)
+    return rotated.astype(x.dtype)
 
 
 def _angles(positions, size, base, dtype):

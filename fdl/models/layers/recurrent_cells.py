@@ -1,8 +1,8 @@
-"""What recurrent layers do at every step: Elman's, the GRU and the LSTM.
+"""Recurrent cells, forward and backward: Elman, GRU and LSTM.
 
-A cell is a few sums of products with the input and with the state, and what is done
-with them element by element. The products are the business of `recurrent_scan`; the
-rest, and its derivative, stands here.
+A cell computes pre-activations, which are sums of products with the input and with the
+state, and then the new state from them, elementwise. Here are the elementwise parts and
+their derivatives; `recurrent_scan` computes the products.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,20 +13,23 @@ import jax.numpy as jnp
 
 from fdl.types import Array
 
-State = tuple[Array, ...]  # What is carried, float [B, H] each; the output comes last.
+# The recurrent state, float [B, H] each; the last one is also the output.
+State = tuple[Array, ...]
 
 
 class Cell(NamedTuple):
-    """What a recurrent layer does at every step.
+    """Elementwise part of a recurrent cell, and its derivative.
 
     Attributes:
-      gates: Of which there are kernels for the input and the state, in flax's letters.
-      biases: Which of those have a bias, one for each sum.
-      of_inputs: Which sums have a term in the input.
-      of_state: Which have one in the state.
-      forward: ``(state, sums) -> (state, saved)``.
-      backward: ``(state, saved, d_new_state) -> (d_state, d_sums)``; what reaches the
-        state through the sums is not its business.
+      gates: Letters of the gates in flax's names of parameters; each has a kernel for
+        the input and one for the state.
+      biases: Names of the kernels that have a bias, one for each pre-activation.
+      of_inputs: Indices of the pre-activations with a term in the input, by gate.
+      of_state: Indices of those with a term in the state, by gate.
+      forward: ``(state, sums) -> (state, saved)``, where ``sums`` are the
+        pre-activations and ``saved`` is what `backward` needs.
+      backward: ``(state, saved, d_new_state) -> (d_state, d_sums)``, where ``d_state``
+        excludes the gradient that flows through ``d_sums``.
     """
 
     gates: Sequence[str]
@@ -38,7 +41,7 @@ class Cell(NamedTuple):
 
 
 def _elman_forward(state, sums):
-    del state  # It is in the sum.
+    del state  # It enters through the pre-activation only.
     h = jnp.tanh(sums[0])
     return (h,), (h,)
 
@@ -73,6 +76,7 @@ def _lstm_forward(state, sums):
 
 def _lstm_backward(state, saved, d_new):
     (c, _), (i, f, g, o), (d_c, d_h) = state, saved, d_new
+    # The new cell state is recomputed instead of saved, which takes less memory.
     tanh_c = jnp.tanh(f * c + i * g)
     d_c = d_c + d_h * o * (1 - tanh_c * tanh_c)
     d_i = d_c * g * i * (1 - i)
@@ -82,9 +86,11 @@ def _lstm_backward(state, saved, d_new):
     return (d_c * f, jnp.zeros_like(d_h)), (d_i, d_f, d_g, d_o)
 
 
+# Flax has the bias of the simple cell and the GRU in the kernels of the input, and that
+# of the LSTM in those of the state.
 ELMAN = Cell(("",), ("i",), (0,), (0,), _elman_forward, _elman_backward)
-# The last sum is the state's part of the candidate: the reset gate stands before it, so
-# it has a bias of its own.
+# The last pre-activation is the state's term of the candidate. The reset gate scales it
+# before it is added to that of the input, so each has its own bias.
 GRU = Cell(
     ("r", "z", "n"),
     ("ir", "iz", "in", "hn"),

@@ -1,4 +1,4 @@
-"""One recurrent layer in one direction: what stacks, models and agents are made of."""
+"""A recurrent layer in one direction, on which all recurrent models build."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,6 +10,7 @@ from flax.linen.dtypes import promote_dtype
 from flax.typing import Initializer
 from jax.typing import DTypeLike
 
+from fdl.errors import UserError
 from fdl.models.layers.orthogonal import orthogonal
 from fdl.models.layers.recurrent_cells import CELLS
 from fdl.models.layers.recurrent_scan import Weights, recur
@@ -17,7 +18,7 @@ from fdl.types import Array, PyTree
 
 
 class _Affine(nn.Module):
-    """A kernel and perhaps a bias, for others to use."""
+    """Kernel and optional bias of a gate; the product is computed elsewhere."""
 
     features: int
     use_bias: bool
@@ -27,7 +28,7 @@ class _Affine(nn.Module):
 
     @nn.compact
     def __call__(self, size: int) -> tuple[Array, ...]:
-        """The parameters for an input of this size."""
+        """Returns the kernel [size, features], and the bias [features] if any."""
         shape = (size, self.features)
         kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
         if not self.use_bias:
@@ -36,26 +37,26 @@ class _Affine(nn.Module):
 
 
 class RecurrentCore(nn.Module):
-    """One recurrent layer, from the first step to the last or the other way.
+    """Unidirectional recurrent layer: Elman, GRU or LSTM.
 
-    What it carries is the state h, float [B, hidden_size]; the LSTM's is (c, h). It is
-    float32 also where bfloat16 is computed in. Parameters have the names and shapes
-    that flax's `SimpleCell`, `GRUCell` and `OptimizedLSTMCell` give them: one bias for
-    each sum, of which PyTorch and cuDNN have two. Intermediates: ``states``, the
-    outputs.
+    The carry is the state h, float [B, hidden_size], or (c, h) for the LSTM. It is
+    float32 at least, also where the products are in bfloat16. Parameters have the names
+    and shapes of flax's `SimpleCell`, `GRUCell` and `OptimizedLSTMCell`: one bias for
+    each pre-activation, whereas PyTorch and cuDNN have two. Intermediates: ``states``,
+    the outputs.
 
     Attributes:
-      hidden_size: Units.
+      hidden_size: Number of hidden units.
       cell: "elman", "gru" or "lstm".
-      reverse: Whether it runs from the last step to the first.
-      forget_bias: What the bias of the LSTM's forget gate begins as. With 0, gradients
-        vanish as in Elman's network.
-      kernel_init: Initialiser of the input's kernels.
-      recurrent_init: Of the state's.
-      input_shape: Of an example, without its batch: steps and features. Others are
-        taken too.
-      dtype: What products are computed in; that of inputs and parameters where None.
-      param_dtype: What parameters are stored in.
+      reverse: Whether to run from the last step to the first.
+      forget_bias: Initial bias of the LSTM's forget gate. With 0, gradients vanish over
+        long sequences as in an Elman network.
+      kernel_init: Initialiser of the kernels of the input.
+      recurrent_init: Initialiser of the kernels of the state.
+      input_shape: Shape of an input of `example` without its batch axis: steps and
+        features. Inputs of other shapes are accepted.
+      dtype: Dtype of the products; that of inputs and parameters where None.
+      param_dtype: Dtype of the parameters.
 
     References:
       Elman, `Finding Structure in Time
@@ -88,29 +89,33 @@ class RecurrentCore(nn.Module):
         resets: Array | None = None,
         mask: Array | None = None,
     ) -> tuple[Array, PyTree]:
-        """Runs over time.
+        """Runs the layer over a sequence.
 
         Args:
           inputs: float [B, T, D].
-          initial_carry: What it carries at the first step; zeros by default.
-          resets: bool [B, T], true where an episode begins: it then forgets what was
-            before. Not in reverse.
-          mask: bool [B, T], true where a token is. Padding changes no state, and the
-            outputs there are zero.
+          initial_carry: Carry before the first step; zeros where None.
+          resets: True at the first step of an episode, before which the state is set to
+            zero, bool [B, T]. Not supported with `reverse`.
+          mask: True for tokens, false for padding, bool [B, T]. Padding leaves the
+            state unchanged, and its outputs are zero.
 
         Returns:
-          Outputs, float [B, T, hidden_size], and what it carries after the last token.
+          Outputs, float [B, T, hidden_size], and the carry after the last token.
+
+        Raises:
+          UserError: The cell is unknown, or resets are given to a reversed layer.
         """
         if self.cell not in CELLS:
-            raise ValueError(f"cell is {self.cell!r}, but has to be of {[*CELLS]}.")
+            raise UserError(f"cell={self.cell!r}: expected one of {[*CELLS]}")
         if self.reverse and resets is not None:
-            raise ValueError("resets need a layer that is not reversed.")
+            raise UserError("reverse=True: expected no resets")
         cell, weights = CELLS[self.cell], self._weights(inputs.shape[-1])
         leaves, structure = jax.tree.flatten(weights)
         inputs, *leaves = promote_dtype(inputs, *leaves, dtype=self.dtype)
         weights = jax.tree.unflatten(structure, leaves)
         if initial_carry is None:
             initial_carry = self.zero_carry(inputs.shape[0])
+        # In bfloat16, small updates of a large state would be rounded away.
         wide = jnp.promote_types(inputs.dtype, jnp.float32)
         state = tuple(x.astype(wide) for x in jax.tree.leaves(initial_carry))
         inputs = inputs.swapaxes(0, 1)
@@ -124,38 +129,48 @@ class RecurrentCore(nn.Module):
         cell, sides = CELLS[self.cell], {}
         sides["i"] = num_features, self.kernel_init
         sides["h"] = self.hidden_size, self.recurrent_init
-        found = {}
+        params = {}
         for name in (side + gate for side in sides for gate in cell.gates):
             size, kernel_init = sides[name[0]]
-            begin = self.forget_bias if name == "hf" else 0.0
-            found[name] = _Affine(
+            # Only the LSTM has a forget gate, with its bias in the kernel of the state.
+            bias = self.forget_bias if name == "hf" else 0.0
+            params[name] = _Affine(
                 self.hidden_size,
                 name in cell.biases,
                 kernel_init,
-                nn.initializers.constant(begin),
+                nn.initializers.constant(bias),
                 self.param_dtype,
                 name=name,
             )(size)
         return Weights(
-            tuple(found["i" + gate][0] for gate in cell.gates),
-            tuple(found["h" + gate][0] for gate in cell.gates),
-            tuple(found[name][-1] for name in cell.biases),
+            tuple(params["i" + gate][0] for gate in cell.gates),
+            tuple(params["h" + gate][0] for gate in cell.gates),
+            tuple(params[name][-1] for name in cell.biases),
         )
 
     @nn.nowrap
     def zero_carry(self, batch_size: int) -> PyTree:
-        """What it carries before the first step: zeros."""
+        """Initial carry of zeros for a batch of this size."""
         return zero_carry(self, batch_size)
 
     def example(self) -> tuple[jax.ShapeDtypeStruct, ...]:
-        """One sequence of the shape that `input_shape` says."""
+        """Shape and dtype of a batch of one input of `input_shape`."""
         return (jax.ShapeDtypeStruct((1, *self.input_shape), jnp.float32),)
 
 
 def zero_carry(module: Any, batch_size: int) -> PyTree:
-    """Zeros for a module's cell; no two share a buffer, so that they can be donated."""
+    """Initial carry of zeros for the cell of a module.
+
+    Args:
+      module: Module with attributes cell, hidden_size, dtype and param_dtype.
+      batch_size: Batch size, B.
+
+    Returns:
+      float [B, hidden_size], or two of them for the LSTM.
+    """
     dtype = jnp.promote_types(module.dtype or module.param_dtype, jnp.float32)
     shape = (batch_size, module.hidden_size)
+    # Two arrays: a buffer that is in the carry twice could not be donated.
     if module.cell == "lstm":
         return jnp.zeros(shape, dtype), jnp.zeros(shape, dtype)
     return jnp.zeros(shape, dtype)

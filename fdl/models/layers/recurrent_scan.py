@@ -1,8 +1,9 @@
-"""Recurrent layers over time, with derivatives that need little memory traffic.
+"""Scan of a recurrent cell over time, with a custom backward pass.
 
-The derivative that JAX finds for a scan adds to that of the weights at every step. The
-one here carries nothing but the derivative of the state back through time: those of the
-weights are single matrix products after the loop.
+JAX's derivative of a scan accumulates the gradient of the weights at every step, which
+is bound by memory bandwidth. The backward pass here carries only the gradient of the
+state through time, and computes those of the weights as single matrix products after
+the loop.
 """
 
 import functools
@@ -16,12 +17,12 @@ from fdl.types import Array
 
 
 class Weights(NamedTuple):
-    """The weights of a layer, by gate.
+    """Weights of a recurrent layer.
 
     Attributes:
       inputs: Kernels of the input, float [D, H] for each of `Cell.of_inputs`.
       state: Kernels of the state, float [H, H] for each of `Cell.of_state`.
-      biases: One for each sum, float [H].
+      biases: Biases of the pre-activations, float [H] each.
     """
 
     inputs: tuple[Array, ...]
@@ -39,20 +40,20 @@ def recur(
     mask: Array | None = None,
     resets: Array | None = None,
 ) -> tuple[Array, State]:
-    """Runs a cell over time.
+    """Runs a recurrent cell over a sequence.
 
-    It computes in the dtype of the inputs and weights, which is the same; the state,
-    and what is done element by element, is in its own. There is a gradient, of which
-    there are gradients and directional derivatives in turn; but none in forward mode.
+    Products are in the dtype of inputs and weights, which have the same; the state and
+    the elementwise operations are in the dtype of the state. Reverse-mode derivatives
+    are supported, and derivatives of these in either mode, but not forward mode itself.
 
     Args:
       cell: `ELMAN`, `GRU` or `LSTM`.
-      reverse: Whether it runs from the last step to the first.
-      weights: Its weights.
+      reverse: Whether to run from the last step to the first.
+      weights: Weights of the layer.
       inputs: float [T, B, D].
-      state: What it begins with.
-      mask: bool [T, B]. Where false, the state stays as it is, and the output is zero.
-      resets: bool [T, B]. Where true, the state is set to zero before the step.
+      state: Initial state, float [B, H] each.
+      mask: bool [T, B]; where false, the state is unchanged and the output is zero.
+      resets: bool [T, B]; where true, the state is set to zero before the step.
 
     Returns:
       Outputs, float [T, B, H], and the state after the last step.
@@ -61,6 +62,7 @@ def recur(
 
 
 def _forward(cell, reverse, weights, inputs, state, mask, resets):
+    # The terms of the input do not depend on the state: one product for all steps.
     bias_of = [bias.astype(inputs.dtype)[None] for bias in weights.biases]
     from_inputs = tuple(
         inputs @ kernel + bias_of[k][None]
@@ -79,20 +81,24 @@ def _run(cell, reverse, weights, state, per_step, *, apart):
     dtype = weights.state[0].dtype
     products = _products(weights.state, state[-1].dtype, apart)
 
-    def step(state, now):
-        from_inputs, is_token, is_first = now
+    def step(state, x):
+        from_inputs, is_token, is_first = x
         if is_first is not None:
             state = _zero(is_first, state)
-        terms = dict(zip(cell.of_inputs, from_inputs, strict=True))
-        more = dict(zip(cell.of_state, products(state[-1].astype(dtype)), strict=True))
+        of_state = products(state[-1].astype(dtype))
+        input_terms = dict(zip(cell.of_inputs, from_inputs, strict=True))
+        state_terms = dict(zip(cell.of_state, of_state, strict=True))
+        # A term of the input contains its bias already.
         sums = [
-            terms.get(k, bias[None]) + more.get(k, 0)
+            input_terms.get(k, bias[None]) + state_terms.get(k, 0)
             for k, bias in enumerate(weights.biases)
         ]
         new, saved = cell.forward(state, sums)
         output = new[-1]
         if is_token is not None:
             new, output = _where(is_token, new, state), _zero(~is_token, output)
+        # The states before each step are saved in half precision where products are,
+        # which halves the memory of the backward pass; the carry is not rounded.
         return new, _cast((output, state, saved), dtype)
 
     return jax.lax.scan(step, state, per_step, reverse=reverse)
@@ -107,6 +113,7 @@ def _backward(cell, reverse, residuals, cotangents):
         d_state,
         (d_outputs, before, saved, _column(mask), _column(resets)),
     )
+    # Steps and examples are one axis of the products: the sum over time is inside.
     x, h, *d = (v.reshape(-1, v.shape[-1]) for v in (inputs, before[-1], *d_sums))
     d_weights = Weights(
         tuple(x.T @ d[k] for k in cell.of_inputs),
@@ -115,6 +122,7 @@ def _backward(cell, reverse, residuals, cotangents):
     )
     pairs = zip(cell.of_inputs, weights.inputs, strict=True)
     d_inputs = sum(d[k] @ kernel.T for k, kernel in pairs)
+    # The flags, which are boolean, have no gradient.
     return d_weights, d_inputs.reshape(inputs.shape), d_state, None, None
 
 
@@ -122,8 +130,9 @@ def _run_back(cell, reverse, weights, d_state, per_step, *, apart):
     dtype, wide = weights.state[0].dtype, d_state[-1].dtype
     sum_of_products = _sum_of_products(weights.state, wide, apart)
 
-    def step(d_state, now):
-        d_output, before, saved, is_token, is_first = now
+    def step(d_state, x):
+        d_output, before, saved, is_token, is_first = x
+        # The last part of the state is the output: its gradient comes from both.
         *others, d_h = d_state
         d_new = (*others, d_h + d_output)
         if is_token is not None:
@@ -133,6 +142,8 @@ def _run_back(cell, reverse, weights, d_state, per_step, *, apart):
         d_sums = _cast(d_sums, dtype)
         *others, d_h = d_before
         d_before = (*others, d_h + sum_of_products([d_sums[k] for k in cell.of_state]))
+        # In the reverse order of the forward step: padding passes the gradient through,
+        # and a reset stops it.
         if is_token is not None:
             d_before = _where(is_token, d_before, d_state)
         if is_first is not None:
@@ -146,17 +157,17 @@ recur.defvjp(_forward, _backward)
 
 
 def _by_platform(run, *args):
-    """One product for each gate on the CPU, where splitting one costs more; else one.
+    """Runs with a product for each gate on the CPU, and with a joint one elsewhere.
 
-    On the CPU it is a few per cent of a training step; on a GPU each product that is
-    launched costs as much as all of them.
+    On the CPU, splitting a joint product into gates takes a few per cent of a training
+    step. On a GPU, the launch of a product costs as much as all of them together.
     """
     apart, together = (functools.partial(run, apart=apart) for apart in (True, False))
     return jax.lax.platform_dependent(*args, cpu=apart, default=together)
 
 
 def _products(kernels, dtype, apart):
-    """``h -> (h @ kernel for each kernel)``."""
+    """Function of h that returns ``h @ kernel`` for each kernel."""
     dot = functools.partial(jnp.matmul, preferred_element_type=dtype)
     if apart:
         return lambda h: [dot(h, kernel) for kernel in kernels]
@@ -165,21 +176,22 @@ def _products(kernels, dtype, apart):
 
 
 def _sum_of_products(kernels, dtype, apart):
-    """``values -> sum of value @ kernel.T for each kernel``."""
+    """Function of values that returns the sum of ``value @ kernel.T``."""
     dot = functools.partial(jnp.matmul, preferred_element_type=dtype)
     if apart:
-        back = [kernel.T for kernel in kernels]
-        return lambda v: sum(dot(x, k) for x, k in zip(v, back, strict=True))
+        transposed = [kernel.T for kernel in kernels]
+        return lambda v: sum(dot(x, k) for x, k in zip(v, transposed, strict=True))
     joint = jnp.concatenate(kernels, axis=1).T
     return lambda v: dot(jnp.concatenate(v, axis=1), joint)
 
 
-def _where(condition, these, those):
-    return jax.tree.map(functools.partial(jnp.where, condition), these, those)
+def _where(condition, x, y):
+    """Leaves of tree x where the condition is true, and else of tree y."""
+    return jax.tree.map(functools.partial(jnp.where, condition), x, y)
 
 
 def _zero(condition, tree):
-    """Zeros where it is true."""
+    """Tree whose leaves are zero where the condition is true."""
     return jax.tree.map(lambda x: jnp.where(condition, 0, x), tree)
 
 

@@ -1,4 +1,4 @@
-"""Many equal layers, one after another: unrolled, or one that is scanned."""
+"""Stacks of identical layers, unrolled or scanned."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,19 +11,20 @@ from fdl.types import Array, PyTree
 
 
 class Stack(nn.Module):
-    """Layers of one kind, each a function of the output of the one before.
+    """Sequence of identical layers, unrolled or as a `flax.linen.scan`.
 
-    Unrolled, their parameters are those of ``layers_0``, ``layers_1`` and so on.
-    Scanned, they are one layer's, ``layers``, with a leading axis: what is compiled
-    no longer grows with the depth. `stack_layers` and `unstack_layers` convert.
+    Unrolled, the parameters are in ``layers_0``, ``layers_1`` and so on. Scanned, they
+    are in ``layers``, stacked along a leading axis, and compile time does not grow with
+    the depth. `stack_layers` and `unstack_layers` convert between the two.
 
     Attributes:
-      make: Makes a layer of the name it is given: ``make(name=...)``. It is called as
-        ``layer(x, train, *own, *shared)`` and returns the next ``x``.
-      num_layers: How many there are.
-      scan: Whether one layer is compiled and run `num_layers` times.
-      remat: Whether what a layer computes inside is computed again in the backward
-        pass, instead of kept.
+      make: Constructor of a layer: ``make(name=...)``. A layer is called with ``x``,
+        ``train``, its slices of the per-layer inputs and the shared inputs, in that
+        order, and returns the next ``x``.
+      num_layers: Number of layers.
+      scan: Whether to compile one layer and run it `num_layers` times.
+      remat: Whether to recompute the activations inside a layer in the backward pass
+        instead of storing them.
     """
 
     make: Callable[..., nn.Module]
@@ -35,24 +36,28 @@ class Stack(nn.Module):
     def __call__(
         self, x: Array, train: bool, *shared: Any, own: tuple[Array, ...] = ()
     ) -> Array:
-        """Maps x through all layers.
+        """Applies all layers to x.
 
         Args:
-          x: What the first layer sees.
-          train: Whether it is training.
-          *shared: What all layers are called with.
-          own: What each layer has its own of, float [num_layers, ...].
+          x: Input of the first layer.
+          train: Whether layers are in training mode.
+          *shared: Inputs that are the same for all layers.
+          own: Per-layer inputs, float [num_layers, ...].
         """
 
         def call(layer, x, own):
             return layer(x, train, *own, *shared)
 
+        # In a scan, the loop itself keeps XLA from merging the recomputation with the
+        # forward pass; the barriers that do so elsewhere would only cost time.
         body = nn.remat(call, prevent_cse=not self.scan) if self.remat else call
         if not self.scan:
             for i in range(self.num_layers):
                 layer = self.make(name=f"layers_{i}")
                 x = body(layer, x, jax.tree.map(lambda values, i=i: values[i], own))
             return x
+        # Parameters, caches and intermediates are stacked along the axis of the layers;
+        # each layer draws its own initial values and dropout masks.
         run = nn.scan(
             lambda layer, x, own: (body(layer, x, own), None),
             variable_axes={"params": 0, "cache": 0, "intermediates": 0},
@@ -63,13 +68,13 @@ class Stack(nn.Module):
 
 
 def stack_layers(variables: PyTree) -> PyTree:
-    """Joins ``layers_0``, ``layers_1``, ... to one ``layers`` with a leading axis.
+    """Stacks the variables of ``layers_0``, ``layers_1``, ... into one ``layers``.
 
     Args:
-      variables: Of a model that is unrolled; nested mappings of arrays, or of shapes.
+      variables: Variables of an unrolled model, nested mappings of arrays.
 
     Returns:
-      Those of the same model with ``scan_layers=True``.
+      Variables of the same model with ``scan_layers=True``.
 
     Example:
       >>> one, two = {"bias": jnp.zeros(3)}, {"bias": jnp.ones(3)}
@@ -87,7 +92,14 @@ def stack_layers(variables: PyTree) -> PyTree:
 
 
 def unstack_layers(variables: PyTree) -> PyTree:
-    """Splits ``layers`` into ``layers_0``, ``layers_1``, ...: undoes `stack_layers`."""
+    """Inverse of `stack_layers`: splits ``layers`` into ``layers_0``, ``layers_1``, ...
+
+    Args:
+      variables: Variables of a model with ``scan_layers=True``.
+
+    Returns:
+      Variables of the same model, unrolled.
+    """
     if not isinstance(variables, Mapping):
         return variables
     unstacked = {k: unstack_layers(v) for k, v in variables.items() if k != "layers"}

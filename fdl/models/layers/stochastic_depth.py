@@ -1,4 +1,4 @@
-"""Stochastic depth."""
+"""Stochastic depth (DropPath)."""
 
 import flax.linen as nn
 import jax
@@ -8,11 +8,13 @@ from fdl.types import Array
 
 
 class StochasticDepth(nn.Module):
-    """Drops a residual branch of some examples in training, and scales up the rest.
+    """Stochastic depth: drops a residual branch for random examples in training.
+
+    The other examples are scaled up, so that the expectation stays the same.
 
     Attributes:
-      rate: Chance that the branch of an example is dropped; float, or float [] where
-        a scanned layer has its own.
+      rate: Probability that the branch of an example is dropped; a float, or an array
+        float [] in a scanned layer.
 
     References:
       Huang et al., `Deep Networks with Stochastic Depth
@@ -23,11 +25,13 @@ class StochasticDepth(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, train: bool) -> Array:
-        """Maps the branch's output x [B, ...] to what is added, of the same shape."""
+        """Maps the output x [B, ...] of a branch to that with some examples zeroed."""
+        # The rates of scanned layers are traced, so their zero cannot be tested for.
         if not train or (isinstance(self.rate, float) and self.rate == 0.0):
             return x
-        keep = 1.0 - self.rate
+        keep_rate = 1.0 - self.rate
         shape = (x.shape[0],) + (1,) * (x.ndim - 1)
-        kept = jax.random.bernoulli(self.make_rng("dropout"), keep, shape)
-        scale = jnp.where(kept, 1.0 / jnp.maximum(keep, 1e-6), 0.0)
+        keep = jax.random.bernoulli(self.make_rng("dropout"), keep_rate, shape)
+        # The maximum avoids a division by zero at a rate of one, which keeps nothing.
+        scale = jnp.where(keep, 1.0 / jnp.maximum(keep_rate, 1e-6), 0.0)
         return x * scale.astype(x.dtype)

@@ -1,4 +1,4 @@
-"""Residual blocks that know the time, as U-Nets of diffusion models have them."""
+"""Time-conditioned residual blocks of diffusion U-Nets."""
 
 import functools
 from collections.abc import Callable
@@ -13,19 +13,21 @@ from fdl.models.layers.attention import Attention
 from fdl.models.layers.conv import conv
 from fdl.types import Array
 
+# Xavier uniform, as in the original code of DDPM.
 uniform = nn.initializers.variance_scaling(1.0, "fan_avg", "uniform")
 
 
 class TimeBlock(nn.Module):
-    """Two convolutions that know the time, and what they add to; attention, if asked.
+    """Residual block of DDPM with a time embedding and optional self-attention.
 
     Attributes:
-      features: Channels of the output.
-      num_heads: Heads of the attention between all pixels; none where None.
-      num_groups: Groups of channels that are normalised together.
-      dropout: Fraction of the features between the convolutions that is dropped.
-      dtype: What is computed in; that of inputs and parameters where None.
-      param_dtype: What parameters are stored in.
+      features: Number of output channels.
+      num_heads: Number of heads of the self-attention between pixels after the
+        convolutions; no attention where None.
+      num_groups: Number of groups of the group normalisations.
+      dropout: Dropout rate between the convolutions.
+      dtype: Dtype of the computation; that of inputs and parameters where None.
+      param_dtype: Dtype of the parameters.
     """
 
     features: int
@@ -37,7 +39,7 @@ class TimeBlock(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, time: Array, train: bool) -> Array:
-        """Maps x [B, H, W, C] and time [B, D] to [B, H, W, features]."""
+        """Maps x [B, H, W, C] and time embedding [B, D] to [B, H, W, features]."""
         dtypes: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         norm = functools.partial(group_norm, self.num_groups, **dtypes)
         convolve: Callable[..., nn.Module] = functools.partial(
@@ -49,7 +51,7 @@ class TimeBlock(nn.Module):
         y = y + shift(nn.silu(time))[:, None, None]
         y = nn.silu(norm(name="norm2")(y))
         y = nn.Dropout(self.dropout, deterministic=not train)(y)
-        # Each block begins as its shortcut.
+        # With zeros in the last layer of a branch, a block is its shortcut at first.
         y = convolve(kernel_init=nn.initializers.zeros, name="conv2")(y)
         if x.shape != y.shape:
             x = conv(
@@ -70,25 +72,26 @@ class TimeBlock(nn.Module):
 
 
 def time_embedding(timesteps: Array, size: int) -> Array:
-    """Sines and cosines of the time, at wavelengths from 2π to 10,000 · 2π.
+    """Sinusoidal embedding of diffusion times.
 
     Args:
       timesteps: int or float [B].
-      size: Even.
+      size: Number of features, even.
 
     Returns:
-      float [B, size]: all sines, and then all cosines.
+      float [B, size]: the sines, then the cosines, at wavelengths from 2π to
+      10,000 · 2π.
     """
-    rates = np.geomspace(1, 1e-4, size // 2).astype(np.float32)
-    angles = timesteps[:, None].astype(jnp.float32) * rates[None]
+    frequencies = np.geomspace(1, 1e-4, size // 2).astype(np.float32)
+    angles = timesteps[:, None].astype(jnp.float32) * frequencies[None]
     return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], axis=-1)
 
 
 def group_norm(num_groups: int, **options: Any) -> nn.GroupNorm:
-    """A `flax.linen.GroupNorm` that is exact also where the mean is large.
+    """Group normalisation with a two-pass variance, see `layer_norm`.
 
     Args:
-      num_groups: Groups of channels that are normalised together.
-      **options: All others of `flax.linen.GroupNorm`.
+      num_groups: Number of groups of channels.
+      **options: Further attributes of `flax.linen.GroupNorm`.
     """
     return nn.GroupNorm(num_groups, use_fast_variance=False, **options)

@@ -1,4 +1,4 @@
-"""The block of which all Transformers are made."""
+"""Transformer blocks: attention and feed-forward network, each with a residual."""
 
 import functools
 from collections.abc import Callable
@@ -16,19 +16,19 @@ from fdl.types import Array
 
 
 class FeedForward(nn.Module):
-    """Two dense layers, the same for each token.
+    """Position-wise feed-forward network: two dense layers, optionally gated.
 
     Attributes:
-      hidden_size: Units between them.
-      activation: Applied in between.
-      gated: Whether the activations of a third layer multiply the hidden units, which
-        are linear then: with SiLU, this is SwiGLU.
+      hidden_size: Number of hidden units.
+      activation: Activation of the hidden units, or of their gate.
+      gated: Whether linear hidden units are multiplied by an activated gate, which is a
+        third layer: SwiGLU with SiLU, GEGLU with GELU.
       use_bias: Whether the layers have a bias.
-      dropout: Fraction of the hidden units that is dropped in training.
-      kernel_init: Initialiser of the first layer.
-      out_init: Initialiser of the second; `kernel_init` where None.
-      dtype: What is computed in; that of inputs and parameters where None.
-      param_dtype: What parameters are stored in.
+      dropout: Dropout rate of the hidden units.
+      kernel_init: Initialiser of the first layer, and of the gate.
+      out_init: Initialiser of the last layer; `kernel_init` where None.
+      dtype: Dtype of the computation; that of inputs and parameters where None.
+      param_dtype: Dtype of the parameters.
 
     References:
       Shazeer, `GLU Variants Improve Transformer <https://arxiv.org/abs/2002.05202>`_,
@@ -47,7 +47,7 @@ class FeedForward(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, train: bool) -> Array:
-        """Maps x to float [..., D], as x is."""
+        """Maps tokens x [..., D] to float [..., D]."""
         layer: Callable[..., nn.Dense] = functools.partial(
             dense,
             use_bias=self.use_bias,
@@ -65,33 +65,34 @@ class FeedForward(nn.Module):
 
 
 class TransformerBlock(nn.Module):
-    """Attention, then a feed-forward network, each added to what it sees.
+    """Transformer layer: self-attention, then a feed-forward network, with residuals.
 
-    With a memory there is a second attention in between, to the memory. All are
-    normalised: ``x + f(norm(x))`` where `pre_norm`, and otherwise ``norm(x + f(x))``.
-    Submodules: ``attention``, ``cross_attention`` (with a memory), ``mlp``, and for
-    each ``*_norm``. Intermediates: ``outputs``.
+    With a memory, cross-attention comes between them. Layers are pre-norm,
+    ``x + f(norm(x))``, or post-norm, ``norm(x + f(x))``. Submodules: ``attention``,
+    ``cross_attention`` (with a memory), ``mlp``, and a ``*_norm`` for each.
+    Intermediates: ``outputs``.
 
     Attributes:
-      num_heads: Heads of the attention.
-      mlp_size: Hidden units of the feed-forward network.
-      num_kv_heads: Heads of the keys and values; as many where None.
-      head_size: Size of a head; that of a token by `num_heads` where None.
-      activation: That of the feed-forward network.
-      gated: Whether it is gated: SwiGLU and kin.
-      norm: Makes a normalisation: ``norm(name=...)``.
-      pre_norm: Whether what is normalised is what a branch sees, or the sum.
+      num_heads: Number of attention heads.
+      mlp_size: Number of hidden units of the feed-forward network.
+      num_kv_heads: Number of key and value heads; `num_heads` where None.
+      head_size: Features of a head; those of a token divided by `num_heads` where None.
+      activation: Activation of the feed-forward network.
+      gated: Whether the feed-forward network is gated, as in SwiGLU.
+      norm: Constructor of normalisations: ``norm(name=...)``.
+      pre_norm: Whether the input of each branch is normalised, or else the sum.
       use_bias: Whether dense layers have a bias.
-      causal: Whether no token may attend to a later one.
-      rotary_base: Where not None, queries and keys are rotated by their positions.
-      max_length: Tokens for which there is room when decoding.
-      dropout: Fraction of the outputs of each branch that is dropped in training.
-      attention_dropout: That of the attention weights.
-      mlp_dropout: That of the hidden units of the feed-forward network.
+      causal: Whether tokens may attend only to themselves and to earlier tokens.
+      rotary_base: Base of the rotary position embedding; none where None.
+      max_length: Number of tokens that the decoding cache can hold.
+      dropout: Dropout rate of the output of each branch.
+      attention_dropout: Dropout rate of the attention weights.
+      mlp_dropout: Dropout rate of the hidden units of the feed-forward network.
       kernel_init: Initialiser of dense layers.
-      out_init: That of the last one of each branch; `kernel_init` where None.
-      dtype: What is computed in; that of inputs and parameters where None.
-      param_dtype: What parameters are stored in.
+      out_init: Initialiser of the last dense layer of each branch; `kernel_init` where
+        None.
+      dtype: Dtype of the computation; that of inputs and parameters where None.
+      param_dtype: Dtype of the parameters.
 
     References:
       Vaswani et al., `Attention Is All You Need <https://arxiv.org/abs/1706.03762>`_,
@@ -133,17 +134,17 @@ class TransformerBlock(nn.Module):
         memory_mask: Array | None = None,
         decode: bool = False,
     ) -> Array:
-        """Maps x to float [B, T, D], as x is.
+        """Maps tokens x to float [B, T, D].
 
         Args:
           x: Tokens, float [B, T, D].
-          train: Whether it is training.
-          rate: Stochastic depth: chance that a branch of an example is dropped.
-          mask: What of x may attend to what of x; see `Attention`.
-          positions: Where each token is, int [B, T], for rotations.
-          memory: What is attended to besides, float [B, S, E].
-          memory_mask: What of x may attend to what of the memory.
-          decode: Whether x goes on from what is in the cache.
+          train: Whether dropout and stochastic depth are applied.
+          rate: Stochastic-depth rate of each branch.
+          mask: Mask of the self-attention, see `Attention`.
+          positions: Positions of the tokens for the rotary embedding, int [B, T].
+          memory: Tokens for cross-attention, such as an encoder's, float [B, S, E].
+          memory_mask: Mask of the cross-attention, see `Attention`.
+          decode: Whether x continues the sequence in the cache.
         """
 
         def add(x, name, branch):

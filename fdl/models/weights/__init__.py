@@ -1,4 +1,4 @@
-"""Weights that others publish: how they are named and laid out, and reading them."""
+"""Published weights: reading, writing and converting safetensors checkpoints."""
 
 from fdl.models.weights.checkpoint import load, save
 from fdl.models.weights.convert import to_ours, to_theirs

@@ -1,11 +1,15 @@
-"""AlexNet, as torchvision publishes it."""
+"""Conversion rules of AlexNet for torchvision's checkpoints."""
 
 from fdl.models.weights.layers import conv, dense
 from fdl.models.weights.rules import Rule, of_flat_images
 
 
 def torchvision(channels: int) -> list[Rule]:
-    """The rules of a network whose dense layers see so many channels."""
+    """Conversion rules of torchvision's AlexNet.
+
+    Args:
+      channels: Number of channels of the last convolution.
+    """
     return [
         *conv("features.0", "conv1"),
         *conv("features.3", "conv2"),

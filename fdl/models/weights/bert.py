@@ -1,4 +1,4 @@
-"""BERT, as transformers publishes it."""
+"""Conversion rules of BERT for checkpoints of Hugging Face transformers."""
 
 from fdl.models.weights.layers import dense, layer_norm
 from fdl.models.weights.rules import Rule, Rules
@@ -8,7 +8,7 @@ _EMBEDDINGS = "[bert.]embeddings"
 
 
 def _with_gamma(rules: Rules) -> Rules:
-    """The same where layer norms have TensorFlow's names, as in the first files."""
+    """Rules with TensorFlow's names of layer norms, as in the earliest checkpoints."""
     return [
         rule._replace(
             theirs=rule.theirs.replace("LayerNorm.weight", "LayerNorm.gamma").replace(
@@ -28,6 +28,7 @@ _ENCODER: Rules = [
     Rule(
         f"{_EMBEDDINGS}.token_type_embeddings.weight", "params/type_embedding/embedding"
     ),
+    # A buffer of 0, 1, 2, ..., which older versions saved.
     Rule(f"{_EMBEDDINGS}.position_ids", ()),
     *layer_norm(f"{_EMBEDDINGS}.LayerNorm", "embedding_norm"),
     *dense(f"{_THEIRS}.attention.self.query", f"{_OURS}/attention/query"),
@@ -47,6 +48,7 @@ PRETRAINING: Rules = [
     *_ENCODER,
     *dense("cls.predictions.transform.dense", "transform"),
     *layer_norm("cls.predictions.transform.LayerNorm", "transform_norm"),
+    # Checkpoints hold the tied embedding and the bias twice; `load` compares them.
     Rule("cls.predictions.bias", "params/token_bias"),
     Rule("cls.predictions.decoder.bias", "params/token_bias"),
     Rule("cls.predictions.decoder.weight", "params/token_embedding/embedding"),

@@ -1,4 +1,4 @@
-"""Variables from published weights, and back."""
+"""Loading and saving variables of modules as safetensors checkpoints."""
 
 import dataclasses
 import fnmatch
@@ -38,28 +38,29 @@ def load(
     format: str | Rules | None = None,
     key: Key | None = None,
 ) -> tuple[Variables, Report]:
-    """Reads the variables of a module from a safetensors file.
+    """Loads the variables of a module from a safetensors checkpoint.
 
-    Every array of the file has to go somewhere, and every array of the module has to
-    come from there, in its shape; all else is an error that says what differs.
+    Loading is strict: every array of the file has to match one of the module in shape,
+    and conversely. Differences are errors unless they are allowed.
 
     Args:
-      path: The file, or the ``.index.json`` of several.
-      into: The module. Its method ``checkpoints`` has the formats that it knows, its
-        method ``example`` the inputs by which it is shaped; one of the zoo has both.
-      allow: Patterns of what may differ: paths of ours, such as ``params/head/*``, or
-        names of theirs. What is missing or has another shape is then what the module
-        initialises, or is resized if the module says how, in its method ``resizable``;
-        what is left over is left out.
-      format: A name, or rules of one's own; by default what most names fit.
-      key: Of what is initialised; always the same by default.
+      path: Path of the file, or of the ``.index.json`` of a sharded checkpoint.
+      into: Module to load into. Its method ``checkpoints`` returns the formats that it
+        supports, and its method ``example`` the shapes of its inputs; modules of the
+        zoo have both.
+      allow: Patterns of paths of variables, such as ``params/head/*``, or of names in
+        the checkpoint, that may differ. Missing and mismatched variables are then
+        initialised by the module, or resized where its method ``resizable`` has a
+        function for them; unexpected arrays are ignored.
+      format: Name of a format, or rules; the format with the most matches where None.
+      key: Random key of initialised variables; ``jax.random.key(0)`` where None.
 
     Returns:
-      The variables, in the dtypes of the module, and what became of the file.
+      Variables in the dtypes of the module, and a report of what was loaded.
 
     Raises:
-      UserError: The file cannot be read, or does not fit. Then it is a `WeightsError`,
-        with the report as its ``report``.
+      UserError: The file cannot be read.
+      WeightsError: The checkpoint does not fit the module; its ``report`` has details.
 
     Example:
       >>> import pathlib, tempfile
@@ -85,15 +86,16 @@ def load(
         arrays, report = to_ours(tensors, rules, like, _resize(module, allowed))
     report = dataclasses.replace(report, source=os.fspath(path), format=label)
     refused = report.without(allowed)
-    called = {p: [*names_of(p, rules), p][0] for p in refused.missing[:3]}
-    message = fault(refused, type(module).__name__, called)
+    published = {p: [*names_of(p, rules), p][0] for p in refused.missing[:3]}
+    message = fault(refused, type(module).__name__, published)
     if message:
         raise WeightsError(message, report)
-    fresh = flatten(like).keys() - arrays.keys()
-    arrays |= _initialised(module, fresh, jax.random.key(0) if key is None else key)
+    missing = flatten(like).keys() - arrays.keys()
+    arrays |= _initialised(module, missing, jax.random.key(0) if key is None else key)
+    # Checkpoints are unrolled: a scanned module gets its layers stacked at the end.
     paths = flatten(like if module is into else formats.shapes(into))
     _stack(arrays, paths)
-    # One at a time: never twice the model.
+    # Each array is popped as it is copied to JAX: the model is never held twice.
     return unflatten({path: jnp.asarray(arrays.pop(path)) for path in paths}), report
 
 
@@ -104,30 +106,30 @@ def save(
     *,
     format: str | Rules = "fdl",
 ) -> None:
-    """Writes the variables of a module to a safetensors file, whole or not at all.
+    """Saves the variables of a module to a safetensors file, atomically.
 
-    What is written is what `load` reads, to the last bit.
+    `load` restores them bit for bit.
 
     Args:
-      path: The file, named ``.safetensors``.
-      variables: All that the module has.
-      of: The module.
-      format: ``"fdl"``, which names our paths; one of its method ``checkpoints``, for
-        others to read; or rules of one's own.
+      path: Path of the file, with the suffix ``.safetensors``.
+      variables: All variables of the module.
+      of: Module that the variables belong to.
+      format: ``"fdl"``, whose names are the paths of the variables; a format of the
+        module's method ``checkpoints``, for other libraries; or rules.
 
     Raises:
-      UserError: The variables are not the module's, or the file cannot be written.
+      UserError: The variables do not fit the module, or the file cannot be written.
     """
-    ours, expected = flatten(variables), flatten(formats.shapes(of))
-    differing = sorted(ours.keys() ^ expected.keys()) or [
-        f"{path} {[*ours[path].shape]}, expected {[*leaf.shape]}"
+    leaves, expected = flatten(variables), flatten(formats.shapes(of))
+    differing = sorted(leaves.keys() ^ expected.keys()) or [
+        f"{path} {[*leaves[path].shape]}, expected {[*leaf.shape]}"
         for path, leaf in expected.items()
-        if ours[path].shape != leaf.shape
+        if leaves[path].shape != leaf.shape
     ]
     if differing:
         name = type(of).__name__
         raise UserError(
-            f"these are not the variables of {name}: {listed(differing, 3)}"
+            f"variables are not the variables of {name}: {listed(differing, 3)}"
         )
     module = unrolled(of)
     variables = jax.tree.map(np.asarray, variables)
@@ -138,18 +140,18 @@ def save(
         arrays = flatten(variables) if label == "fdl" else to_theirs(variables, rules)
     except KeyError as error:
         raise UserError(f"format {label} has no name for {error.args[0]}") from error
-    # What transformers asks for.
+    # Hugging Face transformers refuses files without this entry.
     write(path, arrays, {"format": "flax" if label == "fdl" else "pt"})
 
 
 def unrolled(module: nn.Module) -> nn.Module:
-    """The same module, in which no layers are scanned; itself if there are none.
+    """Copy of a module with all scanned layers unrolled; itself if there are none.
 
     Raises:
-      UserError: It is no module.
+      UserError: The argument is no flax module.
     """
     if not isinstance(module, nn.Module):
-        raise UserError(f"this is a {type(module).__name__}, expected a flax module")
+        raise UserError(f"module is a {type(module).__name__}: expected a flax module")
     changes: dict[str, Any] = {}
     for field in dataclasses.fields(module):
         value = getattr(module, field.name, None)
@@ -178,8 +180,9 @@ def _resize(module: nn.Module, allowed: Callable[[str], bool]) -> Resize:
 
 
 def _initialised(module: nn.Module, paths: Set[str], key: Key) -> dict[str, Numpy]:
-    """What a module initialises at some paths; the rest is never computed."""
+    """Initial values of a module at some paths."""
 
+    # Compiled, so that XLA removes the initialisation of all other leaves.
     def init(key):
         leaves = flatten(pure(module).init(key))
         return {path: leaf for path, leaf in leaves.items() if path in paths}
@@ -188,10 +191,10 @@ def _initialised(module: nn.Module, paths: Set[str], key: Key) -> dict[str, Nump
 
 
 def _stack(arrays: dict[str, Numpy], paths: Iterable[str]) -> None:
-    """Joins, in place, the arrays of ``layers_0``, ... where there is one for all."""
+    """Stacks arrays of ``layers_0``, ``layers_1``, ... as in `paths`, in place."""
     layers: dict[str, dict[int, str]] = {}
     for path in arrays.keys() - {*paths}:
-        start, number, rest = re.split(r"\blayers_(\d+)\b", path, maxsplit=1)
-        layers.setdefault(f"{start}layers{rest}", {})[int(number)] = path
+        prefix, number, suffix = re.split(r"\blayers_(\d+)\b", path, maxsplit=1)
+        layers.setdefault(f"{prefix}layers{suffix}", {})[int(number)] = path
     for path, parts in layers.items():
         arrays[path] = np.stack([arrays.pop(parts[i]) for i in sorted(parts)])

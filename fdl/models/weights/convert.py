@@ -1,4 +1,4 @@
-"""Arrays of a published checkpoint to variables of ours, and back."""
+"""Conversion between arrays of a checkpoint and variables of a module."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -11,6 +11,7 @@ from fdl.models.weights.report import Report
 from fdl.models.weights.rules import Numpy, Rule, Rules, fill, matches
 from fdl.types import PyTree, Variables
 
+# Called as `resize(path, array, shape)`; returns None where resizing is not allowed.
 Resize = Callable[[str, Numpy, tuple[int, ...]], Numpy | None]
 
 
@@ -20,22 +21,22 @@ def to_ours(
     like: Variables,
     resize: Resize = lambda path, array, shape: None,
 ) -> tuple[dict[str, Numpy], Report]:
-    """Renames and lays out the arrays of a checkpoint.
+    """Converts arrays of a checkpoint to leaves of variables.
 
     Args:
-      tensors: Arrays by their names, read one at a time.
-      rules: How they are named and laid out.
-      like: Our variables, or their shapes and dtypes.
-      resize: Makes an array of another shape fit; None where it may not.
+      tensors: Arrays by their names in the checkpoint, read one at a time.
+      rules: Conversion rules of the format.
+      like: Variables of the module, or their shapes and dtypes.
+      resize: Resizes an array of another shape; returns None where that is not allowed.
 
     Returns:
-      Our arrays by path, cast to our dtypes, and a report.
+      Arrays by path in the variables, cast to their dtypes, and a report.
     """
     leaves, report = flatten(like), Report()
     arrays: dict[str, Numpy] = {}
-    found = stand_for(tensors, rules)
+    matched = stand_for(tensors, rules)
     for name in tensors:
-        rule, paths = found.get(name, (None, []))
+        rule, paths = matched.get(name, (None, []))
         if rule is None or not all(path in leaves for path in paths):
             report.unexpected.append(name)
         if rule is None or not any(path in leaves for path in paths):
@@ -50,18 +51,26 @@ def to_ours(
             if path not in arrays:
                 arrays[path] = array
                 report.matched.append(path)
+            # Checkpoints hold tied weights under two names, which have to agree.
             elif not np.array_equal(arrays[path], array, equal_nan=True):
                 report.conflicting.append((name, path))
-    seen = {*arrays, *(path for path, *_ in report.mismatched)}
-    report.missing.extend(path for path in leaves if path not in seen)
+    present = {*arrays, *(path for path, *_ in report.mismatched)}
+    report.missing.extend(path for path in leaves if path not in present)
     return arrays, report
 
 
 def to_theirs(variables: Variables, rules: Rules) -> dict[str, Numpy]:
-    """Names and lays out our variables as a published checkpoint does.
+    """Converts variables to arrays of a checkpoint; inverse of `to_ours`.
+
+    Args:
+      variables: Variables of a module.
+      rules: Conversion rules of the format.
+
+    Returns:
+      Arrays by their names in the checkpoint.
 
     Raises:
-      KeyError: No rule covers a path, or only a part of an array is there.
+      KeyError: No rule covers a path, or a part of a fused array is missing.
     """
     leaves = flatten(variables)
     arrays: dict[str, Numpy] = {}
@@ -72,13 +81,22 @@ def to_theirs(variables: Variables, rules: Rules) -> dict[str, Numpy]:
         for name, (rule, paths) in names.items():
             if name not in arrays:
                 parts = [rule.layout.to_theirs(np.asarray(leaves[p])) for p in paths]
-                whole = len(parts) == 1
-                arrays[name] = parts[0] if whole else np.concatenate(parts, rule.axis)
+                fused = len(parts) > 1
+                arrays[name] = np.concatenate(parts, rule.axis) if fused else parts[0]
     return arrays
 
 
 def stand_for(names: Iterable[str], rules: Rules) -> dict[str, tuple[Rule, list[str]]]:
-    """What names of theirs stand for: the first rule that fits, and paths of ours."""
+    """First matching rule of each name in a checkpoint, and paths in the variables.
+
+    Args:
+      names: Names of arrays in a checkpoint.
+      rules: Conversion rules of the format.
+
+    Returns:
+      Rule and paths by name; names that no rule matches are left out.
+    """
+    # Exact names are looked up: only rules with placeholders are tried on every name.
     exact: dict[str, int] = {}
     patterns = []
     for i, rule in enumerate(rules):
@@ -86,21 +104,30 @@ def stand_for(names: Iterable[str], rules: Rules) -> dict[str, tuple[Rule, list[
             patterns.append((i, rule))
         else:
             exact.setdefault(rule.theirs, i)
-    found = {}
+    matched = {}
     for name in names:
         last = exact.get(name, len(rules))
         if name in exact:
-            found[name] = rules[last], [*rules[last].paths]
+            matched[name] = rules[last], [*rules[last].paths]
+        # An earlier pattern has precedence over an exact name.
         for i, rule in patterns:
             numbers = matches(rule.theirs, name) if i < last else None
             if numbers is not None:
-                found[name] = rule, [fill(path, numbers) for path in rule.paths]
+                matched[name] = rule, [fill(path, numbers) for path in rule.paths]
                 break
-    return found
+    return matched
 
 
 def names_of(path: str, rules: Rules) -> dict[str, tuple[Rule, list[str]]]:
-    """What a path of ours is called there, by which rules, and with which others."""
+    """Names in the checkpoint of a path in the variables.
+
+    Args:
+      path: Path in the variables.
+      rules: Conversion rules of the format.
+
+    Returns:
+      Rule by name, with all paths that share the array of this name.
+    """
     return {
         fill(rule.theirs, numbers): (rule, [fill(part, numbers) for part in rule.paths])
         for rule in rules
@@ -110,7 +137,7 @@ def names_of(path: str, rules: Rules) -> dict[str, tuple[Rule, list[str]]]:
 
 
 def flatten(tree: PyTree) -> dict[str, Any]:
-    """The leaves of nested mappings, by path."""
+    """Leaves of nested mappings by path, with ``/`` as the separator."""
     return {
         jax.tree_util.keystr(path, simple=True, separator="/"): leaf
         for path, leaf in jax.tree.leaves_with_path(tree)
@@ -118,7 +145,7 @@ def flatten(tree: PyTree) -> dict[str, Any]:
 
 
 def unflatten(leaves: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested dicts of leaves by path; undoes `flatten`."""
+    """Nested dicts of leaves by path; inverse of `flatten`."""
     tree: dict[str, Any] = {}
     for path, leaf in leaves.items():
         *parents, name = path.split("/")
@@ -130,11 +157,12 @@ def unflatten(leaves: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _parts(array: Numpy, rule: Rule) -> list[Numpy]:
-    """An array of theirs in parts of ours; as it is where it has no such shape."""
+    """Splits an array of a checkpoint into leaves; unchanged if its shape is wrong."""
     count = len(rule.paths)
     try:
         parts = np.split(array, count, rule.axis) if count > 1 else [array]
         return [rule.layout.to_ours(part) for part in parts]
+    # An array that cannot be split or transposed is reported later, with its shape.
     except (IndexError, ValueError):
         return [array] * count
 
@@ -142,15 +170,16 @@ def _parts(array: Numpy, rule: Rule) -> list[Numpy]:
 def _fitted(
     path: str, array: Numpy, leaf: Any, resize: Resize, report: Report
 ) -> Numpy | None:
-    """The array in the shape and dtype of ours; None, and said so, where it differs."""
+    """Array in the shape and dtype of a leaf, or None if it does not fit."""
     dtype, shape = array.dtype, array.shape
+    # Integers, such as quantised weights, are no floats even in the same shape.
     floats = [jnp.issubdtype(kind, jnp.floating) for kind in (dtype, leaf.dtype)]
     if floats[0] == floats[1] and shape != leaf.shape:
         resized = resize(path, np.asarray(array, leaf.dtype), leaf.shape)
         array = array if resized is None else np.asarray(resized)
     if floats[0] != floats[1] or array.shape != leaf.shape:
         row = (path, f"{dtype} {[*shape]}", f"{leaf.dtype} {[*leaf.shape]}")
-        if row not in report.mismatched:  # It may have two names there.
+        if row not in report.mismatched:  # A tied array has two names.
             report.mismatched.append(row)
         return None
     if shape != leaf.shape:

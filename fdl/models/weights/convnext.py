@@ -1,4 +1,4 @@
-"""ConvNeXts, as torchvision and timm publish them."""
+"""Conversion rules of ConvNeXt for torchvision's and timm's checkpoints."""
 
 from fdl.models.weights.layers import conv, dense, layer_norm
 from fdl.models.weights.rules import Rule, reshaped
@@ -7,7 +7,7 @@ _OURS = "stage{i}/layers_{j}"
 
 
 def _torchvision_stage(stage: int) -> list[Rule]:
-    """Stages have odd numbers, and what lies between them even ones."""
+    """Rules of a stage, which has an odd number, and of the downsampling before it."""
     theirs = f"features.{2 * stage + 1}.{{j}}"
     ours = f"stage{stage}/layers_{{j}}"
     between, downsample = f"features.{2 * stage}", f"downsample{stage}"
@@ -19,6 +19,7 @@ def _torchvision_stage(stage: int) -> list[Rule]:
         Rule(
             f"{theirs}.layer_scale",
             f"params/{ours}/layer_scale",
+            # Torchvision has [C, 1, 1], to scale images in NCHW.
             reshaped((-1,), (-1, 1, 1)),
         ),
     ]

@@ -1,4 +1,4 @@
-"""U-Nets of DDPM, as diffusers publishes them."""
+"""Conversion rules of DDPM's U-Net for checkpoints of diffusers."""
 
 from fdl.models.weights.layers import conv, dense, layer_norm
 from fdl.models.weights.rules import Rule
@@ -37,5 +37,5 @@ def _rules(*names: str) -> list[Rule]:
 
 
 DIFFUSERS = _rules("to_q", "to_k", "to_v", "to_out.0")
-# What the first versions wrote, among it the weights of the paper.
+# The names of the first versions of diffusers, in which the paper's weights are.
 DIFFUSERS_OLD = _rules("query", "key", "value", "proj_attn")

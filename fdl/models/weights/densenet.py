@@ -1,4 +1,4 @@
-"""Densely connected networks, as torchvision and timm publish them."""
+"""Conversion rules of DenseNet for torchvision's and timm's checkpoints."""
 
 from fdl.models.weights.resnet import batch_norm
 from fdl.models.weights.rules import CONV, DENSE, Rule

@@ -1,11 +1,11 @@
-"""EfficientNets, as torchvision publishes them."""
+"""Conversion rules of EfficientNet for torchvision's checkpoints."""
 
 from fdl.models.weights.resnet import batch_norm
 from fdl.models.weights.rules import CONV, DENSE, Rule
 
 
 def _block(theirs: str, ours: str, first: int) -> list[Rule]:
-    """All but the convolution that expands; their layers are numbered from `first`."""
+    """Rules of a block without its expansion, with layers numbered from `first`."""
     squeeze = f"{theirs}.{first + 1}"
     return [
         *_convolution(f"{theirs}.{first}", f"{ours}/depthwise"),
@@ -25,7 +25,7 @@ def _convolution(theirs: str, ours: str) -> list[Rule]:
 
 
 TORCHVISION = [
-    # Blocks of the first stage have no convolution that expands.
+    # Blocks of the first stage have no expansion, so their layers start at 0.
     *_block("features.1.{block}.block", "separable1_{block}", first=0),
     *_convolution("features.{stage}.{block}.block.0", "inverted{stage}_{block}/expand"),
     *_block("features.{stage}.{block}.block", "inverted{stage}_{block}", first=1),

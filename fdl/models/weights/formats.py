@@ -1,4 +1,4 @@
-"""Which format a checkpoint is of."""
+"""Detection of the format of a checkpoint."""
 
 import importlib
 import inspect
@@ -23,20 +23,25 @@ def found(
     names: Iterable[str],
     path: str | os.PathLike[str],
 ) -> tuple[str, Rules]:
-    """The format of a file: the one that is asked for, or that fits most names.
+    """Format of a checkpoint: the requested one, or the one with the most matches.
 
     Args:
-      format: A name, or rules; None to find it.
-      module: What the file is read into.
-      like: Its variables, or their shapes.
-      names: All that the file has.
-      path: The file, for the error.
+      format: Name of a format, or rules; None to detect it.
+      module: Module that the checkpoint is loaded into.
+      like: Variables of the module, or their shapes.
+      names: Names of the arrays in the checkpoint.
+      path: Path of the checkpoint, for error messages.
+
+    Returns:
+      Name and rules of the format.
 
     Raises:
-      WeightsError: It fits no name at all.
+      UserError: The requested format is unknown.
+      WeightsError: No name in the checkpoint matches.
     """
     formats, leaves, names = known(module, like), flatten(like), [*names]
 
+    # Names of variables that the module lacks, such as a head's, do not count.
     def score(rules):
         paths = stand_for(names, rules).values()
         return sum(not leaves.keys().isdisjoint(ours) for _, ours in paths)
@@ -48,6 +53,7 @@ def found(
         tried, rules = label, rules = named(format, formats)
     if score(rules) > 0:
         return label, rules
+    # Nothing matches: the tables of all families tell which one the checkpoint is of.
     tables = {**formats, **_published()}
     likely = max(tables, key=lambda label: len(stand_for(names, tables[label])))
     share = len(stand_for(names, tables[likely])) / max(len(names), 1)
@@ -60,26 +66,40 @@ def found(
 
 
 def named(format: str | Rules, formats: Mapping[str, Rules]) -> tuple[str, Rules]:
-    """A format and its name.
+    """Name and rules of a format.
+
+    Args:
+      format: Name of a format, or rules.
+      formats: Rules of the known formats by name.
 
     Raises:
-      UserError: There is none of that name.
+      UserError: There is no format of that name.
     """
     if not isinstance(format, str):
         return "own rules", format
     if format not in formats:
-        raise UserError(f"there is no format {format!r}. {near(format, formats)}")
+        raise UserError(f"format={format!r}: no such format. {near(format, formats)}")
     return format, formats[format]
 
 
 def known(module: nn.Module, like: PyTree) -> dict[str, Rules]:
-    """All formats that a module knows, ours first."""
+    """Rules of all formats that a module supports by name, ``"fdl"`` first.
+
+    Args:
+      module: Module, whose method ``checkpoints`` returns its published formats.
+      like: Variables of the module, or their shapes.
+    """
     own = [Rule(path, path) for path in flatten(like)]
     return {"fdl": own, **getattr(module, "checkpoints", dict)()}
 
 
 def aliases(name: str, rules: Rules) -> list[str]:
-    """A path of ours or a name of theirs, and what it is called at the other side."""
+    """Name or path itself, and its counterparts in the checkpoint or the variables.
+
+    Args:
+      name: Name in the checkpoint, or path in the variables.
+      rules: Conversion rules of the format.
+    """
     _, paths = stand_for([name], rules).get(name, (None, []))
     return [name, *names_of(name, rules), *paths]
 
@@ -88,18 +108,18 @@ def shapes(module: nn.Module) -> Variables:
     """Shapes and dtypes of the variables of a module.
 
     Raises:
-      UserError: It does not say what its inputs are.
+      UserError: The module has no method ``example``.
     """
     if not hasattr(module, "example"):
         raise UserError(
-            f"{type(module).__name__} has no method example, which says the shapes and "
-            "dtypes of its inputs"
+            f"{type(module).__name__} has no method example: expected one that returns "
+            "the shapes and dtypes of its inputs"
         )
     return jax.eval_shape(pure(module).init, jax.random.key(0))
 
 
 def _published() -> dict[str, Rules]:
-    """All formats that there is a table of, by family."""
+    """Rules of all published formats that are constants, by family and name."""
     package = importlib.import_module(__package__)
     return {
         f"{family} ({name.lower()})": rules

@@ -1,4 +1,7 @@
-"""GPT-2, as transformers publishes it: dense kernels are [in, out], as ours are."""
+"""Conversion rules of GPT-2 for checkpoints of Hugging Face transformers.
+
+Dense kernels there are [in, out], as in flax, and are not transposed.
+"""
 
 from fdl.models.weights.layers import layer_norm
 from fdl.models.weights.rules import Rule
@@ -28,8 +31,9 @@ TRANSFORMERS = [
     *_dense(f"{_THEIRS}.mlp.c_fc", f"{_OURS}/mlp/up"),
     *_dense(f"{_THEIRS}.mlp.c_proj", f"{_OURS}/mlp/down"),
     *layer_norm("[transformer.]ln_f", "norm"),
-    # Causal masks.
+    # Buffers of the causal mask.
     Rule(f"{_THEIRS}.attn.bias", ()),
     Rule(f"{_THEIRS}.attn.masked_bias", ()),
+    # The output layer is tied to the embedding; some checkpoints hold a copy.
     Rule("lm_head.weight", "params/token_embedding/embedding"),
 ]

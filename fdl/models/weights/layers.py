@@ -1,10 +1,10 @@
-"""Rules of the layers of which most networks are made."""
+"""Conversion rules of common layers for PyTorch's checkpoints."""
 
 from fdl.models.weights.rules import CONV, DENSE, Layout, Rule
 
 
 def dense(theirs: str, ours: str, layout: Layout = DENSE) -> list[Rule]:
-    """The kernel and the bias of a dense layer."""
+    """Conversion rules of a dense layer: kernel and bias."""
     return [
         Rule(f"{theirs}.weight", f"params/{ours}/kernel", layout),
         Rule(f"{theirs}.bias", f"params/{ours}/bias"),
@@ -12,12 +12,12 @@ def dense(theirs: str, ours: str, layout: Layout = DENSE) -> list[Rule]:
 
 
 def conv(theirs: str, ours: str) -> list[Rule]:
-    """The kernel and the bias of a convolution."""
+    """Conversion rules of a convolution: kernel and bias."""
     return dense(theirs, ours, CONV)
 
 
 def layer_norm(theirs: str, ours: str) -> list[Rule]:
-    """The scale and the bias of a layer norm."""
+    """Conversion rules of a layer or group normalisation: scale and bias."""
     return [
         Rule(f"{theirs}.weight", f"params/{ours}/scale"),
         Rule(f"{theirs}.bias", f"params/{ours}/bias"),

@@ -1,4 +1,4 @@
-"""Llama and its kin, as transformers publishes them."""
+"""Conversion rules of Llama for checkpoints of Hugging Face transformers."""
 
 from fdl.models.weights.rules import DENSE, Rule, Rules
 
@@ -21,13 +21,17 @@ _COMMON = [
         for name in ("gate", "up", "down")
     ),
     Rule("[model.]norm.weight", "params/norm/scale"),
-    # The frequencies of the rotations.
+    # The frequencies of the rotary embedding, a buffer that older versions saved.
     Rule(f"{_THEIRS}.self_attn.rotary_emb.inv_freq", ()),
 ]
 
 
 def rules(tie_embeddings: bool) -> Rules:
-    """Those of a model whose embedding is also its readout, or is not."""
+    """Conversion rules of a Llama model.
+
+    Args:
+      tie_embeddings: Whether the output layer is tied to the token embedding.
+    """
     if tie_embeddings:
         return [*_COMMON, Rule("lm_head.weight", "params/token_embedding/embedding")]
     return [*_COMMON, Rule("lm_head.weight", "params/head/kernel", DENSE)]

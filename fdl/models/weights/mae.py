@@ -1,9 +1,10 @@
-"""Masked autoencoders, as transformers publishes them."""
+"""Conversion rules of MAE for checkpoints of Hugging Face transformers."""
 
 from fdl.models.weights.layers import conv, dense, layer_norm
 from fdl.models.weights.rules import Rule, Rules
 from fdl.models.weights.vit import transformers_layers
 
+# Position embeddings are sinusoids, which are computed and not loaded.
 TRANSFORMERS: Rules = [
     Rule("vit.embeddings.cls_token", "params/vit/class_token"),
     Rule("vit.embeddings.position_embeddings", ()),

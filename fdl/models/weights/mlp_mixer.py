@@ -1,4 +1,4 @@
-"""MLP-Mixers, as timm publishes them."""
+"""Conversion rules of MLP-Mixer for timm's checkpoints."""
 
 from fdl.models.weights.layers import conv, dense, layer_norm
 

@@ -1,4 +1,4 @@
-"""Networks of inverted residuals, as torchvision publishes MobileNetV2."""
+"""Conversion rules of MobileNetV2 for torchvision's checkpoints."""
 
 from fdl.models.weights.resnet import batch_norm
 from fdl.models.weights.rules import CONV, DENSE, Rule
@@ -11,7 +11,7 @@ def _convolution(theirs: str, their_norm: str, ours: str) -> list[Rule]:
     ]
 
 
-# The first block has no convolution that expands: all others are numbered one higher.
+# The first block has no expansion, so the layers of all others are numbered one higher.
 _FIRST, _BLOCK = "features.1.conv", "features.{block}.conv"
 
 TORCHVISION = [

@@ -1,4 +1,4 @@
-"""What became of a checkpoint, and the error where it does not fit."""
+"""Report of a loaded checkpoint, and the error for one that does not fit."""
 
 import dataclasses
 import difflib
@@ -11,20 +11,22 @@ from fdl.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What became of a checkpoint; its text is meant to be read.
+    """Result of matching a checkpoint with a module; ``str`` gives a summary.
 
     Attributes:
-      source: Where it was read.
-      format: How it is named and laid out.
-      matched: Paths of ours that were found in it.
-      missing: Paths of ours that were not.
-      unexpected: Names of theirs that no path asked for.
-      mismatched: What has another shape, or holds whole numbers: (path, what is there,
-        what is expected).
-      conflicting: Names of theirs for a path that another name has filled with other
-        numbers: (name, path).
-      cast: (path, dtype that is there, dtype of ours).
-      resized: (path, shape that is there, shape of ours).
+      source: Path of the checkpoint.
+      format: Name of its format.
+      matched: Paths of variables that were loaded.
+      missing: Paths of variables that are not in the checkpoint.
+      unexpected: Names in the checkpoint that match no variable.
+      mismatched: Variables whose array has another shape, or integers in place of
+        floats: (path, dtype and shape in the checkpoint, those of the variable).
+      conflicting: Names of second copies of a tied variable whose values differ from
+        the first: (name, path).
+      cast: Variables that were cast: (path, dtype in the checkpoint, dtype of the
+        variable).
+      resized: Variables that were resized: (path, shape in the checkpoint, shape of
+        the variable).
     """
 
     source: str = ""
@@ -38,21 +40,23 @@ class Report:
     resized: list[tuple[str, str, str]] = dataclasses.field(default_factory=list)
 
     def __str__(self) -> str:
-        """A line for each thing that there is to say."""
-        dtypes = Counter(f"from {there} to {ours}" for _, there, ours in self.cast)
-        rows = {
-            "cast": [f"{count:,} {what}" for what, count in dtypes.items()],
+        """Summary with a line for each kind of difference."""
+        casts = Counter(f"from {old} to {new}" for _, old, new in self.cast)
+        differences = {
+            "cast": [f"{count:,} {dtypes}" for dtypes, count in casts.items()],
             "resized": [f"{p} from {old} to {new}" for p, old, new in self.resized],
-            "missing, as initialised": self.missing,
-            "of another shape, as initialised": [_differs(*r) for r in self.mismatched],
-            "left over": [*self.unexpected, *(name for name, _ in self.conflicting)],
+            "missing, initialised": self.missing,
+            "mismatched, initialised": [_mismatch(*row) for row in self.mismatched],
+            "ignored": [*self.unexpected, *(name for name, _ in self.conflicting)],
         }
-        top = f"{self.source} ({self.format}): {len(self.matched):,} arrays matched"
-        lines = [f"  {what}: {listed(row, 10)}" for what, row in rows.items() if row]
-        return "\n".join([top, *lines])
+        lines = [f"{self.source} ({self.format}): {len(self.matched):,} arrays matched"]
+        for kind, rows in differences.items():
+            if rows:
+                lines.append(f"  {kind}: {listed(rows, 10)}")
+        return "\n".join(lines)
 
     def without(self, allowed: Callable[[str], bool]) -> "Report":
-        """The same, without those faults whose path or name is allowed."""
+        """Report without the differences whose path or name is allowed."""
         return dataclasses.replace(
             self,
             missing=[path for path in self.missing if not allowed(path)],
@@ -63,10 +67,10 @@ class Report:
 
 
 class WeightsError(UserError):
-    """A checkpoint that does not fit.
+    """Raised for a checkpoint that does not fit a module.
 
     Attributes:
-      report: What became of it.
+      report: Report of all differences.
     """
 
     def __init__(self, message: str, report: Report):
@@ -75,54 +79,61 @@ class WeightsError(UserError):
 
 
 def fault(report: Report, module: str, names: dict[str, str]) -> str | None:
-    """One line on all that does not fit; None where everything does.
+    """Error message on all differences, one line; None where there are none.
 
     Args:
-      report: Without what is allowed.
+      report: Report without the differences that are allowed.
       module: Name of the module.
-      names: What paths of ours are called there.
+      names: Names in the checkpoint, by path in the variables.
     """
 
     def missing(path):
         name = names.get(path, path)
-        near = difflib.get_close_matches(name[:200], left[:2000], n=1)
-        calls = name if name == path else f"{path}, there {name}"
-        return f"{calls}, near {near[0]}" if near else calls
+        # The search takes quadratic time: hostile files may have long and many names.
+        close = difflib.get_close_matches(name[:200], unexpected[:2000], n=1)
+        label = name if name == path else f"{path}, there {name}"
+        return f"{label}, near {close[0]}" if close else label
 
-    left = [shown(name) for name in report.unexpected]
+    unexpected = [shown(name) for name in report.unexpected]
     faults: list[tuple[str, Sequence[Any], list[str]]] = [
         ("missing", report.missing, [missing(p) for p in report.missing[:3]]),
-        ("left over", report.unexpected, left[:3]),
+        ("unexpected", report.unexpected, unexpected[:3]),
         (
-            "of another shape",
+            "mismatched",
             report.mismatched,
-            [_differs(*row) for row in report.mismatched[:3]],
+            [_mismatch(*row) for row in report.mismatched[:3]],
         ),
         (
-            "at odds",
+            "conflicting",
             report.conflicting,
-            [f"{name} with what {path} has" for name, path in report.conflicting[:3]],
+            [f"{name} with {path}" for name, path in report.conflicting[:3]],
         ),
     ]
-    found = [
-        f"{len(rows):,} {what}: {listed(first, 3, len(rows))}"
-        for what, rows, first in faults
+    texts = [
+        f"{len(rows):,} {kind}: {listed(first, 3, len(rows))}"
+        for kind, rows, first in faults
         if rows
     ]
-    if not found:
+    if not texts:
         return None
-    left_out = [name for name, _ in report.conflicting]
-    shapes = [path for path, *_ in report.mismatched]
-    first = [*report.missing, *shapes, *report.unexpected, *left_out][0]
+    conflicting = [name for name, _ in report.conflicting]
+    mismatched = [path for path, *_ in report.mismatched]
+    first = [*report.missing, *mismatched, *report.unexpected, *conflicting][0]
     return (
         f"{report.source} ({report.format}) does not fit {module}: "
-        f"{len(report.matched):,} arrays match; {'; '.join(found)}. "
-        f"What may differ is allowed by name or pattern: allow=['{shown(first)}']"
+        f"{len(report.matched):,} arrays match; {'; '.join(texts)}; to load it "
+        f"anyway, allow differences by name or pattern: allow=['{shown(first)}']"
     )
 
 
 def listed(names: Iterable[str], most: int, count: int | None = None) -> str:
-    """The first names, and how many more there are."""
+    """First names of a list and the number of the others, as a text.
+
+    Args:
+      names: Names, or only the first ones.
+      most: Number of names to show.
+      count: Number of all names; that of `names` where None.
+    """
     names = [*names]
     more = (len(names) if count is None else count) - most
     text = ", ".join(shown(name) for name in names[:most])
@@ -130,10 +141,11 @@ def listed(names: Iterable[str], most: int, count: int | None = None) -> str:
 
 
 def shown(name: str) -> str:
-    """A name of theirs that is safe to print, and not too long."""
+    """Printable form of a name in a checkpoint, of at most 201 characters."""
+    # Names come from files of strangers, and go to terminals.
     name = name if name.isprintable() else repr(name)
     return name if len(name) <= 200 else f"{name[:200]}…"
 
 
-def _differs(path: str, there: str, ours: str) -> str:
-    return f"{path} is {there}, expected {ours}"
+def _mismatch(path: str, actual: str, expected: str) -> str:
+    return f"{path} is {actual}, expected {expected}"

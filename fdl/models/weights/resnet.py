@@ -1,15 +1,16 @@
-"""Residual networks, as torchvision and timm publish them."""
+"""Conversion rules of ResNet for torchvision's and timm's checkpoints."""
 
 from fdl.models.weights.rules import CONV, DENSE, Rule
 
 
 def batch_norm(theirs: str, ours: str) -> list[Rule]:
-    """The five arrays of a batch norm."""
+    """Conversion rules of a batch normalisation: parameters and running statistics."""
     return [
         Rule(f"{theirs}.weight", f"params/{ours}/scale"),
         Rule(f"{theirs}.bias", f"params/{ours}/bias"),
         Rule(f"{theirs}.running_mean", f"batch_stats/{ours}/mean"),
         Rule(f"{theirs}.running_var", f"batch_stats/{ours}/var"),
+        # PyTorch's count of batches, which a fixed momentum does not use.
         Rule(f"{theirs}.num_batches_tracked", ()),
     ]
 

@@ -1,11 +1,11 @@
-"""How the arrays of a published checkpoint are named and laid out, and how ours are.
+"""Conversion rules between published checkpoints and fdl's variables.
 
 A format is a list of rules, and a rule reads in both directions::
 
     Rule("layer{i}.{j}.conv1.weight", "params/layer{i}_{j}/conv1/kernel", CONV)
 
-A placeholder in braces stands for a number. What stands in square brackets may be
-missing when read, and is written.
+A placeholder in braces stands for a number. Text in square brackets is optional when a
+checkpoint is read, and is always written.
 """
 
 import functools
@@ -19,11 +19,11 @@ Numpy = np.ndarray[Any, Any]
 
 
 class Layout(NamedTuple):
-    """What an array of theirs is in our layout, and back.
+    """Conversion of the memory layout of an array, in both directions.
 
     Attributes:
-      to_ours: Theirs to ours.
-      to_theirs: Ours to theirs; undoes `to_ours`.
+      to_ours: Function from the array of a checkpoint to that of a variable.
+      to_theirs: Inverse of `to_ours`.
     """
 
     to_ours: Callable[[Numpy], Numpy]
@@ -31,13 +31,22 @@ class Layout(NamedTuple):
 
 
 def transposed(*axes: int) -> Layout:
-    """Axis ``i`` of ours is axis ``axes[i]`` of theirs."""
+    """Transposition: axis ``i`` of ours is axis ``axes[i]`` in the checkpoint."""
     back = tuple(int(axis) for axis in np.argsort(axes))
     return Layout(lambda x: x.transpose(axes), lambda x: x.transpose(back))
 
 
 def of_flat_images(channels: int, height: int, width: int) -> Layout:
-    """A dense kernel on flat images: [out, C·H·W] of theirs is [H·W·C, out] of ours."""
+    """Layout of a dense kernel on flattened images.
+
+    PyTorch flattens images in NCHW, so its kernel is [out, C·H·W]; ours is
+    [H·W·C, out].
+
+    Args:
+      channels: Number of channels, C.
+      height: Height of the images in pixels, H.
+      width: Width of the images in pixels, W.
+    """
 
     def to_ours(x):
         x = x.reshape(-1, channels, height, width)
@@ -51,7 +60,12 @@ def of_flat_images(channels: int, height: int, width: int) -> Layout:
 
 
 def reshaped(ours: Sequence[int], theirs: Sequence[int]) -> Layout:
-    """The same numbers in the same order; -1 stands for the size that is left."""
+    """Reshaping, where -1 is the size that remains.
+
+    Args:
+      ours: Shape of the variable.
+      theirs: Shape in the checkpoint.
+    """
     return Layout(lambda x: x.reshape(ours), lambda x: x.reshape(theirs))
 
 
@@ -61,14 +75,15 @@ CONV = transposed(2, 3, 1, 0)  # OIHW is HWIO; also for depthwise and grouped ke
 
 
 class Rule(NamedTuple):
-    """Which arrays of theirs are which of ours.
+    """Correspondence of an array in a checkpoint and variables.
 
     Attributes:
-      theirs: Name in the checkpoint.
-      ours: Path in the variables, from the collection on. Several share one array of
-        theirs, in equal parts along `axis`. None: it holds nothing that is learned.
-      layout: How it is laid out.
-      axis: Along which axis of theirs several of ours lie.
+      theirs: Template of the name in the checkpoint.
+      ours: Template of the path in the variables, which begins with the collection.
+        With several, the array holds them in equal parts along `axis`, such as fused
+        queries, keys and values. With none, the array is ignored: it is a buffer.
+      layout: Conversion of the memory layout of each part.
+      axis: Axis of the array in the checkpoint along which the parts are concatenated.
     """
 
     theirs: str
@@ -78,7 +93,7 @@ class Rule(NamedTuple):
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """All paths in our variables."""
+        """Templates of all paths in the variables."""
         return (self.ours,) if isinstance(self.ours, str) else self.ours
 
 
@@ -86,25 +101,38 @@ Rules = Sequence[Rule]
 
 
 def matches(template: str, name: str) -> dict[str, str] | None:
-    """The numbers that the placeholders stand for, or None where the name differs.
+    """Matches a name with a template.
+
+    Args:
+      template: Name with placeholders and optional parts.
+      name: Name in a checkpoint, or path in variables.
+
+    Returns:
+      Numbers by placeholder, or None where the name does not match.
 
     Example:
       >>> matches("[model.]layer{stage}.{block}.bias", "layer3.11.bias")
       {'stage': '3', 'block': '11'}
       >>> matches("layer{stage}.bias", "fc.bias")
     """
-    found = _pattern(template).fullmatch(name)
-    return found.groupdict() if found else None
+    match = _pattern(template).fullmatch(name)
+    return match.groupdict() if match else None
 
 
 @functools.cache
 def _pattern(template: str) -> re.Pattern[str]:
+    # `re.escape` also escapes the brackets and braces of the template, which are then
+    # rewritten in their escaped form.
     pattern = re.escape(template).replace(r"\[", "(?:").replace(r"\]", ")?")
     return re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[0-9]+)", pattern))
 
 
 def fill(template: str, numbers: dict[str, str]) -> str:
-    """The name that a template has for these numbers; undoes `matches`.
+    """Fills a template with numbers; inverse of `matches`.
+
+    Args:
+      template: Name with placeholders and optional parts, which are included.
+      numbers: Numbers by placeholder.
 
     Example:
       >>> fill("[model.]layer{stage}.bias", {"stage": "3"})

@@ -1,4 +1,4 @@
-"""VGG networks, as torchvision publishes them."""
+"""Conversion rules of VGG for torchvision's checkpoints."""
 
 from collections.abc import Sequence
 
@@ -10,15 +10,13 @@ from fdl.models.weights.rules import Rule, of_flat_images
 def torchvision(
     stage_sizes: Sequence[int], batch_norm: bool, channels: int, pooled_size: int
 ) -> list[Rule]:
-    """The rules of one network, whose layers are numbered through.
-
-    Activations and poolings, which learn nothing, have numbers too.
+    """Conversion rules of a VGG network, whose layers are numbered consecutively.
 
     Args:
-      stage_sizes: Convolutions of each block.
-      batch_norm: Whether a batch norm follows each of them.
-      channels: Of what the dense layers see.
-      pooled_size: Its height and width.
+      stage_sizes: Number of convolutions in each block.
+      batch_norm: Whether each convolution is followed by a batch normalisation.
+      channels: Number of channels of the input of the dense layers.
+      pooled_size: Height and width of that input in pixels.
     """
     rules, number = [], 0
     for block, num_convs in enumerate(stage_sizes, start=1):
@@ -26,6 +24,7 @@ def torchvision(
             rules += conv(f"features.{number}", f"block{block}/conv{i}")
             if batch_norm:
                 rules += norm(f"features.{number + 1}", f"block{block}/bn{i}")
+            # Activations and poolings are numbered too, though they have no parameters.
             number += 3 if batch_norm else 2
         number += 1
     return [

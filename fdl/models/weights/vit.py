@@ -1,4 +1,4 @@
-"""Vision Transformers, as timm, torchvision and transformers publish them."""
+"""Conversion rules of ViT for checkpoints of timm, torchvision and transformers."""
 
 from fdl.models.weights.layers import conv, dense, layer_norm
 from fdl.models.weights.rules import DENSE, Rule, Rules
@@ -7,12 +7,12 @@ _LAYER = "encoder/layers_{i}"
 
 
 def fused_attention(theirs: str, ours: str, joint: str = ".") -> list[Rule]:
-    """Queries, keys and values whose kernels are one array of theirs.
+    """Conversion rules of a fused projection to queries, keys and values.
 
     Args:
-      theirs: Name of the fused layer.
-      ours: Path of the attention.
-      joint: What stands between their name and ``weight`` or ``bias``.
+      theirs: Name of the fused layer in the checkpoint.
+      ours: Path of the attention in the parameters.
+      joint: Separator between the name and ``weight`` or ``bias``.
     """
     names = ("query", "key", "value")
     return [
@@ -29,7 +29,7 @@ def fused_attention(theirs: str, ours: str, joint: str = ".") -> list[Rule]:
 
 
 def timm_layers(theirs: str, ours: str) -> list[Rule]:
-    """The blocks of a ViT in timm."""
+    """Conversion rules of the blocks of timm's ViT."""
     return [
         *layer_norm(f"{theirs}.norm1", f"{ours}/attention_norm"),
         *fused_attention(f"{theirs}.attn.qkv", f"{ours}/attention"),
@@ -41,7 +41,7 @@ def timm_layers(theirs: str, ours: str) -> list[Rule]:
 
 
 def transformers_layers(theirs: str, ours: str) -> list[Rule]:
-    """The layers of a ViT in transformers."""
+    """Conversion rules of the layers of ViT in Hugging Face transformers."""
     attention = f"{theirs}.attention.attention"
     return [
         *layer_norm(f"{theirs}.layernorm_before", f"{ours}/attention_norm"),

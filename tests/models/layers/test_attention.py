@@ -219,10 +219,22 @@ def test_bfloat16_is_near_float32(x, random_variables, assert_close):
 @pytest.mark.parametrize(
     "fields, options, message",
     [
-        ({"num_heads": 5}, {}, "num_heads is 5, but a token has 24"),
-        ({"num_heads": 4, "num_kv_heads": 3}, {}, "4, but num_kv_heads is 3"),
-        ({"num_heads": 4}, {"decode": True}, "max_length is None, but 7"),
-        ({"num_heads": 4, "max_length": 6}, {"decode": True}, "is 6, but 7"),
+        ({"num_heads": 5}, {}, "num_heads=5: expected a divisor of the 24"),
+        (
+            {"num_heads": 4, "num_kv_heads": 3},
+            {},
+            "num_kv_heads=3: expected a divisor of num_heads=4",
+        ),
+        (
+            {"num_heads": 4},
+            {"decode": True},
+            "max_length=None: expected at least the 7",
+        ),
+        (
+            {"num_heads": 4, "max_length": 6},
+            {"decode": True},
+            "max_length=6: expected at least the 7",
+        ),
     ],
 )
 def test_what_does_not_fit_is_said(x, fields, options, message):

@@ -55,11 +55,11 @@ def test_places_are_the_same_in_parts_as_at_once(splits):
 
 def test_places_say_what_does_not_go_together():
     tokens, places = jnp.zeros((1, 5), int), Places(max_length=4)
-    with pytest.raises(ValueError, match="Segments"):
+    with pytest.raises(ValueError, match="segments: expected"):
         places.apply({}, tokens, segments=tokens, decode=True, mutable=["cache"])
-    with pytest.raises(ValueError, match="Segments"):
+    with pytest.raises(ValueError, match="segments: expected"):
         places.apply({}, tokens, tokens == 0, tokens)
-    with pytest.raises(ValueError, match="max_length is 4, but 5"):
+    with pytest.raises(ValueError, match="max_length=4: expected at least the 5"):
         places.apply({}, tokens, decode=True, mutable=["cache"])
 
 
