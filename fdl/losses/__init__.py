@@ -1,4 +1,4 @@
-"""Losses: arrays in, one number per example out; the caller takes the mean."""
+"""Loss functions without reduction: one value per example, averaged by the caller."""
 
 from fdl.losses.binary import binary_cross_entropy, binary_focal, hinge
 from fdl.losses.classification import crammer_singer, cross_entropy, focal

@@ -1,10 +1,11 @@
-"""Losses for one class out of several."""
+"""Losses of multi-class classification."""
 
 import chex
 import jax
 import jax.numpy as jnp
 import optax
 
+from fdl.errors import UserError
 from fdl.losses.labels import is_label, known_labels
 from fdl.losses.precision import at_least_float32
 from fdl.types import Array
@@ -18,26 +19,31 @@ def cross_entropy(
     z_loss: float = 0.0,
     ignore: int | None = None,
 ) -> Array:
-    """Cross-entropy of the softmax, −Σ_c q(c) log softmax(logits)[c].
+    """Softmax cross-entropy, −Σ_c q(c) log softmax(logits)[c].
 
-    Of a class index y it is −log softmax(logits)[y], the negative log-likelihood. With
-    smoothing ε, q is (1 − ε) q + ε / C. Weights of classes belong to the mean: see
-    `label_weights`. There PyTorch, when it smooths as well, weighs each class of the
-    smoothed distribution by its own weight; here the whole example has one weight,
-    that of its label. Without smoothing both are the same.
+    For a class index y it is −log softmax(logits)[y], the negative log-likelihood.
+    Label smoothing replaces q by (1 − ε) q + ε / C. Class weights are applied in the
+    mean, see `label_weights`: each example has the weight of its label. PyTorch, with
+    smoothing, weighs each class of the smoothed distribution by its own weight instead;
+    without smoothing both agree.
 
     Args:
-      logits: Unnormalised log-probabilities, float [..., C]; −∞ rules a class out.
+      logits: Unnormalised log-probabilities, float [..., C]; −∞ excludes a class.
       labels: Class indices, int [...]; or distributions q, float [..., C].
-      smoothing: Share ε of the probability that is spread evenly over all classes,
-        the right one included.
-      z_loss: Price of log² Σ_c exp(logits[c]), which holds the logits near zero.
-      ignore: A class index whose loss is zero. For its weight to be zero in the mean
-        as well, see `label_weights`.
+      smoothing: Label smoothing ε, the share of the probability that is spread evenly
+        over all classes, that of the label included.
+      z_loss: Coefficient of log² Σ_c exp(logits[c]), a penalty that keeps the
+        log-normaliser near zero.
+      ignore: Class index whose loss is zero. For its weight to be zero in the mean as
+        well, see `label_weights`.
 
     Returns:
-      The loss of each example, float32 [...]. It is NaN, with a gradient of zero,
-      where a label is no class or no distribution, so that a wrong label is seen.
+      The loss of each example, float32 [...]; NaN, with a gradient of zero, where a
+      label is no class index or no distribution, so that invalid labels do not go
+      unnoticed.
+
+    Raises:
+      UserError: ``ignore`` is set, but labels are distributions.
 
     Example:
       >>> cross_entropy(jnp.zeros((2, 4)), jnp.array([0, 3]))
@@ -56,33 +62,33 @@ def cross_entropy(
     chex.assert_type(logits, float)
     logits = at_least_float32(logits)
     soft = jnp.issubdtype(labels.dtype, jnp.floating)
-    losses, valid = (_of_distributions if soft else _of_indices)(
-        logits, labels, smoothing
-    )
+    loss_of = _cross_entropy_of_distributions if soft else _cross_entropy_of_indices
+    losses, valid = loss_of(logits, labels, smoothing)
     if z_loss:
         losses += z_loss * jnp.square(jax.nn.logsumexp(logits, axis=-1))
     losses = jnp.where(valid, losses, jnp.nan)
     if ignore is None:
         return losses
     if soft:
-        raise ValueError(f"ignore={ignore} needs class indices, not distributions.")
+        raise UserError(f"ignore={ignore}: expected None for labels as distributions")
+    # Last, because an ignored label such as −100 is no class and has a loss of NaN.
     return jnp.where(is_label(labels, ignore), 0, losses)
 
 
 def focal(logits: Array, labels: Array, *, gamma: float = 2.0) -> Array:
-    """Cross-entropy that cares less for what is right already, −(1 − p)^γ log p.
+    """Multi-class focal loss, −(1 − p)^γ log p.
 
-    p is the probability of the label. This is the loss of one class out of several;
-    the original one, of yes or no, is `binary_focal`. Its factor α, which weighs the
-    two answers, is for several classes a weight of each: see `label_weights`.
+    It is the softmax cross-entropy with well-classified examples down-weighted; p is
+    the probability of the label. The original, binary loss is `binary_focal`. Its
+    class weight α becomes a weight per class in the mean: see `label_weights`.
 
     Args:
       logits: Unnormalised log-probabilities, float [..., C].
       labels: Class indices, int [...].
-      gamma: γ; with zero it is the cross-entropy.
+      gamma: Focusing parameter γ; zero gives the cross-entropy.
 
     Returns:
-      The loss of each example, float32 [...]; NaN where a label is no class.
+      The loss of each example, float32 [...]; NaN where a label is no class index.
 
     References:
       Lin et al., `Focal Loss for Dense Object Detection
@@ -91,28 +97,29 @@ def focal(logits: Array, labels: Array, *, gamma: float = 2.0) -> Array:
     _check(logits, labels)
     logits = at_least_float32(logits)
     index, valid = known_labels(labels, logits.shape[-1])
-    chosen = jax.nn.one_hot(index, logits.shape[-1], dtype=bool)
-    # Not −∞, which has no gradient where all others are ruled out as well.
-    others = jnp.where(chosen, jnp.finfo(logits.dtype).min, logits)
-    # The logarithm of 1 − p, from the other classes: 1 − p itself rounds to zero.
+    is_target = jax.nn.one_hot(index, logits.shape[-1], dtype=bool)
+    # The smallest finite number and not −∞: the gradient of a logsumexp is NaN if all
+    # of its inputs are −∞, and the logits of the other classes may be.
+    others = jnp.where(is_target, jnp.finfo(logits.dtype).min, logits)
+    # log(1 − p) from the logits of the other classes, since 1 − p may round to zero.
     log_rest = jax.nn.logsumexp(others, axis=-1) - jax.nn.logsumexp(logits, axis=-1)
     losses = jnp.exp(gamma * log_rest) * cross_entropy(logits, index)
     return jnp.where(valid, losses, jnp.nan)
 
 
 def crammer_singer(scores: Array, labels: Array) -> Array:
-    """Hinge loss of several classes by Crammer and Singer.
+    """Multi-class hinge loss of Crammer and Singer, max(0, 1 + max_{c≠y} s(c) − s(y)).
 
-    max(0, 1 + max_{c≠y} s(c) − s(y)): the label has to lead by one. PyTorch's
-    ``multi_margin_loss`` is another loss, the mean over the classes c of
-    max(0, 1 + s(c) − s(y)).
+    It is zero where the score of the label exceeds all others by at least one.
+    PyTorch's ``multi_margin_loss`` is another loss, that of Weston and Watkins: the
+    sum over c≠y of max(0, 1 + s(c) − s(y)), divided by the number of classes.
 
     Args:
-      scores: Float [..., C], finite.
-      labels: Class indices, int [...].
+      scores: Decision values s of the classes, finite, float [..., C].
+      labels: Class indices y, int [...].
 
     Returns:
-      The loss of each example, float32 [...]; NaN where a label is no class.
+      The loss of each example, float32 [...]; NaN where a label is no class index.
 
     Example:
       >>> crammer_singer(jnp.array([2.0, 1.5, 0.0]), jnp.array(0))
@@ -125,29 +132,34 @@ def crammer_singer(scores: Array, labels: Array) -> Array:
     """
     _check(scores, labels)
     index, valid = known_labels(labels, scores.shape[-1])
-    # Optax picks the score by a product, which some accelerators round.
+    # Optax selects the score of the label by a product with a one-hot vector, which
+    # some accelerators compute in reduced precision by default.
     with jax.default_matmul_precision("highest"):
         losses = optax.losses.multiclass_hinge_loss(at_least_float32(scores), index)
     return jnp.where(valid, losses, jnp.nan)
 
 
-def _of_indices(logits, labels, smoothing):
+def _cross_entropy_of_indices(logits, labels, smoothing):
+    """Losses of class indices, and a mask of the valid ones."""
     _check(logits, labels)
     index, valid = known_labels(labels, logits.shape[-1])
     losses = optax.softmax_cross_entropy_with_integer_labels(logits, index)
     if smoothing:
-        even = jax.nn.logsumexp(logits, axis=-1) - logits.mean(axis=-1)
-        losses = (1 - smoothing) * losses + smoothing * even
+        # Cross-entropy with the uniform distribution, −Σ_c log softmax(logits)[c] / C.
+        uniform = jax.nn.logsumexp(logits, axis=-1) - logits.mean(axis=-1)
+        losses = (1 - smoothing) * losses + smoothing * uniform
     return losses, valid
 
 
-def _of_distributions(logits, labels, smoothing):
+def _cross_entropy_of_distributions(logits, labels, smoothing):
+    """Losses of target distributions, and a mask of the valid ones."""
     chex.assert_equal_shape([logits, labels])
     labels = at_least_float32(labels)
-    # A sum of rounded probabilities is one to within a hundredth.
+    # The tolerance is wide enough for the sum of a thousand bfloat16 probabilities.
     valid = (labels >= 0).all(axis=-1) & (jnp.abs(labels.sum(axis=-1) - 1) < 0.01)
     if smoothing:
         labels = optax.smooth_labels(labels, smoothing)
+    # The safe variant takes 0 · log 0 as zero, for excluded classes with logits of −∞.
     return optax.safe_softmax_cross_entropy(logits, labels), valid
 
 

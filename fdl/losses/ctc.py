@@ -1,4 +1,4 @@
-"""A loss for sequences of labels whose places are not known."""
+"""Connectionist temporal classification: a loss for unaligned label sequences."""
 
 import chex
 import jax
@@ -9,7 +9,8 @@ from fdl.losses.labels import known_labels
 from fdl.losses.precision import at_least_float32
 from fdl.types import Array
 
-# Far below the log-probability of any path, so that logits of ten thousand fit.
+# Stands for log 0, since −∞ would make gradients NaN. Optax's default of −1e5 is no
+# less than the log-probability of a path over ten frames with logits of ten thousand.
 IMPOSSIBLE = -1e30
 
 
@@ -21,26 +22,27 @@ def ctc(
     label_mask: Array | None = None,
     blank: int = 0,
 ) -> Array:
-    """Connectionist temporal classification: −log of the sum over all alignments.
+    """CTC loss, the negative log-likelihood of a sequence summed over its alignments.
 
-    An alignment says a label or blank at each frame; without repetitions, and then
-    without blanks, it is the sequence of labels.
+    An alignment assigns a label or the blank to each frame. Merging repeated labels and
+    then dropping blanks turns it into the label sequence.
 
     Args:
-      logits: Of each frame, float [B, T, C], finite.
-      labels: Class indices, int [B, N], none of them blank.
-      mask: bool [B, T], true where a frame is. Default: everywhere.
-      label_mask: bool [B, N], true where a label is; padding comes after the labels.
-      blank: Index of the class that is no label.
+      logits: Unnormalised log-probabilities of each frame, finite, float [B, T, C].
+      labels: Class indices, none of them blank, int [B, N].
+      mask: True for frames that are not padding, bool [B, T]. Default: all of them.
+      label_mask: True for labels, false for the padding after them, bool [B, N].
+        Default: all are labels.
+      blank: Class index of the blank.
 
     Returns:
-      The loss of each sequence, float32 [B]. Infinite where there are fewer frames
-      than labels need, one each and a blank between equal neighbours; NaN where a
-      label is no class or blank, or padding comes before one. Both have a gradient of
-      zero.
+      The loss of each sequence, float32 [B]. Infinite where there are too few frames:
+      each label needs one, and equal neighbours need a blank between them. NaN where a
+      label is no class index or the blank, or padding precedes a label. Both have a
+      gradient of zero.
 
     Example:
-      >>> ctc(jnp.zeros((1, 2, 2)), jnp.array([[1]]))  # 3 of 4 alignments say it.
+      >>> ctc(jnp.zeros((1, 2, 2)), jnp.array([[1]]))  # 3 of 4 alignments give it.
       Array([0.2876821], dtype=float32)
 
     References:
@@ -52,23 +54,26 @@ def ctc(
     chex.assert_type([logits, labels], [float, int])
     chex.assert_equal_shape_prefix([logits, labels], 1)
     frames = jnp.ones(logits.shape[:2], bool) if mask is None else mask.astype(bool)
-    there = jnp.ones(labels.shape, bool) if label_mask is None else label_mask > 0
+    present = jnp.ones(labels.shape, bool) if label_mask is None else label_mask > 0
     index, known = known_labels(labels, logits.shape[-1])
 
-    lengths = there.sum(axis=1, keepdims=True)
-    packed = there == (jnp.arange(labels.shape[1])[None] < lengths)
-    valid = (packed & ((known & (index != blank)) | ~there)).all(axis=1)
-    repeated = (index[:, 1:] == index[:, :-1]) & there[:, 1:]
-    needed = lengths.squeeze(1) + repeated.sum(axis=1)
-    feasible = frames.sum(axis=1) >= needed
+    lengths = present.sum(axis=1, keepdims=True)
+    # Optax counts padding only, so that padding before a label would go unnoticed.
+    packed = present == (jnp.arange(labels.shape[1])[None] < lengths)
+    valid = (packed & ((known & (index != blank)) | ~present)).all(axis=1)
+    # Repetitions of a label are merged, unless a blank comes between them.
+    repeated = (index[:, 1:] == index[:, :-1]) & present[:, 1:]
+    frames_needed = lengths.squeeze(1) + repeated.sum(axis=1)
+    feasible = frames.sum(axis=1) >= frames_needed
 
-    # Optax picks log-probabilities by a product, which some accelerators round.
+    # Optax selects log-probabilities by a product with one-hot vectors, which some
+    # accelerators compute in reduced precision by default.
     with jax.default_matmul_precision("highest"):
         losses = optax.ctc_loss(
             at_least_float32(logits),
             1.0 - frames,
             index,
-            1.0 - there,
+            1.0 - present,
             blank_id=blank,
             log_epsilon=IMPOSSIBLE,
         )

@@ -1,4 +1,7 @@
-"""Negative log-likelihoods of numbers and counts, in nats, constants included."""
+"""Negative log-likelihoods of Gaussian and Poisson targets, in nats.
+
+Constant terms are included.
+"""
 
 import chex
 import jax.numpy as jnp
@@ -9,17 +12,18 @@ from fdl.types import Array
 
 
 def gaussian_nll(outputs: Array, targets: Array) -> Array:
-    """−log N(y; μ, σ²) = ½ (log σ² + (y − μ)² / σ² + log 2π).
+    """Gaussian negative log-likelihood, ½ (log σ² + (y − μ)² / σ² + log 2π).
 
-    A network that says both learns how sure it is of each prediction. It is PyTorch's
-    ``gaussian_nll_loss(full=True)``, which takes σ² and holds it above 10⁻⁶.
+    The network predicts the mean and the variance, its uncertainty about each target.
+    PyTorch's ``gaussian_nll_loss(full=True)`` is the same loss, but takes σ² and clamps
+    it to at least 10⁻⁶.
 
     Args:
-      outputs: Means μ and logarithms of variances, log σ², float [..., 2].
-      targets: y, float [...].
+      outputs: Means μ and log-variances log σ², float [..., 2].
+      targets: Targets y, float [...].
 
     Returns:
-      The loss of each number, float32 [...].
+      The loss of each target, float32 [...].
 
     Example:
       >>> gaussian_nll(jnp.zeros((1, 2)), jnp.array([0.0]))
@@ -33,21 +37,23 @@ def gaussian_nll(outputs: Array, targets: Array) -> Array:
     chex.assert_shape(outputs, (*targets.shape, 2))
     outputs, targets = at_least_float32(outputs), at_least_float32(targets)
     mean, log_variance = outputs[..., 0], outputs[..., 1]
-    # Where the mean is right, any precision is: zero times infinity is not a number.
-    sure = (targets == mean) & (log_variance < -80)
-    precision = jnp.exp(-jnp.where(sure, 0, log_variance))
+    # With an error of zero the squared term vanishes for any precision, but 1 / σ²
+    # overflows for tiny variances, and 0 · ∞ is NaN. In float32, exp(80) is finite.
+    overflows = (targets == mean) & (log_variance < -80)
+    precision = jnp.exp(-jnp.where(overflows, 0, log_variance))
     squared = jnp.square(targets - mean) * precision
     return 0.5 * (log_variance + squared + jnp.log(2 * jnp.pi))
 
 
 def poisson_nll(log_rates: Array, counts: Array) -> Array:
-    """−log P(y; λ) = λ − y log λ + log y!, of counts.
+    """Poisson negative log-likelihood of counts, λ − y log λ + log y!.
 
-    PyTorch's ``poisson_nll_loss`` leaves out the last term, which has no gradient.
+    PyTorch's ``poisson_nll_loss`` omits the last term, which has no gradient.
 
     Args:
-      log_rates: log λ, float [...]; from 89 on λ is infinite in float32.
-      counts: y, not negative, float or int [...].
+      log_rates: Logarithms of the rates, log λ, float [...]; from 89 on λ is infinite
+        in float32.
+      counts: Counts y, not negative, float or int [...].
 
     Returns:
       The loss of each count, float32 [...]; NaN where a count is negative.

@@ -1,4 +1,4 @@
-"""Prices of large weights, to be added to a loss."""
+"""Norm penalties on parameters, to be added to a loss."""
 
 from collections.abc import Callable
 
@@ -13,9 +13,15 @@ Mask = PyTree | Callable[[Params], PyTree]
 
 
 def kernels(params: Params) -> PyTree:
-    """Which parameters are weights of layers: true of those named ``kernel``.
+    """Mask of the weights of layers: true for parameters named ``kernel``.
 
-    Biases, the scales of norms, embeddings and positions are not.
+    It is false for biases, scales of normalisation layers, and embeddings.
+
+    Args:
+      params: Parameters.
+
+    Returns:
+      A tree of bools of the same structure.
 
     Example:
       >>> kernels({"Dense_0": {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)}})
@@ -27,26 +33,25 @@ def kernels(params: Params) -> PyTree:
 
 
 def l2_penalty(params: Params, *, strength: float, mask: Mask = kernels) -> Array:
-    """Goodfellow's weight decay, λ/2 Σ w², whose gradient is λ w.
+    """L2 penalty, λ/2 Σ w², whose gradient is λ w.
 
-    Nielsen's λ/2n Σ w², of n training examples, is the same with a ``strength`` of
-    λ / n. PyTorch's optimizers add λ w to the gradient as well (``weight_decay``), and
-    so does ``optax.add_decayed_weights(λ, mask)`` in front of any optimizer. But adamw
-    decays weights apart from the gradient, and that is something else: an adaptive
-    optimizer makes little of λ w where gradients are large.
+    Nielsen's λ/2n Σ w², with n training examples, corresponds to a ``strength`` of
+    λ / n. The ``weight_decay`` of PyTorch's SGD and Adam adds the same λ w to the
+    gradient, and so does ``optax.add_decayed_weights(λ, mask)`` before an optimizer.
+    The decoupled weight decay of AdamW is different: an adaptive optimizer scales λ w
+    down along with large gradients.
 
     Args:
-      params: What to penalise.
-      strength: λ.
-      mask: Which parameters to penalise, as optax takes it: a tree of bools, or a
-        function that makes one of the parameters, such as those of `fdl.optim.masks`.
-        Default: `kernels`.
+      params: Parameters.
+      strength: Coefficient λ.
+      mask: Parameters to be penalised, as in optax: a tree of bools, or a function from
+        the parameters to one, such as those of `fdl.optim.masks`. Default: `kernels`.
 
     Returns:
       The penalty, float32 [].
 
     Raises:
-      UserError: The mask chooses nothing.
+      UserError: The mask selects no parameter.
 
     Example:
       >>> l2_penalty({"kernel": jnp.array([3.0]), "bias": jnp.ones(1)}, strength=0.1)
@@ -62,42 +67,53 @@ def l2_penalty(params: Params, *, strength: float, mask: Mask = kernels) -> Arra
       Loshchilov and Hutter, `Decoupled Weight Decay Regularization
       <https://arxiv.org/abs/1711.05101>`_, 2017.
     """
-    squares = [jnp.sum(jnp.square(w)) for w in _chosen(params, mask)]
+    squares = [jnp.sum(jnp.square(w)) for w in _selected(params, mask)]
     return 0.5 * strength * jnp.stack(squares).sum()
 
 
 def l1_penalty(params: Params, *, strength: float, mask: Mask = kernels) -> Array:
-    """λ Σ |w|, whose gradient is λ sign(w), and zero at zero: many weights become tiny.
+    """L1 penalty, λ Σ |w|, whose gradient is λ sign(w), zero at zero.
+
+    It favours sparse weights.
 
     Args:
-      params: What to penalise.
-      strength: λ; Nielsen's λ/n Σ |w| has a ``strength`` of λ / n.
-      mask: Which parameters to penalise; see `l2_penalty`.
+      params: Parameters.
+      strength: Coefficient λ; Nielsen's λ/n Σ |w| has a ``strength`` of λ / n.
+      mask: Parameters to be penalised; see `l2_penalty`.
 
     Returns:
       The penalty, float32 [].
 
     Raises:
-      UserError: The mask chooses nothing.
+      UserError: The mask selects no parameter.
 
     References:
       Goodfellow, Bengio and Courville, `Deep Learning, section 7.1.2
       <https://www.deeplearningbook.org/contents/regularization.html>`_, 2016.
     """
-    # The gradient of jnp.abs at zero is one, of this it is zero.
-    sums = [jnp.sum(w * jnp.sign(w)) for w in _chosen(params, mask)]
+    # w · sign(w) and not |w|: the gradient of jnp.abs at zero is one, and would move
+    # weights away from zero.
+    sums = [jnp.sum(w * jnp.sign(w)) for w in _selected(params, mask)]
     return strength * jnp.stack(sums).sum()
 
 
-def _chosen(params, mask):
+def _selected(params, mask):
+    """Parameters that a mask selects, at least float32, as a list."""
     tree = mask(params) if callable(mask) else mask
-    kept = jax.tree.map(lambda on, part: jax.tree.leaves(part) * bool(on), tree, params)
-    chosen = [at_least_float32(leaf) for leaf in jax.tree.leaves(kept)]
-    if not chosen:
+    # As in optax, the mask may be a prefix of the parameters: each of its leaves stands
+    # for a subtree, all leaves of which are taken, or none.
+    selected = jax.tree.map(
+        lambda on, subtree: jax.tree.leaves(subtree) * bool(on), tree, params
+    )
+    weights = [at_least_float32(leaf) for leaf in jax.tree.leaves(selected)]
+    if not weights:
         names = [_name(path) for path, _ in jax.tree.leaves_with_path(params)]
         shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-        raise UserError(f"The penalty's mask chooses none of {len(names)}: {shown}.")
-    return chosen
+        raise UserError(
+            f"mask: expected at least one true value for {len(names)} parameters: "
+            f"{shown}"
+        )
+    return weights
 
 
 def _name(path):

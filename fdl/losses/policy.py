@@ -1,4 +1,4 @@
-"""Losses for policies."""
+"""Policy-gradient losses of reinforcement learning."""
 
 import chex
 import jax.numpy as jnp
@@ -7,18 +7,18 @@ from fdl.types import Array
 
 
 def clipped_surrogate(log_ratio: Array, advantage: Array, *, clip: float) -> Array:
-    """How little a policy makes of the advantages, without going far from another.
+    """Clipped surrogate loss of PPO, −min(r A, clip(r, 1 − ε, 1 + ε) A).
 
-    ``-min(r A, clip(r, 1 - ε, 1 + ε) A)`` for a ratio of probabilities ``r``: nothing
-    is gained by moving the ratio further than ``ε`` in the direction that pays.
+    r is the probability ratio of the current and the old policy. The gradient vanishes
+    where the ratio has moved by more than ε in the direction favoured by the advantage.
 
     Args:
-      log_ratio: ``log π(a|s) - log π_old(a|s)``, float [...].
-      advantage: How much better the action was than the policy, float [...].
-      clip: ``ε``; infinity gives the plain importance-weighted policy gradient.
+      log_ratio: Log-probability ratio, log π(a|s) − log π_old(a|s), float [...].
+      advantage: Estimate A of the advantage of the action, float [...].
+      clip: Clipping range ε; infinity gives the importance-weighted policy gradient.
 
     Returns:
-      The loss of each example, float [...].
+      The loss of each action, float [...].
 
     Example:
       >>> clipped_surrogate(jnp.log(jnp.array([1.0, 2.0])), jnp.ones(2), clip=0.2)
@@ -33,4 +33,6 @@ def clipped_surrogate(log_ratio: Array, advantage: Array, *, clip: float) -> Arr
 
     ratio = jnp.exp(log_ratio)
     clipped = jnp.clip(ratio, 1 - clip, 1 + clip)
+    # The minimum is a lower bound of the objective: clipping never hides that the ratio
+    # has moved in the direction that makes it worse.
     return -jnp.minimum(ratio * advantage, clipped * advantage)

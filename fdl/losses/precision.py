@@ -1,4 +1,4 @@
-"""The precision that losses are computed in."""
+"""Floating-point precision of losses."""
 
 import jax.numpy as jnp
 
@@ -6,7 +6,13 @@ from fdl.types import Array
 
 
 def at_least_float32(x: Array) -> Array:
-    """The numbers as float32; float64 stays, so that gradients can be checked.
+    """Array promoted to float32; float64 is kept, for numerical gradient checks.
+
+    Args:
+      x: Numbers, [...].
+
+    Returns:
+      The same numbers, float32 or float64 [...].
 
     Example:
       >>> at_least_float32(jnp.ones(2, jnp.bfloat16)).dtype

@@ -1,4 +1,4 @@
-"""Losses for numbers."""
+"""Regression losses."""
 
 import math
 
@@ -6,22 +6,23 @@ import chex
 import jax.numpy as jnp
 import optax
 
+from fdl.errors import UserError
 from fdl.losses.precision import at_least_float32
 from fdl.types import Array
 
 
 def squared_error(predictions: Array, targets: Array) -> Array:
-    """The squared difference of each pair, (ŷ − y)²; not half of it.
+    """Squared error, (ŷ − y)², without a factor of ½.
 
-    Its mean is the mean squared error. Nielsen's quadratic cost is half of the sum
-    over the outputs, and so is `optax.l2_loss`, without the sum.
+    Its mean is the mean squared error. `optax.l2_loss` is half of it, and Nielsen's
+    quadratic cost is half of its sum over the outputs.
 
     Args:
-      predictions: Float [...].
-      targets: Float [...].
+      predictions: Predictions ŷ, float [...].
+      targets: Targets y, float [...].
 
     Returns:
-      The loss of each number, float32 [...].
+      The loss of each target, float32 [...].
 
     Example:
       >>> squared_error(jnp.array([1.0, 4.0]), jnp.array([1.0, 2.0]))
@@ -31,53 +32,55 @@ def squared_error(predictions: Array, targets: Array) -> Array:
 
 
 def absolute_error(predictions: Array, targets: Array) -> Array:
-    """The absolute difference of each pair, |ŷ − y|; its gradient at zero is zero.
+    """Absolute error, |ŷ − y|, with a gradient of zero at zero.
 
     Args:
-      predictions: Float [...].
-      targets: Float [...].
+      predictions: Predictions ŷ, float [...].
+      targets: Targets y, float [...].
 
     Returns:
-      The loss of each number, float32 [...].
+      The loss of each target, float32 [...].
     """
     error = _difference(predictions, targets)
-    return error * jnp.sign(error)  # The gradient of jnp.abs at zero is one.
+    # e · sign(e) and not |e|: the gradient of jnp.abs at zero is one.
+    return error * jnp.sign(error)
 
 
 def huber(predictions: Array, targets: Array, *, delta: float = 1.0) -> Array:
-    """Squared near zero, linear further out: ½ e² if |e| ≤ δ, else δ (|e| − ½ δ).
+    """Huber loss of e = ŷ − y: ½ e² if |e| ≤ δ, else δ (|e| − ½ δ).
 
-    Divided by δ it is PyTorch's ``smooth_l1_loss`` with β = δ.
+    It is quadratic for small errors and linear for large ones. Divided by δ it is
+    PyTorch's ``smooth_l1_loss`` with β = δ.
 
     Args:
-      predictions: Float [...].
-      targets: Float [...].
-      delta: δ, the error from which on it is linear.
+      predictions: Predictions ŷ, float [...].
+      targets: Targets y, float [...].
+      delta: Threshold δ between the quadratic and the linear part.
 
     Returns:
-      The loss of each number, float32 [...].
+      The loss of each target, float32 [...].
 
     Raises:
-      ValueError: δ is not positive, or infinite.
+      UserError: δ is not positive, or infinite.
 
     References:
       Huber, `Robust Estimation of a Location Parameter
       <https://doi.org/10.1214/aoms/1177703732>`_, 1964.
     """
     if not 0 < delta < math.inf:
-        raise ValueError(f"delta is {delta}, but has to be positive and finite.")
+        raise UserError(f"delta={delta}: expected a positive, finite number")
     return optax.huber_loss(_difference(predictions, targets), delta=delta)
 
 
 def log_cosh(predictions: Array, targets: Array) -> Array:
-    """log cosh (ŷ − y): about ½ e² near zero, and |e| − log 2 further out.
+    """Log-cosh loss, log cosh e of e = ŷ − y: ½ e² near zero, |e| − log 2 far from it.
 
     Args:
-      predictions: Float [...].
-      targets: Float [...].
+      predictions: Predictions ŷ, float [...].
+      targets: Targets y, float [...].
 
     Returns:
-      The loss of each number, float32 [...].
+      The loss of each target, float32 [...].
 
     Example:
       >>> log_cosh(jnp.array([0.0, 1e4]), jnp.zeros(2))
@@ -87,21 +90,22 @@ def log_cosh(predictions: Array, targets: Array) -> Array:
 
 
 def quantile(predictions: Array, targets: Array, *, level: float) -> Array:
-    """The pinball loss, least where the prediction is a quantile of the targets.
+    """Quantile loss (pinball loss), max(q (y − ŷ), (q − 1) (y − ŷ)).
 
-    max(q (y − ŷ), (q − 1) (y − ŷ)): at q = 0.9, a prediction that is too low costs
-    nine times as much as one that is too high. At q = ½ it is half the absolute error.
+    Its expectation is minimal where ŷ is the q-quantile of the targets. At q = 0.9, a
+    prediction that is too low costs nine times as much as one that is too high. At
+    q = ½ it is half the absolute error.
 
     Args:
-      predictions: ŷ, float [...].
-      targets: y, float [...].
-      level: q, the share of the targets that shall lie below the prediction.
+      predictions: Predictions ŷ, float [...].
+      targets: Targets y, float [...].
+      level: Quantile level q, between 0 and 1.
 
     Returns:
-      The loss of each number, float32 [...].
+      The loss of each target, float32 [...].
 
     Raises:
-      ValueError: The level is not between 0 and 1.
+      UserError: The level is not between 0 and 1.
 
     Example:
       >>> quantile(jnp.array([1.0, 3.0]), jnp.full(2, 2.0), level=0.9)
@@ -112,7 +116,8 @@ def quantile(predictions: Array, targets: Array, *, level: float) -> Array:
       <https://doi.org/10.2307/1913643>`_, 1978.
     """
     if not 0 < level < 1:
-        raise ValueError(f"level is {level}, but has to lie between 0 and 1.")
+        raise UserError(f"level={level}: expected a number between 0 and 1")
+    # The loss is defined for y − ŷ, the negative of the difference.
     error = -_difference(predictions, targets)
     return jnp.maximum(level * error, (level - 1) * error)
 

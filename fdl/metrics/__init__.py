@@ -2,7 +2,7 @@
 
 All have one signature, ``metric(logits or predictions, labels or targets, mask=None)``,
 with options as keywords, and return sums that merge by adding their leaves. Their
-``compute()`` says one number, for logs; some have methods for more, as ``per_class()``.
+``compute()`` returns a scalar; some have further methods, such as ``per_class()``.
 """
 
 from fdl.metrics import bootstrap, comparison, exact

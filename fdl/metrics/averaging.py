@@ -1,39 +1,54 @@
-"""How the scores of classes become one number."""
+"""Averages of scores over classes."""
 
 from collections.abc import Iterable
 
 import jax.numpy as jnp
 
-from fdl.errors import UserError, near
+from fdl.errors import UserError
 from fdl.types import Array
 
 
-def check_average(average: str, known: Iterable[str]) -> None:
-    """Raises `UserError` if it is not one of the known averages."""
+def check_average(average: str, known: Iterable[str], name: str = "average") -> None:
+    """Raises `UserError` if an average is not one of the known ones.
+
+    Args:
+      average: Value of the argument.
+      known: Names of the averages that are available.
+      name: Name of the argument, for the error.
+    """
     known = list(known)
     if average not in known:
-        raise UserError(f"average is {average!r}. {near(str(average), known)}")
+        expected = ", ".join(map(repr, known))
+        raise UserError(f"{name}={average!r}: expected one of {expected}")
 
 
 def divide(numerator: Array, denominator: Array, undefined: float | None) -> Array:
-    """The ratio; another value, or NaN for None, where the denominator is zero."""
+    """Ratio, with another value, or NaN for None, where the denominator is zero.
+
+    Args:
+      numerator: Float [...].
+      denominator: Float [...].
+      undefined: Value where the denominator is zero; None stands for NaN.
+    """
+    # Two nested `where` instead of one keep 0 / 0, a NaN, out of the gradient.
     safe = jnp.where(denominator == 0, 1, denominator)
     otherwise = jnp.nan if undefined is None else undefined
     return jnp.where(denominator == 0, otherwise, numerator / safe)
 
 
 def average_defined(scores: Array, weights: Array | None = None) -> Array:
-    """The mean over the last axis of what is not NaN; NaN if all of it is.
+    """Mean over the last axis, ignoring NaN; NaN if all scores are NaN.
 
     Args:
-      scores: Float [..., C].
-      weights: Float [..., C]. Where those of all that is defined are zero, as without
-        any: all weigh the same.
+      scores: Scores of the classes, float [..., C].
+      weights: Weights of the classes, float [..., C]. Default: equal weights, which
+        also apply where the weights of all defined scores are zero.
     """
     defined = ~jnp.isnan(scores)
-    ones = defined.astype(scores.dtype)
+    used = defined.astype(scores.dtype)
     if weights is not None:
         weights = jnp.where(defined, weights, 0)
+        # With weights of zero alone the mean would be 0 / 0, though scores are defined.
         empty = (weights == 0).all(axis=-1, keepdims=True)
-        ones = jnp.where(empty, ones, weights)
-    return jnp.where(defined, scores * ones, 0).sum(axis=-1) / ones.sum(axis=-1)
+        used = jnp.where(empty, used, weights)
+    return jnp.where(defined, scores * used, 0).sum(axis=-1) / used.sum(axis=-1)

@@ -1,4 +1,4 @@
-"""How sure a metric is, given how many examples it was measured on."""
+"""Bootstrap confidence intervals of metrics."""
 
 import functools
 import types
@@ -14,14 +14,14 @@ from fdl.types import Array, Metric
 
 
 class Interval(NamedTuple):
-    """A metric, and what it may as well have been on other examples.
+    """Confidence interval of a metric.
 
     Attributes:
-      value: Of the examples themselves.
+      value: Value of the metric on the examples themselves.
       low: Lower end of the interval.
       high: Upper end of the interval.
-      undefined: Share of resamples without a value, which are left out, as those
-        without positives are by an area under a curve.
+      undefined: Share of resamples for which the metric is NaN, such as an area under
+        the curve without positives. They are left out.
     """
 
     value: float
@@ -38,24 +38,25 @@ def interval(
     method: str = "percentile",
     seed: int = 0,
 ) -> Interval:
-    """The interval of a metric by the bootstrap: from examples drawn with replacement.
+    """Bootstrap confidence interval of a metric, by resampling with replacement.
 
-    It tells of the sampling of the test examples, not of that of the training examples
-    or the seed: models trained anew vary more.
+    It covers the sampling of the test examples, not that of the training examples or of
+    the seed: models that are retrained vary more.
 
     Args:
-      metric: ``metric(*arrays)``, as all of `fdl.metrics` and of `fdl.metrics.exact`.
-      *arrays: What there is of each example: logits, labels and so on, each [N, ...].
-      confidence: How often such an interval has the true value in it.
-      num_resamples: How many times N examples are drawn.
+      metric: ``metric(*arrays)``, as all of `fdl.metrics` and `fdl.metrics.exact`.
+      *arrays: Arrays with one row per example, such as logits and labels, [N, ...].
+      confidence: Confidence level, the probability that such an interval contains the
+        true value.
+      num_resamples: Number of resamples of N examples each.
       method: "percentile", quantiles of the resampled values; "basic", these reflected
-        at the value; "bca", corrected for bias and skewness: better for few examples,
-        but it takes N more resamples.
-      seed: Of the drawing.
+        at the value; "bca", corrected for bias and skewness, which is better for few
+        examples, but takes N more evaluations.
+      seed: Seed of the resampling.
 
     Raises:
-      UserError: The arrays are not of the same length, or empty; the metric or its
-        interval is not defined for them; or there is no such method.
+      UserError: The arrays differ in length, or are empty; the metric or its interval
+        is not defined for them; or an option is invalid.
 
     Example:
       >>> from fdl import metrics
@@ -81,28 +82,46 @@ def resampled(
     method: str,
     seed: int,
 ) -> Interval:
-    """The interval of a statistic of the indices of examples; see `interval`."""
+    """Bootstrap confidence interval of a statistic of the indices of examples.
+
+    Args:
+      statistic: Function of indices, int [..., n], to values [...].
+      size: Number of examples N.
+      confidence: Confidence level.
+      num_resamples: Number of resamples.
+      method: "percentile", "basic" or "bca"; see `interval`.
+      seed: Seed of the resampling.
+
+    Raises:
+      UserError: As `interval`.
+    """
+    # SciPy takes long to import, and metrics are imported by every training.
     from scipy import stats
 
     _check(confidence, num_resamples, method)
-    whole = np.arange(size)
-    value = float(statistic(whole))
+    all_indices = np.arange(size)
+    value = float(statistic(all_indices))
     if np.isnan(value):
-        raise UserError("the metric is not a number for these examples: no interval")
+        raise UserError("the metric is NaN for these examples: it has no interval")
     random = np.random.default_rng(seed)
-    drawn = (
+    # Resamples are drawn block by block, since all of them may not fit into memory.
+    index_blocks = (
         random.integers(size, size=(rows, size)) for rows in blocks(num_resamples, size)
     )
-    values = np.concatenate([statistic(rows) for rows in drawn])
+    values = np.concatenate([statistic(indices) for indices in index_blocks])
     defined = values[~np.isnan(values)]
     undefined = 1 - defined.size / num_resamples
+    # If all values are equal the interval is a point, for which BCa is not defined.
     if not np.ptp(np.append(defined, value)):
         return Interval(value, value, value, undefined)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")  # Told below, in one line.
-        found = stats.bootstrap(
-            (whole,),
-            lambda indices, axis: statistic(indices),  # The axis is the last.
+        # SciPy warns where an interval is NaN, which is an error below.
+        warnings.simplefilter("ignore")
+        # SciPy draws no resamples of its own, it computes the interval from those in
+        # `bootstrap_result`. It calls the statistic for the jackknife of BCa only.
+        bounds = stats.bootstrap(
+            (all_indices,),
+            lambda indices, axis: statistic(indices),  # The axis is always the last.
             n_resamples=0,
             bootstrap_result=types.SimpleNamespace(bootstrap_distribution=defined),
             confidence_level=confidence,
@@ -110,17 +129,20 @@ def resampled(
             batch=rows_at_once(size),
             vectorized=True,
         ).confidence_interval
-    if np.isnan([found.low, found.high]).any():
-        raise UserError(f"the {method} interval is not defined here: use 'percentile'")
-    return Interval(value, float(found.low), float(found.high), undefined)
+    if np.isnan([bounds.low, bounds.high]).any():
+        raise UserError(
+            f"method={method!r}: expected 'percentile', as this interval is NaN for "
+            "these examples"
+        )
+    return Interval(value, float(bounds.low), float(bounds.high), undefined)
 
 
 def _check(confidence, num_resamples, method):
     if method not in ("percentile", "basic", "bca"):
-        raise UserError(
-            f"method is {method!r}: expected 'percentile', 'basic' or 'bca'"
-        )
+        raise UserError(f"method={method!r}: expected 'percentile', 'basic' or 'bca'")
     if not 0 < confidence < 1:
-        raise UserError(f"confidence is {confidence}: expected a share, as 0.95")
+        raise UserError(
+            f"confidence={confidence}: expected a number between 0 and 1, such as 0.95"
+        )
     if num_resamples < 1:
-        raise UserError(f"num_resamples is {num_resamples}: expected at least 1")
+        raise UserError(f"num_resamples={num_resamples}: expected at least 1")

@@ -1,4 +1,4 @@
-"""How often each class was right, chosen and true."""
+"""Per-class counts of true positives, predictions and labels."""
 
 from typing import NamedTuple
 
@@ -11,12 +11,12 @@ from fdl.types import Array
 
 
 class ClassCounts(NamedTuple):
-    """How often each class was right, chosen and true, each [C].
+    """Counts of true positives, predictions and labels of each class.
 
     Attributes:
-      hits: Examples of the class for which it was chosen: true positives.
-      predicted: Examples for which it was chosen: true and false positives.
-      actual: Examples of the class: true positives and false negatives.
+      hits: True positives, [C].
+      predicted: Predictions of the class, true and false positives, [C].
+      actual: Labels of the class, true positives and false negatives, [C].
     """
 
     hits: Counts
@@ -30,31 +30,44 @@ def class_counts(
     mask: Array | None = None,
     num_classes: int | None = None,
 ) -> ClassCounts:
-    """Counts of one label for each example; see `decide` for the arguments."""
+    """Per-class counts of examples with a single label.
+
+    Args:
+      logits: Logits or class indices, as in `fdl.metrics.inputs.decide`.
+      labels: Class indices, int [B, ...].
+      mask: Weights, [B, ...].
+      num_classes: Number of classes; required if `logits` are class indices.
+
+    Raises:
+      UserError: The shapes do not match, or the number of classes is not known.
+    """
     predicted, actual, valid, num_classes = decide(logits, labels, num_classes)
     size = needed(num_classes)
     weights = weights_of(mask, actual.shape)
 
-    def of(classes, weights_of_class):
+    def by_class(classes, weights_of_class):
+        # Invalid classes go into a group that is not counted; `spoil` then marks the
+        # counts as NaN, if any of these has a weight.
         groups = jnp.where(valid, classes, size)
         return spoil(count(groups, weights_of_class, size), valid, weights)
 
-    hits = of(actual, weights * (predicted == actual))
-    return ClassCounts(hits, of(predicted, weights), of(actual, weights))
+    hits = by_class(actual, weights * (predicted == actual))
+    return ClassCounts(hits, by_class(predicted, weights), by_class(actual, weights))
 
 
 def label_counts(
     logits: Array, labels: Array, mask: Array | None = None
 ) -> ClassCounts:
-    """Counts of several labels for each example.
+    """Per-label counts of multi-label examples.
 
     Args:
-      logits: Float [B, ..., L], chosen where not negative; or bool, what was chosen.
+      logits: Logits, float [B, ..., L], positive predictions where not negative; or
+        predictions, bool [B, ..., L].
       labels: 0 or 1, int or bool [B, ..., L].
       mask: Weights, [B, ...].
 
     Raises:
-      UserError: They are not of the same shape, or of one label only.
+      UserError: The shapes differ, or there is no axis of labels.
     """
     check_multilabel(logits, labels)
     predicted, actual, valid, _ = decide(logits, labels)
@@ -62,27 +75,32 @@ def label_counts(
     num_labels = actual.shape[-1]
     columns = jnp.broadcast_to(jnp.arange(num_labels), actual.shape)
 
-    def of(chosen):
-        return spoil(count(columns, weights * chosen, num_labels), valid, weights)
+    def by_label(positive):
+        return spoil(count(columns, weights * positive, num_labels), valid, weights)
 
-    return ClassCounts(of(predicted * actual), of(predicted), of(actual))
+    return ClassCounts(
+        by_label(predicted * actual), by_label(predicted), by_label(actual)
+    )
 
 
 def check_multilabel(logits: Array, labels: Array) -> None:
-    """Raises `UserError` where examples do not have several labels each."""
+    """Raises `UserError` unless inputs are multi-label, [B, ..., L] for both."""
     logits, labels = jnp.asarray(logits), jnp.asarray(labels)
     if not is_multilabel(logits, labels):
         raise UserError(
-            "expected several labels for each example, float or bool [B, L] for both, "
-            f"but there are {logits.dtype} {list(logits.shape)} and labels "
-            f"{list(labels.shape)}"
+            f"logits={logits.dtype} {list(logits.shape)}, labels={list(labels.shape)}: "
+            "expected several labels per example, float or bool [B, L] for both"
         )
 
 
 def needed(num_classes: int | None) -> int:
-    """The number of classes, or a `UserError` that it has to be given."""
+    """Number of classes, if it is known.
+
+    Raises:
+      UserError: It is None.
+    """
     if num_classes is None:
         raise UserError(
-            "num_classes is missing: class indices do not say how many there are"
+            "num_classes=None: expected the number of classes along with class indices"
         )
     return num_classes

@@ -1,4 +1,4 @@
-"""Which of two models is better, on the same examples."""
+"""Paired comparison of two models: bootstrap, permutation test, McNemar's test."""
 
 import functools
 import itertools
@@ -23,16 +23,15 @@ from fdl.types import Array, Metric
 
 
 class Comparison(NamedTuple):
-    """A metric of two models on the same examples.
+    """Paired comparison of two models on the same examples.
 
     Attributes:
-      first: Of the first model.
-      second: Of the second model.
-      difference: Of the second less that of the first.
-      low: Lower end of the interval of the difference.
-      high: Upper end of it.
-      p_value: How often a difference as large comes about where the models are only
-        names, swapped example by example.
+      first: Metric of the first model.
+      second: Metric of the second model.
+      difference: Metric of the second model minus that of the first.
+      low: Lower end of the confidence interval of the difference.
+      high: Upper end of the confidence interval.
+      p_value: Two-sided p-value of the permutation test of equal models.
     """
 
     first: float
@@ -53,24 +52,25 @@ def compare(
     method: str = "percentile",
     seed: int = 0,
 ) -> Comparison:
-    """The difference of two models, its interval, and whether it may be chance.
+    """Paired bootstrap interval and permutation test of the difference of two models.
 
-    The interval is that of the paired bootstrap: examples are drawn with replacement,
-    and both models are measured on those. The p-value is that of the paired permutation
-    test: if the models were equally good, it would not matter which of them said what
-    of an example; p is the share of swaps that make a difference |δ| as large,
-    (1 + #{|δ*| ≥ |δ|}) / (1 + swaps), or exactly #{|δ*| ≥ |δ|} / 2ᴺ where all swaps are
-    few enough to be tried. Both tell of the test examples, not of training anew.
+    For the interval, examples are resampled with replacement, and both models are
+    evaluated on the same resamples. For the p-value, the outputs of the models are
+    swapped at random for each example, which changes nothing if the models are equally
+    good; p is the share of permutations whose difference δ* is as large as δ,
+    (1 + #{|δ*| ≥ |δ|}) / (1 + permutations), or exactly #{|δ*| ≥ |δ|} / 2ᴺ if there are
+    few enough to enumerate. Both cover the sampling of the test examples, and not the
+    variance of training.
 
     Args:
       metric: ``metric(predictions, *shared)``, as all of `fdl.metrics`.
-      first: What the first model says of each example, logits or predictions [N, ...].
-      second: The same of the second.
-      *shared: Labels or targets, and what else the metric takes, each [N, ...].
-      confidence: How often such an interval has the true difference in it.
-      num_resamples: How many times examples are drawn, and swaps tried.
-      method: Of the interval; see `fdl.metrics.bootstrap.interval`.
-      seed: Of the drawing.
+      first: Outputs of the first model, logits or predictions, [N, ...].
+      second: Outputs of the second model, [N, ...].
+      *shared: Labels or targets, and further arguments of the metric, each [N, ...].
+      confidence: Confidence level of the interval.
+      num_resamples: Number of resamples, and of permutations.
+      method: Method of the interval; see `fdl.metrics.bootstrap.interval`.
+      seed: Seed of the resampling and of the permutations.
 
     Raises:
       UserError: As `fdl.metrics.bootstrap.interval`.
@@ -78,8 +78,8 @@ def compare(
     Example:
       >>> from fdl import metrics
       >>> labels = jnp.arange(8) % 2
-      >>> found = compare(metrics.accuracy, labels, jnp.zeros(8, int), labels)
-      >>> found.first, found.second, found.difference, found.p_value
+      >>> result = compare(metrics.accuracy, labels, jnp.zeros(8, int), labels)
+      >>> result.first, result.second, result.difference, result.p_value
       (1.0, 0.5, -0.5, 0.125)
 
     References:
@@ -94,38 +94,51 @@ def compare(
         return [measure((model, *shared), indices) for model in (first, second)]
 
     def difference(indices):
-        one, other = both(indices)
-        return other - one
+        first_values, second_values = both(indices)
+        return second_values - first_values
 
-    found = resampled(difference, size, confidence, num_resamples, method, seed)
-    mixed = _of_swaps(metric, first, second, shared)
+    interval = resampled(difference, size, confidence, num_resamples, method, seed)
+    swapped = _swapped_metric(metric, first, second, shared)
     swaps = _swaps(size, num_resamples, seed)
-    differences = np.concatenate([mixed(rows) - mixed(~rows) for rows in swaps])
-    one, other = map(float, both(np.arange(size)))
-    # Equal differences of floats are not quite equal.
-    slack = 1e-6 * max(abs(one), abs(other))
-    as_large = np.sum(np.abs(differences) >= abs(found.value) - slack)
+    # Where the second model has the outputs of some rows of the first, the first has
+    # those of the second: its metric is that of the complement.
+    differences = np.concatenate([swapped(rows) - swapped(~rows) for rows in swaps])
+    first_value, second_value = map(float, both(np.arange(size)))
+    # Differences that are equal in exact arithmetic may differ by rounding, but have to
+    # count as equally large.
+    tolerance = 1e-6 * max(abs(first_value), abs(second_value))
+    as_large = np.sum(np.abs(differences) >= abs(interval.value) - tolerance)
     exact = differences.size == 2**size
+    # Random permutations are counted along with the identity, so that p is never zero;
+    # an enumeration contains the identity.
     p_value = (as_large + (not exact)) / (differences.size + (not exact))
-    return Comparison(one, other, found.value, found.low, found.high, float(p_value))
+    return Comparison(
+        first_value,
+        second_value,
+        interval.value,
+        interval.low,
+        interval.high,
+        float(p_value),
+    )
 
 
 class Changes(NamedTuple):
-    """Which examples changed sides.
+    """Examples that only one of two models classifies correctly.
 
     Attributes:
-      gained: Indices of those that only the second model has right, int [G].
-      lost: Indices of those that only the first has right, int [L].
+      gained: Indices of examples that only the second model has right, int [G].
+      lost: Indices of examples that only the first model has right, int [L].
     """
 
     gained: np.ndarray
     lost: np.ndarray
 
     def p_value(self) -> float:
-        """How likely such an imbalance is if each had an even chance: McNemar's test.
+        """Two-sided p-value of McNemar's exact test.
 
-        It is exact, 2 P(X ≤ min(G, L)) for a binomial X of G + L trials, and that of
-        `compare` for accuracy if all swaps are tried.
+        It is 2 P(X ≤ min(G, L)), at most 1, for a binomial X of G + L trials with
+        probability ½, and equal to that of `compare` for accuracy if all permutations
+        are enumerated.
 
         References:
           McNemar, `Note on the sampling error of the difference between correlated
@@ -140,38 +153,44 @@ class Changes(NamedTuple):
 
 
 def changes(first: Array, second: Array, labels: Array) -> Changes:
-    """Which examples one model has right and the other has not.
+    """Examples that one model classifies correctly and the other does not.
 
     Args:
-      first: What the first model says, in one of the forms that `fdl.metrics.accuracy`
+      first: Outputs of the first model, in one of the forms that `fdl.metrics.accuracy`
         takes, [N, ...].
-      second: The same of the second.
-      labels: Class indices, int [N, ...]; an example is right if all of its are.
+      second: Outputs of the second model, [N, ...].
+      labels: Class indices, int [N, ...]; an example with several labels is correct if
+        all of them are.
 
     Raises:
-      UserError: The shapes do not fit.
+      UserError: The shapes do not match.
 
     Example:
       >>> labels = jnp.array([0, 1, 0])
-      >>> found = changes(jnp.array([0, 1, 1]), jnp.array([0, 0, 0]), labels)
-      >>> found.gained, found.lost, found.p_value()
+      >>> result = changes(jnp.array([0, 1, 1]), jnp.array([0, 0, 0]), labels)
+      >>> result.gained, result.lost, result.p_value()
       (array([2]), array([1]), 1.0)
     """
 
-    def right(logits):
+    def is_correct(logits):
         predicted, actual, valid, _ = decide(logits, labels)
         correct = np.asarray((predicted == actual) & valid)
         return correct.reshape(len(correct), -1).all(axis=-1)
 
-    before, after = right(first), right(second)
+    before, after = is_correct(first), is_correct(second)
     return Changes(np.flatnonzero(~before & after), np.flatnonzero(before & ~after))
 
 
-def _of_swaps(metric, first, second, shared):
-    """The metric of the second model, but of the first where swapped, bool [R, N]."""
+def _swapped_metric(metric, first, second, shared):
+    """Metric of the second model with some outputs of the first.
+
+    Returns:
+      Function of the examples whose outputs are swapped, bool [R, N], to [R].
+    """
 
     def of_row(arrays, row):
         first, second, *shared = arrays
+        # One bool per example, with an axis of size one for each further axis.
         swap = row.reshape(-1, *(1,) * (first.ndim - 1))
         return value_of(metric(jnp.where(swap, first, second), *shared))
 
@@ -182,7 +201,7 @@ def _of_swaps(metric, first, second, shared):
 
 
 def _swaps(size, num_resamples, seed):
-    """Which examples are swapped, bool [R, N]: all ways if they are few, or some."""
+    """Blocks of permutations, bool [R, N]: all 2ᴺ if they are few, else random ones."""
     if 2**size <= num_resamples:
         yield np.array(list(itertools.product((False, True), repeat=size)))
         return

@@ -1,4 +1,4 @@
-"""Which classes are taken for which."""
+"""Confusion matrix."""
 
 from typing import NamedTuple
 
@@ -13,37 +13,41 @@ from fdl.types import Array
 
 
 class ConfusionMatrix(NamedTuple):
-    """How often each class was taken for each.
+    """Confusion matrix.
 
     Attributes:
-      counts: Of examples of class i for which class j was chosen, [C, C]. Where weights
-        are whole, ``counts.whole`` has all of them as integers.
+      counts: Counts of examples of class i for which class j was predicted, [C, C].
+        With integral weights ``counts.whole`` holds them as integers.
     """
 
     counts: Counts
 
     def matrix(self) -> Array:
-        """The counts, float32 [C, C]: actual classes in rows."""
+        """Counts, float32 [C, C], with actual classes in rows."""
         return self.counts.value()
 
     def normalized(self, over: str = "actual") -> Array:
-        """The counts as shares, float32 [C, C]; zero where there is nothing to share.
+        """Normalised counts, float32 [C, C]; zero where the total is zero.
 
         Args:
-          over: "actual": rows add up to one, the diagonal has the recalls;
-            "predicted": columns do, it has the precisions; "all": everything does.
+          over: "actual": rows add up to one, and the diagonal holds the recalls;
+            "predicted": columns add up to one, and the diagonal holds the precisions;
+            "all": the whole matrix adds up to one.
+
+        Raises:
+          UserError: ``over`` is none of these.
         """
-        check_average(over, ("actual", "all", "predicted"))
+        check_average(over, ("actual", "all", "predicted"), name="over")
         matrix = self.matrix()
         axes = {"actual": (-1,), "predicted": (-2,), "all": (-1, -2)}
         total = matrix.sum(axis=axes[over], keepdims=True)
         return jnp.where(total == 0, 0, matrix / jnp.where(total == 0, 1, total))
 
     def compute(self) -> Array:
-        """The accuracy: the share of what lies on the diagonal, float32 []."""
+        """Accuracy, the share of the counts on the diagonal, float32 []."""
         matrix = self.matrix()
-        right = jnp.diagonal(matrix, axis1=-2, axis2=-1).sum(axis=-1)
-        return right / matrix.sum(axis=(-1, -2))
+        correct = jnp.diagonal(matrix, axis1=-2, axis2=-1).sum(axis=-1)
+        return correct / matrix.sum(axis=(-1, -2))
 
 
 def confusion_matrix(
@@ -53,14 +57,18 @@ def confusion_matrix(
     *,
     num_classes: int | None = None,
 ) -> ConfusionMatrix:
-    """Counts how often class i is taken for class j, Cᵢⱼ = Σ w[y = i][ŷ = j].
+    """Confusion matrix, Cᵢⱼ = Σ w [y = i] [ŷ = j].
 
     Args:
-      logits: Float [B, ..., C]: the largest is chosen. Or float [B, ...], the logit of
-        class 1 of two, chosen if it is not negative; or class indices, int [B, ...].
+      logits: Logits of the classes, float [B, ..., C], the largest of which is the
+        prediction. Or the logit of class 1 of two, float [B, ...], predicted if it is
+        not negative; or predicted class indices, int [B, ...].
       labels: Class indices, int [B, ...].
       mask: Weights, [B, ...].
-      num_classes: Needed if `logits` are class indices.
+      num_classes: Number of classes; required if `logits` are class indices.
+
+    Raises:
+      UserError: The shapes do not match, or the number of classes is not known.
 
     Example:
       >>> classes = jnp.array([0, 1, 1, 2])
@@ -73,6 +81,7 @@ def confusion_matrix(
     predicted, actual, valid, num_classes = decide(logits, labels, num_classes)
     size = needed(num_classes)
     weights = weights_of(mask, actual.shape)
+    # Cells are numbered row by row; the number after the last is not counted.
     cells = jnp.where(valid, actual * size + predicted, size**2)
     counts = spoil(count(cells, weights, size**2), valid, weights)
     return ConfusionMatrix(jax.tree.map(lambda x: x.reshape(size, size), counts))

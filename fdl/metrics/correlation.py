@@ -1,4 +1,4 @@
-"""How well choices and labels go together, whatever the sizes of the classes."""
+"""Balanced accuracy and Matthews correlation, for imbalanced classes."""
 
 from typing import NamedTuple
 
@@ -18,17 +18,20 @@ def balanced_accuracy(
     *,
     num_classes: int | None = None,
 ) -> Metric:
-    """The mean recall of the classes that there are, (1/C) Σ TPₖ / (TPₖ + FNₖ).
+    """Balanced accuracy, the mean recall of the classes, (1/C) Σ TPₖ / (TPₖ + FNₖ).
+
+    Classes without labels are left out.
 
     Args:
-      logits: Float [B, ..., C]: the largest is chosen. Or float [B], the logit of
-        class 1 of two, chosen if it is not negative; or class indices, int [B, ...].
+      logits: Logits of the classes, float [B, ..., C], the largest of which is the
+        prediction. Or the logit of class 1 of two, float [B], predicted if it is not
+        negative; or predicted class indices, int [B, ...].
       labels: Class indices, int [B, ...].
       mask: Weights, [B, ...].
-      num_classes: Needed if `logits` are class indices.
+      num_classes: Number of classes; required if `logits` are class indices.
 
     Returns:
-      The metric; its ``per_class()`` has the recalls.
+      The metric; ``per_class()`` returns the recalls.
 
     References:
       Brodersen et al., `The Balanced Accuracy and Its Posterior Distribution
@@ -40,32 +43,33 @@ def balanced_accuracy(
 
 
 class MatthewsCorrelation(NamedTuple):
-    """The correlation of choices and labels.
+    """Matthews correlation coefficient of predictions and labels.
 
     Attributes:
-      counts: Of each class, [C].
+      counts: Counts of each class, [C].
     """
 
     counts: ClassCounts
 
     def compute(self) -> Array:
-        """The correlation, float32 []; 0 if all choices or all labels are the same."""
+        """Correlation, float32 []; 0 if all predictions or all labels are the same."""
         hits, predicted, actual = self.counts
         total = jax.tree.map(lambda x: x[..., None], actual.sum())
-        others, rest = total.minus(predicted), total.minus(actual)
-        false_alarms, missed = predicted.minus(hits), actual.minus(hits)
-        # Counts are subtracted, not shares: those are rounded, and would lose digits.
-        neither = rest.minus(false_alarms)
+        not_predicted, not_actual = total.minus(predicted), total.minus(actual)
+        false_positives, false_negatives = predicted.minus(hits), actual.minus(hits)
+        # Counts are subtracted exactly, as integers; differences of shares, which are
+        # rounded, would lose digits.
+        true_negatives = not_actual.minus(false_positives)
 
         def products(a, b, c, d):
-            """Σ ab − cd, of shares."""
+            """Sum over the classes of ab − cd, of counts as shares of the total."""
             a, b, c, d = (x.value() / total.value() for x in (a, b, c, d))
             return (a * b - c * d).sum(axis=-1)
 
-        nothing = jax.tree.map(jnp.zeros_like, hits)
-        covariance = products(hits, neither, false_alarms, missed)
-        variances = products(predicted, others, nothing, nothing) * products(
-            actual, rest, nothing, nothing
+        zero = jax.tree.map(jnp.zeros_like, hits)
+        covariance = products(hits, true_negatives, false_positives, false_negatives)
+        variances = products(predicted, not_predicted, zero, zero) * products(
+            actual, not_actual, zero, zero
         )
         return divide(covariance, jnp.sqrt(variances), undefined=0.0)
 
@@ -77,22 +81,23 @@ def matthews_correlation(
     *,
     num_classes: int | None = None,
 ) -> MatthewsCorrelation:
-    """Matthews' correlation coefficient, Gorodkin's R of C classes.
+    """Matthews correlation coefficient; for C classes, Gorodkin's R.
 
-    cov(ŷ, y) / √(cov(ŷ, ŷ) cov(y, y)), where cov adds up the covariances of the
-    indicators of the classes; of two classes,
+    It is cov(ŷ, y) / √(cov(ŷ, ŷ) cov(y, y)), where cov is the sum over the classes of
+    the covariances of their indicators; for two classes,
     (TP TN − FP FN) / √((TP + FP) (TP + FN) (TN + FP) (TN + FN)).
 
     Args:
-      logits: Float [B, ..., C]: the largest is chosen. Or float [B], the logit of
-        class 1 of two, chosen if it is not negative; or class indices, int [B, ...].
+      logits: Logits of the classes, float [B, ..., C], the largest of which is the
+        prediction. Or the logit of class 1 of two, float [B], predicted if it is not
+        negative; or predicted class indices, int [B, ...].
       labels: Class indices, int [B, ...].
       mask: Weights, [B, ...].
-      num_classes: Needed if `logits` are class indices.
+      num_classes: Number of classes; required if `logits` are class indices.
 
     Example:
-      >>> chosen, true = jnp.array([1, 0, 1, 1]), jnp.array([1, 1, 1, 0])
-      >>> matthews_correlation(chosen, true, num_classes=2).compute()
+      >>> predicted, labels = jnp.array([1, 0, 1, 1]), jnp.array([1, 1, 1, 0])
+      >>> matthews_correlation(predicted, labels, num_classes=2).compute()
       Array(-0.333, dtype=float32)
 
     References:

@@ -1,4 +1,4 @@
-"""Counts that stay exact however many are merged."""
+"""Sums of weights that stay exact beyond the integers of float32."""
 
 from typing import NamedTuple
 
@@ -9,15 +9,17 @@ from fdl.types import Array
 
 
 class Counts(NamedTuple):
-    """Sums of weights; of whole weights, exact up to 2³¹.
+    """Sums of weights, exact up to 2³¹ for integral weights.
 
-    A float32 counts only to 2²⁴: one more is lost. So the whole part ⌊w⌋ of each weight
-    is summed as an integer and the rest as a float. Where weights are zero and one,
-    as for padding, the rest is zero, and sums do not depend on their order.
+    A float32 holds consecutive integers up to 2²⁴ only: adding one more is lost. So the
+    integral part ⌊w⌋ of each weight is summed as an integer and the fractional part as
+    a float. If weights are zero or one, as for padding, the fractional part is zero and
+    sums do not depend on their order.
 
     Attributes:
-      whole: Int32 [...].
-      rest: Float32 [...]; NaN if something that counts is not valid.
+      whole: Sums of integral parts, int32 [...].
+      rest: Sums of fractional parts, float32 [...]; NaN if an invalid value has a
+        weight.
 
     Example:
       >>> many = Counts(jnp.int32(2**24), jnp.float32(0))
@@ -29,25 +31,26 @@ class Counts(NamedTuple):
     rest: Array
 
     def value(self) -> Array:
-        """The sums, float32 [...], rounded where they are larger than 2²⁴."""
+        """Sums, float32 [...], rounded where they are larger than 2²⁴."""
         return self.whole.astype(jnp.float32) + self.rest
 
     def sum(self) -> "Counts":
-        """The sums over the last axis."""
+        """Sums over the last axis."""
         return Counts(self.whole.sum(axis=-1), self.rest.sum(axis=-1))
 
     def minus(self, other: "Counts") -> "Counts":
-        """The difference, exact where both are."""
+        """Difference of counts, exact where both are."""
         return Counts(self.whole - other.whole, self.rest - other.rest)
 
 
 def count(groups: Array, weights: Array, num_groups: int) -> Counts:
-    """Adds up weights by group.
+    """Sums of weights by group.
 
     Args:
-      groups: Int [...], from 0 to `num_groups`; what is of the last is left out.
-      weights: Float32 [...].
-      num_groups: How many groups there are.
+      groups: Group indices, int [...]; weights of the group `num_groups`, one after the
+        last, are left out.
+      weights: Weights, float32 [...].
+      num_groups: Number of groups.
 
     Returns:
       Counts [num_groups].
@@ -60,10 +63,17 @@ def count(groups: Array, weights: Array, num_groups: int) -> Counts:
 
 
 def spoil(counts: Counts, valid: Array, weights: Array) -> Counts:
-    """Makes counts NaN if anything that has a weight is not valid."""
+    """Makes counts NaN if an invalid value has a weight.
+
+    Args:
+      counts: Counts [...].
+      valid: True for valid values, bool [B, ...].
+      weights: Weights of the values, float32 [B, ...].
+    """
     broken = jnp.any(~valid & (weights > 0))
     return counts._replace(rest=jnp.where(broken, jnp.nan, counts.rest))
 
 
 def _segment_sum(values, groups, num_groups):
+    # JAX drops segments that are out of range, such as the group of invalid values.
     return jax.ops.segment_sum(values.reshape(-1), groups.reshape(-1), num_groups)

@@ -1,4 +1,4 @@
-"""The weighted harmonic mean of precision and recall."""
+"""F-beta score, of which precision, recall and F1 are special cases."""
 
 import dataclasses
 import math
@@ -17,14 +17,15 @@ from fdl.types import Array, Metric
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class FScore:
-    """How often each class was right, chosen and true, and what to make of it.
+    """F-beta score, from mergeable counts.
 
     Attributes:
-      counts: Of each class, [C].
-      beta: How many times recall counts as much as precision.
-      average: How classes become one number.
-      undefined: The score of a class with nothing to divide by; None to leave it out.
-      only_seen: Whether to leave out what is neither label nor prediction.
+      counts: Counts of each class, [C].
+      beta: Weight of recall relative to precision.
+      average: Average over the classes.
+      undefined: Score of a class whose denominator is zero; None leaves it out.
+      only_seen: True if classes that occur in neither labels nor predictions are left
+        out.
     """
 
     counts: ClassCounts
@@ -34,35 +35,37 @@ class FScore:
     only_seen: bool = dataclasses.field(metadata={"static": True})
 
     def per_class(self) -> Array:
-        """The score of each class, float32 [C]; NaN for what is left out."""
+        """Score of each class, float32 [C]; NaN for classes that are left out."""
         scores = self._score(self.counts)
         if not self.only_seen:
             return scores
         _, predicted, actual = self.counts
-        seen = predicted.value() + actual.value() != 0  # True of NaN, too.
-        return jnp.where(seen, scores, jnp.nan)
+        # True for counts of NaN as well, whose scores are NaN anyway.
+        occurs = predicted.value() + actual.value() != 0
+        return jnp.where(occurs, scores, jnp.nan)
 
     def support(self) -> Array:
-        """How many examples each class has, float32 [C]."""
+        """Number of examples of each class, float32 [C]."""
         return self.counts.actual.value()
 
     def compute(self) -> Array:
-        """The score of all classes together, float32 []."""
+        """Average of the scores over the classes, float32 []."""
         if self.average == "micro":
             return self._score(ClassCounts(*(count.sum() for count in self.counts)))
         scores = self.per_class()
         if self.average == "binary":
             return scores[..., 1]
         weights = self.support() if self.average == "weighted" else None
-        # Counts that are not valid must not pass for scores that are undefined.
-        spoilt = jnp.isnan(self.support()).any(axis=-1)
-        return jnp.where(spoilt, jnp.nan, average_defined(scores, weights))
+        # `average_defined` leaves out scores of NaN, which would hide invalid counts.
+        invalid = jnp.isnan(self.support()).any(axis=-1)
+        return jnp.where(invalid, jnp.nan, average_defined(scores, weights))
 
     def _score(self, counts: ClassCounts) -> Array:
         hits, predicted, actual = (count.value() for count in counts)
-        share = 1 / (1 + self.beta**2)
-        mixed = share * predicted + (1 - share) * actual
-        return divide(hits, mixed, self.undefined)
+        # The form with α = 1 / (1 + β²) holds for β = ∞ as well, where α is zero.
+        alpha = 1 / (1 + self.beta**2)
+        denominator = alpha * predicted + (1 - alpha) * actual
+        return divide(hits, denominator, self.undefined)
 
 
 def f_beta(
@@ -76,33 +79,34 @@ def f_beta(
     num_classes: int | None = None,
     only_seen: bool = False,
 ) -> Metric:
-    """The weighted harmonic mean of precision P and recall R.
+    """F-beta score, the weighted harmonic mean of precision P and recall R.
 
     Fᵦ = (1 + β²) P R / (β² P + R) = TP / (α (TP + FP) + (1 − α) (TP + FN)) with
     α = 1 / (1 + β²): precision for β = 0, recall for β = ∞.
 
     Args:
-      logits: Float [B, ..., C]: the largest is chosen. Or float [B], the logit of
-        class 1 of two, chosen if it is not negative; or what was chosen, class indices
-        [B, ...]. Or of several labels for each example: float [B, ..., L], each chosen
-        if it is not negative; or bool, what was chosen.
+      logits: Logits of the classes, float [B, ..., C], the largest of which is the
+        prediction. Or the logit of class 1 of two, float [B], predicted if it is not
+        negative; or predicted class indices, int [B, ...]. For multi-label examples:
+        logits, float [B, ..., L], positive predictions where not negative; or
+        predictions, bool [B, ..., L].
       labels: Class indices, int [B, ...]; or 0 and 1, int [B, ..., L].
       mask: Weights, [B, ...].
-      beta: β, how many times recall counts as much as precision.
-      average: "macro", the mean over classes; "weighted", by their examples; "micro",
-        the score of all counts together; "binary", the score of class 1 of two;
-        "samples", the mean over examples with several labels.
-      zero_division: The score where there is nothing to divide by; NaN to leave it out
-        of the mean.
-      num_classes: Needed if `logits` are class indices.
-      only_seen: Whether to leave out classes that are neither label nor prediction, as
-        scikit-learn does if it is not told of them.
+      beta: Weight β of recall relative to precision, zero or more.
+      average: "macro", the mean over classes; "weighted", the mean weighted by the
+        number of examples of each class; "micro", the score of the counts summed over
+        the classes; "binary", the score of class 1 of two; "samples", the mean over
+        multi-label examples.
+      zero_division: Score where the denominator is zero; NaN leaves it out of the mean.
+      num_classes: Number of classes; required if `logits` are class indices.
+      only_seen: True to leave out classes that occur in neither labels nor predictions,
+        as scikit-learn does by default.
 
     Returns:
-      The metric. It has ``per_class()`` and ``support()``, but for "samples".
+      The metric, with ``per_class()`` and ``support()``, except for "samples".
 
     Raises:
-      UserError: There is no such average, or not for these shapes.
+      UserError: An option is invalid, or the average does not apply to the shapes.
 
     Example:
       >>> logits = jnp.array([[2.0, 1.0], [0.0, 3.0], [1.0, 4.0], [5.0, 0.0]])
@@ -116,20 +120,20 @@ def f_beta(
     """
     check_average(average, ("binary", "macro", "micro", "samples", "weighted"))
     if not beta >= 0:
-        raise UserError(f"beta is {beta}: expected zero or more")
+        raise UserError(f"beta={beta}: expected zero or more")
+    # None and not NaN: it is a static field, and NaN, which is not equal to itself,
+    # would make two metrics of the same options impossible to merge.
     undefined = None if math.isnan(zero_division) else float(zero_division)
     logits, labels = jnp.asarray(logits), jnp.asarray(labels)
     if average == "samples":
         return f_beta_of_examples(logits, labels, mask, beta, undefined)
-    several = is_multilabel(logits, labels)
-    if several:
+    multilabel = is_multilabel(logits, labels)
+    if multilabel:
         counts = label_counts(logits, labels, mask)
     else:
         counts = class_counts(logits, labels, mask, num_classes)
     size = counts.hits.whole.shape[-1]
-    if average == "binary" and (several or size != 2):
-        what = "labels of each example" if several else "classes"
-        raise UserError(
-            f"average 'binary' is of two classes, but there are {size} {what}"
-        )
+    if average == "binary" and (multilabel or size != 2):
+        unit = "labels per example" if multilabel else "classes"
+        raise UserError(f"average='binary': expected two classes, not {size} {unit}")
     return FScore(counts, float(beta), average, undefined, only_seen)

@@ -1,4 +1,4 @@
-"""How far the mean of a few runs can be trusted."""
+"""Confidence interval of a mean over seeds (Student's t)."""
 
 from typing import Any
 
@@ -6,10 +6,12 @@ import numpy as np
 
 
 def interval(values: Any) -> tuple[float, float, float]:
-    """Mean, standard error and half a 95 % interval (Student's t) over seeds.
+    """Mean, standard error, and half-width of the 95 % confidence interval over seeds.
+
+    The interval is that of Student's t distribution.
 
     Args:
-      values: One number per seed, float [S].
+      values: One value per seed, float [S].
 
     Returns:
       Three floats; the last two are NaN for a single seed, all three for none.
@@ -17,7 +19,7 @@ def interval(values: Any) -> tuple[float, float, float]:
     values = np.asarray(values, np.float64)
     if values.size < 2:
         return float(values.sum() if values.size else "nan"), float("nan"), float("nan")
-    # The quantiles alone: `scipy.stats` takes a second to import.
+    # Quantiles from `scipy.special`, since `scipy.stats` takes a second to import.
     from scipy.special import stdtrit
 
     error = float(values.std(ddof=1) / np.sqrt(values.size))

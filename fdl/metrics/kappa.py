@@ -1,4 +1,4 @@
-"""Agreement beyond chance."""
+"""Cohen's kappa."""
 
 import dataclasses
 
@@ -13,27 +13,27 @@ from fdl.types import Array
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class CohenKappa:
-    """Agreement beyond chance.
+    """Cohen's kappa, from a mergeable confusion matrix.
 
     Attributes:
-      confusion: Which classes are taken for which.
-      weights: How bad that is: "none", "linear" or "quadratic".
+      confusion: Confusion matrix.
+      weights: Cost of mistakes: "none", "linear" or "quadratic".
     """
 
     confusion: ConfusionMatrix
     weights: str = dataclasses.field(metadata={"static": True})
 
     def compute(self) -> Array:
-        """κ, float32 []; NaN if there is no disagreement to expect."""
+        """Cohen's kappa, float32 []; NaN if the expected disagreement is zero."""
         matrix = self.confusion.matrix()
         share = matrix / matrix.sum(axis=(-1, -2), keepdims=True)
         expected = share.sum(axis=-1, keepdims=True) * share.sum(axis=-2, keepdims=True)
         classes = jnp.arange(matrix.shape[-1])
-        apart = jnp.abs(classes[:, None] - classes[None, :])
-        cost = {"none": apart > 0, "linear": apart, "quadratic": apart**2}[self.weights]
-        cost = jnp.broadcast_to(cost, matrix.shape)
-        seen, by_chance = ((cost * x).sum(axis=(-1, -2)) for x in (share, expected))
-        return 1 - seen / by_chance
+        distance = jnp.abs(classes[:, None] - classes[None, :])
+        costs = {"none": distance > 0, "linear": distance, "quadratic": distance**2}
+        cost = jnp.broadcast_to(costs[self.weights], matrix.shape)
+        observed, by_chance = ((cost * x).sum(axis=(-1, -2)) for x in (share, expected))
+        return 1 - observed / by_chance
 
 
 def cohen_kappa(
@@ -44,18 +44,21 @@ def cohen_kappa(
     weights: str = "none",
     num_classes: int | None = None,
 ) -> CohenKappa:
-    """How far choices and labels agree beyond chance.
+    """Cohen's kappa, the agreement of predictions and labels beyond chance.
 
-    κ = 1 − Σᵢⱼ dᵢⱼ Cᵢⱼ / Σᵢⱼ dᵢⱼ Eᵢⱼ with the confusion matrix C, what chance would
-    make of it, E = (row sums) (column sums)ᵀ / Σ C, and how bad each mistake is, dᵢⱼ.
+    κ = 1 − Σᵢⱼ dᵢⱼ Cᵢⱼ / Σᵢⱼ dᵢⱼ Eᵢⱼ with the confusion matrix C, the matrix expected
+    by chance, E = (row sums) (column sums)ᵀ / Σ C, and the costs dᵢⱼ of mistakes.
 
     Args:
-      logits: What was chosen, in one of the forms that `confusion_matrix` takes.
+      logits: Logits or predictions, in one of the forms that `confusion_matrix` takes.
       labels: Class indices, int [B, ...].
       mask: Weights, [B, ...].
-      weights: "none": d = [i ≠ j]; of classes in order, "linear": |i − j|;
-        "quadratic": (i − j)².
-      num_classes: Needed if `logits` are class indices.
+      weights: Cost of mistakes. "none": [i ≠ j]; for ordinal classes, "linear":
+        |i − j|; "quadratic": (i − j)².
+      num_classes: Number of classes; required if `logits` are class indices.
+
+    Raises:
+      UserError: The weights are none of these, or the number of classes is not known.
 
     References:
       Cohen, `A Coefficient of Agreement for Nominal Scales
@@ -63,7 +66,7 @@ def cohen_kappa(
     """
     if weights not in ("none", "linear", "quadratic"):
         raise UserError(
-            f"weights is {weights!r}: expected 'none', 'linear' or 'quadratic'"
+            f"weights={weights!r}: expected 'none', 'linear' or 'quadratic'"
         )
     confusion = confusion_matrix(logits, labels, mask, num_classes=num_classes)
     return CohenKappa(confusion, weights)

@@ -11,18 +11,18 @@ from fdl.types import Array, Mean
 
 
 def mean(values: Array, mask: Array | None = None) -> Mean:
-    """The weighted mean over examples, Σ wᵢvᵢ / Σ wᵢ.
+    """Weighted mean over examples, Σ wᵢvᵢ / Σ wᵢ.
 
     Sums are float32: a mean over n merged batches has a relative error of about
     √n · 6e-8.
 
     Args:
-      values: One number per example or per part of it, [B, ...].
+      values: Values of the examples or of their parts, [B, ...].
       mask: Weights of the examples, [B], or of their parts, [B, ...]; zero for padding.
-        Axes that it does not have are averaged. Default: all examples weigh one.
+        Axes that it does not have are averaged. Default: all examples have weight one.
 
     Raises:
-      UserError: The mask does not fit.
+      UserError: The shape of the mask does not match.
 
     Example:
       >>> mean(jnp.array([1.0, 3.0, 9.0]), jnp.array([1.0, 1.0, 0.0])).compute()
@@ -34,19 +34,19 @@ def mean(values: Array, mask: Array | None = None) -> Mean:
     weights = weights_of(mask, values.shape[:num_axes])
     rest = math.prod(values.shape[weights.ndim :])
     values = values.reshape(*weights.shape, rest).mean(axis=-1)
-    # What is masked may be anything, even NaN.
+    # Masked values may be NaN, and a product with zero would be NaN as well.
     return Mean(jnp.where(weights > 0, values * weights, 0).sum(), weights.sum())
 
 
 def accuracy(logits: Array, labels: Array, mask: Array | None = None) -> Mean:
-    """The share of labels that are chosen, Σ wᵢ[ŷᵢ = yᵢ] / Σ wᵢ.
+    """Accuracy, the share of correct predictions, Σ wᵢ [ŷᵢ = yᵢ] / Σ wᵢ.
 
-    NaN if a label that counts is no class.
+    It is NaN if a label that is not masked is no class index.
 
     Args:
-      logits: Float [B, ..., C]: the largest is chosen, of equal ones that of the lowest
-        index. Or float [B, ...], the logit of class 1 of two; or what was chosen, class
-        indices or bool [B, ...].
+      logits: Logits of the classes, float [B, ..., C]: the largest is the prediction,
+        of equal ones that of the lowest index. Or the logit of class 1 of two, float
+        [B, ...]; or predictions, class indices or bool [B, ...].
       labels: Class indices, int [B, ...].
       mask: Weights, [B, ...].
 
@@ -61,16 +61,16 @@ def accuracy(logits: Array, labels: Array, mask: Array | None = None) -> Mean:
 def top_k_accuracy(
     logits: Array, labels: Array, mask: Array | None = None, *, k: int = 5
 ) -> Mean:
-    """The share of labels that are among the k largest logits.
+    """Top-k accuracy, the share of labels that are among the k largest logits.
 
-    Of equal logits, those of lower indices come first, as in `accuracy`, which it is
-    for k = 1, and in `jax.lax.top_k`; scikit-learn lets the higher index win.
+    Of equal logits, those of lower indices come first, as in `jax.lax.top_k`, so that
+    k = 1 gives `accuracy`; scikit-learn puts the higher index first.
 
     Args:
-      logits: Float [B, ..., C].
+      logits: Logits of the classes, float [B, ..., C].
       labels: Class indices, int [B, ...].
       mask: Weights, [B, ...].
-      k: How many may be chosen.
+      k: Number of predictions per label, from 1 to C.
 
     Raises:
       UserError: There are fewer than k classes.
@@ -83,12 +83,14 @@ def top_k_accuracy(
     _, actual, valid, num_classes = decide(logits, labels)
     if logits.ndim == actual.ndim or not num_classes or not 1 <= k <= num_classes:
         raise UserError(
-            f"k is {k}, but logits are {list(logits.shape)}: "
-            "expected at least k classes on the last axis"
+            f"k={k}: expected from 1 to the number of classes on the last axis of "
+            f"logits {list(logits.shape)}"
         )
+    # Counting the classes that rank before the label is cheaper than a sort. Invalid
+    # labels are clipped here, and their result is replaced by NaN below.
     score = jnp.take_along_axis(logits, actual[..., None], axis=-1, mode="clip")
-    place = jax.lax.broadcasted_iota(jnp.int32, logits.shape, logits.ndim - 1)
-    before = place < actual[..., None]
-    ahead = (logits > score) | ((logits == score) & before)
-    found = ahead.sum(axis=-1) < k
-    return mean(jnp.where(valid, found, jnp.nan), mask)
+    classes = jax.lax.broadcasted_iota(jnp.int32, logits.shape, logits.ndim - 1)
+    lower_index = classes < actual[..., None]
+    ahead = (logits > score) | ((logits == score) & lower_index)
+    correct = ahead.sum(axis=-1) < k
+    return mean(jnp.where(valid, correct, jnp.nan), mask)

@@ -16,16 +16,20 @@ def precision(
     num_classes: int | None = None,
     only_seen: bool = False,
 ) -> Metric:
-    """How much of what was chosen is right, TP / (TP + FP).
+    """Precision, the share of predictions that are correct, TP / (TP + FP).
 
     Args:
-      logits: As in `fdl.metrics.f_beta`, and all the rest.
+      logits: Logits or predictions, in one of the forms of `fdl.metrics.f_beta`.
       labels: Class indices, int [B, ...]; or 0 and 1, int [B, ..., L].
       mask: Weights, [B, ...].
       average: "macro", "weighted", "micro", "binary" or "samples".
-      zero_division: The score of a class that is never chosen.
-      num_classes: Needed if `logits` are class indices.
-      only_seen: Whether to leave out classes that are neither label nor prediction.
+      zero_division: Score of a class that is never predicted; NaN leaves it out.
+      num_classes: Number of classes; required if `logits` are class indices.
+      only_seen: True to leave out classes that occur in neither labels nor
+        predictions.
+
+    Raises:
+      UserError: An option is invalid, or the average does not apply to the shapes.
     """
     return f_beta(
         logits,
@@ -49,16 +53,20 @@ def recall(
     num_classes: int | None = None,
     only_seen: bool = False,
 ) -> Metric:
-    """How much of what is right was chosen, TP / (TP + FN).
+    """Recall, the share of labels that are predicted, TP / (TP + FN).
 
     Args:
-      logits: As in `fdl.metrics.f_beta`, and all the rest.
+      logits: Logits or predictions, in one of the forms of `fdl.metrics.f_beta`.
       labels: Class indices, int [B, ...]; or 0 and 1, int [B, ..., L].
       mask: Weights, [B, ...].
       average: "macro", "weighted", "micro", "binary" or "samples".
-      zero_division: The score of a class that is never true.
-      num_classes: Needed if `logits` are class indices.
-      only_seen: Whether to leave out classes that are neither label nor prediction.
+      zero_division: Score of a class without labels; NaN leaves it out.
+      num_classes: Number of classes; required if `logits` are class indices.
+      only_seen: True to leave out classes that occur in neither labels nor
+        predictions.
+
+    Raises:
+      UserError: An option is invalid, or the average does not apply to the shapes.
     """
     return f_beta(
         logits,
@@ -82,16 +90,21 @@ def f1(
     num_classes: int | None = None,
     only_seen: bool = False,
 ) -> Metric:
-    """The harmonic mean of precision and recall, 2 TP / (2 TP + FP + FN).
+    """F1 score, the harmonic mean of precision and recall, 2 TP / (2 TP + FP + FN).
 
     Args:
-      logits: As in `fdl.metrics.f_beta`, and all the rest.
+      logits: Logits or predictions, in one of the forms of `fdl.metrics.f_beta`.
       labels: Class indices, int [B, ...]; or 0 and 1, int [B, ..., L].
       mask: Weights, [B, ...].
       average: "macro", "weighted", "micro", "binary" or "samples".
-      zero_division: The score of a class that is never chosen and never true.
-      num_classes: Needed if `logits` are class indices.
-      only_seen: Whether to leave out classes that are neither label nor prediction.
+      zero_division: Score of a class without labels or predictions; NaN leaves it
+        out.
+      num_classes: Number of classes; required if `logits` are class indices.
+      only_seen: True to leave out classes that occur in neither labels nor
+        predictions.
+
+    Raises:
+      UserError: An option is invalid, or the average does not apply to the shapes.
     """
     return f_beta(
         logits,

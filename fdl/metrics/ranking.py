@@ -1,4 +1,4 @@
-"""How well scores tell classes apart, from mergeable counts."""
+"""ROC AUC and average precision, from mergeable histograms."""
 
 import dataclasses
 
@@ -14,11 +14,11 @@ from fdl.types import Array
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class RocAuc:
-    """The area under the receiver operating characteristic.
+    """Area under the receiver operating characteristic (ROC) curve.
 
     Attributes:
-      histograms: Of the scores of each class.
-      average: How classes become one number.
+      histograms: Histograms of the scores of each class.
+      average: Average over the classes.
     """
 
     histograms: Histograms
@@ -26,22 +26,24 @@ class RocAuc:
 
     def curve(self) -> tuple[Array, Array]:
         """False and true positive rate at each threshold, float32 [K, M + 1]."""
-        hits, false_alarms = self.histograms.above()
-        return false_alarms / false_alarms[..., -1:], hits / hits[..., -1:]
+        hits, false_positives = self.histograms.above()
+        return false_positives / false_positives[..., -1:], hits / hits[..., -1:]
 
     def per_class(self) -> Array:
-        """The area of each class, float32 [K]; NaN if all or none are of the class."""
+        """Area of each class, float32 [K]; NaN without positives or negatives."""
+        # The trapezoidal rule counts pairs of equal bins half, as ties.
         x, y = self.curve()
         return (jnp.diff(x) * (y[..., 1:] + y[..., :-1])).sum(axis=-1) / 2
 
     def bounds(self) -> tuple[Array, Array]:
-        """What the exact area of each class lies between, two float32 [K]."""
+        """Lower and upper bound of the exact area of each class, two float32 [K]."""
+        # Within a bin, either all positives or all negatives may score higher.
         x, y = self.curve()
         error = (jnp.diff(x) * jnp.diff(y)).sum(axis=-1) / 2
         return self.per_class() - error, self.per_class() + error
 
     def compute(self) -> Array:
-        """The area of all classes together, float32 []."""
+        """Average of the areas over the classes, float32 []."""
         support = self.histograms.support()
         return average_problems(self.per_class(), support, self.average)
 
@@ -49,11 +51,11 @@ class RocAuc:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class AveragePrecision:
-    """The mean precision over all recalls.
+    """Average precision, the area under the precision-recall curve.
 
     Attributes:
-      histograms: Of the scores of each class.
-      average: How classes become one number.
+      histograms: Histograms of the scores of each class.
+      average: Average over the classes.
     """
 
     histograms: Histograms
@@ -62,44 +64,50 @@ class AveragePrecision:
     def curve(self) -> tuple[Array, Array]:
         """Recall and precision at each threshold, float32 [K, M + 1].
 
-        Precision is 1 where nothing is chosen.
+        Precision is 1 at thresholds above all scores.
         """
-        hits, false_alarms = self.histograms.above()
+        hits, false_positives = self.histograms.above()
         recall = divide(hits, jnp.broadcast_to(hits[..., -1:], hits.shape), 0.0)
-        return recall, divide(hits, hits + false_alarms, 1.0)
+        return recall, divide(hits, hits + false_positives, 1.0)
 
     def per_class(self) -> Array:
-        """The mean precision of each class, float32 [K]; 0 without any positive."""
-        hits, false_alarms = (x[..., 1:] for x in self.histograms.above())
-        return self._mean(divide(hits, hits + false_alarms, 0.0))
+        """Average precision of each class, float32 [K]; 0 without positives."""
+        hits, false_positives = (x[..., 1:] for x in self.histograms.above())
+        return self._mean(divide(hits, hits + false_positives, 0.0))
 
     def bounds(self) -> tuple[Array, Array]:
-        """What the exact value of each class lies between, two float32 [K].
+        """Lower and upper bound of the exact value of each class, two float32 [K].
 
-        In each bin, all negatives come first or last: n false alarms before the bin, or
-        n′ with it. Of hits t to t + p the mean precision is at least
+        In each bin, the negatives may all come first or all come last: there are n
+        false positives above the bin and n′ including it. For the true positives t to
+        t + p of the bin, the mean precision is at least
         ∫₀ᵖ (t + x) / (t + x + n′) dx / p and at most (t + p) / (t + p + n).
         """
-        hits, false_alarms = self.histograms.above()
-        before, after = hits[..., :-1], false_alarms[..., 1:]
-        found = self.histograms.positives.value()[..., ::-1]
-        lost = after * jnp.log1p(divide(found, before + after, 0.0))
-        least = divide(found - lost, found, 0.0)
-        most = divide(hits[..., 1:], hits[..., 1:] + false_alarms[..., :-1], 0.0)
-        return self._mean(least), self._mean(most)
+        hits, false_positives = self.histograms.above()
+        hits_before, negatives_up_to = hits[..., :-1], false_positives[..., 1:]
+        # Curves start at the highest score, histograms at the lowest.
+        positives = self.histograms.positives.value()[..., ::-1]
+        # The integral is p − n′ log(1 + p / (t + n′)).
+        loss = negatives_up_to * jnp.log1p(
+            divide(positives, hits_before + negatives_up_to, 0.0)
+        )
+        lower = divide(positives - loss, positives, 0.0)
+        upper = divide(hits[..., 1:], hits[..., 1:] + false_positives[..., :-1], 0.0)
+        return self._mean(lower), self._mean(upper)
 
     def compute(self) -> Array:
-        """The mean precision of all classes together, float32 []."""
+        """Average over the classes, float32 []."""
         support = self.histograms.support()
         return average_problems(self.per_class(), support, self.average)
 
     def _mean(self, precision):
-        """The mean over the positives of precision in each bin, highest first."""
+        """Mean over the positives of the precision of each bin, highest bin first."""
         positives = self.histograms.positives.value()[..., ::-1]
         total = self.histograms.support()
-        found = divide((positives * precision).sum(axis=-1), total, 0.0)
+        average = divide((positives * precision).sum(axis=-1), total, 0.0)
+        # Without positives the value is 0, but without any examples it is undefined.
         empty = total + self.histograms.negatives.sum().value() == 0
-        return jnp.where(empty, jnp.nan, found)
+        return jnp.where(empty, jnp.nan, average)
 
 
 def roc_auc(
@@ -110,30 +118,31 @@ def roc_auc(
     average: str = "macro",
     num_bins: int = 4096,
 ) -> RocAuc:
-    """How likely a positive has a higher score than a negative, to within its bin.
+    """Area under the ROC curve, P(s⁺ > s⁻) + ½ P(s⁺ = s⁻), from histograms of scores.
 
-    P(s⁺ > s⁻) + ½ P(s⁺ = s⁻) = Σₘ pₘ (N₍<m₎ + ½ nₘ) / (P N) with pₘ positives and nₘ
-    negatives in bin m, P and N in all: the area under the true over the false positive
-    rate. No sums say it exactly, as scores have to be compared in pairs; the error is
-    at most ½ Σₘ pₘ nₘ / (P N), and ``bounds()`` says how much that is here.
-    `fdl.metrics.exact.roc_auc` is exact, of all scores at once.
+    It is the probability that a positive has a higher score than a negative, here
+    Σₘ pₘ (N₍<m₎ + ½ nₘ) / (P N) with pₘ positives and nₘ negatives in bin m, P and N in
+    total. Sums over batches cannot be exact, as all pairs of scores are compared; the
+    error is at most ½ Σₘ pₘ nₘ / (P N), which ``bounds()`` evaluates.
+    `fdl.metrics.exact.roc_auc` is exact, but takes all scores at once.
 
     Args:
-      logits: Float [B, ..., C]: each class against the rest, by its probability. Or
-        float [B], the logit of class 1 of two; or float [B, ..., L], L labels.
+      logits: Logits of the classes, float [B, ..., C], for each class against the rest.
+        Or the logit of class 1 of two, float [B]; or logits of L labels, float
+        [B, ..., L].
       labels: Class indices, int [B, ...]; or 0 and 1, int [B, ..., L].
       mask: Weights, [B, ...].
       average: "macro", the mean over classes, NaN if one has only positives or
-        negatives; "weighted", by their positives, leaving out classes without;
-        "binary", class 1 of two.
-      num_bins: M, of the same width in asinh(logit) up to ±10⁴. Probabilities would
-        all lie in a few of them: this takes logits.
+        negatives; "weighted", the mean weighted by positives, without classes that have
+        none; "binary", class 1 of two.
+      num_bins: Number M of bins, of equal width in asinh(logit) up to ±10⁴. They are
+        meant for logits: probabilities would all fall into a few of them.
 
     Returns:
       The metric, with ``per_class()``, ``bounds()`` and ``curve()``.
 
     Raises:
-      UserError: The shapes do not fit, or do not have this average.
+      UserError: The shapes do not match, or the average does not apply to them.
 
     Example:
       >>> logits = jnp.array([-2.2, 2.2, -0.4, -0.6, 1.4, 0.0, 0.0, 0.0])
@@ -155,29 +164,30 @@ def average_precision(
     average: str = "macro",
     num_bins: int = 4096,
 ) -> AveragePrecision:
-    """The area under the steps of precision over recall, to within a bin of the score.
+    """Average precision, Σₘ (Rₘ − Rₘ₋₁) Pₘ, from histograms of scores.
 
-    AP = Σₘ (Rₘ − Rₘ₋₁) Pₘ with recall Rₘ and precision Pₘ of what is in bin m or above.
-    Straight lines between these points would be too optimistic. ``bounds()`` says how
-    much the bins can change; `fdl.metrics.exact.average_precision` is exact, of all
-    scores at once.
+    Rₘ and Pₘ are recall and precision of the examples in bin m or above, the highest
+    bin first. Linear interpolation between these points would be too optimistic.
+    ``bounds()`` returns the interval that contains the exact value;
+    `fdl.metrics.exact.average_precision` is exact, but takes all scores at once.
 
     Args:
-      logits: As in `roc_auc`, and all the rest.
+      logits: Logits, as in `roc_auc`.
       labels: Class indices, int [B, ...]; or 0 and 1, int [B, ..., L].
       mask: Weights, [B, ...].
       average: "macro", "weighted" or "binary". A class without positives has 0.
-      num_bins: How many bins there are.
+      num_bins: Number of bins; see `roc_auc`.
 
     Returns:
       The metric, with ``per_class()``, ``bounds()`` and ``curve()``.
 
     Raises:
-      UserError: The shapes do not fit, or do not have this average.
+      UserError: The shapes do not match, or the average does not apply to them.
 
     References:
       Davis and Goadrich, `The Relationship Between Precision-Recall and ROC Curves
       <https://doi.org/10.1145/1143844.1143874>`_, 2006.
     """
-    found = histograms(logits, labels, mask, average, num_bins)
-    return AveragePrecision(found, average)
+    return AveragePrecision(
+        histograms(logits, labels, mask, average, num_bins), average
+    )

@@ -1,4 +1,4 @@
-"""How far predicted numbers are from the true ones."""
+"""Regression errors: mean absolute, squared and percentage error."""
 
 import math
 from typing import NamedTuple
@@ -14,15 +14,15 @@ from fdl.types import Array, Mean
 def mean_absolute_error(
     predictions: Array, targets: Array, mask: Array | None = None
 ) -> Mean:
-    """The mean absolute difference, Σ wᵢ |ŷᵢ − yᵢ| / Σ wᵢ, in units of the targets.
+    """Mean absolute error, Σ wᵢ |ŷᵢ − yᵢ| / Σ wᵢ, in units of the targets.
 
     Args:
-      predictions: Float [B, ...].
-      targets: Float [B, ...].
+      predictions: Predictions ŷ, float [B, ...].
+      targets: Targets y, float [B, ...].
       mask: Weights, [B].
 
     Raises:
-      UserError: The shapes do not fit.
+      UserError: The shapes do not match.
     """
     return mean(jnp.abs(differences(predictions, targets)), mask)
 
@@ -30,15 +30,15 @@ def mean_absolute_error(
 def mean_squared_error(
     predictions: Array, targets: Array, mask: Array | None = None
 ) -> Mean:
-    """The mean squared difference, Σ wᵢ (ŷᵢ − yᵢ)² / Σ wᵢ; not half of it.
+    """Mean squared error, Σ wᵢ (ŷᵢ − yᵢ)² / Σ wᵢ, without a factor of ½.
 
     Args:
-      predictions: Float [B, ...].
-      targets: Float [B, ...].
+      predictions: Predictions ŷ, float [B, ...].
+      targets: Targets y, float [B, ...].
       mask: Weights, [B].
 
     Raises:
-      UserError: The shapes do not fit.
+      UserError: The shapes do not match.
     """
     return mean(jnp.square(differences(predictions, targets)), mask)
 
@@ -46,29 +46,30 @@ def mean_squared_error(
 def mean_absolute_percentage_error(
     predictions: Array, targets: Array, mask: Array | None = None
 ) -> Mean:
-    """The mean difference as a share of the target, Σ wᵢ |ŷᵢ − yᵢ| / |yᵢ| / Σ wᵢ.
+    """Mean absolute percentage error, Σ wᵢ |ŷᵢ − yᵢ| / |yᵢ| / Σ wᵢ.
 
-    A share of one, no percentage, as scikit-learn has it. Targets closer to zero than
-    2.2e-16 count as 2.2e-16: then the mean is huge, and says little.
+    As in scikit-learn it is a fraction, not multiplied by 100, and magnitudes of
+    targets are at least 2.2e-16: targets of zero give a huge, meaningless value.
 
     Args:
-      predictions: Float [B, ...].
-      targets: Float [B, ...].
+      predictions: Predictions ŷ, float [B, ...].
+      targets: Targets y, float [B, ...].
       mask: Weights, [B].
 
     Raises:
-      UserError: The shapes do not fit.
+      UserError: The shapes do not match.
     """
     errors = jnp.abs(differences(predictions, targets))
-    smallest = float(jnp.finfo("float64").eps)
-    return mean(errors / jnp.maximum(jnp.abs(jnp.asarray(targets)), smallest), mask)
+    # The constant of scikit-learn, in float32 as well, so that values are the same.
+    epsilon = float(jnp.finfo("float64").eps)
+    return mean(errors / jnp.maximum(jnp.abs(jnp.asarray(targets)), epsilon), mask)
 
 
 class RootMeanSquare(NamedTuple):
-    """The root of a mean, of each of D outputs.
+    """Root mean square of each of D outputs, from mergeable sums.
 
     Attributes:
-      total: Sum of the weighted squares, float32 [D].
+      total: Sums of the weighted squares, float32 [D].
       weight: Sum of the weights, float32 [1].
     """
 
@@ -76,32 +77,33 @@ class RootMeanSquare(NamedTuple):
     weight: Array
 
     def per_output(self) -> Array:
-        """The root of each output, float32 [D]."""
+        """Root mean square of each output, float32 [D]."""
         return jnp.sqrt(self.total / self.weight)
 
     def compute(self) -> Array:
-        """The mean of the roots, float32 []; NaN where nothing was counted."""
+        """Mean over the outputs, float32 []; NaN if all weights are zero."""
         return self.per_output().mean(axis=-1)
 
 
 def root_mean_squared_error(
     predictions: Array, targets: Array, mask: Array | None = None
 ) -> RootMeanSquare:
-    """The root of the mean squared difference, √(Σ wᵢ (ŷᵢ − yᵢ)² / Σ wᵢ).
+    """Root mean squared error, √(Σ wᵢ (ŷᵢ − yᵢ)² / Σ wᵢ).
 
-    It is not the mean of the roots of batches. Of several outputs, the mean of theirs.
+    The root is that of the mean over all batches. With several outputs it is the mean
+    of their roots.
 
     Args:
-      predictions: Float [B, ...].
-      targets: Float [B, ...].
+      predictions: Predictions ŷ, float [B, ...].
+      targets: Targets y, float [B, ...].
       mask: Weights, [B].
 
     Raises:
-      UserError: The shapes do not fit.
+      UserError: The shapes do not match.
 
     Example:
-      >>> y, predicted = jnp.array([3, -0.5, 2, 7]), jnp.array([2.5, 0, 2, 8])
-      >>> root_mean_squared_error(predicted, y).compute()
+      >>> targets, predictions = jnp.array([3, -0.5, 2, 7]), jnp.array([2.5, 0, 2, 8])
+      >>> root_mean_squared_error(predictions, targets).compute()
       Array(0.612372, dtype=float32)
     """
     errors, weights = by_output(differences(predictions, targets), mask)
@@ -109,31 +111,34 @@ def root_mean_squared_error(
 
 
 def differences(predictions: Array, targets: Array) -> Array:
-    """Predictions less targets, at least float32 [B, ...].
+    """Differences of predictions and targets, ŷ − y, at least float32 [B, ...].
 
     Raises:
-      UserError: They are not of the same shape.
+      UserError: The shapes differ.
     """
     predictions, targets = jnp.asarray(predictions), jnp.asarray(targets)
     if predictions.shape != targets.shape or not predictions.ndim:
         raise UserError(
-            f"predictions are {list(predictions.shape)}, but targets are "
-            f"{list(targets.shape)}: expected one for each target"
+            f"predictions.shape={list(predictions.shape)}, "
+            f"targets.shape={list(targets.shape)}: expected the same shape"
         )
+    # Operands are promoted before the subtraction, as integers would overflow and half
+    # precision would cancel.
     dtype = jnp.promote_types(jnp.result_type(predictions, targets), jnp.float32)
     return predictions.astype(dtype) - targets.astype(dtype)
 
 
 def by_output(values: Array, mask: Array | None) -> tuple[Array, Array]:
-    """Numbers and weights of the outputs of examples.
+    """Values flattened to one axis of outputs, and weights of the examples.
 
     Args:
-      values: Float [B, ...].
-      mask: Weights, [B].
+      values: Values, float [B, ...].
+      mask: Weights, [B]. Default: ones.
 
     Returns:
-      Float [B, D], zero where the weight is, and float32 [B, 1].
+      Values, float [B, D], zero where the weight is zero, and weights, float32 [B, 1].
     """
     weights = weights_of(mask, values.shape[:1])[:, None]
     values = values.reshape(values.shape[0], math.prod(values.shape[1:]))
+    # Masked values may be NaN, and a product with zero would be NaN as well.
     return jnp.where(weights > 0, values, 0), weights

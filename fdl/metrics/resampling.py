@@ -1,4 +1,4 @@
-"""A metric of many selections of examples."""
+"""Evaluation of a metric on many resamples of the examples."""
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
@@ -10,24 +10,27 @@ import numpy as np
 from fdl.errors import UserError
 from fdl.types import Array, Metric
 
-NUMBERS_AT_ONCE = 2**23  # Bounds the memory of resampled examples.
+# Bounds the memory of resampled examples: 2²³ numbers of float32 are 32 MiB.
+NUMBERS_AT_ONCE = 2**23
 
 
 def of_indices(
     metric: Callable[..., Metric | Array],
 ) -> Callable[[Sequence[Array], np.ndarray], np.ndarray]:
-    """A metric as a function of the indices of examples; compiled once.
+    """Metric as a function of the indices of examples, compiled once.
 
     Args:
       metric: ``metric(*arrays)``.
 
     Returns:
-      ``measure(arrays, indices)``, of arrays [N, ...] and int [..., n], float64 [...].
+      Function ``measure(arrays, indices)`` of arrays [N, ...] and indices int [..., n],
+      to float64 [...].
     """
 
     def of_row(arrays, row):
         return value_of(metric(*(array[row] for array in arrays)))
 
+    # One compiled function for all calls of `measure`: BCa intervals make several.
     of_block = jax.jit(jax.vmap(of_row, in_axes=(None, 0)))
 
     def measure(arrays: Sequence[Array], indices: np.ndarray) -> np.ndarray:
@@ -42,54 +45,61 @@ def of_indices(
 def in_blocks(
     function: Callable[[np.ndarray], Array], rows: np.ndarray, numbers: int
 ) -> np.ndarray:
-    """Applies a function to so many rows at once that memory lasts.
+    """Values of a function of rows, evaluated in blocks to bound the memory.
 
     Args:
-      function: Of rows [R, n], to [R]; compiled once, as all blocks have one shape.
-      rows: Any [R, n].
-      numbers: How many it makes of one of a row.
+      function: Function of rows [R, n], to [R].
+      rows: Rows of indices or bools, [R, n].
+      numbers: Number of values that the function holds for each entry of a row.
 
     Returns:
       Float64 [R].
     """
     size = min(len(rows), rows_at_once(rows.shape[-1] * numbers))
-    whole = -(-len(rows) // size) * size
-    padded = rows[np.arange(whole) % len(rows)] if whole > len(rows) else rows
-    parts = [function(padded[i : i + size]) for i in range(0, whole, size)]
+    # The last block is filled up with rows from the beginning, since a block of another
+    # shape would be compiled anew.
+    num_padded = -(-len(rows) // size) * size
+    padded = rows[np.arange(num_padded) % len(rows)] if num_padded > len(rows) else rows
+    parts = [function(padded[i : i + size]) for i in range(0, num_padded, size)]
     return np.concatenate(parts).astype(np.float64)[: len(rows)]
 
 
 def width(arrays: Sequence[Array]) -> int:
-    """How many numbers there are of one example."""
+    """Number of values per example, over all arrays."""
     return sum(array[0].size for array in arrays)
 
 
-def value_of(found: Metric | Array) -> Array:
-    """The number that a metric says, or that it is."""
-    return found if isinstance(found, jax.Array) else found.compute()
+def value_of(result: Metric | Array) -> Array:
+    """Value of a metric, which is a `Metric` or, for exact metrics, an array."""
+    return result if isinstance(result, jax.Array) else result.compute()
 
 
 def blocks(num_rows: int, numbers: int) -> Iterator[int]:
-    """How many rows to make at once, until there are all."""
+    """Sizes of blocks of rows that add up to a total, each within the memory bound.
+
+    Args:
+      num_rows: Total number of rows.
+      numbers: Number of values per row.
+    """
     size = rows_at_once(numbers)
     for start in range(0, num_rows, size):
         yield min(size, num_rows - start)
 
 
 def rows_at_once(numbers: int) -> int:
-    """How many rows of so many numbers are held at once."""
+    """Number of rows in a block, for a number of values per row; at least one."""
     return max(1, NUMBERS_AT_ONCE // numbers)
 
 
 def num_examples(arrays: Sequence[Array]) -> int:
-    """The length that arrays share.
+    """Number of examples, the length that all arrays have.
 
     Raises:
-      UserError: They share none, or it is zero.
+      UserError: The lengths differ, or are zero.
     """
     shapes = [np.shape(array) for array in arrays]
     lengths = {shape[0] if shape else 0 for shape in shapes}
     if len(lengths) != 1 or 0 in lengths:
         shown = ", ".join(str(list(shape)) for shape in shapes)
-        raise UserError(f"arrays are {shown}: expected one row for each example in all")
+        raise UserError(f"array shapes {shown}: expected one row per example in all")
     return lengths.pop()

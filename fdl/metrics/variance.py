@@ -1,4 +1,4 @@
-"""How much of the variance of the targets is explained."""
+"""Coefficient of determination (R²) and explained variance."""
 
 from typing import NamedTuple
 
@@ -7,15 +7,16 @@ import jax.numpy as jnp
 from fdl.metrics.regression import by_output, differences
 from fdl.types import Array
 
-# Differences of sums of squares that are less than this share of them are rounding.
+# Relative rounding error of sums of squares, eight units in the last place of float32.
+# Smaller differences of such sums count as zero.
 ROUNDING = 2.0**-20
 
 
 class Moments(NamedTuple):
-    """Sums over examples, of targets y less a shift c and of errors e = ŷ − y.
+    """Sums over examples of shifted targets y − c and of errors e = ŷ − y.
 
     Attributes:
-      examples: How many there are, int32 [1].
+      examples: Number of examples with a weight, int32 [1].
       weight: Σ w, float32 [1].
       target: Σ w (y − c), float32 [D].
       target_square: Σ w (y − c)², float32 [D].
@@ -31,16 +32,16 @@ class Moments(NamedTuple):
     error_square: Array
 
     def variation(self) -> Array:
-        """Σ w (y − ȳ)², float32 [D]; zero where that is not told from rounding."""
+        """Σ w (y − ȳ)², float32 [D]; zero where it is within the rounding error."""
         return _around_mean(self.target, self.target_square, self.weight)
 
     def error_variation(self) -> Array:
-        """Σ w (e − ē)², float32 [D]; zero where that is not told from rounding."""
+        """Σ w (e − ē)², float32 [D]; zero where it is within the rounding error."""
         return _around_mean(self.error, self.error_square, self.weight)
 
 
 class R2(NamedTuple):
-    """The coefficient of determination.
+    """Coefficient of determination, from mergeable sums.
 
     Attributes:
       moments: Sums over the examples.
@@ -49,17 +50,17 @@ class R2(NamedTuple):
     moments: Moments
 
     def per_output(self) -> Array:
-        """The coefficient of each output, float32 [D]."""
+        """Coefficient of each output, float32 [D]; NaN for fewer than two examples."""
         explained = _explained(self.moments.error_square, self.moments.variation())
         return jnp.where(self.moments.examples < 2, jnp.nan, explained)
 
     def compute(self) -> Array:
-        """The mean over the outputs, float32 []."""
+        """Mean over the outputs, float32 []."""
         return self.per_output().mean(axis=-1)
 
 
 class ExplainedVariance(NamedTuple):
-    """The share of the variance that is explained.
+    """Explained variance, from mergeable sums.
 
     Attributes:
       moments: Sums over the examples.
@@ -68,12 +69,12 @@ class ExplainedVariance(NamedTuple):
     moments: Moments
 
     def per_output(self) -> Array:
-        """The share of each output, float32 [D]."""
+        """Explained variance of each output, float32 [D]; NaN without examples."""
         explained = _explained(self.moments.error_variation(), self.moments.variation())
         return jnp.where(self.moments.examples < 1, jnp.nan, explained)
 
     def compute(self) -> Array:
-        """The mean over the outputs, float32 []."""
+        """Mean over the outputs, float32 []."""
         return self.per_output().mean(axis=-1)
 
 
@@ -84,32 +85,33 @@ def r2(
     *,
     shift: float = 0.0,
 ) -> R2:
-    """The coefficient of determination, R² = 1 − Σ w (ŷ − y)² / Σ w (y − ȳ)².
+    """Coefficient of determination, R² = 1 − Σ w (ŷ − y)² / Σ w (y − ȳ)².
 
-    The mean ȳ is that of all examples, which no batch knows: sums are of y − c, and
-    Σ w (y − ȳ)² = Σ w (y − c)² − (Σ w (y − c))² / Σ w. In float32 that loses digits
-    where c is far from ȳ: 1 − R² has a relative error of about 5e-7 (1 + (ȳ − c)²/σ²),
-    half a percent for targets a hundred standard deviations away, and from a thousand
-    on they pass for constant. So give the mean of the training targets, or standardised
-    targets and predictions: R² is the same.
+    The mean ȳ of all targets is not known while batches are summed. So targets are
+    shifted by a constant c, and Σ w (y − ȳ)² = Σ w (y − c)² − (Σ w (y − c))² / Σ w.
+    In float32 the difference cancels if c is far from ȳ: 1 − R² has a relative error of
+    about 5e-7 (1 + (ȳ − c)²/σ²), half a percent for targets a hundred standard
+    deviations away; from a thousand on they count as constant. Set the shift to the
+    mean of the training targets, or standardise targets and predictions, which leaves
+    R² as it is.
 
     Args:
-      predictions: Float [B, ...].
-      targets: Float [B, ...].
+      predictions: Predictions ŷ, float [B, ...].
+      targets: Targets y, float [B, ...].
       mask: Weights, [B].
-      shift: c, about the mean of the targets.
+      shift: Constant c near the mean of the targets.
 
     Returns:
-      The metric. Of constant targets, 1 if all predictions are right, or else 0; NaN of
-      fewer than two examples. Of several outputs, the mean of theirs; ``per_output()``
-      has them.
+      The metric. For constant targets it is 1 if all predictions are exact, else 0; for
+      fewer than two examples NaN. With several outputs it is the mean over them, and
+      ``per_output()`` returns each.
 
     Raises:
-      UserError: The shapes do not fit.
+      UserError: The shapes do not match.
 
     Example:
-      >>> y, predicted = jnp.array([3, -0.5, 2, 7]), jnp.array([2.5, 0, 2, 8])
-      >>> r2(predicted, y).compute()
+      >>> targets, predictions = jnp.array([3, -0.5, 2, 7]), jnp.array([2.5, 0, 2, 8])
+      >>> r2(predictions, targets).compute()
       Array(0.948608, dtype=float32)
     """
     return R2(_moments(predictions, targets, mask, shift))
@@ -122,22 +124,22 @@ def explained_variance(
     *,
     shift: float = 0.0,
 ) -> ExplainedVariance:
-    """The share of the variance that is explained, 1 − Var(ŷ − y) / Var(y).
+    """Explained variance, 1 − Var(ŷ − y) / Var(y).
 
-    It is R², but forgives a constant error.
+    Unlike R² it does not depend on a constant error of the predictions.
 
     Args:
-      predictions: Float [B, ...].
-      targets: Float [B, ...].
+      predictions: Predictions ŷ, float [B, ...].
+      targets: Targets y, float [B, ...].
       mask: Weights, [B].
-      shift: About the mean of the targets; `r2` says what for.
+      shift: Constant near the mean of the targets; see `r2`.
 
     Returns:
-      The metric. Of constant targets, 1 if all errors are the same, or else 0. Of
-      several outputs, the mean of theirs; ``per_output()`` has them.
+      The metric. For constant targets it is 1 if all errors are equal, else 0. With
+      several outputs it is the mean over them, and ``per_output()`` returns each.
 
     Raises:
-      UserError: The shapes do not fit.
+      UserError: The shapes do not match.
     """
     return ExplainedVariance(_moments(predictions, targets, mask, shift))
 
@@ -161,12 +163,14 @@ def _moments(predictions, targets, mask, shift):
 
 
 def _around_mean(total, squares, weight):
+    """Sum of squares around the mean, from the sum and the sum of squares."""
     variation = squares - total**2 / weight
+    # Constant values leave a small remainder, which is no variation to divide by.
     return jnp.where(variation > ROUNDING * squares, variation, 0)
 
 
 def _explained(unexplained, variation):
-    """1 − a/b; where the variation b is zero, 1 if a is, or else 0."""
+    """1 − a/b of an unexplained part a; if b is zero, 1 if a is zero too, else 0."""
     safe = jnp.where(variation == 0, 1, variation)
     otherwise = (unexplained == 0).astype(safe.dtype)
     return jnp.where(variation == 0, otherwise, 1 - unexplained / safe)

@@ -18,13 +18,13 @@ WEIGHTS = (0.5, 2.0, 3.0)
 @pytest.mark.parametrize(
     "labels, num_classes, message",
     [
-        ([0, 1, 3, 9], 3, "label[2] is 3, but the classes are 0 to 2."),
-        ([0, 1, -1], 3, "label[2] is -1, but"),
-        ([[0, 1], [5, 0]], 5, "label[1, 0] is 5, but the classes are 0 to 4."),
-        (7, 2, "label is 7, but the classes are 0 to 1."),
+        ([0, 1, 3, 9], 3, "labels[2]=3: expected a class index from 0 to 2"),
+        ([0, 1, -1], 3, "labels[2]=-1: expected"),
+        ([[0, 1], [5, 0]], 5, "labels[1, 0]=5: expected a class index from 0 to 4"),
+        (7, 2, "labels=7: expected a class index from 0 to 1"),
         ([1, 2, 3], 3, "counted from 1: subtract 1"),
-        ([0.0, 1.0], 3, "float64, but have to be integers"),
-        ([True], 3, "bool, but have to be integers"),
+        ([0.0, 1.0], 3, "labels.dtype=float64: expected integers"),
+        ([True], 3, "labels.dtype=bool: expected integers"),
     ],
 )
 def test_the_first_wrong_label_is_named(labels, num_classes, message):
@@ -46,7 +46,7 @@ def test_right_labels_pass(labels, ignore):
 
 
 def test_an_ignored_label_is_no_excuse_for_another():
-    with pytest.raises(UserError, match=r"label\[1\] is 3") as error:
+    with pytest.raises(UserError, match=r"labels\[1\]=3") as error:
         losses.check_labels(np.array([-100, 3, 1]), 3, ignore=-100)
     assert "from 1" in str(error.value)
 

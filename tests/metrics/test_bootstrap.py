@@ -83,12 +83,12 @@ def test_the_seed_decides_the_drawing():
 @pytest.mark.parametrize(
     "arrays, options, message",
     [
-        ((CHOSEN, LABELS[1:]), {}, r"arrays are \[60\], \[59\]"),
-        ((CHOSEN[:0], LABELS[:0]), {}, r"arrays are \[0\], \[0\]"),
-        ((CHOSEN, LABELS), {"method": "bayes"}, "method is 'bayes'"),
-        ((CHOSEN, LABELS), {"confidence": 95}, "confidence is 95"),
-        ((CHOSEN, LABELS), {"num_resamples": 0}, "num_resamples is 0"),
-        ((CHOSEN, LABELS, np.zeros(60)), {}, "the metric is not a number"),
+        ((CHOSEN, LABELS[1:]), {}, r"shapes \[60\], \[59\]: expected"),
+        ((CHOSEN[:0], LABELS[:0]), {}, r"shapes \[0\], \[0\]: expected"),
+        ((CHOSEN, LABELS), {"method": "bayes"}, "method='bayes': expected"),
+        ((CHOSEN, LABELS), {"confidence": 95}, "confidence=95: expected"),
+        ((CHOSEN, LABELS), {"num_resamples": 0}, "num_resamples=0: expected"),
+        ((CHOSEN, LABELS, np.zeros(60)), {}, "the metric is NaN"),
     ],
 )
 def test_what_makes_no_sense_is_an_error(arrays, options, message):
@@ -98,7 +98,7 @@ def test_what_makes_no_sense_is_an_error(arrays, options, message):
 
 def test_an_interval_that_is_not_defined_is_an_error():
     scores, labels = jnp.arange(12.0) * 5 % 7, jnp.arange(12) == 2
-    with pytest.raises(UserError, match="the bca interval is not defined here"):
+    with pytest.raises(UserError, match="method='bca': expected 'percentile'"):
         bootstrap.interval(metrics.exact.roc_auc, scores, labels, method="bca")
 
 

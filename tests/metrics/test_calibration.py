@@ -70,5 +70,5 @@ def test_nothing_has_no_error():
 
 
 def test_no_bins_are_an_error():
-    with pytest.raises(UserError, match="num_bins is 0"):
+    with pytest.raises(UserError, match="num_bins=0: expected"):
         metrics.calibration_error(jnp.zeros((2, 3)), jnp.zeros(2, int), num_bins=0)

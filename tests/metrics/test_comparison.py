@@ -130,9 +130,9 @@ def test_an_example_of_many_labels_is_right_if_all_are():
 
 
 def test_examples_that_are_not_the_same_are_an_error():
-    with pytest.raises(UserError, match=r"arrays are \[50\], \[49\], \[50\]"):
+    with pytest.raises(UserError, match=r"shapes \[50\], \[49\], \[50\]: expected"):
         comparison.compare(metrics.accuracy, FIRST, SECOND[1:], LABELS)
-    with pytest.raises(UserError, match=r"but labels are \[50\]"):
+    with pytest.raises(UserError, match=r"labels.shape=\[50\]: expected"):
         comparison.changes(FIRST, SECOND[1:], LABELS)
 
 

@@ -57,5 +57,5 @@ def test_the_known_matrix_has_actual_classes_in_rows():
 
 def test_a_share_of_something_else_is_an_error():
     table = metrics.confusion_matrix(CHOSEN, LABELS, num_classes=5)
-    with pytest.raises(UserError, match="There is: actual, all, predicted"):
+    with pytest.raises(UserError, match="over='true': expected one of 'actual', 'all'"):
         table.normalized("true")

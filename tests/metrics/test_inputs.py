@@ -46,10 +46,10 @@ def test_what_is_no_class_or_no_number_is_not_valid(logits, label):
 @pytest.mark.parametrize(
     "shape, labels, message",
     [
-        ((4, 3), (5,), r"logits are \[4, 3\], but labels are \[5\]"),
-        ((4, 3), (4, 1), r"logits are \[4, 3\], but labels are \[4, 1\]"),
-        ((4, 1), (4,), r"logits are \[4, 1\], of one class: .* drop the last axis"),
-        ((), (4,), r"logits are \[\]"),
+        ((4, 3), (5,), r"logits.shape=\[4, 3\], labels.shape=\[5\]: expected"),
+        ((4, 3), (4, 1), r"logits.shape=\[4, 3\], labels.shape=\[4, 1\]: expected"),
+        ((4, 1), (4,), r"logits.shape=\[4, 1\]: expected .* drop the last axis"),
+        ((), (4,), r"logits.shape=\[\]"),
     ],
 )
 def test_shapes_that_do_not_fit_are_an_error(shape, labels, message):
@@ -58,18 +58,18 @@ def test_shapes_that_do_not_fit_are_an_error(shape, labels, message):
 
 
 def test_class_indices_of_another_shape_are_an_error():
-    with pytest.raises(UserError, match=r"classes are \[4\], but labels are \[5\]"):
+    with pytest.raises(UserError, match=r"shape=\[4\], labels.shape=\[5\]: expected"):
         decide(jnp.zeros(4, int), jnp.zeros(5, int))
 
 
 def test_labels_that_are_no_indices_are_an_error():
-    with pytest.raises(UserError, match="labels are float32"):
+    with pytest.raises(UserError, match=r"labels.dtype=float32: expected"):
         decide(LOGITS, jnp.zeros(2))
 
 
 def test_class_indices_alone_do_not_say_how_many_classes_there_are():
     for metric in (metrics.f1, metrics.confusion_matrix, metrics.matthews_correlation):
-        with pytest.raises(UserError, match="num_classes is missing"):
+        with pytest.raises(UserError, match="num_classes=None: expected"):
             metric(jnp.zeros(4, int), jnp.zeros(4, int))
 
 
@@ -77,7 +77,9 @@ def test_class_indices_alone_do_not_say_how_many_classes_there_are():
     "mask, shape", [((3,), (4,)), ((), (4,)), ((4, 1), (4,)), ((4, 2), (4, 3))]
 )
 def test_a_mask_of_another_shape_is_an_error(mask, shape):
-    with pytest.raises(UserError, match=r"mask is .* one weight for each example"):
+    with pytest.raises(
+        UserError, match=r"mask.shape=.*: expected one weight per example"
+    ):
         weights_of(jnp.ones(mask), shape)
 
 

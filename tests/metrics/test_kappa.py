@@ -31,5 +31,5 @@ def test_the_known_kappa():
 
 
 def test_other_weights_are_an_error():
-    with pytest.raises(UserError, match="weights is 'cubic'"):
+    with pytest.raises(UserError, match="weights='cubic': expected"):
         metrics.cohen_kappa(np.zeros((2, 3)), np.zeros(2, int), weights="cubic")

@@ -31,5 +31,5 @@ def test_a_label_that_is_none_is_seen(metric):
 
 @pytest.mark.parametrize("metric", [metrics.hamming_loss, metrics.subset_accuracy])
 def test_one_label_for_each_example_is_an_error(metric):
-    with pytest.raises(UserError, match="several labels for each example"):
+    with pytest.raises(UserError, match="several labels per example"):
         metric(jnp.zeros((2, 3)), jnp.zeros(2, int))

@@ -92,5 +92,5 @@ def test_the_log_loss_of_large_logits_is_finite(dtype):
     ],
 )
 def test_decisions_have_no_probabilities(metric):
-    with pytest.raises(UserError, match=r"logits are (int32|\[2\])"):
+    with pytest.raises(UserError, match=r"dtype=int32|logits \[2\]"):
         metric(jnp.zeros(2, int), jnp.zeros(2, int))
