@@ -1,4 +1,4 @@
-"""Data: by name, as batches, and what goes on between."""
+"""Data sets, tables, batches and augmentations."""
 
 from fdl.data import augment
 from fdl.data.batching import batches, order

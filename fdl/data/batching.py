@@ -23,34 +23,38 @@ def batches(
     num_workers: int = 0,
     prefetch: int = 4,
 ) -> Batches:
-    """Batches of a source, epoch after epoch without end.
+    """Mini-batches of a source, for any number of epochs.
 
-    Arrays become the data of the batches, so that they lie on the device and an item
-    is ``{"index": int32 [B]}``. Of a sequence, the items are the batches themselves;
-    they are read ahead, and are the same however that is done.
+    Arrays become the data of the batches: they lie on the device, and an item is
+    ``{"index": int32 [B]}``. Of a sequence of examples, the items are the batches
+    themselves; they are read ahead, which does not change them.
 
-    Where the last batch of an epoch is incomplete and is not dropped, all batches have
-    the same shape nevertheless: it is filled up with the first examples of its epoch,
-    and ``mask``, float32 [B], is 0 for them. Otherwise there is no mask.
+    If the last batch of an epoch is incomplete and not dropped, it is padded with the
+    first examples of the epoch, so that all batches have the same shape; ``mask``,
+    float32 [B], is 0 for the padding. Otherwise there is no mask.
 
     Args:
       source: Arrays that share their leading axis, or a sequence of examples.
-      batch_size: Examples in a batch.
-      seed: Of the order. Batches are a function of it and of the step alone.
-      shuffle: Whether each epoch has an order of its own; or else that of the source.
-      drop_remainder: Whether to leave out the incomplete batch of each epoch.
-      num_workers: Processes that read ahead; 0 for threads of this one.
-      prefetch: Batches to read ahead, in each process.
+      batch_size: Number of examples in a batch.
+      seed: Seed of the order, in [0, 2**64). Batches are a function of it and of the
+        step alone.
+      shuffle: True to shuffle each epoch anew; False to keep the order of the source.
+      drop_remainder: True to leave out the incomplete batch of each epoch.
+      num_workers: Number of processes that read ahead; 0 for threads of this one.
+      prefetch: Number of batches to read ahead, in each process.
+
+    Returns:
+      Batches without end.
 
     Raises:
-      UserError: There is something wrong with the source or the sizes.
+      UserError: The source, the batch size or the seed is not valid.
     """
     size = num_examples(source)
     check_sizes(size, batch_size, seed)
     steps = (size if drop_remainder else size + batch_size - 1) // batch_size
     item = _schedule(size, batch_size, seed, shuffle, steps)
-    made = from_items(source, item, num_workers, prefetch)
-    return made._replace(per_step=batch_size, steps_per_epoch=steps)
+    unsized = from_items(source, item, num_workers, prefetch)
+    return unsized._replace(per_step=batch_size, steps_per_epoch=steps)
 
 
 def from_items(
@@ -59,33 +63,43 @@ def from_items(
     num_workers: int = 0,
     prefetch: int = 4,
 ) -> Batches:
-    """Batches of a source, of which a function says what the batch of a step is.
+    """Batches of a source, by a function from the step to indices of examples.
 
     Args:
       source: Arrays that share their leading axis, or a sequence of examples.
-      item: Of a step, to ``index``, int32 [B], and maybe ``mask``, float32 [B].
-      num_workers: As of `batches`.
-      prefetch: As of `batches`.
+      item: Function of a step, to ``index``, int32 [B], and optionally ``mask``,
+        float32 [B].
+      num_workers: See `batches`.
+      prefetch: See `batches`.
+
+    Returns:
+      Batches without ``per_step`` and ``steps_per_epoch``.
 
     Raises:
-      UserError: The source has a mask already, or numbers that no device keeps.
+      UserError: The source has an array ``mask``, or integers beyond 32 bits.
     """
     if "mask" in (source if isinstance(source, Mapping) else numbers(source[0])):
-        raise UserError("'mask' is the name of what batches add: choose another.")
+        raise UserError("source: expected no array 'mask', a name that batches add")
     if isinstance(source, Mapping):
-        for name, array in source.items():  # A device would wrap them silently.
+        # JAX wraps integers of 64 bits to 32 silently, unless x64 is enabled.
+        for name, array in source.items():
             check_fits(name, array, jax.dtypes.canonicalize_dtype(array.dtype))
-        made = Batches(_count(item), take_rows, dict(source))
+        unsized = Batches(_item_stream(item), take_rows, dict(source))
     else:
-        made = Batches(stream_records(source, item, num_workers, prefetch))
-    return made._replace(fingerprint=fingerprint(source))
+        unsized = Batches(stream_records(source, item, num_workers, prefetch))
+    return unsized._replace(fingerprint=fingerprint(source))
 
 
 def order(seed: int, epoch: int, size: int) -> np.ndarray:
-    """The order of the examples in an epoch: a permutation, int32 [size].
+    """Random order of the examples in an epoch: a permutation, int32 [size].
 
-    It sorts the raw output of a counter-based generator, which NumPy promises not to
-    change, while its own permutations may.
+    It sorts the raw output of Philox, a counter-based generator, which NumPy guarantees
+    to be the same in all versions; it does not guarantee that of its permutations.
+
+    Args:
+      seed: Seed, in [0, 2**64).
+      epoch: Number of the epoch, from 0.
+      size: Number of examples.
 
     References:
       Salmon et al., `Parallel Random Numbers: As Easy as 1, 2, 3
@@ -96,8 +110,9 @@ def order(seed: int, epoch: int, size: int) -> np.ndarray:
 
 
 def take_rows(data: PyTree, item: PyTree) -> Batch:
-    """Gathers the examples that an item names, and hands its mask on."""
-    # Indices are in bounds: clipping only spares the filling in of what is not.
+    """Gathers the examples at the indices of an item, along with its mask."""
+    # Indices are in bounds by construction. The default mode would add a select that
+    # fills rows out of bounds with NaN.
     rows = {
         name: jnp.take(array, item["index"], axis=0, mode="clip")
         for name, array in data.items()
@@ -106,19 +121,25 @@ def take_rows(data: PyTree, item: PyTree) -> Batch:
 
 
 def check_sizes(size: int, batch_size: int, seed: int) -> None:
-    """Raises `UserError` if there are no such batches, or is no such seed."""
+    """Raises `UserError` unless the batch size and the seed are valid."""
     for name, value in {"batch_size": batch_size, "seed": seed}.items():
+        # `bool` is a subclass of `int`.
         if isinstance(value, bool) or not isinstance(value, int | np.integer):
-            raise UserError(f"{name} is {value!r}, but has to be an integer.")
+            raise UserError(f"{name}={value!r}: expected an integer")
     if batch_size < 1:
-        raise UserError(f"batch_size is {batch_size}, but has to be positive.")
+        raise UserError(f"batch_size={batch_size}: expected at least 1")
     if batch_size > size:
-        raise UserError(f"batch_size is {batch_size}, but there are {size} examples.")
+        raise UserError(
+            f"batch_size={batch_size}: expected at most {size}, the number of examples"
+        )
+    # A word of the Philox key has 64 bits.
     if not 0 <= seed < 2**64:
-        raise UserError(f"seed is {seed}, but has to be in [0, 2**64).")
+        raise UserError(f"seed={seed}: expected an integer in [0, 2**64)")
 
 
-def _count(item: Callable[[int], PyTree]) -> Callable[[int], Iterator[PyTree]]:
+def _item_stream(item: Callable[[int], PyTree]) -> Callable[[int], Iterator[PyTree]]:
+    """Stream of the items of consecutive steps."""
+
     def stream(start: int) -> Iterator[PyTree]:
         return map(item, itertools.count(start))
 
@@ -128,24 +149,25 @@ def _count(item: Callable[[int], PyTree]) -> Callable[[int], Iterator[PyTree]]:
 def _schedule(
     size: int, batch_size: int, seed: int, shuffle: bool, steps_per_epoch: int
 ) -> Callable[[int], dict[str, np.ndarray]]:
-    """Makes ``item(step)``: which examples, and which of them count."""
-    last = (0, np.arange(size, dtype=np.int32))  # The order of one epoch is kept.
-    if shuffle:
-        last = (-1, last[1])
+    """Function from a step to the indices and the mask of its batch."""
+    # The order of the last epoch is cached, since sorting costs more than a batch. No
+    # epoch is −1, so the first step of a shuffled source computes its order.
+    cached = (-1 if shuffle else 0, np.arange(size, dtype=np.int32))
     masked = steps_per_epoch * batch_size > size
 
     def item(step: int) -> dict[str, np.ndarray]:
-        nonlocal last
+        nonlocal cached
         epoch, i = divmod(step, steps_per_epoch)
-        known, indices = last  # Read at once: threads share it.
-        if shuffle and known != epoch:
+        # One tuple is read and replaced as a whole, because threads share it.
+        cached_epoch, indices = cached
+        if shuffle and cached_epoch != epoch:
             indices = order(seed, epoch, size)
-            last = epoch, indices
-        places = np.arange(i * batch_size, (i + 1) * batch_size)
-        # Behind the end come the first ones again.
-        index = indices[places % size]
+            cached = epoch, indices
+        positions = np.arange(i * batch_size, (i + 1) * batch_size)
+        # Positions beyond the end wrap around: they are the padding.
+        index = indices[positions % size]
         if not masked:
             return {"index": index}
-        return {"index": index, "mask": (places < size).astype(np.float32)}
+        return {"index": index, "mask": (positions < size).astype(np.float32)}
 
     return item

@@ -1,4 +1,4 @@
-"""The small tables that come with scikit-learn, as rows."""
+"""Tables that come with scikit-learn, as rows."""
 
 from typing import Any
 
@@ -9,13 +9,17 @@ TARGET = "target"
 
 
 def bundled_rows(name: str) -> list[dict[str, Any]]:
-    """The rows of a table that comes with scikit-learn, for `table`.
+    """Rows of a table that comes with scikit-learn, as an input of `table`.
 
-    They are as `read_csv` has them but for their numbers, which are no text; the column
-    to predict is ``target``, and classes have their names.
+    They are as those of `read_csv`, but numbers are floats. The column to predict is
+    ``target``; classes are given by name.
 
     Args:
-      name: "iris", "wine" or "breast_cancer", which have classes; or "diabetes".
+      name: "iris", "wine" or "breast_cancer", which have classes; or "diabetes", whose
+        target is a number.
+
+    Returns:
+      One dict per row, by name of the column.
 
     Raises:
       UserError: There is no such table.
@@ -27,13 +31,14 @@ def bundled_rows(name: str) -> list[dict[str, Any]]:
     from sklearn import datasets
 
     if name not in TABLES:
-        raise UserError(f"There is no table {name!r}. {near(name, TABLES)}")
+        raise UserError(f"name={name!r}: expected a table. {near(name, TABLES)}")
     if name == "diabetes":
-        found = datasets.load_diabetes(scaled=False)  # As it was measured.
-        targets = found.target.tolist()
+        # The scaled version was standardised over all rows, those for testing included.
+        bunch = datasets.load_diabetes(scaled=False)
+        targets = bunch.target.tolist()
     else:
-        found = getattr(datasets, f"load_{name}")()
-        targets = found.target_names[found.target].tolist()
-    names = [*found.feature_names, TARGET]
-    rows = zip(found.data.tolist(), targets, strict=True)
+        bunch = getattr(datasets, f"load_{name}")()
+        targets = bunch.target_names[bunch.target].tolist()
+    names = [*bunch.feature_names, TARGET]
+    rows = zip(bunch.data.tolist(), targets, strict=True)
     return [dict(zip(names, [*row, y], strict=True)) for row, y in rows]

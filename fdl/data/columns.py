@@ -1,4 +1,4 @@
-"""What is learned of the columns of a table, so that all rows are treated alike."""
+"""Statistics of the columns of a table, by which all its rows are encoded."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,19 +8,20 @@ import numpy as np
 
 from fdl.errors import UserError
 
+# Default texts of a missing value.
 MISSING = ("", "?", "NA", "N/A", "NaN", "nan", "null", "NULL")
 
-Row = Mapping[str, Any]  # By name of the column; text, numbers, or None.
+Row = Mapping[str, Any]  # Text, numbers or None, by name of the column.
 
 
 class Number(NamedTuple):
-    """A column of numbers: (x − mean) / std, and whether x was missing.
+    """Numeric column: (x − mean) / std, and an indicator of missing values.
 
     Attributes:
-      name: Of the column.
-      mean: Of those that are there; what is missing becomes this.
-      std: Standard deviation once missing ones have become the mean; one if it is 0.
-      indicator: Whether a second feature says what was missing.
+      name: Name of the column.
+      mean: Mean of the values that are present; it replaces missing ones.
+      std: Standard deviation after that replacement; 1 if the column is constant.
+      indicator: True if a second feature marks missing values.
     """
 
     name: str
@@ -30,13 +31,13 @@ class Number(NamedTuple):
 
 
 class Category(NamedTuple):
-    """A column of categories.
+    """Categorical column.
 
     Attributes:
-      name: Of the column.
-      values: The categories, sorted.
-      fill: The most frequent one; what is missing becomes this.
-      indicator: Whether a feature says what was missing.
+      name: Name of the column.
+      values: Categories, sorted.
+      fill: Most frequent category; it replaces missing values.
+      indicator: True if a further feature marks missing values.
     """
 
     name: str
@@ -49,37 +50,38 @@ Column = Number | Category
 
 
 def learn_number(name: str, values: Sequence[float]) -> Number:
-    """Learns from numbers, of which those that are missing are NaN."""
-    found = np.asarray(values, np.float64)
-    missing = np.isnan(found)
+    """Fits a numeric column to numbers, float [N], with NaN for missing ones."""
+    numbers = np.asarray(values, np.float64)
+    missing = np.isnan(numbers)
+    # Possible in the training part alone: the test part may hold all its numbers.
     if missing.all():
         return Number(name, 0.0, 1.0, True)
-    there = found[~missing]
-    # Rounding leaves a constant beside its mean, and with a tiny deviation, which would
-    # blow it up.
-    constant = there.min() == there.max()
-    mean = float(there[0] if constant else there.mean())
-    std = 1.0 if constant else float(np.where(missing, mean, found).std())
+    present = numbers[~missing]
+    # The mean of a constant column may be off by a rounding error, and its standard
+    # deviation then tiny but not 0, by which values would be divided.
+    constant = present.min() == present.max()
+    mean = float(present[0] if constant else present.mean())
+    std = 1.0 if constant else float(np.where(missing, mean, numbers).std())
     return Number(name, mean, std, bool(missing.any()))
 
 
 def learn_category(name: str, values: Sequence[str | None]) -> Category:
-    """Learns from categories, of which those that are missing are None."""
-    there = [value for value in values if value is not None]
-    known = sorted(set(there))
-    counts = [there.count(value) for value in known]
-    # Of equally frequent ones it is the first in the alphabet.
-    fill = known[int(np.argmax(counts))] if known else ""
-    return Category(name, tuple(known), fill, len(there) < len(values))
+    """Fits a categorical column to texts, with None for missing ones."""
+    present = [value for value in values if value is not None]
+    unique = sorted(set(present))
+    counts = [present.count(value) for value in unique]
+    # Ties go to the first in alphabetical order, as `argmax` takes the first maximum.
+    fill = unique[int(np.argmax(counts))] if unique else ""
+    return Category(name, tuple(unique), fill, len(present) < len(values))
 
 
 def numbers_of(
     rows: Sequence[Row], name: str, missing: Sequence[str] = MISSING
 ) -> list[float]:
-    """A column as numbers, NaN where one is missing.
+    """Values of a column as numbers, with NaN for missing ones.
 
     Raises:
-      UserError: A text stands where a number belongs; row and column are named.
+      UserError: A value is not a number; the text names row and column.
     """
     return [_number(row, name, i, missing) for i, row in enumerate(rows, start=1)]
 
@@ -87,18 +89,19 @@ def numbers_of(
 def categories_of(
     rows: Sequence[Row], name: str, missing: Sequence[str] = MISSING
 ) -> list[str | None]:
-    """A column as text, None where one is missing."""
+    """Values of a column as texts, with None for missing ones."""
     return [_text(row, name, missing) for row in rows]
 
 
 def is_number(text: str) -> bool:
-    """Whether a text stands for a finite number.
+    """True if a text is a finite number.
 
     Example:
       >>> is_number("-1e3"), is_number("1,000"), is_number("inf"), is_number("1_0")
       (True, False, False, False)
     """
     try:
+        # `float` accepts underscores, as in literals of Python.
         return math.isfinite(float(text)) and "_" not in text
     except ValueError:
         return False
@@ -110,13 +113,13 @@ def _text(row: Row, name: str, missing: Sequence[str]) -> str | None:
     return None if text in missing else text
 
 
-def _number(row: Row, name: str, place: int, missing: Sequence[str]) -> float:
+def _number(row: Row, name: str, index: int, missing: Sequence[str]) -> float:
     text = _text(row, name, missing)
     if text is None:
         return math.nan
     if not is_number(text):
         raise UserError(
-            f"row {place}, column {name!r}: {text!r} is no number. If the column holds "
-            "categories, name it among them."
+            f"row {index}, column {name!r}: expected a number, got {text!r}; if the "
+            "column is categorical, add it to categories"
         )
     return float(text)

@@ -1,4 +1,4 @@
-"""CSV files, read as text: one dict a row."""
+"""CSV files, read as text: one dict per row."""
 
 import csv
 import os
@@ -13,50 +13,53 @@ DELIMITERS = (",", ";", "\t", "|")
 
 
 def read_csv(path: str | os.PathLike, *, delimiter: str | None = None) -> Rows:
-    """Reads a CSV file whose first line names its columns; all values are text.
+    """Reads a CSV file with a header; all values are text.
 
     Args:
-      path: The file, in UTF-8. Lines without any value count for nothing.
-      delimiter: What stands between two values. Default: of comma, semicolon, tab and
-        bar the one that divides the first line into most names.
+      path: Path of the file, in UTF-8. Lines without any value are skipped.
+      delimiter: Character between two values. Default: whichever of comma, semicolon,
+        tab and bar splits the header into the most names.
 
     Returns:
-      A dict for each row, all with the same names in the same order.
+      One dict per row, all with the same keys in the order of the header.
 
     Raises:
-      UserError: There is no such file, or it is no table; the line is named.
+      UserError: There is no such file, or it is not a table; the text names the line.
     """
     path = Path(path).expanduser()
     if not path.is_file():
         raise UserError(_no_file(path))
     if delimiter is not None and len(delimiter) != 1:
-        raise UserError(f"delimiter is {delimiter!r}, but has to be one character.")
+        raise UserError(f"delimiter={delimiter!r}: expected one character")
     reader = None
     try:
-        # Spreadsheets like to put a mark before the first name.
+        # Spreadsheets start a file with a byte order mark, which would otherwise become
+        # part of the first name.
         with path.open(newline="", encoding="utf-8-sig") as file:
             delimiter = delimiter or _delimiter(file)
+            # Without `strict`, an unclosed quote silently swallows the rest of the
+            # file.
             reader = csv.reader(file, delimiter=delimiter, strict=True)
             lines = [(reader.line_num, values) for values in reader if any(values)]
     except UnicodeDecodeError as error:
         raise UserError(
-            f"{path} is no text in UTF-8: byte {error.start} is "
-            f"{error.object[error.start]:#04x}."
+            f"{path}: expected text in UTF-8, got "
+            f"{error.object[error.start]:#04x} at byte {error.start}"
         ) from None
     except csv.Error as error:
         line = reader.line_num if reader else 1
-        raise UserError(f"{path}:{line}: {error}.") from None
+        raise UserError(f"{path}:{line}: {error}") from None
     if not lines:
-        raise UserError(f"{path} is empty.")
+        raise UserError(f"{path}: expected a header and rows, got an empty file")
     names = _names(path, lines[0][1])
     for line, values in lines[1:]:
         if len(values) != len(names):
             raise UserError(
-                f"{path}:{line} has {len(values)} values, but there are "
-                f"{len(names)} columns."
+                f"{path}:{line}: expected {len(names)} values, as in the header, got "
+                f"{len(values)}"
             )
     if len(lines) == 1:
-        raise UserError(f"{path} has names of columns, but no rows.")
+        raise UserError(f"{path}: expected rows below the header, got none")
     return [
         dict(zip(names, (value.strip() for value in values), strict=True))
         for _, values in lines[1:]
@@ -65,32 +68,34 @@ def read_csv(path: str | os.PathLike, *, delimiter: str | None = None) -> Rows:
 
 def _names(path: Path, header: list[str]) -> list[str]:
     names = [name.strip() for name in header]
-    for place, name in enumerate(names):
+    for i, name in enumerate(names):
         if not name:
-            raise UserError(f"{path}: column {place + 1} has no name.")
-        if name in names[:place]:
-            raise UserError(f"{path}: two columns are called {name!r}.")
+            raise UserError(f"{path}: expected a name of column {i + 1} in the header")
+        if name in names[:i]:
+            raise UserError(f"{path}: expected different names, got {name!r} twice")
     return names
 
 
 def _delimiter(file: TextIO) -> str:
-    """What divides the first line into most names; the file is at its start again."""
+    """Delimiter that splits the header into the most names; rewinds the file."""
 
     def num_names(delimiter: str) -> int:
         file.seek(0)
         lines = csv.reader(file, delimiter=delimiter)
         return len(next(filter(any, lines), []))
 
+    # The first of equals is taken: a single column is read with a comma.
     chosen = max(DELIMITERS, key=num_names)
     file.seek(0)
     return chosen
 
 
 def _no_file(path: Path) -> str:
+    """Error text for a path that is not a file."""
     if path.exists():
-        return f"{path} is a folder, not a CSV file."
+        return f"{path}: expected a CSV file, got a folder"
     if not path.parent.is_dir():
-        return f"There is no {path}: there is not even a folder {path.parent}."
+        return f"{path}: no such file, nor a folder {path.parent}"
     files = [p.name for p in path.parent.glob("*.[ct]s[v]")]
-    hint = f" {near(path.name, files)}" if files else ""
-    return f"There is no {path}.{hint}"
+    hint = f". {near(path.name, files)}" if files else ""
+    return f"{path}: no such file{hint}"

@@ -1,4 +1,4 @@
-"""Decodes the examples of a prepared data set, and checks them."""
+"""Decoding and validation of prepared TFDS data sets."""
 
 import math
 from pathlib import Path
@@ -9,17 +9,17 @@ import numpy as np
 from fdl.data.sources import examples, is_numeric, narrow
 from fdl.errors import UserError
 
-CHUNK = 4096  # Examples that are decoded at once.
+CHUNK = 4096  # Examples decoded at a time, before they are stacked to arrays.
 
 
 def open_folder(folder: Path) -> Any:
-    """Opens a prepared data set.
+    """Opens a prepared data set with TFDS.
 
     Returns:
-      The read-only builder of TFDS.
+      Read-only builder of TFDS.
 
     Raises:
-      UserError: It is in a format that only TensorFlow reads.
+      UserError: The files are in a format that only TensorFlow reads.
     """
     import tensorflow_datasets as tfds
 
@@ -29,18 +29,26 @@ def open_folder(folder: Path) -> Any:
     }
     if not formats & {"array_record", "parquet"}:
         raise UserError(
-            f"{folder} is prepared as {', '.join(formats)}, which only TensorFlow "
-            f"reads. Where that is installed, run: tfds build {builder.info.name} "
+            f"{folder}: expected array_record or parquet files, got "
+            f"{', '.join(sorted(formats))}, which only TensorFlow reads; where it is "
+            f"installed, run: tfds build {builder.info.name} "
             f"--file_format=array_record --overwrite --data_dir={builder.data_dir_root}"
         )
     return builder
 
 
 def decode(builder: Any, split: str) -> dict[str, np.ndarray]:
-    """Decodes all examples of a split, and checks that they are what they should be.
+    """Decodes and validates all examples of a split.
+
+    Args:
+      builder: Read-only builder of TFDS.
+      split: Split in the syntax of TFDS.
+
+    Returns:
+      Arrays [N, ...] by name of the feature.
 
     Raises:
-      UserError: They cannot be read, or are not sound.
+      UserError: The examples cannot be read, or differ from the metadata.
     """
     where = f"{builder.data_dir}, split {split!r}"
     try:
@@ -48,12 +56,14 @@ def decode(builder: Any, split: str) -> dict[str, np.ndarray]:
         starts = range(0, len(source), CHUNK)
         rows = [range(i, min(i + CHUNK, len(source))) for i in starts]
         chunks = [examples(source, list(indices)) for indices in rows]
+    # `examples` reports shapes that vary within a batch: its text stands as it is.
     except UserError:
         raise
-    except Exception as error:  # Whatever TFDS meets in damaged files.
+    except Exception as error:
+        # Readers of damaged files raise errors of many types, with texts of many lines.
         cause = " ".join(str(error).split())[:200]
         raise UserError(
-            f"{where}, cannot be read: {cause}. Prepare it again."
+            f"{where}: cannot be read ({cause}); prepare the data set again"
         ) from error
     arrays = {k: np.concatenate([chunk[k] for chunk in chunks]) for k in chunks[0]}
     validate(arrays, builder.info, split, where)
@@ -61,43 +71,58 @@ def decode(builder: Any, split: str) -> dict[str, np.ndarray]:
 
 
 def validate(arrays: dict[str, np.ndarray], info: Any, split: str, where: str) -> None:
-    """Compares arrays to what a data set says of itself.
+    """Validates arrays against the metadata of a data set.
+
+    Args:
+      arrays: Arrays [N, ...] by name of the feature.
+      info: ``DatasetInfo`` of TFDS.
+      split: Name of the split.
+      where: Start of the error texts.
 
     Raises:
-      UserError: A length, shape, type, label or number is wrong.
+      UserError: A length, shape, dtype, label or number is wrong.
     """
     size = info.splits[split].num_examples
     for name, (shape, dtype) in numeric(info).items():
         array = arrays[name]
+        # `examples` has narrowed 64-bit arrays, so the declared dtype is narrowed
+        # alike.
         expected = (size, *shape), narrow(name, np.empty(0, dtype)).dtype
         if (array.shape, array.dtype) != expected:
             raise UserError(
-                f"{where}: {name!r} is {array.dtype} {array.shape}, "
-                f"but should be {expected[1]} {expected[0]}."
+                f"{where}, {name!r}: expected {expected[1]} {expected[0]}, "
+                f"got {array.dtype} {array.shape}"
             )
         num_classes = getattr(info.features[name], "num_classes", None)
         if num_classes and not (array.min() >= 0 and array.max() < num_classes):
             raise UserError(
-                f"{where}: {name!r} goes from {array.min()} to {array.max()}, "
-                f"but there are {num_classes} classes."
+                f"{where}, {name!r}: expected labels from 0 to {num_classes - 1}, "
+                f"got {array.min()} to {array.max()}"
             )
         if array.dtype.kind == "f" and not np.isfinite(array).all():
-            bad = int((~np.isfinite(array)).sum())
-            raise UserError(f"{where}: {name!r} has {bad} numbers that are not finite.")
+            num_nonfinite = int((~np.isfinite(array)).sum())
+            raise UserError(
+                f"{where}, {name!r}: expected finite numbers, got {num_nonfinite} that "
+                "are not"
+            )
 
 
 def numeric(info: Any) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
-    """Shape and type of each feature of numbers; text and nested ones are left out.
+    """Shapes and dtypes of the numeric features; text and nested features are left out.
 
-    Where the length of an axis differs between examples, it is None.
+    The size of an axis that varies between examples is None.
     """
-    found = info.features.get_tensor_info().items()
-    leaves = {k: (v.shape, v.np_dtype) for k, v in found if hasattr(v, "np_dtype")}
+    infos = info.features.get_tensor_info().items()
+    # Nested features have a dict here, which lacks `np_dtype`.
+    leaves = {k: (v.shape, v.np_dtype) for k, v in infos if hasattr(v, "np_dtype")}
     return {k: v for k, v in sorted(leaves.items()) if is_numeric(v[1])}
 
 
 def num_bytes(info: Any, split: str) -> float:
-    """What a split takes in memory; infinite where shapes differ."""
+    """Size of a split in memory, in bytes; infinite if shapes vary.
+
+    It is an upper bound: 64-bit features count in full, though they are narrowed.
+    """
     size = 0
     for shape, dtype in numeric(info).values():
         if None in shape:

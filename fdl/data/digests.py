@@ -1,4 +1,4 @@
-"""Digests of the files of a folder, so that damage is noticed."""
+"""SHA-256 digests of the files of a folder, for the detection of damage."""
 
 import hashlib
 import json
@@ -10,35 +10,38 @@ NAME = "digests.json"
 
 
 def write(folder: Path) -> None:
-    """Writes down the digests of all files that lie in a folder."""
+    """Writes the digests of all files of a folder into that folder."""
     (folder / NAME).write_text(json.dumps(of_files(folder), indent=1))
 
 
 def check(folder: Path) -> str:
-    """Compares the files of a folder to their digests.
+    """Verifies the files of a folder against the stored digests.
 
     Returns:
-      One digest of them all.
+      Digest of all files together, 64 hexadecimal digits.
 
     Raises:
-      UserError: A file is missing, or not what it was.
+      UserError: A file is missing or differs from its digest.
     """
-    mend = f"Delete {folder}: it is made again when it is needed."
+    remedy = f"delete {folder}, and it will be prepared again"
     try:
         expected = json.loads((folder / NAME).read_text())
     except (OSError, ValueError) as error:
-        raise UserError(f"{folder / NAME} is missing or damaged. {mend}") from error
-    found = of_files(folder)
+        raise UserError(f"{folder / NAME}: missing or damaged; {remedy}") from error
+    actual = of_files(folder)
     for name, digest in expected.items():
-        if name not in found:
-            raise UserError(f"{folder / name} is missing. {mend}")
-        if found[name] != digest:
-            raise UserError(f"{folder / name} is damaged: it was changed. {mend}")
+        if name not in actual:
+            raise UserError(f"{folder / name}: missing; {remedy}")
+        if actual[name] != digest:
+            raise UserError(f"{folder / name}: damaged or changed; {remedy}")
     return of_all(expected)
 
 
 def of_files(folder: Path) -> dict[str, str]:
-    """The sha256 of each file that lies in a folder, by name."""
+    """SHA-256 of each file that lies directly in a folder, by name of the file.
+
+    Subfolders are left out: decoded arrays lie there, with digests of their own.
+    """
     return {
         path.name: of_file(path)
         for path in sorted(folder.iterdir())
@@ -47,11 +50,11 @@ def of_files(folder: Path) -> dict[str, str]:
 
 
 def of_all(digests: dict[str, str]) -> str:
-    """One sha256 of many, and of their names."""
+    """SHA-256 over the names and digests of several files, in any order."""
     return hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
 
 
 def of_file(path: Path) -> str:
-    """The sha256 of a file."""
+    """SHA-256 of a file, 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""Files of a data set: put there by hand, or downloaded."""
+"""Files of data sets: provided by hand, or downloaded."""
 
 import hashlib
 import urllib.request
@@ -8,25 +8,25 @@ from pathlib import Path
 from fdl.data.datasets.dataset import File
 from fdl.errors import UserError
 
-TIMEOUT = 10.0  # Seconds to wait for the first answer.
+TIMEOUT = 10.0  # Seconds until a server has to answer.
 
 
 def fetch(
     name: str, files: Mapping[str, File], manual: Path, downloads: Path
 ) -> dict[str, Path]:
-    """Finds the files of a data set, or downloads them.
+    """Locates the files of a data set, or downloads them.
 
-    Files that were put there by hand are taken as they are: whoever reads them
-    validates them. Files that are downloaded have to have the published digests.
+    Files provided by hand are not compared to the published digests: the function that
+    reads them validates them. Downloaded files are.
 
     Args:
       name: Name of the data set.
-      files: What is needed, by the name of the file.
-      manual: Where the files lie if they were put there by hand.
-      downloads: Where to keep what is downloaded.
+      files: Files that are needed, by name of the file.
+      manual: Folder of files provided by hand.
+      downloads: Folder for downloads.
 
     Returns:
-      Where the files lie, by the name of the file.
+      Paths by name of the file.
 
     Raises:
       UserError: Some files are missing, and could not be downloaded.
@@ -37,45 +37,55 @@ def fetch(
         return by_hand
     if len(missing) < len(files):
         raise UserError(
-            f"{manual} has some files of {name}, but lacks "
-            f"{', '.join(path.name for path in missing)}."
+            f"{manual}: expected all files of {name!r}, missing "
+            f"{', '.join(path.name for path in missing)}"
         )
     try:
         return download(name, files, downloads)
-    except Exception as error:  # Whatever it was, the way out is the same.
+    except Exception as error:
+        # The network, TFDS and the disk fail in many ways, and the remedy is the same.
         addresses = ", ".join(file.address for file in files.values())
         cause = " ".join(str(error).split())[:200]
         raise UserError(
-            f"{name} could not be downloaded ({type(error).__name__}: {cause}). "
-            f"Put {addresses} into {manual} yourself."
+            f"{name!r} could not be downloaded ({type(error).__name__}: {cause}); "
+            f"put {addresses} into {manual} by hand"
         ) from error
 
 
 def download(name: str, files: Mapping[str, File], downloads: Path) -> dict[str, Path]:
     """Downloads files, or takes them from an earlier download.
 
+    Args:
+      name: Name of the data set.
+      files: Files that are needed, by name of the file.
+      downloads: Folder for downloads.
+
+    Returns:
+      Paths by name of the file.
+
     Raises:
-      UserError: A file is not the published one.
-      Exception: Whatever stops the download.
+      UserError: A file differs from the published one.
+      Exception: The download failed.
     """
     import tensorflow_datasets as tfds
 
     manager = tfds.download.DownloadManager(download_dir=downloads, dataset_name=name)
     addresses = {key: file.address for key, file in files.items()}
-    # TFDS notes each finished download in such a file. It tries for minutes where
-    # there is no network, so one quick attempt goes ahead.
+    # TFDS writes an INFO file for each finished download. Without a network it retries
+    # for minutes, so a single request with a short timeout goes first.
     if len(list((downloads / name).glob("*.INFO*"))) < len(files):
         urllib.request.urlopen(next(iter(addresses.values())), timeout=TIMEOUT).close()
     paths = {key: Path(path) for key, path in manager.download(addresses).items()}
     for key, path in paths.items():
         content = path.read_bytes()
         digest = hashlib.sha256(content).hexdigest()
+        # All fields of a `File` but its address: size and sha256.
         if (len(content), digest) != files[key][1:]:
-            # Or else it, and what TFDS noted of it, would be taken for good again.
-            for left in path.parent.glob(f"{path.name}*"):
-                left.unlink()
+            # TFDS would reuse the file because of the INFO file beside it.
+            for stale in path.parent.glob(f"{path.name}*"):
+                stale.unlink()
             raise UserError(
-                f"{addresses[key]} is not the published file: {len(content)} bytes, "
-                f"sha256 {digest}"
+                f"{addresses[key]}: expected the published file, got "
+                f"{len(content)} bytes, sha256 {digest}"
             )
     return paths

@@ -1,4 +1,4 @@
-"""Data divided for testing: once, or into folds for cross-validation."""
+"""Train/test splits and folds of cross-validation."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,13 +13,13 @@ Pair = tuple[np.ndarray, np.ndarray]
 
 
 class Folds(NamedTuple):
-    """Indices of examples, of K folds that are filled up to the same shape.
+    """Indices of the examples of K folds, padded to equal shapes.
 
     Attributes:
-      train: What each fold learns from, int32 [K, N].
-      train_mask: Zero where an index only fills up, float32 [K, N].
-      test: What it is tested on, int32 [K, M].
-      test_mask: The same, float32 [K, M].
+      train: Indices of the training examples of each fold, int32 [K, N].
+      train_mask: 0 for padding and 1 otherwise, float32 [K, N].
+      test: Indices of the test examples of each fold, int32 [K, M].
+      test_mask: 0 for padding and 1 otherwise, float32 [K, M].
     """
 
     train: np.ndarray
@@ -31,22 +31,25 @@ class Folds(NamedTuple):
 def folds(
     labels: Any, num_folds: int, seed: int = 0, *, stratified: bool | None = None
 ) -> Folds:
-    """Divides examples into parts; each fold is tested on one, and learns the others.
+    """K-fold cross-validation: indices of the train and test examples of each fold.
 
-    Every example is tested exactly once. The shapes of all folds are the same, so that
-    they can be trained side by side, by one ``jax.vmap``.
+    Every example is tested in exactly one fold. All folds have the same shapes, so that
+    they can be trained in parallel by one ``jax.vmap``.
 
     Args:
-      labels: Class indices, int [N], or numbers, float [N]; only stratifying looks at
-        what they are.
-      num_folds: K, how many.
-      seed: Of the division, which is scikit-learn's.
-      stratified: Whether each part has its share of each class. Default: if the labels
-        are integers.
+      labels: Class indices, int [N], or numbers, float [N]; their values matter only
+        for stratification.
+      num_folds: Number of folds K.
+      seed: Seed of the division, which is that of scikit-learn.
+      stratified: True to give each fold its share of each class. Default: True if the
+        labels are integers.
+
+    Returns:
+      Padded indices and masks.
 
     Raises:
-      UserError: There are fewer than two folds, or more than examples, or than
-        examples of a class if they are stratified.
+      UserError: There are fewer than two folds, or more than examples (or than those of
+        a class, if stratified).
 
     Example:
       >>> folds(np.array([0, 0, 1, 1, 1]), 2).test_mask
@@ -55,7 +58,7 @@ def folds(
     """
     pairs = fold_indices(labels, num_folds, seed, stratified=stratified)
     train, test = zip(*pairs, strict=True)
-    return Folds(*_filled(train), *_filled(test))
+    return Folds(*_padded(train), *_padded(test))
 
 
 def fold(
@@ -67,20 +70,21 @@ def fold(
     seed: int = 0,
     labels: str = "label",
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """One fold of all the data there is; or the division that it comes with.
+    """One fold of cross-validation over all examples, or the split as it is.
 
-    Standardise after this, not before: what is tested must not be learnt from.
+    Standardise the result, not the arguments: statistics must not depend on the test
+    examples.
 
     Args:
       train: Arrays that share their leading axis.
-      test: The same of other examples. Both together are what is divided anew.
-      num_folds: Into how many parts. With 0 all stays as it is.
-      fold: Which of them is tested.
-      seed: Of the division.
-      labels: Name of the labels, which are stratified if they are integers.
+      test: The same arrays of other examples. Both are pooled before the division.
+      num_folds: Number of folds; 0 to keep the split as it is.
+      fold: Index of the fold for testing.
+      seed: Seed of the division.
+      labels: Name of the labels, by which folds are stratified if they are integers.
 
     Returns:
-      What to learn from, and what to test on.
+      Training arrays and test arrays.
 
     Raises:
       UserError: There are no such labels, or is no such fold.
@@ -88,11 +92,11 @@ def fold(
     if not num_folds:
         return dict(train), dict(test)
     if labels not in train:
-        raise UserError(f"There is no {labels!r} to divide by. {near(labels, train)}")
-    whole = {k: np.concatenate([v, test[k]]) for k, v in train.items()}
-    parts = split_indices(whole[labels], seed=seed, num_folds=num_folds, fold=fold)
-    learnt, tested = ({k: v[i] for k, v in whole.items()} for i in parts)
-    return learnt, tested
+        raise UserError(f"labels={labels!r}: expected an array. {near(labels, train)}")
+    pooled = {k: np.concatenate([v, test[k]]) for k, v in train.items()}
+    parts = split_indices(pooled[labels], seed=seed, num_folds=num_folds, fold=fold)
+    train_fold, test_fold = ({k: v[i] for k, v in pooled.items()} for i in parts)
+    return train_fold, test_fold
 
 
 def split_indices(
@@ -103,41 +107,47 @@ def split_indices(
     fold: int = 0,
     names: Sequence[str] = (),
 ) -> Pair:
-    """Which examples to learn from, and which to test on: by share, or by fold.
+    """Train and test indices of a random split, or of one fold.
 
     Args:
-      labels: Class indices, int [N], which keep their shares; or numbers.
-      test_fraction: Share for testing, rounded up.
-      seed: Of the division.
-      num_folds: If not 0, into how many parts to divide instead.
-      fold: Which of them is for testing.
-      names: Of the classes, for errors. Default: their indices.
+      labels: Class indices, int [N], by which the split is stratified; or numbers,
+        float [N].
+      test_fraction: Fraction of the examples for testing; their number is rounded up.
+      seed: Seed of the division.
+      num_folds: Number of folds, instead of ``test_fraction``; 0 for none.
+      fold: Index of the fold for testing.
+      names: Names of the classes, for error texts. Default: their indices.
+
+    Returns:
+      Two arrays of indices, int32.
 
     Raises:
-      UserError: There is no such division.
+      UserError: There is no such split.
     """
     if num_folds:
+        # A negative number of folds is left to `fold_indices`, which reports it.
         if num_folds > 0 and not 0 <= fold < num_folds:
-            raise UserError(f"fold is {fold}, but the folds are 0 to {num_folds - 1}.")
+            raise UserError(f"fold={fold}: expected 0 to {num_folds - 1}")
         return fold_indices(labels, num_folds, seed, names=names)[fold]
     from sklearn.model_selection import train_test_split
 
     labels = np.asarray(labels)
     classes = _are_classes(labels)
     if not 0 < test_fraction < 1:
-        raise UserError(f"test_fraction is {test_fraction}: expected between 0 and 1.")
-    tested = math.ceil(len(labels) * test_fraction)
+        raise UserError(f"test_fraction={test_fraction}: expected between 0 and 1")
+    num_test = math.ceil(len(labels) * test_fraction)
+    # scikit-learn stratifies only if each part can hold an example of each class.
     least = len(np.unique(labels)) if classes else 1
     if classes:
         _check_classes(labels, 2, "a division into two parts", names)
-    if min(tested, len(labels) - tested) < least:
+    if min(num_test, len(labels) - num_test) < least:
         raise UserError(
-            f"test_fraction is {test_fraction}: {len(labels)} examples are too few to "
-            f"have {least} in each part."
+            f"test_fraction={test_fraction}: expected to leave at least {least} of "
+            f"{len(labels)} examples in each part"
         )
     train, test = train_test_split(
         np.arange(len(labels), dtype=np.int32),
-        test_size=tested,
+        test_size=num_test,
         random_state=seed,
         stratify=labels if classes else None,
     )
@@ -152,43 +162,51 @@ def fold_indices(
     stratified: bool | None = None,
     names: Sequence[str] = (),
 ) -> list[Pair]:
-    """As `folds`, but each fold with the indices that it has, int32."""
+    """Train and test indices of each fold, int32, without padding.
+
+    See `folds` for the arguments, and `split_indices` for ``names``.
+    """
     from sklearn.model_selection import KFold, StratifiedKFold
 
     labels = np.asarray(labels)
     if not 2 <= num_folds <= len(labels):
         raise UserError(
-            f"num_folds is {num_folds}, but has to be at least 2 and at most "
-            f"{len(labels)}, the number of examples."
+            f"num_folds={num_folds}: expected 2 to {len(labels)}, the number of "
+            "examples"
         )
     classes = _are_classes(labels) if stratified is None else stratified
     if classes:
         _check_classes(labels, num_folds, f"{num_folds} folds", names)
     kind = StratifiedKFold if classes else KFold
-    divide = kind(num_folds, shuffle=True, random_state=seed).split(labels, labels)
-    return [(a.astype(np.int32), b.astype(np.int32)) for a, b in divide]
+    # Of its first argument, the features, scikit-learn uses nothing but the length.
+    pairs = kind(num_folds, shuffle=True, random_state=seed).split(labels, labels)
+    return [(a.astype(np.int32), b.astype(np.int32)) for a, b in pairs]
 
 
 def _are_classes(labels: np.ndarray) -> bool:
+    """True if labels are integers or booleans."""
     return labels.dtype.kind in "iub"
 
 
 def _check_classes(
-    labels: np.ndarray, least: int, what: str, names: Sequence[str]
+    labels: np.ndarray, least: int, purpose: str, names: Sequence[str]
 ) -> None:
+    """Raises `UserError` if a class has fewer examples than the purpose needs."""
     classes, counts = np.unique(labels, return_counts=True)
     rarest = int(np.argmin(counts))
     if counts[rarest] < least:
         name = repr(names[classes[rarest]]) if names else classes[rarest]
         raise UserError(
-            f"class {name} has {counts[rarest]} of {len(labels)} examples: too few for "
-            f"{what}."
+            f"class {name}: expected at least {least} examples for {purpose}, got "
+            f"{counts[rarest]} of {len(labels)}"
         )
 
 
-def _filled(rows: Sequence[np.ndarray]) -> Pair:
-    """Rows of different lengths, filled up with their first element; and a mask."""
+def _padded(rows: Sequence[np.ndarray]) -> Pair:
+    """Rows of different lengths, padded to the longest; and their mask."""
     longest = max(map(len, rows))
-    filled = [np.append(row, np.repeat(row[:1], longest - len(row))) for row in rows]
+    # The padding repeats an index of the same row: any other might bring a test example
+    # into training.
+    padded = [np.append(row, np.repeat(row[:1], longest - len(row))) for row in rows]
     mask = [np.arange(longest) < len(row) for row in rows]
-    return np.stack(filled), np.stack(mask).astype(np.float32)
+    return np.stack(padded), np.stack(mask).astype(np.float32)

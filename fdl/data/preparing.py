@@ -1,4 +1,4 @@
-"""Prepares data sets with TFDS, but without TensorFlow."""
+"""Preparation of data sets with TFDS, without TensorFlow."""
 
 import contextlib
 import io
@@ -13,19 +13,20 @@ from fdl.errors import UserError
 
 
 def prepare(name: str, dataset: Dataset, data_dir: Path, manual_dir: Path) -> Path:
-    """Prepares a data set where that has not been done.
+    """Prepares a data set, unless it is prepared already.
 
-    It is prepared aside, together with its digests, and then renamed: what bears the
-    name is whole, whenever this process is killed and whoever else prepares it.
+    It is written to a temporary folder, together with its digests, and then renamed. So
+    a folder of the final name is complete, even if this process is killed, or another
+    one prepares the same data set.
 
     Args:
       name: Name of the data set.
-      dataset: What it is made of.
-      data_dir: Where all data sets lie.
-      manual_dir: Where files lie that were put there by hand, a folder a data set.
+      dataset: Description of the data set.
+      data_dir: Folder of all data sets.
+      manual_dir: Folder of files provided by hand, with one folder per data set.
 
     Returns:
-      The folder ``<data_dir>/fdl/<name>/<version>``, as TFDS lays it out.
+      The folder ``<data_dir>/fdl/<name>/<version>``, in the layout of TFDS.
 
     Raises:
       UserError: Files are missing or damaged, or the folder cannot be made.
@@ -39,18 +40,26 @@ def prepare(name: str, dataset: Dataset, data_dir: Path, manual_dir: Path) -> Pa
             folder.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(
-                f"{folder.parent} cannot be made ({error.strerror}): choose another "
-                "data_dir, or TFDS_DATA_DIR."
+                f"{folder.parent} cannot be made ({error.strerror}); choose another "
+                "data_dir, or set TFDS_DATA_DIR"
             ) from error
+        # It lies on the same file system as the final folder, so that renaming is
+        # atomic.
         with tempfile.TemporaryDirectory(prefix=".preparing-", dir=home) as aside:
-            made = write(name, dataset, splits, aside)
-            digests.write(made)
-            publish(made, folder)
+            unpublished = write(name, dataset, splits, aside)
+            digests.write(unpublished)
+            publish(unpublished, folder)
     return folder
 
 
 def write(name: str, dataset: Dataset, splits: Splits, data_dir: str) -> Path:
-    """Writes arrays as a TFDS data set of array records, in their order.
+    """Writes arrays as a TFDS data set in the array_record format, in their order.
+
+    Args:
+      name: Name of the data set.
+      dataset: Description of the data set.
+      splits: Arrays [N, ...] by split and name.
+      data_dir: Folder to write to.
 
     Returns:
       The folder of this version of the data set.
@@ -60,10 +69,10 @@ def write(name: str, dataset: Dataset, splits: Splits, data_dir: str) -> Path:
     class Arrays(  # type: ignore[call-arg]
         tfds.core.GeneratorBasedBuilder, skip_registration=True
     ):
-        """One example of each row."""
+        """Builder with one example per row of the arrays."""
 
         VERSION = tfds.core.Version(dataset.version)
-        url_infos = None  # TFDS has nothing to download, so no digests to look for.
+        url_infos = None  # TFDS downloads nothing, so it needs no digests of URLs.
 
         def _info(self):
             return tfds.core.DatasetInfo(
@@ -71,11 +80,11 @@ def write(name: str, dataset: Dataset, splits: Splits, data_dir: str) -> Path:
                 description=dataset.description,
                 homepage=dataset.homepage,
                 features=features(dataset, splits),
-                disable_shuffling=True,  # Batches are shuffled.
+                disable_shuffling=True,  # `fdl.data.batches` shuffles.
             )
 
         def _split_generators(self, dl_manager):
-            del dl_manager  # Everything is there.
+            del dl_manager  # The arrays are in memory.
             return {k: self._generate_examples(v) for k, v in splits.items()}
 
         def _generate_examples(self, arrays):
@@ -84,9 +93,8 @@ def write(name: str, dataset: Dataset, splits: Splits, data_dir: str) -> Path:
 
     Arrays.name = name
     builder = Arrays(data_dir=data_dir)
-    quiet = (
-        io.StringIO()
-    )  # What TFDS prints names a folder that is gone a moment later.
+    # TFDS prints the path of a temporary folder, which would mislead.
+    quiet = io.StringIO()
     with contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
         builder.download_and_prepare(
             file_format="array_record",
@@ -96,9 +104,10 @@ def write(name: str, dataset: Dataset, splits: Splits, data_dir: str) -> Path:
 
 
 def features(dataset: Dataset, splits: Splits):
-    """Says to TFDS what the arrays are.
+    """TFDS features of the arrays of a data set.
 
-    Bytes are decoded several times faster than lists of numbers.
+    Tensors are encoded as bytes, which are decoded several times faster than lists of
+    numbers.
     """
     import tensorflow_datasets as tfds
 
@@ -115,9 +124,10 @@ def features(dataset: Dataset, splits: Splits):
 
 
 def publish(made: Path, folder: Path) -> None:
-    """Gives a folder its name, unless another process was faster."""
+    """Renames a folder to its final name, unless another process was faster."""
     try:
         os.rename(made, folder)
     except OSError:
+        # A folder that is not empty cannot be replaced: then the other one is kept.
         if not folder.exists():
             raise

@@ -1,4 +1,4 @@
-"""Reads prepared data sets: into memory where they fit, or else example by example."""
+"""Reading of prepared data sets: into memory if they fit, else example by example."""
 
 import functools
 import os
@@ -20,34 +20,36 @@ def read(folder: Path, split: str, digest: str, max_bytes: int) -> Source:
     """Reads a split of a prepared data set.
 
     Args:
-      folder: Where it lies, as TFDS lays it out.
-      split: In the language of TFDS, as in ``train[:90%]``.
-      digest: Identifies the files of the folder, so that what is decoded can be
-        stored; it is not if this is empty.
-      max_bytes: What may be kept in memory.
+      folder: Folder of the data set, in the layout of TFDS.
+      split: Split in the syntax of TFDS, as in ``train[:90%]``.
+      digest: Digest of the files of the folder, under which decoded arrays are stored;
+        empty to store none.
+      max_bytes: Largest size of arrays in memory.
 
     Returns:
-      Its numbers as arrays [N, ...] that must not be written to, or else the data
-      source of TFDS.
+      Numeric features as read-only arrays [N, ...], or else the data source of TFDS.
 
     Raises:
-      UserError: There is no such split, or it cannot be read, or it is not sound.
+      UserError: There is no such split, it cannot be read, or it is not valid.
     """
+    # Stored arrays of a whole split are read without importing TFDS, which is slow. The
+    # pattern keeps texts such as ``../train`` from becoming paths.
     if re.fullmatch(r"\w+", split) and _stored(folder, digest, split).is_dir():
-        whole = read_whole(folder, split, digest, max_bytes)
-        if whole is not None:
-            return whole
+        arrays = read_whole(folder, split, digest, max_bytes)
+        if arrays is not None:
+            return arrays
     builder = open_folder(folder)
     parts = _parts(builder, split)
     pieces = []
     for name, rows in parts:
-        whole = read_whole(folder, name, digest, max_bytes)
-        if whole is not None:
-            pieces.append({k: v[rows] for k, v in whole.items()})
+        arrays = read_whole(folder, name, digest, max_bytes)
+        if arrays is not None:
+            pieces.append({k: v[rows] for k, v in arrays.items()})
     if len(pieces) == len(parts) == 1:
-        return pieces[0]  # Views: part of a split takes no memory.
+        return pieces[0]  # Views, which take no memory of their own.
     if len(pieces) == len(parts):
         return {k: _frozen(np.concatenate([p[k] for p in pieces])) for k in pieces[0]}
+    # A part may fit although its whole split does not.
     if num_bytes(builder.info, split) <= max_bytes:
         return {k: _frozen(v) for k, v in decode(builder, split).items()}
     return builder.as_data_source(split)
@@ -57,10 +59,10 @@ def read(folder: Path, split: str, digest: str, max_bytes: int) -> Source:
 def read_whole(
     folder: Path, split: str, digest: str, max_bytes: int
 ) -> dict[str, np.ndarray] | None:
-    """Reads a whole split into memory, or returns None if it does not fit.
+    """Reads a whole split into memory; None if it does not fit.
 
-    What was decoded is stored beside the files, since decoding takes a hundred times
-    as long as reading that; it is done anew if the files change.
+    Decoded arrays are stored beside the files, since reading them back is a hundred
+    times as fast as decoding. They are stored anew when the files change.
     """
     stored = _stored(folder, digest, split)
     if stored.is_dir():
@@ -73,12 +75,13 @@ def read_whole(
         arrays = decode(builder, split)
         if digest and os.access(folder, os.W_OK):
             _store(arrays, stored)
+    # Arrays that were stored under a larger limit may exceed this one.
     fits = sum(array.nbytes for array in arrays.values()) <= max_bytes
     return {k: _frozen(v) for k, v in arrays.items()} if fits else None
 
 
 def _parts(builder: Any, split: str) -> list[tuple[str, slice]]:
-    """Which rows of which splits make up a split."""
+    """Slices of stored splits that make up a split in the syntax of TFDS."""
     import tensorflow_datasets as tfds
 
     splits = builder.info.splits
@@ -87,31 +90,36 @@ def _parts(builder: Any, split: str) -> list[tuple[str, slice]]:
         parts = instruction.to_absolute(splits)
     except (ValueError, AssertionError) as error:
         name = split.partition("[")[0]
-        hint = "" if name in splits else f" {near(name, splits)}"
+        hint = "" if name in splits else f". {near(name, splits)}"
         raise UserError(
-            f"There is no split {split!r} of {builder.name}.{hint}"
+            f"split={split!r}: expected a split of {builder.name}{hint}"
         ) from error
     if not splits[split].num_examples:
-        raise UserError(f"The split {split!r} of {builder.name} is empty.")
+        raise UserError(
+            f"split={split!r}: expected at least one example of {builder.name}, got "
+            "none"
+        )
     return [(part.splitname, slice(part.from_, part.to)) for part in parts]
 
 
 def _stored(folder: Path, digest: str, split: str) -> Path:
+    """Folder of the decoded arrays of a split."""
     return folder / f"arrays-{digest[:16]}" / split
 
 
 def _store(arrays: dict[str, np.ndarray], folder: Path) -> None:
+    """Stores arrays in a folder, of which other processes see all or nothing."""
     folder.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".storing-", dir=folder.parent) as aside:
-        made = Path(aside) / "made"
-        made.mkdir()
+        unpublished = Path(aside) / "arrays"
+        unpublished.mkdir()
         for name, array in arrays.items():
-            np.save(made / f"{name}.npy", array)
-        digests.write(made)
-        publish(made, folder)
+            np.save(unpublished / f"{name}.npy", array)
+        digests.write(unpublished)
+        publish(unpublished, folder)
 
 
 def _frozen(array: np.ndarray) -> np.ndarray:
-    """Arrays are shared over the process, so nobody may write to them."""
+    """Marks an array as read-only, because arrays are shared over the process."""
     array.flags.writeable = False
     return array

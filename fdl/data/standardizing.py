@@ -1,4 +1,4 @@
-"""Features with mean 0 and standard deviation 1."""
+"""Standardisation of features to zero mean and unit standard deviation."""
 
 import numpy as np
 
@@ -8,17 +8,18 @@ Arrays = dict[str, np.ndarray]
 
 
 def standardize(train: Arrays, *others: Arrays, name: str = "features") -> list[Arrays]:
-    """Shifts and scales a feature by the mean and deviation of the training data.
+    """Standardises a feature by the mean and standard deviation of the training data.
 
-    A feature that is constant there is only shifted.
+    A feature that is constant in the training data is only shifted.
 
     Args:
-      train: Arrays, of which ``name``, float [N, ...], says how.
-      *others: Arrays to treat in the same way.
-      name: What to standardize.
+      train: Arrays by name, from whose ``name``, float [N, ...], the statistics are
+        computed.
+      *others: Further arrays to standardise by the same statistics.
+      name: Name of the feature.
 
     Returns:
-      All of them with ``name`` replaced, float32; the arguments stay as they are.
+      All of them with ``name`` replaced, float32; the arguments are not changed.
 
     Raises:
       UserError: There is no such feature, or it is not finite.
@@ -31,14 +32,12 @@ def standardize(train: Arrays, *others: Arrays, name: str = "features") -> list[
     """
     for arrays in (train, *others):
         if name not in arrays:
-            raise UserError(
-                f"There is no {name!r} to standardize. {near(name, arrays)}"
-            )
+            raise UserError(f"name={name!r}: expected an array. {near(name, arrays)}")
     reference = np.asarray(train[name], np.float64)
     if not np.isfinite(reference).all():
-        raise UserError(f"{name!r} has values that are missing, or not finite.")
-    # Rounding leaves a constant beside its mean, and with a tiny deviation, which would
-    # blow it up.
+        raise UserError(f"{name!r}: expected finite numbers, got some that are not")
+    # The mean of a constant feature may be off by a rounding error, and its standard
+    # deviation then tiny but not 0, by which values would be divided.
     constant = reference.max(axis=0) == reference.min(axis=0)
     mean = np.where(constant, reference[0], reference.mean(axis=0))
     deviation = np.where(constant, 1.0, reference.std(axis=0))

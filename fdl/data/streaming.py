@@ -1,4 +1,4 @@
-"""Batches that are read ahead, in threads or in processes."""
+"""Read-ahead of batches, in threads or in processes."""
 
 import atexit
 import contextlib
@@ -12,7 +12,7 @@ import numpy as np
 from fdl.data.sources import Records, examples
 from fdl.errors import UserError
 
-MAX_THREADS = 16
+MAX_THREADS = 16  # Default of Grain.
 
 
 def stream_records(
@@ -21,36 +21,45 @@ def stream_records(
     num_workers: int,
     prefetch: int,
 ) -> Callable[[int], Iterator[dict[str, np.ndarray]]]:
-    """Makes ``stream(start)`` of whole batches, in the order of their steps.
+    """Stream of whole batches of records, read ahead, in the order of their steps.
 
     Args:
-      source: A sequence of examples.
-      item: Which of them make the batch of a step: index int32 [B], and maybe a mask.
-      num_workers: Processes that read ahead; 0 for threads of this one.
-      prefetch: Batches to read ahead, in each process; 0 for none.
+      source: Sequence of examples.
+      item: Function of a step, to ``index``, int32 [B], and optionally ``mask``,
+        float32 [B].
+      num_workers: Number of processes that read ahead; 0 for threads of this one.
+      prefetch: Number of batches to read ahead, in each process; 0 for none.
+
+    Returns:
+      ``stream(start)``: an iterator over batches from that step on.
 
     Raises:
       UserError: A number is negative.
     """
     if num_workers < 0 or prefetch < 0:
-        raise UserError(f"num_workers={num_workers}, prefetch={prefetch}: below zero.")
+        raise UserError(
+            f"num_workers={num_workers}, prefetch={prefetch}: expected at least 0"
+        )
 
     def batch(step: int) -> dict[str, np.ndarray]:
-        found = item(step)
-        rows = examples(source, found.pop("index").tolist())
-        return {**rows, **found}
+        arrays = item(step)
+        rows = examples(source, arrays.pop("index").tolist())
+        return {**rows, **arrays}
 
     def stream(start: int) -> Iterator[dict[str, np.ndarray]]:
         import grain
 
-        # Mapping steps, not examples, to batches makes each a function of its step.
+        # An element of the dataset is a step, not an example: so each batch is a
+        # function of its step, and threads and processes cannot change it.
         steps = grain.MapDataset.range(start, sys.maxsize).map(batch)
+        # Grain warns of more threads than buffered elements.
         threads = min(prefetch, MAX_THREADS)
         ahead = steps.to_iter_dataset(grain.ReadOptions(threads, prefetch))
         if num_workers:
             _parse_flags()
             workers = grain.MultiprocessingOptions(num_workers, max(prefetch, 1))
-            # What comes from a process lies in memory that the process shares.
+            # Arrays of a worker process lie in memory that it shares with this one; a
+            # copy does not depend on how long that lasts.
             ahead = ahead.mp_prefetch(workers).map(_copy)
         return _closing(ahead)
 
@@ -62,7 +71,7 @@ def _copy(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _closing(dataset: Any) -> Generator[dict[str, np.ndarray], None, None]:
-    """Iterates, and ends threads and processes with the iterator or the program."""
+    """Iterates over a dataset, and ends its threads and processes with the program."""
 
     def run():
         iterator = iter(dataset)
@@ -72,20 +81,23 @@ def _closing(dataset: Any) -> Generator[dict[str, np.ndarray], None, None]:
             iterator.close()
 
     def close(reference):
-        # A thread that is just reading ends with the program anyway.
+        # `close` raises ValueError while a thread executes the generator. That thread
+        # ends with the program anyway.
         with contextlib.suppress(ValueError):
-            if (found := reference()) is not None:
-                found.close()
+            if (generator := reference()) is not None:
+                generator.close()
 
-    # At exit, Python takes modules away before it deletes the last iterators.
-    found = run()
-    atexit.register(close, weakref.ref(found))
-    return found
+    # Python tears down modules before it deletes the last iterators, whose `finally`
+    # needs them. The reference is weak, so that `atexit` keeps no iterator alive.
+    generator = run()
+    atexit.register(close, weakref.ref(generator))
+    return generator
 
 
 def _parse_flags() -> None:
-    """Grain's processes read absl's flags, which only absl's own programs parse."""
+    """Marks the flags of absl as parsed, since Grain's processes read them."""
     from absl import flags
 
+    # Only programs that start with `absl.app.run` parse them.
     if not flags.FLAGS.is_parsed():
         flags.FLAGS.mark_as_parsed()

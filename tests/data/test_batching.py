@@ -160,24 +160,24 @@ def test_text_is_left_out_and_wide_types_become_narrow():
 @pytest.mark.parametrize(
     "source, batch_size, message",
     [
-        (ARRAYS, 24, "batch_size is 24, but there are 23 examples"),
-        (RECORDS, 24, "batch_size is 24, but there are 23 examples"),
-        (ARRAYS, 0, "batch_size is 0"),
-        (ARRAYS, -1, "batch_size is -1"),
-        (ARRAYS, 2.5, "batch_size is 2.5"),
-        (ARRAYS, True, "batch_size is True"),
-        ({"a": np.zeros(3), "b": np.zeros(4)}, 2, "differ in length: {'a': 3, 'b': 4}"),
-        ({"a": np.zeros((0, 2))}, 1, "no examples"),
-        ({}, 1, "no examples"),
-        ([], 1, "no examples"),
-        ({"a": [1, 2]}, 1, "'a' is no array"),
-        ({"a": np.float32(1)}, 1, "'a' is no array"),
-        ({"a": np.array(["x", "y"])}, 1, "'a' holds no numbers"),
+        (ARRAYS, 24, "batch_size=24: expected at most 23"),
+        (RECORDS, 24, "batch_size=24: expected at most 23"),
+        (ARRAYS, 0, "batch_size=0"),
+        (ARRAYS, -1, "batch_size=-1"),
+        (ARRAYS, 2.5, "batch_size=2.5"),
+        (ARRAYS, True, "batch_size=True"),
+        ({"a": np.zeros(3), "b": np.zeros(4)}, 2, "equal length, got {'a': 3, 'b': 4}"),
+        ({"a": np.zeros((0, 2))}, 1, "at least one example"),
+        ({}, 1, "at least one example"),
+        ([], 1, "at least one example"),
+        ({"a": [1, 2]}, 1, "'a': expected an array"),
+        ({"a": np.float32(1)}, 1, "'a': expected an array"),
+        ({"a": np.array(["x", "y"])}, 1, "'a': expected numbers"),
         ({"mask": np.zeros(2)}, 1, "'mask'"),
         ([{"mask": np.zeros(2)}], 1, "'mask'"),
-        ([1, 2], 1, "has to be a dict"),
-        ([{"a": "text"}], 1, "no numbers in a"),
-        (7, 1, "7 is no source"),
+        ([1, 2], 1, "expected a dict"),
+        ([{"a": "text"}], 1, "got only a"),
+        (7, 1, "source=7: expected"),
     ],
 )
 def test_what_is_wrong_is_told(source, batch_size, message):
@@ -187,25 +187,25 @@ def test_what_is_wrong_is_told(source, batch_size, message):
 
 @pytest.mark.parametrize("seed", [-1, 2**64, 0.5])
 def test_a_seed_is_a_natural_number(seed):
-    with pytest.raises(UserError, match="seed is"):
+    with pytest.raises(UserError, match="seed="):
         fdl.data.batches(ARRAYS, 5, seed=seed)
 
 
 def test_examples_of_different_shapes_are_told():
     records = [{"x": np.zeros(2)}, {"x": np.zeros(3)}]
     stream = fdl.data.batches(records, 2, prefetch=0).stream(0)
-    with pytest.raises(UserError, match="'x' has the shapes"):
+    with pytest.raises(UserError, match="'x': expected one shape"):
         next(stream)
 
 
 def test_integers_that_do_not_fit_are_told():
-    with pytest.raises(UserError, match="over 32 bits"):
+    with pytest.raises(UserError, match="within 32 bits"):
         fdl.data.batches([{"x": np.int64(2**40)}] * 2, 2)
 
 
 @pytest.mark.parametrize("numbers", [np.array([2**40, 1]), np.array([2**32], "uint64")])
 def test_numbers_that_a_device_would_wrap_are_told(numbers):
-    with pytest.raises(UserError, match=r"'x' goes from .*: over 32 bits"):
+    with pytest.raises(UserError, match=r"'x': expected integers within 32 bits"):
         fdl.data.batches({"x": numbers}, 1)
     with jax.enable_x64(True):
         fdl.data.batches({"x": numbers}, 1)

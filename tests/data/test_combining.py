@@ -80,7 +80,7 @@ def test_runs_of_different_data_are_not_stacked(other, message):
 
 
 def test_there_has_to_be_something_to_stack():
-    with pytest.raises(UserError, match="no batches"):
+    with pytest.raises(UserError, match="at least one run"):
         fdl.data.stack([])
 
 

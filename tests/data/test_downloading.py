@@ -69,7 +69,7 @@ def test_published_files_are_downloaded_once(site, folders):
 def test_other_files_than_the_published_are_refused(site, folders, wrong):
     files = published(site[0], **{wrong: "0" * 64})
     for _ in range(2):  # Nor is what was refused taken from the cache.
-        with pytest.raises(UserError, match="not the published file") as error:
+        with pytest.raises(UserError, match="expected the published file") as error:
             downloading.fetch("x", files, *folders)
         assert site[0] + wrong in str(error.value)
 
@@ -92,7 +92,7 @@ def test_files_put_there_by_hand_are_taken_as_they_are(folders):
 
 def test_a_file_missing_among_those_put_there_is_named(folders):
     put(folders[0], images=b"alone")
-    with pytest.raises(UserError, match=r"lacks labels\.gz") as error:
+    with pytest.raises(UserError, match=r"missing labels\.gz") as error:
         downloading.fetch("x", published("http://127.0.0.1:9/"), *folders)
     assert str(folders[0]) in str(error.value)
 

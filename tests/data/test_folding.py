@@ -82,17 +82,23 @@ def test_a_share_equals_scikit_learn(labels):
 @pytest.mark.parametrize(
     "call, message",
     [
-        (lambda: fdl.data.folds(LABELS, 1), "num_folds is 1"),
-        (lambda: split_indices(LABELS, num_folds=-3), "num_folds is -3"),
-        (lambda: fdl.data.folds(NUMBERS, 27), "at most 26, the number of examples"),
-        (lambda: fdl.data.folds(LABELS, 7), "class 2 has 6 of 26 .* for 7 folds"),
-        (lambda: split_indices(LABELS, num_folds=3, fold=3), "folds are 0 to 2"),
-        (lambda: split_indices(LABELS, 0.0), "test_fraction is 0.0"),
-        (lambda: split_indices(LABELS, 0.99), "26 examples are too few to have 3"),
-        (lambda: split_indices(np.array([0, 0, 1])), "class 1 has 1 of 3"),
+        (lambda: fdl.data.folds(LABELS, 1), "num_folds=1"),
+        (lambda: split_indices(LABELS, num_folds=-3), "num_folds=-3"),
+        (
+            lambda: fdl.data.folds(NUMBERS, 27),
+            "expected 2 to 26, the number of examples",
+        ),
+        (
+            lambda: fdl.data.folds(LABELS, 7),
+            "class 2: expected at least 7 examples for 7 folds, got 6 of 26",
+        ),
+        (lambda: split_indices(LABELS, num_folds=3, fold=3), "fold=3: expected 0 to 2"),
+        (lambda: split_indices(LABELS, 0.0), "test_fraction=0.0"),
+        (lambda: split_indices(LABELS, 0.99), "at least 3 of 26 examples"),
+        (lambda: split_indices(np.array([0, 0, 1])), "class 1: .* got 1 of 3"),
         (
             lambda: fdl.data.fold({"labels": LABELS}, {}, num_folds=2),
-            "no 'label' to divide by. Did you mean 'labels'",
+            "labels='label': expected an array. Did you mean 'labels'",
         ),
     ],
 )

@@ -55,41 +55,45 @@ LABELS = "train-labels-idx1-ubyte.gz"
 IMAGES = "t10k-images-idx3-ubyte.gz"
 WHOLE = zipped()
 DAMAGE = {
-    "truncated": (IMAGES, WHOLE[IMAGES][:-9], "is damaged"),
-    "empty": (IMAGES, b"", "no IDX file"),
-    "no gzip": (IMAGES, b"<html>Not found</html>", "is damaged"),
-    "CRC": (IMAGES, WHOLE[IMAGES][:-8] + b"1234" + WHOLE[IMAGES][-4:], "is damaged"),
-    "header only": (IMAGES, gzip.compress(b"\0\0\x08"), "no IDX file"),
-    "magic": (IMAGES, WHOLE[LABELS], "no IDX file of bytes with 3"),
+    "truncated": (IMAGES, WHOLE[IMAGES][:-9], "damaged gzip file"),
+    "empty": (IMAGES, b"", "expected an IDX file"),
+    "no gzip": (IMAGES, b"<html>Not found</html>", "damaged gzip file"),
+    "CRC": (
+        IMAGES,
+        WHOLE[IMAGES][:-8] + b"1234" + WHOLE[IMAGES][-4:],
+        "damaged gzip file",
+    ),
+    "header only": (IMAGES, gzip.compress(b"\0\0\x08"), "expected an IDX file"),
+    "magic": (IMAGES, WHOLE[LABELS], "expected an IDX file of bytes with 3"),
     "floats": (
         LABELS,
         gzip.compress(b"\0\0\x0d\x01" + struct.pack(">i", 6) + b"\0" * 24),
-        "no IDX file of bytes",
+        "expected an IDX file of bytes",
     ),
     "size": (
         IMAGES,
         gzip.compress(content(np.zeros((4, 3, 2), np.uint8))),
-        r"shape \(4, 3, 2\), but it has to be \(4, 3, 3\)",
+        r"shape \(4, 3, 3\), got \(4, 3, 2\)",
     ),
     "fewer": (
         LABELS,
         gzip.compress(content(np.zeros(5, np.uint8))),
-        r"shape \(5,\), but it has to be \(6,\)",
+        r"shape \(6,\), got \(5,\)",
     ),
     "short": (
         LABELS,
         gzip.compress(content(np.zeros(6, np.uint8))[:-1]),
-        "has 5 bytes",
+        "got 5",
     ),
     "long": (
         LABELS,
         gzip.compress(content(np.zeros(6, np.uint8)) + b"\0"),
-        "has 7 bytes",
+        "got 7",
     ),
     "label": (
         LABELS,
         gzip.compress(content(np.array([0, 1, 2, 3, 4, 10], np.uint8))),
-        "label 10, but there are 10 classes",
+        "labels below 10, got 10",
     ),
 }
 

@@ -51,5 +51,5 @@ def test_an_unknown_name_is_answered_with_the_near_ones():
 
 
 def test_what_is_missing_is_told():
-    with pytest.raises(UserError, match="'features' has values that are missing"):
+    with pytest.raises(UserError, match="'features': expected finite numbers"):
         fdl.data.standardize({"features": np.array([[1.0], [np.nan]])})

@@ -210,34 +210,37 @@ def test_quotes_marks_blank_lines_and_other_delimiters_are_understood(write):
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("", "people.csv is empty"),
-        ("\n\n", "people.csv is empty"),
-        ("a,y\n", "people.csv has names of columns, but no rows"),
-        ("a,y\n1,2\n3\n", "people.csv:3 has 1 values, but there are 2 columns"),
-        ("a,y\n1,2,3\n", "people.csv:2 has 3 values, but there are 2 columns"),
-        ("a,a\n1,2\n", "two columns are called 'a'"),
-        ("a,,y\n1,2,3\n", "column 2 has no name"),
+        ("", "people.csv: expected a header and rows, got an empty file"),
+        ("\n\n", "people.csv: expected a header and rows, got an empty file"),
+        ("a,y\n", "people.csv: expected rows below the header, got none"),
+        ("a,y\n1,2\n3\n", "people.csv:3: expected 2 values, as in the header, got 1"),
+        ("a,y\n1,2,3\n", "people.csv:2: expected 2 values, as in the header, got 3"),
+        ("a,a\n1,2\n", "expected different names, got 'a' twice"),
+        ("a,,y\n1,2,3\n", "expected a name of column 2"),
         ('a,y\n"1,2\n', "people.csv:2: unexpected end of data"),
-        (b"a,y\n\xff,2\n", "people.csv is no text in UTF-8: byte 4 is 0xff"),
+        (b"a,y\n\xff,2\n", "people.csv: expected text in UTF-8, got 0xff at byte 4"),
         (
             "a,z\n1,2\n",
-            "people.csv: there is no column 'y', the target. There is: a, z",
+            "people.csv: target='y': expected one of a, z",
         ),
-        ("a,y\n1,u\n2,u\n", "column 'y', the target, has one value only, 'u'"),
-        ("a,y\n1,0.5\n2,0.5\n", "column 'y', the target, has one value only, '0.5'"),
-        ("a,y\n1,\n2,\n", "column 'y', the target, has no value at all"),
-        ("a,y\n1,u\n2,\n3,v\n", "row 2 has no 'y', the target"),
-        ("a,y\n1,u\nx,v\n", "row 2, column 'a': 'x' is no number"),
-        ("a,y\n1,u\ninf,v\n", "row 2, column 'a': 'inf' is no number"),
-        ("a,b,y\n1,,u\n1,,v\n", "column 'b' is empty: ignore it"),
-        ("y\nu\nv\n", "there is no column beside the target"),
+        (
+            "a,y\n1,u\n2,u\n",
+            "target='y': expected at least two different values, got only 'u'",
+        ),
+        ("a,y\n1,0.5\n2,0.5\n", "two different values, got only '0.5'"),
+        ("a,y\n1,\n2,\n", "two different values, got none"),
+        ("a,y\n1,u\n2,\n3,v\n", "row 2, column 'y': expected a value of the target"),
+        ("a,y\n1,u\nx,v\n", "row 2, column 'a': expected a number, got 'x'"),
+        ("a,y\n1,u\ninf,v\n", "row 2, column 'a': expected a number, got 'inf'"),
+        ("a,b,y\n1,,u\n1,,v\n", "column 'b': expected at least one value, got none"),
+        ("y\nu\nv\n", "expected at least one column besides the target"),
         (
             "a,y\n1,u\n2,v\n3,v\n",
-            "class 'u' has 1 of 3 examples: too few for a division",
+            "class 'u': expected at least 2 examples for a division",
         ),
         (
             "a,y\n" + "\n".join(f"n{i},{i % 2}" for i in range(300)),
-            "column 'a' has 300 categories in 300 rows, more than 256: ignore it",
+            "column 'a': expected at most 256 categories, got 300 in 300 rows",
         ),
     ],
 )
@@ -250,16 +253,19 @@ def test_what_is_wrong_with_a_file_is_one_clear_line(text, message, write):
 def test_wrong_names_are_answered_with_the_near_ones(write, tmp_path):
     path = write(PEOPLE)
     for options, message in (
-        ({"target": "specis"}, "no column 'specis', the target. There is: age, inc"),
-        ({"target": "age", "ignore": ["age"]}, "'age' is the target, and no input"),
+        ({"target": "specis"}, "target='specis': expected one of age, inc"),
+        (
+            {"target": "age", "ignore": ["age"]},
+            "target='age': expected a column that is not in",
+        ),
         ({"target": "species", "ignore": ["agee"]}, "'agee'.*Did you mean 'age'"),
     ):
         with pytest.raises(UserError, match=message):
             fdl.data.table(path, **options)
     for place, message in (
-        (tmp_path / "peple.csv", "There is no .*Did you mean 'people.csv'"),
-        (tmp_path, "is a folder"),
-        (tmp_path / "elsewhere" / "people.csv", "not even a folder"),
+        (tmp_path / "peple.csv", "no such file. Did you mean 'people.csv'"),
+        (tmp_path, "expected a CSV file, got a folder"),
+        (tmp_path / "elsewhere" / "people.csv", "no such file, nor a folder"),
     ):
         with pytest.raises(UserError, match=message):
             fdl.data.table(place, "species")
@@ -327,8 +333,8 @@ def test_one_column_may_be_named_alone(write):
 @pytest.mark.parametrize(
     "values, classes, message",
     [
-        (("1", "1.0", "2"), None, "has '1' and '1.0': write the same number in the"),
-        (("1", "2", "x"), False, "'y', the target, has 'x', which is no number"),
+        (("1", "1.0", "2"), None, "in one spelling, got '1' and '1.0'"),
+        (("1", "2", "x"), False, "target='y': expected numbers, got 'x'"),
     ],
 )
 def test_what_is_neither_class_nor_number_is_told(values, classes, message):
@@ -339,19 +345,23 @@ def test_what_is_neither_class_nor_number_is_told(values, classes, message):
 
 def test_of_many_columns_only_near_ones_are_shown():
     rows = [{f"x{i}": i for i in range(30)} | {"species": "cat"}] * 4
-    with pytest.raises(UserError, match=r"the target. Did you mean 'species'\?$"):
+    with pytest.raises(
+        UserError, match=r"target='specis': .* Did you mean 'species'\?$"
+    ):
         fdl.data.table(rows, "specis")
 
 
 def test_an_unknown_bundled_table_is_answered_with_the_near_ones():
-    with pytest.raises(UserError, match=r"no table 'irris'\. Did you mean 'iris'"):
+    with pytest.raises(
+        UserError, match=r"name='irris': expected a table\. Did you mean 'iris'"
+    ):
         fdl.data.bundled_rows("irris")
 
 
 def test_rows_are_checked_as_files_are():
     for rows, message in (
-        ([], "there are no rows"),
-        ([{"a": 1, "y": 0}, {"y": 1}], "There is no column 'a' in row 2"),
+        ([], "expected at least one row"),
+        ([{"a": 1, "y": 0}, {"y": 1}], "row 2: expected a column 'a'"),
     ):
         with pytest.raises(UserError, match=message):
             fdl.data.table(rows, "y")
@@ -360,10 +370,10 @@ def test_rows_are_checked_as_files_are():
 @pytest.mark.parametrize(
     "row, message",
     [
-        ({"age": "1"}, "There is no column 'income' in row 2"),
+        ({"age": "1"}, "row 2: expected a column 'income'"),
         (
             {"age": "old", "income": "1", "town": "Rome", "member": "no"},
-            "row 2, column 'age': 'old' is no number",
+            "row 2, column 'age': expected a number, got 'old'",
         ),
     ],
 )

@@ -128,14 +128,14 @@ def test_a_run_is_not_resumed_with_other_weights():
 @pytest.mark.parametrize(
     "weights, options, message",
     [
-        (WEIGHTS[1:], {}, r"weights are \[6\]: expected \[7\]"),
-        (WEIGHTS - 1, {}, r"weights\[0\] is -1"),
-        (WEIGHTS * np.nan, {}, r"weights\[0\] is nan"),
-        (WEIGHTS * 0, {}, "All weights are 0"),
+        (WEIGHTS[1:], {}, r"weights: expected one per example, \[7\], got \[6\]"),
+        (WEIGHTS - 1, {}, r"weights\[0\]=-1"),
+        (WEIGHTS * np.nan, {}, r"weights\[0\]=nan"),
+        (WEIGHTS * 0, {}, "weights: expected at least one above 0"),
         (
             np.eye(SIZE)[0],
             {"replacement": False},
-            "batch_size is 3, but only 1 examples have a weight",
+            "batch_size=3: expected at most 1, the number of weights above",
         ),
     ],
 )
@@ -162,10 +162,10 @@ def test_class_weights_are_those_of_scikit_learn():
 @pytest.mark.parametrize(
     "labels, num_classes, message",
     [
-        ([0, 2], None, "class 1 has no example"),
-        ([0, 1], 3, "class 2 has no example"),
-        ([0, 3], 3, "labels go from 0 to 3, but the classes are 0 to 2"),
-        ([-1, 0], None, "labels go from -1"),
+        ([0, 2], None, "all classes, got none of 1"),
+        ([0, 1], 3, "all classes, got none of 2"),
+        ([0, 3], 3, "labels: expected 0 to 2, got 0 to 3"),
+        ([-1, 0], None, "labels: expected 0 to 0, got -1"),
         ([0.5, 1.0], None, "expected class indices"),
         ([], None, "expected class indices"),
     ],

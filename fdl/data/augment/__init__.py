@@ -1,9 +1,9 @@
-"""Augmentations: ``augment(key, images) -> images``, on the device, in pure JAX.
+"""Image augmentations: ``augment(key, images) -> images``, on the device, in pure JAX.
 
-Images are float [B, H, W, C] in [0, 1] and keep their type. Each image of a batch is
-changed in its own way, which depends on the key and on its place in the batch alone.
-`fdl.objectives.augmented` puts an augmentation before the training of an objective;
-`mixup` and `cutmix` are of whole batches, for `fdl.objectives.mixed`.
+Images are float [B, H, W, C] in [0, 1] and keep their dtype. Each image of a batch is
+augmented independently, as a function of the key and of its index in the batch alone.
+`fdl.objectives.augmented` applies an augmentation in training; `mixup` and `cutmix`
+act on whole batches, with labels, for `fdl.objectives.mixed`.
 """
 
 from fdl.data.augment.combining import Augment, compose, one_of, sometimes

@@ -6,13 +6,21 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from fdl.errors import UserError
 from fdl.types import Array, Key
 
-ATTEMPTS = 10
+ATTEMPTS = 10  # As in torchvision.
 
 
 class Box(NamedTuple):
-    """Part of an image, in pixels."""
+    """Box of an image, in pixels.
+
+    Attributes:
+      top: Index of the first row, int [].
+      left: Index of the first column, int [].
+      height: Number of rows, int [].
+      width: Number of columns, int [].
+    """
 
     top: Array
     left: Array
@@ -20,7 +28,7 @@ class Box(NamedTuple):
     width: Array
 
     def mask(self, height: int, width: int) -> Array:
-        """Which pixels lie in it, bool [H, W]."""
+        """Mask of the pixels inside the box, bool [H, W]."""
         y, x = jnp.arange(height)[:, None], jnp.arange(width)[None]
         rows = (y >= self.top) & (y < self.top + self.height)
         columns = (x >= self.left) & (x < self.left + self.width)
@@ -38,21 +46,21 @@ def random_box(
     *,
     smaller: bool = False,
 ) -> tuple[Box, Array]:
-    """A box that covers some share of an image, anywhere in it.
+    """Random box of a given range of areas and aspect ratios, anywhere in an image.
 
-    Its share is uniform, and so is the logarithm of its ratio of width to height. Of
-    ten such, the first one that fits is taken.
+    The area is uniform, and so is the logarithm of the ratio of width to height. Ten
+    boxes are drawn, and the first that fits into the image is taken.
 
     Args:
-      key: Of the draw.
-      height: Of the image.
-      width: Of the image.
-      scale: Least and largest share.
-      ratio: Least and largest ratio of width to height.
-      smaller: Whether the box has to be smaller than the image, both ways.
+      key: Random key.
+      height: Height of the image.
+      width: Width of the image.
+      scale: Smallest and largest area, as a share of the image.
+      ratio: Smallest and largest ratio of width to height.
+      smaller: True if the box has to be smaller than the image along both axes.
 
     Returns:
-      The box, and whether any fitted.
+      The box, and a bool [] that is True if any fitted; otherwise the box is not valid.
     """
     share_key, ratio_key, top_key, left_key = jax.random.split(key, 4)
     share = _uniform(share_key, *scale) * (height * width)
@@ -61,15 +69,24 @@ def random_box(
     widths = jnp.round(jnp.sqrt(share * aspect)).astype(jnp.int32)
     fits = (heights > 0) & (heights <= height - smaller)
     fits &= (widths > 0) & (widths <= width - smaller)
+    # All attempts are drawn at once, in place of a loop of random length. `argmax`
+    # takes the first True.
     first = jnp.argmax(fits)
     high, wide = heights[first], widths[first]
+    # If none fits, the difference may be negative, which is no range to draw from.
     top = jax.random.randint(top_key, (), 0, jnp.maximum(height - high, 0) + 1)
     left = jax.random.randint(left_key, (), 0, jnp.maximum(width - wide, 0) + 1)
     return Box(top, left, high, wide), fits.any()
 
 
 def central_box(height: int, width: int, ratio: tuple[float, float]) -> Box:
-    """The largest box in the middle of an image whose ratio is in the range."""
+    """Largest central box of an image whose aspect ratio is in a range.
+
+    Args:
+      height: Height of the image.
+      width: Width of the image.
+      ratio: Smallest and largest ratio of width to height.
+    """
     wide, high = width, height
     if width < ratio[0] * height:
         high = round(width / ratio[0])
@@ -80,11 +97,11 @@ def central_box(height: int, width: int, ratio: tuple[float, float]) -> Box:
 
 
 def check_ranges(scale: tuple[float, float], ratio: tuple[float, float]) -> None:
-    """Raises `ValueError` if these are no ranges of shares and ratios."""
+    """Raises `UserError` if ranges of areas or of aspect ratios are not valid."""
     if not 0 < scale[0] <= scale[1] <= 1:
-        raise ValueError(f"scale is {scale}: expected 0 < least ≤ largest ≤ 1.")
+        raise UserError(f"scale={scale}: expected 0 < smallest ≤ largest ≤ 1")
     if not 0 < ratio[0] <= ratio[1]:
-        raise ValueError(f"ratio is {ratio}: expected 0 < least ≤ largest.")
+        raise UserError(f"ratio={ratio}: expected 0 < smallest ≤ largest")
 
 
 def _uniform(key: Key, low: float, high: float) -> Array:

@@ -1,33 +1,39 @@
-"""Augmentations that take a part of the image away."""
+"""Cutout and random erasing."""
 
 import jax
 import jax.numpy as jnp
 
 from fdl.data.augment.boxes import Box, check_ranges, random_box
 from fdl.data.augment.combining import Augment, check_probability, per_image
+from fdl.errors import UserError
 
 Range = tuple[float, float]
 
 
 def cutout(size: int, *, fill: float = 0.0) -> Augment:
-    """Fills a square; its centre is any pixel, and what lies outside is cut off.
+    """Cutout: fills a random square.
+
+    Its centre is any pixel, and the square is clipped at the border.
 
     Args:
-      size: Its side in pixels.
-      fill: What with. With the mean of all images (zero after `normalize`), the mean
-        of what a model sees stays as it is.
+      size: Side of the square in pixels.
+      fill: Value of its pixels. The mean of all images, which is 0 after `normalize`,
+        leaves the mean of the inputs as it is.
+
+    Raises:
+      UserError: ``size`` is not positive.
 
     References:
       DeVries and Taylor, `Improved Regularization of Convolutional Neural Networks
       with Cutout <https://arxiv.org/abs/1708.04552>`_, 2017.
     """
     if size < 1:
-        raise ValueError(f"size is {size}, but has to be at least 1.")
+        raise UserError(f"size={size}: expected at least 1")
 
     def cut(key, image):
         height, width, _ = image.shape
-        place = jax.random.randint(key, (2,), 0, jnp.array([height, width]))
-        top, left = place - size // 2
+        center = jax.random.randint(key, (2,), 0, jnp.array([height, width]))
+        top, left = center - size // 2
         mask = Box(top, left, jnp.asarray(size), jnp.asarray(size)).mask(height, width)
         return jnp.where(mask[..., None], fill, image)
 
@@ -41,14 +47,17 @@ def random_erasing(
     ratio: Range = (0.3, 3.3),
     fill: float | None = 0.0,
 ) -> Augment:
-    """Fills a box of random size and proportions, with some probability.
+    """Random erasing: fills a box of random area and aspect ratio.
 
     Args:
-      probability: Of an image to lose anything.
-      scale: Least and largest share of the image that is lost.
-      ratio: Least and largest ratio of width to height of the box.
-      fill: What with; None for noise, which is normal with mean 0 and deviation 1,
-        and so belongs behind `normalize`.
+      probability: Probability of erasing, for each image.
+      scale: Smallest and largest area of the box, as a share of the image.
+      ratio: Smallest and largest ratio of width to height of the box.
+      fill: Value of its pixels; None for standard normal noise, which is meant for
+        images after `normalize`.
+
+    Raises:
+      UserError: The probability or a range is not valid.
 
     References:
       Zhong et al., `Random Erasing Data Augmentation

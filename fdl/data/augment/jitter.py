@@ -1,4 +1,4 @@
-"""Augmentations of colours and of numbers."""
+"""Augmentations of colours and of values: jitter, noise and normalisation."""
 
 from collections.abc import Sequence
 
@@ -12,6 +12,7 @@ from fdl.data.augment.combining import (
     per_example,
     per_image,
 )
+from fdl.errors import UserError
 from fdl.types import Array, Key
 
 
@@ -21,27 +22,32 @@ def color_jitter(
     saturation: float = 0.0,
     hue: float = 0.0,
 ) -> Augment:
-    """Other brightness, contrast, saturation and hue, in random order.
+    """Random changes of brightness, contrast, saturation and hue, in random order.
 
-    How much is drawn for each image, the order once for the batch: so each of the
-    four is computed once.
+    Amounts are drawn for each image. The order is drawn once per batch, so that each of
+    the four is computed once.
 
     Args:
-      brightness: Its factor is uniform in [max(0, 1 − b), 1 + b].
-      contrast: The same.
-      saturation: The same.
-      hue: The wheel is turned by a share in [−h, h]; at most 0.5.
+      brightness: b; its factor is uniform in [max(0, 1 − b), 1 + b].
+      contrast: The same for contrast.
+      saturation: The same for saturation.
+      hue: h, at most 0.5; the shift in turns of the colour wheel is uniform in [−h, h].
+
+    Raises:
+      UserError: An amount is negative, or the hue above 0.5.
 
     References:
       Howard, `Some Improvements on Deep Convolutional Neural Network Based Image
       Classification <https://arxiv.org/abs/1312.5402>`_, 2013.
     """
     if min(brightness, contrast, saturation, hue) < 0 or hue > 0.5:
-        given = (brightness, contrast, saturation, hue)
-        raise ValueError(f"jitter is {given}: expected no less than 0, hue up to 0.5.")
+        raise UserError(
+            f"brightness={brightness}, contrast={contrast}, saturation={saturation}, "
+            f"hue={hue}: expected at least 0, and a hue of at most 0.5"
+        )
 
     changes = [
-        _drawn(function, max(0, 1 - amount), 1 + amount)
+        _with_random_factor(function, max(0, 1 - amount), 1 + amount)
         for function, amount in (
             (pixels.brightness, brightness),
             (pixels.contrast, contrast),
@@ -50,7 +56,7 @@ def color_jitter(
         if amount
     ]
     if hue:
-        changes.append(_drawn(pixels.hue, -hue, hue))
+        changes.append(_with_random_factor(pixels.hue, -hue, hue))
 
     def jitter(key: Key, images: Array) -> Array:
         order_key, key = jax.random.split(key)
@@ -63,40 +69,51 @@ def color_jitter(
 
 
 def gaussian_noise(std: float) -> Augment:
-    """Adds normal noise, to examples [B, ...] of any shape, images or not.
+    """Additive Gaussian noise, for examples [B, ...] of any shape.
 
-    For a linear model and squared errors it is, on average, a penalty on the squares
-    of the weights.
+    For a linear model and the squared error, its expectation is an L2 penalty on the
+    weights.
+
+    Args:
+      std: Standard deviation.
+
+    Raises:
+      UserError: ``std`` is negative.
 
     References:
       Bishop, `Training with Noise is Equivalent to Tikhonov Regularization
       <https://doi.org/10.1162/neco.1995.7.1.108>`_, 1995.
     """
     if std < 0:
-        raise ValueError(f"std is {std}, but has to be at least 0.")
+        raise UserError(f"std={std}: expected at least 0")
     return per_example(lambda key, x: x + std * jax.random.normal(key, x.shape))
 
 
 def normalize(mean: Sequence[float], std: Sequence[float]) -> Augment:
-    """Shifts and scales each channel: (x − mean) / std.
+    """Normalises each channel: (x − mean) / std.
 
-    Evaluation has to see it too: ``objectives.augmented(..., evaluation=True)``.
+    Evaluation needs it too: ``objectives.augmented(..., evaluation=True)``.
 
     Args:
-      mean: Of each channel, [C].
-      std: Of each channel, [C].
+      mean: Mean of each channel, [C].
+      std: Standard deviation of each channel, [C].
+
+    Raises:
+      UserError: Lengths differ, or a deviation is not positive; by the function that is
+        returned, images have another number of channels.
     """
     if len(mean) != len(std) or not all(value > 0 for value in std):
-        raise ValueError(
-            f"mean is {mean}, std {std}: expected as many, and std above 0."
+        raise UserError(
+            f"mean={mean}, std={std}: expected equal lengths, and std above 0"
         )
 
     def shift(key: Key, images: Array) -> Array:
-        del key  # Nothing is random here.
+        del key  # Normalisation is not random.
         check_floats(images)
         if images.shape[-1] != len(mean):
-            raise ValueError(
-                f"mean has {len(mean)} channels, but images have {images.shape[-1]}."
+            raise UserError(
+                f"images.shape={list(images.shape)}: expected {len(mean)} channels, as "
+                "many as mean has"
             )
         shape = (1,) * (images.ndim - 1) + (len(mean),)
         center, scale = (jnp.array(x, jnp.float32).reshape(shape) for x in (mean, std))
@@ -105,8 +122,8 @@ def normalize(mean: Sequence[float], std: Sequence[float]) -> Augment:
     return shift
 
 
-def _drawn(function, low: float, high: float) -> Augment:
-    """A function of an image and a number, which is drawn from a range."""
+def _with_random_factor(function, low: float, high: float) -> Augment:
+    """Augmentation by a function of an image and a number, uniform in a range."""
 
     def change(key, image):
         return function(image, jax.random.uniform(key, minval=low, maxval=high))

@@ -1,4 +1,4 @@
-"""Augmentations that mix examples, and their labels: of a whole batch."""
+"""Mixup and CutMix: augmentations of whole batches that mix examples and labels."""
 
 import jax
 import jax.numpy as jnp
@@ -16,21 +16,24 @@ def mixup(
     inputs: str = "image",
     labels: str = "label",
 ) -> Augment:
-    """Mixes each example with another one, x = λ xᵢ + (1 − λ) xⱼ, and so its label.
+    """Mixup: convex combinations x = λ xᵢ + (1 − λ) xⱼ of examples, and so of labels.
 
-    λ is drawn from Beta(α, α), for each example (the paper's code draws one for each
-    batch); j from those that the ``mask`` of the batch lets through: what is padding,
-    is never mixed in.
+    λ is drawn from Beta(α, α) for each example, where the code of the paper draws one
+    for each batch. Partners j are drawn from the examples with a ``mask`` above 0:
+    padding is never mixed in.
 
     Args:
-      num_classes: Class indices become distributions [B, C]. Default: labels are mixed
-        as the numbers that they are: those of a regression, or answers of yes or no.
-      alpha: α; the larger, the more is mixed.
+      num_classes: Number of classes C, to convert class indices to distributions
+        [B, C]. Default: labels are mixed as they are, for regression and binary labels.
+      alpha: α, above 0; mixing is stronger with larger values.
       inputs: Name of the inputs in a batch, float [B, ...].
       labels: Name of the labels in a batch, [B] or [B, ...].
 
     Returns:
       ``mix(key, batch) -> batch``, for `fdl.objectives.mixed`.
+
+    Raises:
+      UserError: ``alpha`` is not positive.
 
     References:
       Zhang et al., `mixup: Beyond Empirical Risk Minimization
@@ -40,7 +43,7 @@ def mixup(
 
     def mix(key: Key, batch: Batch) -> Batch:
         share_key, pair_key = jax.random.split(key)
-        x, y = _given(batch, inputs, labels, num_classes)
+        x, y = _inputs_and_labels(batch, inputs, labels, num_classes)
         share = jax.random.beta(share_key, alpha, alpha, x.shape[:1])
         other = partners(pair_key, len(x), batch.get("mask"))
         mixed = _blend(share, x, x[other])
@@ -56,19 +59,24 @@ def cutmix(
     inputs: str = "image",
     labels: str = "label",
 ) -> Augment:
-    """Puts a box of another image into each one, and mixes the labels by area.
+    """CutMix: pastes a box of another image into each one, and mixes labels by area.
 
-    The box covers a share 1 − λ of the image, where λ is drawn from Beta(α, α) for each
-    image; its centre is any pixel, and what lies outside is cut off and not counted.
+    The box covers 1 − λ of the image, with λ drawn from Beta(α, α) for each image. Its
+    centre is any pixel; the box is clipped at the border, and labels are mixed by the
+    area that is left.
 
     Args:
-      num_classes: As of `mixup`.
-      alpha: α.
+      num_classes: See `mixup`.
+      alpha: α, above 0.
       inputs: Name of the images in a batch, float [B, H, W, C].
       labels: Name of the labels in a batch, [B] or [B, ...].
 
     Returns:
       ``mix(key, batch) -> batch``, for `fdl.objectives.mixed`.
+
+    Raises:
+      UserError: ``alpha`` is not positive; by the function that is returned, the images
+        are of another rank.
 
     References:
       Yun et al., `CutMix: Regularization Strategy to Train Strong Classifiers with
@@ -77,32 +85,33 @@ def cutmix(
     _check(alpha)
 
     def mix(key: Key, batch: Batch) -> Batch:
-        share_key, pair_key, place_key = jax.random.split(key, 3)
-        x, y = _given(batch, inputs, labels, num_classes)
+        share_key, pair_key, center_key = jax.random.split(key, 3)
+        x, y = _inputs_and_labels(batch, inputs, labels, num_classes)
         if x.ndim != 4:
-            raise ValueError(f"images are {list(x.shape)}: expected [B, H, W, C]")
+            raise UserError(f"images.shape={list(x.shape)}: expected [B, H, W, C]")
         size, height, width, _ = x.shape
         share = jax.random.beta(share_key, alpha, alpha, (size,))
-        place = jax.random.randint(
-            place_key, (size, 2), 0, jnp.array([[height, width]])
+        centers = jax.random.randint(
+            center_key, (size, 2), 0, jnp.array([[height, width]])
         )
-        inside = jax.vmap(lambda s, p: mixed_box(s, p, height, width))(share, place)
+        inside = jax.vmap(lambda s, c: mixed_box(s, c, height, width))(share, centers)
         other = partners(pair_key, size, batch.get("mask"))
         mixed = jnp.where(inside[..., None], x[other], x)
-        kept = 1 - inside.mean(axis=(1, 2))
-        return {**batch, inputs: mixed, labels: _blend(kept, y, y[other])}
+        # Boxes are rounded to pixels and clipped, so their true area is counted.
+        own_share = 1 - inside.mean(axis=(1, 2))
+        return {**batch, inputs: mixed, labels: _blend(own_share, y, y[other])}
 
     return mix
 
 
 def mixed_box(share: Array, place: Array, height: int, width: int) -> Array:
-    """Which pixels come from the other image, bool [H, W].
+    """Mask of the pixels that come from the other image, bool [H, W].
 
     Args:
-      share: λ, what is to be kept, float [].
-      place: The centre (y, x) of the box, int [2].
-      height: Of the image.
-      width: Of the image.
+      share: λ, the area of the image outside the box before clipping, float [].
+      place: Centre (y, x) of the box, int [2].
+      height: Height H of the image.
+      width: Width W of the image.
     """
     half = 0.5 * jnp.sqrt(1 - share)
     high, wide = (half * height).astype(jnp.int32), (half * width).astype(jnp.int32)
@@ -111,33 +120,45 @@ def mixed_box(share: Array, place: Array, height: int, width: int) -> Array:
 
 
 def partners(key: Key, size: int, mask: Array | None) -> Array:
-    """Another example for each, int [B]: a permutation of those with a mask above 0.
+    """Index of a mixing partner for each example, int [B].
 
-    The others are their own partners.
+    It is a random permutation of the examples with a mask above 0; the others are their
+    own partners.
+
+    Args:
+      key: Random key.
+      size: Number of examples B.
+      mask: Mask of the examples, [B], or None for all.
 
     Raises:
-      UserError: The mask is not one of examples.
+      UserError: The mask is not of shape [B].
     """
     if mask is None:
         return jax.random.permutation(key, size)
     if mask.shape != (size,):
         raise UserError(
-            f"mask is {list(mask.shape)}: expected [{size}] to mix examples"
+            f"mask.shape={list(mask.shape)}: expected [{size}] to mix examples"
         )
     counts = mask > 0
-    # Those that count come first, in random order.
+    # Masked examples sort after all uniform numbers. The n-th of the others is then
+    # paired with the n-th of their random order, in shapes that do not depend on the
+    # mask.
     order = jnp.argsort(jnp.where(counts, jax.random.uniform(key, (size,)), 2.0))
     return jnp.where(counts, order[jnp.cumsum(counts) - 1], jnp.arange(size))
 
 
-def _given(batch, inputs, labels, num_classes):
-    """Inputs and labels, the latter as floats; distributions, if there are classes."""
-    for name in (inputs, labels):
+def _inputs_and_labels(batch, inputs, labels, num_classes):
+    """Inputs and float labels of a batch; distributions, if there are classes."""
+    for argument, name in (("inputs", inputs), ("labels", labels)):
         if name not in batch:
-            raise UserError(f"There is no {name!r} in a batch. {near(name, batch)}")
+            raise UserError(
+                f"{argument}={name!r}: expected an array of the batch. "
+                f"{near(name, batch)}"
+            )
     y = batch[labels]
     if num_classes is not None and not jnp.issubdtype(y.dtype, jnp.floating):
-        # Where a label is no class, all are 0: the loss is NaN, and so it is seen.
+        # A label that is not a class becomes all zeros, and the loss of it NaN, which
+        # is noticed.
         y = jax.nn.one_hot(y, num_classes)
     return batch[inputs], y.astype(jnp.promote_types(y.dtype, jnp.float32))
 
@@ -148,5 +169,5 @@ def _blend(share, mine, others):
 
 
 def _check(alpha: float) -> None:
-    if not alpha > 0:
-        raise ValueError(f"alpha is {alpha}, but has to be above 0.")
+    if not alpha > 0:  # Unlike `alpha <= 0`, true for NaN.
+        raise UserError(f"alpha={alpha}: expected above 0")

@@ -1,4 +1,4 @@
-"""Augmentations of where things are in an image."""
+"""Geometric augmentations: flips, crops and affine maps."""
 
 import jax
 import jax.numpy as jnp
@@ -6,39 +6,52 @@ import jax.numpy as jnp
 from fdl.data.augment.boxes import Box, central_box, check_ranges, random_box
 from fdl.data.augment.combining import Augment, check_probability, per_image
 from fdl.data.augment.warping import affine_matrix, crop_and_resize, warp
+from fdl.errors import UserError
 
 Range = tuple[float, float]
 
 
 def horizontal_flip(probability: float = 0.5) -> Augment:
-    """Left becomes right, with some probability."""
+    """Random horizontal flip.
+
+    Args:
+      probability: Probability of a flip, for each image.
+    """
     return _flip(1, probability)
 
 
 def vertical_flip(probability: float = 0.5) -> Augment:
-    """Top becomes bottom, with some probability."""
+    """Random vertical flip.
+
+    Args:
+      probability: Probability of a flip, for each image.
+    """
     return _flip(0, probability)
 
 
 def pad_crop(padding: int = 4, *, mode: str = "constant") -> Augment:
-    """Shifts by up to ``padding`` pixels in each direction, all equally likely.
+    """Random crop of the padded image, at its original size.
+
+    It shifts by up to ``padding`` pixels in each direction, uniformly.
 
     Args:
-      padding: Pixels.
-      mode: What comes in from outside: zeros, or what `jax.numpy.pad` knows, as
-        "reflect" and "edge".
+      padding: Number of pixels on each side.
+      mode: Mode of `jax.numpy.pad`: "constant" for zeros, "reflect", "edge", etc.
+
+    Raises:
+      UserError: ``padding`` is negative.
 
     References:
       He et al., `Deep Residual Learning for Image Recognition
       <https://arxiv.org/abs/1512.03385>`_, 2015, section 4.2.
     """
     if padding < 0:
-        raise ValueError(f"padding is {padding}, but has to be at least 0.")
+        raise UserError(f"padding={padding}: expected at least 0")
 
     def crop(key, image):
-        around = jnp.pad(image, ((padding, padding), (padding, padding), (0, 0)), mode)
+        padded = jnp.pad(image, ((padding, padding), (padding, padding), (0, 0)), mode)
         top, left = jax.random.randint(key, (2,), 0, 2 * padding + 1)
-        return jax.lax.dynamic_slice(around, (top, left, 0), image.shape)
+        return jax.lax.dynamic_slice(padded, (top, left, 0), image.shape)
 
     return per_image(crop)
 
@@ -49,12 +62,15 @@ def resized_crop(
     scale: Range = (0.08, 1.0),
     ratio: Range = (3 / 4, 4 / 3),
 ) -> Augment:
-    """Some part of the image, resized: other sizes, places and proportions.
+    """Random resized crop: a box of random area and aspect ratio, resized bilinearly.
 
     Args:
-      size: Height and width of the result. Default: as before.
-      scale: Least and largest share of the image that is kept.
-      ratio: Least and largest ratio of width to height of the part.
+      size: Height and width of the result. Default: those of the image.
+      scale: Smallest and largest area of the box, as a share of the image.
+      ratio: Smallest and largest ratio of width to height of the box.
+
+    Raises:
+      UserError: A range or the size is not valid.
 
     References:
       Szegedy et al., `Going Deeper with Convolutions
@@ -62,24 +78,26 @@ def resized_crop(
     """
     check_ranges(scale, ratio)
     if isinstance(size, int):
-        raise ValueError(f"size is {size}: expected height and width.")
+        raise UserError(f"size={size}: expected height and width")
 
     def crop(key, image):
         height, width, _ = image.shape
         drawn, fits = random_box(key, height, width, scale, ratio)
-        whole = central_box(height, width, ratio)
-        box = Box(*(jnp.where(fits, a, b) for a, b in zip(drawn, whole, strict=True)))
+        # As in torchvision, if none of the random boxes fits.
+        fallback = central_box(height, width, ratio)
+        pairs = zip(drawn, fallback, strict=True)
+        box = Box(*(jnp.where(fits, a, b) for a, b in pairs))
         return crop_and_resize(image, box, size or (height, width))
 
     return per_image(crop)
 
 
 def rotation(degrees: float, *, fill: float = 0.0) -> Augment:
-    """Turns around the centre by up to this angle, to both sides; bilinear.
+    """Random rotation about the centre, with bilinear interpolation.
 
     Args:
-      degrees: The largest angle.
-      fill: What comes in from outside.
+      degrees: Largest angle, in both directions.
+      fill: Value of pixels from outside the image.
     """
     return affine(degrees, fill=fill)
 
@@ -92,34 +110,38 @@ def affine(
     shear: Range = (0.0, 0.0),
     fill: float = 0.0,
 ) -> Augment:
-    """Turns, shifts, scales and shears around the centre, all uniformly; bilinear.
+    """Random affine map about the centre, with bilinear interpolation.
+
+    Rotation, translation, scale and shear are uniform in their ranges.
 
     Args:
-      degrees: The largest angle, to both sides.
-      translate: The largest shift, as a share of width and of height.
+      degrees: Largest angle of rotation, in both directions.
+      translate: Largest translation, as a share of the width and of the height.
       scale: Smallest and largest factor.
-      shear: The largest angles of shearing, along x and along y, in degrees.
-      fill: What comes in from outside.
+      shear: Largest angles of shear along x and along y, in degrees.
+      fill: Value of pixels from outside the image.
 
     Raises:
-      ValueError: These are no pairs of such numbers.
+      UserError: A range is not valid.
     """
     for name, pair in (("translate", translate), ("scale", scale), ("shear", shear)):
         if not isinstance(pair, tuple | list) or len(pair) != 2:
-            raise ValueError(f"{name} is {pair!r}: expected two numbers.")
+            raise UserError(f"{name}={pair!r}: expected two numbers")
     if not 0 <= min(translate) <= max(translate) <= 1:
-        raise ValueError(
-            f"translate is {translate}: expected shares of the image, from 0 to 1."
+        raise UserError(
+            f"translate={translate}: expected shares of the image, from 0 to 1"
         )
     if not 0 < scale[0] <= scale[1]:
-        raise ValueError(f"scale is {scale}: expected 0 < smallest ≤ largest.")
+        raise UserError(f"scale={scale}: expected 0 < smallest ≤ largest")
 
     def move(key, image):
         height, width, _ = image.shape
-        most = jnp.array([degrees, translate[0] * width, translate[1] * height, *shear])
+        limits = jnp.array(
+            [degrees, translate[0] * width, translate[1] * height, *shear]
+        )
         move_key, scale_key = jax.random.split(key)
-        angle, right, down, *shears = most * jax.random.uniform(
-            move_key, most.shape, minval=-1, maxval=1
+        angle, right, down, *shears = limits * jax.random.uniform(
+            move_key, limits.shape, minval=-1, maxval=1
         )
         factor = jax.random.uniform(scale_key, minval=scale[0], maxval=scale[1])
         matrix = affine_matrix(angle, (right, down), factor, (shears[0], shears[1]))
@@ -129,6 +151,7 @@ def affine(
 
 
 def _flip(axis: int, probability: float) -> Augment:
+    """Random flip along an axis of an image [H, W, C]."""
     check_probability(probability)
 
     def flip(key, image):

@@ -1,4 +1,4 @@
-"""Augmentations drawn from a list of them."""
+"""RandAugment."""
 
 import math
 
@@ -8,11 +8,12 @@ import jax.numpy as jnp
 from fdl.data.augment import pixels
 from fdl.data.augment.combining import Augment, per_image
 from fdl.data.augment.warping import affine_matrix, warp
+from fdl.errors import UserError
 from fdl.types import Array
 
-STRONGEST = 30
+STRONGEST = 30  # Largest magnitude; torchvision has 31 levels from 0.
 
-# What moves the image comes first: all of that is one warp.
+# Geometric operations come first, because they share one branch of `operate`.
 OPERATIONS = (
     *("shear_x", "shear_y", "translate_x", "translate_y", "rotate"),
     *("identity", "brightness", "saturation", "contrast", "sharpness"),
@@ -24,25 +25,28 @@ NUM_MOVES = 5
 def rand_augment(
     num_operations: int = 2, magnitude: float = 9.0, *, fill: float = 0.0
 ) -> Augment:
-    """Some operations out of fourteen, drawn for each image, all of one strength.
+    """RandAugment: random operations of a common magnitude, drawn for each image.
 
-    They are identity, shearing and shifting along x and y, rotation, brightness,
-    saturation, contrast, sharpness, posterizing, solarizing, automatic contrast and
-    equalizing, in the ranges of torchvision.
+    They are drawn from identity, shear and translation along x and y, rotation,
+    brightness, saturation, contrast, sharpness, posterize, solarize, autocontrast and
+    equalize, in the ranges of torchvision.
 
     Args:
-      num_operations: How many, one after the other.
-      magnitude: How strong, from 0 to 30.
-      fill: What comes in from outside.
+      num_operations: Number of operations, applied one after the other.
+      magnitude: Magnitude of all operations, from 0 to 30.
+      fill: Value of pixels from outside the image.
+
+    Raises:
+      UserError: A number is out of its range.
 
     References:
       Cubuk et al., `RandAugment: Practical Automated Data Augmentation with a Reduced
       Search Space <https://arxiv.org/abs/1909.13719>`_, 2019.
     """
     if not 0 <= magnitude <= STRONGEST:
-        raise ValueError(f"magnitude is {magnitude}, but has to be in [0, 30].")
+        raise UserError(f"magnitude={magnitude}: expected 0 to {STRONGEST}")
     if num_operations < 0:
-        raise ValueError(f"num_operations is {num_operations}: expected at least 0.")
+        raise UserError(f"num_operations={num_operations}: expected at least 0")
     strength = magnitude / STRONGEST
 
     def change(key, image):
@@ -59,18 +63,20 @@ def rand_augment(
 def operate(
     image: Array, operation: Array | int, sign: Array | float, strength: float, fill=0.0
 ) -> Array:
-    """One of the operations of `rand_augment`.
+    """Applies one of the operations of `rand_augment`.
 
     Args:
-      image: Float [H, W, C].
-      operation: Its place in ``OPERATIONS``.
-      sign: 1 or −1: which way it goes, where there are two.
-      strength: From 0 to 1.
-      fill: What comes in from outside.
+      image: Image, float [H, W, C].
+      operation: Index of the operation in ``OPERATIONS``, int [].
+      sign: 1 or −1, the direction of operations that have two.
+      strength: Magnitude as a share of the largest, from 0 to 1.
+      fill: Value of pixels from outside the image.
     """
     factor = 1 + 0.9 * strength * sign
+    # Over a batch of images, `switch` computes all branches and selects: five warps
+    # would cost five times as much as this one of a selected matrix.
     branches = [
-        lambda x: warp(x, _move(x, operation, sign * strength), fill),
+        lambda x: warp(x, _warp_matrix(x, operation, sign * strength), fill),
         lambda x: x,
         lambda x: pixels.brightness(x, factor),
         lambda x: pixels.saturation(x, factor),
@@ -85,18 +91,20 @@ def operate(
     return jax.lax.switch(branch, branches, image)
 
 
-def _move(image: Array, operation: Array | int, level: Array | float) -> Array:
-    """The matrix of one of the operations that move the image."""
+def _warp_matrix(image: Array, operation: Array | int, level: Array | float) -> Array:
+    """Matrix of a geometric operation for `warp`, float [2, 3]."""
     height, width, _ = image.shape
-    corner = (-width / 2, -height / 2)  # Shearing keeps the upper left one.
+    corner = (-width / 2, -height / 2)  # Shear fixes the upper left corner.
+    # Ranges of torchvision: a shear of tangent 0.3, shifts of 150 pixels in an image of
+    # 331, rounded to whole pixels, and rotations by 30 degrees.
     slant = jnp.arctan(0.3 * level) * 180 / math.pi
-    most = 150 / 331 * level
+    shift = 150 / 331 * level
     moves = jnp.stack(
         [
             affine_matrix(shear=(slant, 0.0), center=corner),
             affine_matrix(shear=(0.0, slant), center=corner),
-            affine_matrix(translate=(jnp.trunc(most * width), 0.0)),
-            affine_matrix(translate=(0.0, jnp.trunc(most * height))),
+            affine_matrix(translate=(jnp.trunc(shift * width), 0.0)),
+            affine_matrix(translate=(0.0, jnp.trunc(shift * height))),
             affine_matrix(-30 * level),
         ]
     )

@@ -1,4 +1,4 @@
-"""Images that are turned, shifted, sheared and resized."""
+"""Affine warping, cropping and resizing of images."""
 
 import jax
 import jax.numpy as jnp
@@ -10,20 +10,22 @@ Number = Array | float
 
 
 def warp(image: Array, matrix: Array, fill: float = 0.0) -> Array:
-    """Fetches each pixel from another place, bilinearly: out(p) = in(M · (p, 1)).
+    """Affine warp with bilinear interpolation: out(p) = in(M · (p, 1)).
 
     Args:
-      image: Float [H, W, C].
-      matrix: M, of places (x, y) in pixels as seen from the centre, float [2, 3].
-      fill: What lies outside.
+      image: Image, float [H, W, C].
+      matrix: M, float [2, 3], for positions (x, y) in pixels relative to the centre.
+      fill: Value of pixels from outside the image.
     """
     height, width, _ = image.shape
     middle = jnp.array([(width - 1) / 2, (height - 1) / 2])
     y, x = jnp.meshgrid(jnp.arange(height), jnp.arange(width), indexing="ij")
-    places = jnp.stack([x - middle[0], y - middle[1], jnp.ones(x.shape)])
-    # Rounded as some accelerators round products, places would be off by pixels.
-    found = jnp.einsum("ij,jhw->ihw", matrix, places, precision="highest")
-    coordinates = [found[1] + middle[1], found[0] + middle[0]]
+    positions = jnp.stack([x - middle[0], y - middle[1], jnp.ones(x.shape)])
+    # By default, some accelerators round the factors of products to fewer bits than a
+    # float32 has, which would move positions by whole pixels.
+    sources = jnp.einsum("ij,jhw->ihw", matrix, positions, precision="highest")
+    # Positions are (x, y), coordinates (row, column).
+    coordinates = [sources[1] + middle[1], sources[0] + middle[0]]
 
     def channel(values):
         return map_coordinates(values, coordinates, 1, mode="constant", cval=fill)
@@ -38,39 +40,42 @@ def affine_matrix(
     shear: tuple[Number, Number] = (0.0, 0.0),
     center: tuple[Number, Number] = (0.0, 0.0),
 ) -> Array:
-    """The matrix for `warp` that turns, shears, scales and shifts, in this order.
+    """Matrix for `warp` of rotation, translation, scale and shear.
 
     It is the inverse of T(t) C(c) R(α) s Y(ψ) X(χ) C(−c), where X moves x by −y tan χ,
-    and Y moves y by −x tan ψ.
+    and Y moves y by −x tan ψ. The inverse, because `warp` maps pixels of the result to
+    those of the image.
 
     Args:
       angle: α in degrees, clockwise.
       translate: t in pixels, to the right and down.
-      scale: s; above one it enlarges.
+      scale: s; it enlarges if above 1.
       shear: χ and ψ in degrees.
-      center: c, what stays where it is, in pixels as seen from the centre.
+      center: c, the fixed point of all but t, in pixels relative to the centre.
     """
     degree = jnp.pi / 180
     angle, chi, psi = (jnp.asarray(a) * degree for a in (angle, *shear))
     sin, cos, x, y = jnp.sin(angle), jnp.cos(angle), jnp.tan(chi), jnp.tan(psi)
     a, c = cos + sin * y, sin - cos * y
     b, d = -a * x - sin, -c * x + cos
-    # The determinant of R Y X is one.
+    # The determinant of R Y X is one, so its inverse is its adjugate.
     inverse = jnp.array([[d, -b], [-c, a]]) / scale
-    at = jnp.array([jnp.asarray(value, jnp.float32) for value in center])
+    fixed = jnp.array([jnp.asarray(value, jnp.float32) for value in center])
     shift = jnp.array([jnp.asarray(value, jnp.float32) for value in translate])
-    offset = at - (inverse * (at + shift)[None]).sum(axis=1)
+    # A product and a sum, not a matrix product, which accelerators may round to fewer
+    # bits.
+    offset = fixed - (inverse * (fixed + shift)[None]).sum(axis=1)
     return jnp.concatenate([inverse, offset[:, None]], axis=1)
 
 
 def crop_and_resize(
     image: Array, box: tuple[Number, Number, Number, Number], size: tuple[int, int]
 ) -> Array:
-    """A part of an image, resized bilinearly and, where it shrinks, without aliasing.
+    """Crops a box and resizes it, bilinearly and with antialiasing where it shrinks.
 
     Args:
-      image: Float [H, W, C].
-      box: Top, left, height and width of the part, in pixels; may be traced.
+      image: Image, float [H, W, C].
+      box: Top, left, height and width in pixels; may be traced.
       size: Height and width of the result.
     """
     top, left, height, width = box
@@ -80,11 +85,16 @@ def crop_and_resize(
 
 
 def _weights(length: int, start: Number, part: Number, size: int) -> Array:
-    """How much of each of the pixels goes into each of the results, [size, length]."""
+    """Weights of the input pixels in each output pixel, float [size, length]."""
     step = jnp.asarray(part, jnp.float32) / size
+    # Pixels have their centres at half-integers.
     centers = (jnp.arange(size) + 0.5) * step + start - 0.5
     pixels = jnp.arange(length)
+    # Where the box shrinks, the triangle kernel is widened to the step: this is the
+    # antialiasing.
     distance = jnp.abs(centers[:, None] - pixels[None]) / jnp.maximum(step, 1)
+    # As if the box were cut out first: pixels around it have no weight, and the others
+    # of a row are normalised to one.
     inside = (pixels >= start) & (pixels < start + part)
     weights = jnp.maximum(1 - distance, 0) * inside[None]
     return weights / weights.sum(axis=1, keepdims=True)

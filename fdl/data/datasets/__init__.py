@@ -1,4 +1,4 @@
-"""The data sets that fdl prepares itself, by name."""
+"""Data sets that fdl prepares itself, by name."""
 
 from fdl.data.datasets.bundled import breast_cancer, diabetes, digits, iris, wine
 from fdl.data.datasets.idx import fashion_mnist, mnist

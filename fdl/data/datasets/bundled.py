@@ -1,7 +1,7 @@
 """Small data sets that come with scikit-learn.
 
-All are divided once and for all: shuffled with ``random_state=0``, and in
-classification each class in proportion.
+The split of each is fixed: shuffled with ``random_state=0``, and stratified for
+classification.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,8 +12,8 @@ import numpy as np
 from fdl.data.datasets.dataset import Dataset, Splits
 
 
-def _divide(arrays: Mapping[str, np.ndarray], **options) -> Splits:
-    """Divides arrays into train and test, as scikit-learn does."""
+def _train_test_split(arrays: Mapping[str, np.ndarray], **options) -> Splits:
+    """Splits arrays into train and test, with scikit-learn."""
     from sklearn.model_selection import train_test_split
 
     parts = train_test_split(*arrays.values(), random_state=0, **options)
@@ -23,8 +23,8 @@ def _divide(arrays: Mapping[str, np.ndarray], **options) -> Splits:
     }
 
 
-def _classes(name: str) -> Callable[[Mapping[str, Path]], Splits]:
-    """Reads a table with classes: features float32 [N, F], label int64 [N]."""
+def _classification(name: str) -> Callable[[Mapping[str, Path]], Splits]:
+    """Reader of a classification table: features float32 [N, F], label int64 [N]."""
 
     def read(paths: Mapping[str, Path]) -> Splits:
         del paths  # Scikit-learn has the data itself.
@@ -33,33 +33,34 @@ def _classes(name: str) -> Callable[[Mapping[str, Path]], Splits]:
         table = getattr(datasets, f"load_{name}")()
         features, label = table.data.astype(np.float32), table.target.astype(np.int64)
         arrays = {"features": features, "label": label}
-        return _divide(arrays, test_size=0.25, stratify=label)
+        return _train_test_split(arrays, test_size=0.25, stratify=label)
 
     return read
 
 
 def _digits(paths: Mapping[str, Path]) -> Splits:
-    """Images uint8 [N, 8, 8, 1] of 0 to 16, label int64 [N]."""
+    """Reader of digits: image uint8 [N, 8, 8, 1] in 0 to 16, label int64 [N]."""
     del paths  # Scikit-learn has the data itself.
     from sklearn.datasets import load_digits
 
     table = load_digits()
     image, label = table.images[..., None].astype(np.uint8), table.target
     arrays = {"image": image, "label": label.astype(np.int64)}
-    return _divide(arrays, test_size=360, stratify=label)
+    return _train_test_split(arrays, test_size=360, stratify=label)
 
 
 def _diabetes(paths: Mapping[str, Path]) -> Splits:
-    """Features float32 [N, 10] as they were measured, target float32 [N]."""
+    """Reader of diabetes: features float32 [N, 10] unscaled, target float32 [N]."""
     del paths  # Scikit-learn has the data itself.
     from sklearn.datasets import load_diabetes
 
+    # The scaled version was standardised over all rows, those for testing included.
     table = load_diabetes(scaled=False)
     arrays = {
         "features": table.data.astype(np.float32),
         "target": table.target.astype(np.float32),
     }
-    return _divide(arrays, test_size=142)
+    return _train_test_split(arrays, test_size=142)
 
 
 digits = Dataset(
@@ -72,21 +73,21 @@ digits = Dataset(
 iris = Dataset(
     description="150 irises of three species, by 4 lengths of their leaves.",
     homepage="https://doi.org/10.24432/C56C76",
-    read=_classes("iris"),
+    read=_classification("iris"),
     num_classes={"label": 3},
 )
 
 wine = Dataset(
     description="178 wines of three growers, by 13 chemical measurements.",
     homepage="https://doi.org/10.24432/C5PC7J",
-    read=_classes("wine"),
+    read=_classification("wine"),
     num_classes={"label": 3},
 )
 
 breast_cancer = Dataset(
     description="569 tumours, malignant (0) or benign (1), by 30 measurements.",
     homepage="https://doi.org/10.24432/C5DW2B",
-    read=_classes("breast_cancer"),
+    read=_classification("breast_cancer"),
     num_classes={"label": 2},
 )
 

@@ -1,4 +1,4 @@
-"""What a data set is made of."""
+"""Description of a data set that fdl prepares itself."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,12 +10,12 @@ Splits = Mapping[str, Mapping[str, np.ndarray]]
 
 
 class File(NamedTuple):
-    """A published file.
+    """Published file of a data set.
 
     Attributes:
-      address: Where to download it.
-      size: Its length in bytes.
-      sha256: Its digest, in hexadecimal digits.
+      address: URL of the file.
+      size: Length in bytes.
+      sha256: SHA-256 digest, 64 hexadecimal digits.
     """
 
     address: str
@@ -24,18 +24,19 @@ class File(NamedTuple):
 
 
 class Dataset(NamedTuple):
-    """A data set that needs no TensorFlow to be prepared.
+    """Description of a data set that is prepared without TensorFlow.
 
-    To add one, write such a row in a file of this folder, and name it in
+    To add a data set, define one in a module of this package, and import it in its
     ``__init__.py``.
 
     Attributes:
-      description: What it is, in a sentence.
-      homepage: Where it is described.
-      read: Makes arrays [N, ...] by split and name, of the paths of the files.
-      files: What to download, by the name of the file.
-      num_classes: How many classes there are, by the name of the feature.
-      version: To be raised whenever ``read`` returns other arrays.
+      description: Content of the data set, in a sentence.
+      homepage: URL of its description.
+      read: Function from the paths of the files to arrays [N, ...] by split and name.
+      files: Files to download, by name of the file.
+      num_classes: Number of classes, by name of the feature.
+      version: Version, to be raised whenever ``read`` returns other arrays: prepared
+        data of the same version is reused.
     """
 
     description: str

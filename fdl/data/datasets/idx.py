@@ -1,4 +1,4 @@
-"""Images with labels in the IDX format of MNIST.
+"""Image classification data sets in the IDX format of MNIST.
 
 References:
   LeCun, Cortes and Burges, `The MNIST Database of Handwritten Digits
@@ -22,16 +22,16 @@ PREFIXES = {"train": "train", "test": "t10k"}
 def read_images(
     sizes: Mapping[str, int], *, side: int = 28, num_classes: int = 10
 ) -> Callable[[Mapping[str, Path]], Splits]:
-    """Makes what reads the four files of a data set.
+    """Reader of the four files of a data set of images and labels.
 
     Args:
-      sizes: How many examples there have to be, by split.
+      sizes: Number of examples, by split.
       side: Height and width of the images.
-      num_classes: Labels lie below this.
+      num_classes: Number of classes; labels are below it.
 
     Returns:
       ``read(paths) -> splits``, with image uint8 [N, side, side, 1] and label
-      int64 [N]. It raises a `UserError` where a file is not what it has to be.
+      int64 [N]. It raises a `UserError` if a file is not valid.
     """
 
     def read(paths: Mapping[str, Path]) -> Splits:
@@ -43,8 +43,8 @@ def read_images(
             label = read_idx(label_path, (size,))
             if label.max() >= num_classes:
                 raise UserError(
-                    f"{label_path} has a label {label.max()}, "
-                    f"but there are {num_classes} classes."
+                    f"{label_path}: expected labels below {num_classes}, got "
+                    f"{label.max()}"
                 )
             splits[split] = {"image": image[..., None], "label": label.astype(np.int64)}
         return splits
@@ -53,14 +53,14 @@ def read_images(
 
 
 def read_idx(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """Reads a file of unsigned bytes.
+    """Reads a gzipped IDX file of unsigned bytes.
 
     Args:
-      path: A gzipped IDX file.
-      shape: The shape that it has to have.
+      path: Path of the file.
+      shape: Expected shape.
 
     Returns:
-      An array uint8 of that shape.
+      Array uint8 of that shape.
 
     Raises:
       UserError: The file is damaged, of another kind, or of another shape.
@@ -68,23 +68,26 @@ def read_idx(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     try:
         content = gzip.decompress(path.read_bytes())
     except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"{path} is damaged: {error}.") from error
+        raise UserError(f"{path}: damaged gzip file ({error})") from error
     rank = len(shape)
+    # The header: two zeros, 8 for unsigned bytes, the rank, and then the length of each
+    # axis as a big-endian integer of four bytes.
     start = 4 + 4 * rank
     if len(content) < start or content[:4] != bytes([0, 0, 8, rank]):
-        raise UserError(f"{path} is no IDX file of bytes with {rank} dimensions.")
-    found = tuple(int(n) for n in np.frombuffer(content, ">u4", rank, offset=4))
-    if found != shape:
-        raise UserError(f"{path} has the shape {found}, but it has to be {shape}.")
+        raise UserError(f"{path}: expected an IDX file of bytes with {rank} axes")
+    actual = tuple(int(n) for n in np.frombuffer(content, ">u4", rank, offset=4))
+    if actual != shape:
+        raise UserError(f"{path}: expected shape {shape}, got {actual}")
     if len(content) - start != np.prod(shape):
         raise UserError(
-            f"{path} has {len(content) - start} bytes for the shape {shape}, "
-            f"which needs {np.prod(shape)}."
+            f"{path}: expected {np.prod(shape)} bytes of shape {shape}, got "
+            f"{len(content) - start}"
         )
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 
 
 def _files(folder: str, published: Mapping[str, tuple[int, str]]) -> dict[str, File]:
+    """Files in a folder of the web, from their sizes and digests by name."""
     return {name: File(folder + name, *rest) for name, rest in published.items()}
 
 

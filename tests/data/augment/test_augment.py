@@ -74,7 +74,7 @@ def test_seeds_and_fused_steps_change_nothing(change):
 
 @each
 def test_bytes_are_refused(change):
-    with pytest.raises(ValueError, match="uint8, but have to be floats"):
+    with pytest.raises(ValueError, match="uint8: expected floats"):
         change(KEY, jnp.zeros((2, 9, 12, 3), jnp.uint8))
 
 

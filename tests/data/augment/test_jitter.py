@@ -63,7 +63,7 @@ def test_jitter_turns_the_hue_within_its_range():
 
 def test_jitter_of_nothing_changes_nothing(image):
     np.testing.assert_array_equal(augment.color_jitter()(KEY, image[None])[0], image)
-    with pytest.raises(ValueError, match="hue up to 0"):
+    with pytest.raises(ValueError, match="expected at least 0, and a hue"):
         augment.color_jitter(hue=0.6)
 
 
@@ -77,7 +77,7 @@ def test_noise_is_normal_for_any_shape():
 
 
 def test_noise_has_no_negative_deviation():
-    with pytest.raises(ValueError, match="std is -1"):
+    with pytest.raises(ValueError, match="std=-1"):
         augment.gaussian_noise(-1.0)
 
 
@@ -91,15 +91,15 @@ def test_normalizing_needs_no_key(image):
     "mean, std", [((0.5,), (0.5, 0.5)), ((0.5,), (0.0,)), ((0.5,), (float("nan"),))]
 )
 def test_normalizing_needs_a_deviation_for_each_mean(mean, std):
-    with pytest.raises(ValueError, match="expected as many, and std above 0"):
+    with pytest.raises(ValueError, match="expected equal lengths, and std above 0"):
         augment.normalize(mean, std)
 
 
 def test_normalizing_needs_as_many_channels(image):
-    with pytest.raises(ValueError, match="mean has 1 channels, but images have 3"):
+    with pytest.raises(ValueError, match=r"3\]: expected 1 channels"):
         augment.normalize((0.5,), (0.5,))(KEY, image[None])
 
 
 def test_bytes_are_not_normalized_to_bytes(image):
-    with pytest.raises(ValueError, match="images are uint8, but have to be floats"):
+    with pytest.raises(ValueError, match=r"images\.dtype=uint8: expected floats"):
         augment.normalize((0.5,), (0.5,))(KEY, (255 * image[None]).astype(np.uint8))

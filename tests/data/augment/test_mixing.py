@@ -135,8 +135,8 @@ def test_distributions_are_mixed_as_they_are():
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"inputs": "images"}, "no 'images' in a batch. Did you mean 'image'"),
-        ({"labels": "labels"}, "no 'labels' in a batch. Did you mean 'label'"),
+        ({"inputs": "images"}, "inputs='images': .* Did you mean 'image'"),
+        ({"labels": "labels"}, "labels='labels': .* Did you mean 'label'"),
     ],
 )
 def test_unknown_names_are_answered_with_near_ones(change, message):
@@ -145,17 +145,17 @@ def test_unknown_names_are_answered_with_near_ones(change, message):
 
 
 def test_a_mask_of_parts_is_refused():
-    with pytest.raises(UserError, match=r"mask is \[4, 2\]: expected \[4\]"):
+    with pytest.raises(UserError, match=r"mask.shape=\[4, 2\]: expected \[4\]"):
         augment.mixup(4)(KEY, batch_of(4, mask=np.ones((4, 2))))
 
 
 @pytest.mark.parametrize("make", [augment.mixup, augment.cutmix])
 def test_alpha_has_to_be_above_zero(make):
-    with pytest.raises(ValueError, match="alpha is 0"):
+    with pytest.raises(ValueError, match="alpha=0"):
         make(3, alpha=0.0)
 
 
 def test_boxes_are_of_images_with_channels():
     batch = {"image": jnp.zeros((2, 8, 8)), "label": jnp.arange(2)}
-    with pytest.raises(ValueError, match=r"images are \[2, 8, 8\]: expected \[B, H,"):
+    with pytest.raises(ValueError, match=r"images.shape=\[2, 8, 8\]: expected \[B, H,"):
         augment.cutmix(2)(KEY, batch)

@@ -96,7 +96,7 @@ def test_no_magnitude_and_no_operation_change_little(image):
     images = jnp.broadcast_to(image, (8, *image.shape))
     none = augment.rand_augment(0)(jax.random.key(0), images)
     np.testing.assert_array_equal(none, images)
-    with pytest.raises(ValueError, match="magnitude is 31"):
+    with pytest.raises(ValueError, match="magnitude=31"):
         augment.rand_augment(2, 31)
-    with pytest.raises(ValueError, match="num_operations is -1"):
+    with pytest.raises(ValueError, match="num_operations=-1"):
         augment.rand_augment(-1)
