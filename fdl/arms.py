@@ -1,4 +1,4 @@
-"""Learners side by side, which differ in nothing but what is compared."""
+"""Comparison of several learners on the same batches and from the same key."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -11,11 +11,11 @@ from fdl.types import Array, Batch, Key, Learner, Metrics, State
 
 
 class Arms(NamedTuple):
-    """The state of learners side by side.
+    """State of the learners of a comparison.
 
     Attributes:
-      step: How many batches they have seen, int32 [].
-      arms: The state of each.
+      step: Number of steps that each of them has taken, int32 [].
+      arms: State of each learner, by its name.
     """
 
     step: Array
@@ -23,26 +23,28 @@ class Arms(NamedTuple):
 
     @property
     def params(self) -> dict[str, Any]:
-        """The parameters of each arm that has some."""
-        found = {name: getattr(arm, "params", {}) for name, arm in self.arms.items()}
-        return {name: params for name, params in found.items() if params}
+        """Parameters of the learners that have any, by name."""
+        params = {
+            name: getattr(state, "params", {}) for name, state in self.arms.items()
+        }
+        return {name: tree for name, tree in params.items() if tree}
 
 
 def side_by_side(learners: Mapping[str, Learner]) -> Learner:
-    """Makes one learner of several, the arms of a comparison.
+    """Comparison of several learners, as one learner that trains all of them.
 
-    All begin with the same key and see the same batch in each step: every arm learns,
-    number for number, what it learns alone. Where arms need inputs of their own, a
-    batch holds those of all of them, and each objective takes its own.
+    All learners begin with the same key and are given the same batch in each step, so
+    that each has the results that it would have alone. If they need different inputs, a
+    batch holds the inputs of all of them, and each objective takes its own.
 
     Args:
-      learners: By the name of the arm.
+      learners: Learners of the comparison, by name.
 
     Returns:
-      A learner on `Arms`; its metrics are called ``arm/metric``.
+      A learner whose state is `Arms`, and whose metrics are named ``name/metric``.
 
     Raises:
-      UserError: There are no arms, or one has no proper name.
+      UserError: There are no learners, or a name is empty or has a slash.
 
     Example:
       >>> import fdl, jax
@@ -52,7 +54,7 @@ def side_by_side(learners: Mapping[str, Learner]) -> Learner:
       >>> list(metrics), int(state.step)
       (['left/x', 'right/x'], 1)
     """
-    _check_names(learners)
+    _check_names("learners", learners)
 
     def init(key: Key) -> Arms:
         states = {name: learner.init(key) for name, learner in learners.items()}
@@ -62,8 +64,8 @@ def side_by_side(learners: Mapping[str, Learner]) -> Learner:
         states: dict[str, State] = {}
         metrics: dict[str, Any] = {}
         for name, learner in learners.items():
-            states[name], found = learner.step(state.arms[name], batch)
-            metrics |= {f"{name}/{metric}": value for metric, value in found.items()}
+            states[name], values = learner.step(state.arms[name], batch)
+            metrics |= {f"{name}/{metric}": value for metric, value in values.items()}
         return Arms(state.step + 1, states), metrics
 
     partitions = {name: learner.partition for name, learner in learners.items()}
@@ -73,41 +75,41 @@ def side_by_side(learners: Mapping[str, Learner]) -> Learner:
 def on_each_arm(
     evaluations: Mapping[str, Callable[[Any], Mapping[str, float]]],
 ) -> Callable[[Arms], dict[str, float]]:
-    """Evaluates each arm of `side_by_side` by a function of its own.
+    """Evaluation of each learner of a comparison by a function of its own.
 
     Args:
-      evaluations: ``evaluate(state)`` of each arm, by its name; their order is that of
-        the results.
+      evaluations: ``evaluate(state)`` of each learner, by its name, in the order of the
+        results.
 
     Returns:
-      ``evaluate(state)``; its metrics are called ``arm/metric``.
+      ``evaluate(state)``, whose metrics are named ``name/metric``. It raises a
+      `UserError` if a name is not that of a learner.
 
     Raises:
-      UserError: There are no arms, or one has no proper name; of the function that is
-        returned, one is none of the learner's.
+      UserError: There are no evaluations, or a name is empty or has a slash.
     """
-    _check_names(evaluations)
+    _check_names("evaluations", evaluations)
 
     def evaluate(state: Arms) -> dict[str, float]:
         values: dict[str, float] = {}
         for name, function in evaluations.items():
             if name not in state.arms:
                 raise UserError(
-                    f"there is no arm {name!r} to evaluate. {near(name, state.arms)}"
+                    f"there is no learner {name!r} to evaluate. "
+                    f"{near(name, state.arms)}"
                 )
-            found = function(state.arms[name])
-            values |= {f"{name}/{metric}": value for metric, value in found.items()}
+            metrics = function(state.arms[name])
+            values |= {f"{name}/{metric}": value for metric, value in metrics.items()}
         return values
 
     return evaluate
 
 
-def _check_names(arms: Mapping[str, Any]) -> None:
-    if not arms:
-        raise UserError("there are no arms to put side by side")
-    for name in arms:
+def _check_names(argument: str, by_name: Mapping[str, Any]) -> None:
+    """Raises a `UserError` for an empty mapping, and for names unfit for metrics."""
+    if not by_name:
+        raise UserError(f"{argument}={{}}: expected at least one learner to compare")
+    for name in by_name:
+        # A metric `a/b/loss` could not be told from `b/loss` of a learner `a`.
         if not name or "/" in name:
-            raise UserError(
-                f"an arm is called {name!r}: expected a name without '/', which "
-                "stands between it and its metrics"
-            )
+            raise UserError(f"learner {name!r}: expected a name without '/'")

@@ -1,4 +1,7 @@
-"""Configs: how much of everything, with every mistake answered by what was meant."""
+"""Configs: the common keys, overrides from the command line, functions by name.
+
+Every mistake in a config is a `UserError` with the nearest valid name.
+"""
 
 import ast
 import functools
@@ -11,11 +14,15 @@ from ml_collections import ConfigDict, config_dict
 from fdl.errors import UserError, near
 
 PERIODS = ("log_every", "eval_every", "save_every", "layers_every")
+# Keys that may be none although they have a type. A `placeholder` keeps its type when
+# it is set, so that the value alone does not tell that none is valid.
 OPTIONAL = ("num_steps", "num_epochs", "early_stopping.metric")
 
 
 def base() -> ConfigDict:
-    """The keys that the command line reads; an experiment sets those it wants others.
+    """Default config of the keys that the command line reads.
+
+    An experiment overrides the values that it needs to be different.
 
     Returns:
       A config. Periods are "100 steps", "1 epoch" or "never".
@@ -27,45 +34,52 @@ def base() -> ConfigDict:
     config.log_every = "100 steps"
     config.eval_every = "1000 steps"
     config.save_every = "1000 steps"
-    config.layers_every = "never"  # Norms of each layer, to be drawn over time.
+    config.layers_every = "never"  # Period of the per-layer gradient norms.
     config.steps_per_call = 1  # Steps that run on the device as one fused call.
-    config.keep_memory = True  # On the CPU; costs many small, unfused steps a tenth.
+    # On the CPU, keep freed memory for later steps. Small steps that are not fused are
+    # a tenth slower, as no step is prepared while another runs.
+    config.keep_memory = True
     config.mesh = {"data": 1}  # Devices that share a batch; -1 for all of them.
-    config.keep = 2  # How many of the latest checkpoints stay, beside the best.
-    config.best = "min loss"  # By which evaluated metric a checkpoint is the best.
-    config.early_stopping = {  # Ends a run that has not got better for a while.
-        "metric": config_dict.placeholder(str),  # Such as "max accuracy"; or never.
-        "patience": 5,  # Evaluations in a row without a new best.
-        "min_delta": 0.0,  # By how much a new best has to be better.
+    config.keep = 2  # Number of latest checkpoints to keep, beside the best.
+    config.best = "min loss"  # Evaluated metric by which a checkpoint is the best.
+    config.early_stopping = {  # Ends a run that no longer improves.
+        "metric": config_dict.placeholder(str),  # Such as "max accuracy"; None: off.
+        "patience": 5,  # Consecutive evaluations without a new best.
+        "min_delta": 0.0,  # Minimum improvement that counts as a new best.
     }
     return config
 
 
 def complete(config: ConfigDict) -> ConfigDict:
-    """An experiment's config over the base, its periods as text, its keys locked."""
-    whole = base()
-    with whole.ignore_type():
-        whole.update(config)
+    """Locked config of the default keys, overridden by those of an experiment.
+
+    Periods that are numbers of steps become text.
+    """
+    completed = base()
+    with completed.ignore_type():
+        completed.update(config)
     for key in PERIODS:
-        if isinstance(whole[key], int) and not isinstance(whole[key], bool):
-            with whole.ignore_type():
-                whole[key] = f"{whole[key]} steps" if whole[key] else "never"
-    return whole.lock()
+        if isinstance(completed[key], int) and not isinstance(completed[key], bool):
+            with completed.ignore_type():
+                steps = completed[key]
+                completed[key] = f"{steps} steps" if steps else "never"
+    # Locked, so that a misspelt key is an error rather than a new key.
+    return completed.lock()
 
 
 def override(config: ConfigDict, assignments: Iterable[str]) -> ConfigDict:
-    """Sets keys of a config from texts like ``optimizer.learning_rate=1e-3``.
+    """Config with keys set by texts such as ``optimizer.learning_rate=1e-3``.
 
-    A group with a ``name`` holds the arguments of what it names (see `make`): there are
-    as many as that takes, whether the config has them or not. A text in such a group
-    stands for a group that has no more than this name.
+    A group with a ``name`` holds the arguments of the function of that name (see
+    `make`): any argument may be set, whether the config has it or not. A text in such a
+    group is short for a group with this ``name`` alone.
 
     Args:
-      config: Changed in place, and returned.
-      assignments: ``key=value``; the value is read as the type that the key has.
+      config: Config, which is changed in place and returned.
+      assignments: Texts ``key=value``; the value is parsed as the type of the key.
 
     Raises:
-      UserError: No such key, or a value that its type cannot have.
+      UserError: There is no such key, or its type does not allow for the value.
 
     Example:
       >>> config = ConfigDict({"optimizer": {"name": "sgd", "schedule": "constant"}})
@@ -83,24 +97,28 @@ def override(config: ConfigDict, assignments: Iterable[str]) -> ConfigDict:
             shown = ".".join(parents[: depth + 1])
             holder = _group(holder, parent, shown, key)
         if "name" in holder and key not in holder:
+            # An argument that the config leaves at its default, whose type is not
+            # known here; `make` checks its name later.
             with holder.unlocked():
                 holder[key] = _literal(text)
             continue
         _child(holder, key, path)
+        # The type is checked by `_read`, whose message is in terms of the command line.
         with holder.ignore_type():
             holder[key] = _read(text, holder, key, path)
     return config
 
 
 def make(namespace: Any, spec: Mapping[str, Any], **more: Any) -> Any:
-    """Calls what a config names: the module is the registry.
+    """Result of calling a function of a module that a config names.
 
-    An ``activation`` may be named as well: by its name in `jax.nn`.
+    The module is the registry: all of its public functions can be named. An argument
+    ``activation`` may be the name of a function of `jax.nn`.
 
     Args:
-      namespace: A module, say `optax`.
-      spec: ``name``, and the arguments.
-      **more: Arguments that the config cannot know.
+      namespace: Module, such as `optax`.
+      spec: Mapping of ``name`` and the arguments of the function.
+      **more: Further arguments, which a config cannot hold.
 
     Raises:
       UserError: The module has no such function, or it takes no such argument.
@@ -110,8 +128,10 @@ def make(namespace: Any, spec: Mapping[str, Any], **more: Any) -> Any:
       >>> make(optax, {"name": "constant_schedule"}, value=0.1)(7)
       0.1
     """
-    name, function, arguments = _named(namespace, spec, more)
+    name, function, arguments = _resolve(namespace, spec, more)
     try:
+        # Bound before the call, so that a `TypeError` inside of the function is not
+        # mistaken for a wrong argument.
         inspect.signature(function).bind(**arguments)
     except TypeError as error:
         raise UserError(f"{name}: {error}") from None
@@ -121,39 +141,47 @@ def make(namespace: Any, spec: Mapping[str, Any], **more: Any) -> Any:
 def partial(
     namespace: Any, spec: Mapping[str, Any], **more: Any
 ) -> functools.partial[Any]:
-    """What a config names, with all but its first arguments: to be called later.
+    """Partial application of a function of a module that a config names.
 
     Args:
-      namespace: A module, say `fdl.losses`.
-      spec: ``name``, and arguments by keyword.
-      **more: Arguments that the config cannot know.
+      namespace: Module, such as `fdl.losses`.
+      spec: Mapping of ``name`` and keyword arguments of the function.
+      **more: Further arguments, which a config cannot hold.
+
+    Returns:
+      A function of the remaining, positional arguments.
 
     Raises:
-      UserError: The module has no such function, it takes no such argument, or one is
-        missing that can only be given by keyword.
+      UserError: The module has no such function, it takes no such argument, or a
+        required keyword-only argument is missing.
 
     Example:
       >>> import optax
       >>> partial(optax, {"name": "huber_loss", "delta": 2.0})(5.0, 0.0)
       Array(8., dtype=float32, weak_type=True)
     """
-    name, function, arguments = _named(namespace, spec, more)
+    name, function, arguments = _resolve(namespace, spec, more)
     for key, parameter in inspect.signature(function).parameters.items():
-        needed = parameter.default is parameter.empty and key not in arguments
-        if needed and parameter.kind is parameter.KEYWORD_ONLY:
+        missing = parameter.default is parameter.empty and key not in arguments
+        if missing and parameter.kind is parameter.KEYWORD_ONLY:
             raise UserError(f"{name}: missing a required argument: {key!r}")
     return functools.partial(function, **arguments)
 
 
 def every(period: str, steps_per_epoch: int | None, key: str) -> int:
-    """Steps in a period; zero for never.
+    """Number of steps of a period; zero for "never".
+
+    Args:
+      period: Period such as "100 steps", "1 epoch", "100" or "never".
+      steps_per_epoch: Number of steps of an epoch, or None if there are no epochs.
+      key: Key of the config, for the error message.
 
     Example:
       >>> every("2 epochs", 45, "eval_every"), every("100", None, "log_every")
       (90, 100)
 
     Raises:
-      UserError: It is no period, or there are no epochs.
+      UserError: The text is not a period, or there are no epochs.
     """
     text = period.strip()
     if text in ("never", "0"):
@@ -162,28 +190,37 @@ def every(period: str, steps_per_epoch: int | None, key: str) -> int:
     try:
         value = float(number)
     except ValueError:
-        value = -1.0
+        value = -1.0  # Refused below, with all other values that are not positive.
     if unit in ("epoch", "epochs") and 0 < value < float("inf"):
         if not steps_per_epoch:
-            raise UserError(f"config.{key}={period!r}: this experiment has no epochs")
+            raise UserError(
+                f"config.{key}={period!r}: expected a number of steps, as this "
+                "experiment has no epochs"
+            )
         return max(1, round(value * steps_per_epoch))
     if unit in ("", "step", "steps") and value > 0 and value.is_integer():
         return int(value)
     raise UserError(
-        f"config.{key}={period!r} is no period; "
-        "expected for example '100 steps', '1 epoch' or 'never'"
+        f"config.{key}={period!r}: expected a period such as '100 steps', '1 epoch' or "
+        "'never'"
     )
 
 
 def goal(text: str, name: str) -> tuple[int, str]:
-    """What is to become better: 1 where that is less of it, or -1, and its name.
+    """Sign and name of a metric to minimise (1) or to maximise (-1).
+
+    The metric times the sign is to be minimised.
+
+    Args:
+      text: "min METRIC" or "max METRIC".
+      name: Name of the option, for the error message.
 
     Example:
       >>> goal("max accuracy", "config.best")
       (-1, 'accuracy')
 
     Raises:
-      UserError: It is not "min METRIC" or "max METRIC".
+      UserError: The text has neither form.
     """
     mode, _, metric = text.partition(" ") if isinstance(text, str) else ("", "", "")
     if mode not in ("min", "max") or not metric:
@@ -192,10 +229,14 @@ def goal(text: str, name: str) -> tuple[int, str]:
 
 
 def num_steps(config: ConfigDict, steps_per_epoch: int | None) -> int:
-    """How many steps a run has, by ``num_steps`` or ``num_epochs``: exactly one.
+    """Number of steps of a run, from ``num_steps`` or ``num_epochs`` of its config.
+
+    Args:
+      config: Config, of which exactly one of the two keys is set.
+      steps_per_epoch: Number of steps of an epoch, or None if there are no epochs.
 
     Raises:
-      UserError: None or both are set, or there are no epochs to count.
+      UserError: Neither or both keys are set, or there are no epochs.
     """
     steps, epochs = config.num_steps, config.num_epochs
     if (steps is None) == (epochs is None):
@@ -209,21 +250,25 @@ def num_steps(config: ConfigDict, steps_per_epoch: int | None) -> int:
     if epochs is None:
         return steps
     if not steps_per_epoch:
-        raise UserError("config.num_epochs is set, but this experiment has no epochs")
+        raise UserError(
+            f"config.num_epochs={epochs}: expected num_steps in place of it, as this "
+            "experiment has no epochs"
+        )
     return epochs * steps_per_epoch
 
 
-def _named(
+def _resolve(
     namespace: Any, spec: Mapping[str, Any], more: Mapping[str, Any]
 ) -> tuple[str, Any, dict[str, Any]]:
-    """The full name of a function, the function, and arguments that it can take."""
+    """Qualified name of a function, the function, and its validated arguments."""
     arguments = {**spec, **more}
     module = namespace.__name__
     if "name" not in arguments:
         raise UserError(f"{dict(spec)} has no 'name' to look up in {module}")
     name = arguments.pop("name")
-    parts = {n for n, value in vars(namespace).items() if inspect.ismodule(value)}
-    known = [n for n in dir(namespace) if not n.startswith("_") and n not in parts]
+    # Submodules are attributes of their package, but nothing that can be called.
+    modules = {n for n, value in vars(namespace).items() if inspect.ismodule(value)}
+    known = [n for n in dir(namespace) if not n.startswith("_") and n not in modules]
     if name not in known or not callable(getattr(namespace, name)):
         raise UserError(f"{module} has no {name!r}. {near(name, known)}")
     function = getattr(namespace, name)
@@ -239,7 +284,7 @@ def _named(
 
 
 def _activation(name: str) -> Any:
-    import jax
+    import jax  # The command line reads configs without waiting for jax.
 
     known = [n for n, value in vars(jax.nn).items() if callable(value) and n[0] != "_"]
     if name not in known:
@@ -255,7 +300,10 @@ def _child(holder, key, path):
 
 
 def _group(holder: ConfigDict, key: str, path: str, within: str) -> ConfigDict:
-    """The group of a key; of a text in a group with a name, one of that name."""
+    """Group of a key; a text in a group with a name becomes one with that name.
+
+    So ``schedule.factor=0.5`` works where the config has ``schedule="step"``.
+    """
     value = _child(holder, key, path)
     if isinstance(value, str) and "name" in holder and key != "name":
         with holder.ignore_type():
@@ -267,15 +315,15 @@ def _group(holder: ConfigDict, key: str, path: str, within: str) -> ConfigDict:
 
 
 def _literal(text: str) -> Any:
-    """A text as Python reads it, or else as it is."""
+    """Value of a text as a Python literal, or else the text itself."""
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError, TypeError):  # The last of a list as a key.
+    except (ValueError, SyntaxError, TypeError):  # TypeError: a list as a dict's key.
         return {"true": True, "false": False, "none": None}.get(text.lower(), text)
 
 
 def _read(text: str, holder: ConfigDict, key: str, path: str) -> Any:
-    """Reads a value as the type that the key has; ``none`` empties an optional one."""
+    """Value of a text, as the type of its key; ``none`` for an optional key."""
     default, kind = holder[key], holder.get_type(key)
     if isinstance(default, ConfigDict):
         keys = ", ".join(f"{path}.{name}" for name in default)
@@ -287,18 +335,25 @@ def _read(text: str, holder: ConfigDict, key: str, path: str) -> Any:
     try:
         return _fit(_literal(text), kind)
     except ValueError:
-        shown = f"config.{path} is of type {kind.__name__} (now {default!r})"
-        raise UserError(f"{shown}, it cannot be {text!r}") from None
+        raise UserError(
+            f"config.{path}={text!r}: expected a value of type {kind.__name__}, as "
+            f"{default!r}"
+        ) from None
 
 
 def _fit(value: Any, kind: type) -> Any:
-    """The value as a type, where no meaning is lost; or a `ValueError`."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if kind is float and number:
+    """Value converted to a type without loss of information.
+
+    Raises:
+      ValueError: There is no such conversion.
+    """
+    # `bool` is a subclass of `int`, but true is no number of steps.
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if kind is float and is_number:
         return float(value)
-    if kind is int and number and float(value).is_integer():
+    if kind is int and is_number and float(value).is_integer():
         return int(value)
-    if kind in (tuple, list):
+    if kind in (tuple, list):  # A single value is a sequence of one.
         return kind(value if isinstance(value, tuple | list) else (value,))
     if kind is type(None) or type(value) is kind:
         return value

@@ -1,4 +1,4 @@
-"""Distributions: tuples of functions of what a network puts out."""
+"""Probability distributions, parametrised by the outputs of a network."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -11,13 +11,13 @@ from fdl.types import Array, Key, PyTree
 
 
 class Distribution(NamedTuple):
-    """A family of distributions over ``x``, such as the actions of a policy.
+    """Family of distributions over ``x``, such as the actions of a policy.
 
     Attributes:
-      sample: ``sample(params, key) -> x``.
-      log_prob: ``log_prob(params, x)``, the logarithm of the density, float [...].
-      entropy: ``entropy(params)``, in nats, float [...].
-      mode: ``mode(params) -> x``, the most probable one.
+      sample: ``sample(params, key) -> x``, a random sample.
+      log_prob: ``log_prob(params, x)``, the log-probability or density, float [...].
+      entropy: ``entropy(params)``, the entropy in nats, float [...].
+      mode: ``mode(params) -> x``, the most probable value.
     """
 
     sample: Callable[[PyTree, Key], Array]
@@ -27,9 +27,9 @@ class Distribution(NamedTuple):
 
 
 def categorical() -> Distribution:
-    """One of C classes, int [...]; its parameters are logits, float [..., C].
+    """Categorical distribution over C classes, int [...], of logits, float [..., C].
 
-    A logit of minus infinity rules a class out.
+    A class whose logit is minus infinity has probability zero.
 
     Example:
       >>> distribution = categorical()
@@ -49,6 +49,7 @@ def categorical() -> Distribution:
     def entropy(logits):
         log_probs = jax.nn.log_softmax(logits)
         probs = jnp.exp(log_probs)
+        # By the limit p log p → 0: a logit of minus infinity would make 0 · −∞ = NaN.
         return -jnp.sum(probs * jnp.where(probs > 0, log_probs, 0), axis=-1)
 
     def mode(logits):

@@ -1,23 +1,23 @@
-"""Errors that are told in one line."""
+"""Exceptions that the command line reports in one line, without a traceback."""
 
 import difflib
 from collections.abc import Iterable
 
 
 class UserError(ValueError):
-    """Something that the user can mend: exit code 2."""
+    """Invalid input, which the user can correct; exit code 2 of the command line."""
 
 
 class RunError(RuntimeError):
-    """A run that failed by itself: exit code 1."""
+    """Failure of a run with valid input; exit code 1 of the command line."""
 
 
 class NonFiniteError(RunError):
-    """A metric became NaN or infinite.
+    """Metric that is NaN or infinite.
 
     Attributes:
-      metric: Its name.
-      step: The first step at which it was.
+      metric: Name of the metric.
+      step: First step at which it is not finite.
     """
 
     def __init__(self, metric: str, step: int):
@@ -27,13 +27,18 @@ class NonFiniteError(RunError):
 
 
 def near(name: str, names: Iterable[str]) -> str:
-    """Says which of the names was probably meant.
+    """Hint for an unknown name: the nearest of the valid names, or all of them.
+
+    Args:
+      name: Name that was given.
+      names: Valid names.
 
     Example:
       >>> near("adamm", ["sgd", "adam"])
       "Did you mean 'adam'?"
     """
     names = sorted(names)
+    # Below the default cutoff of 0.6, so that short names with a typo are found.
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     if close:
         return f"Did you mean {' or '.join(map(repr, close))}?"

@@ -1,4 +1,4 @@
-"""How well a model does on data that it has not learnt from."""
+"""Evaluation of an objective's metrics on a data set."""
 
 from collections.abc import Callable, Mapping
 from itertools import islice
@@ -14,39 +14,42 @@ from fdl.types import Batches, Objective, PyTree, TrainState
 def on_dataset(
     objective: Objective, batches: Batches
 ) -> Callable[[TrainState], Mapping[str, float]]:
-    """Measures an objective's metrics on one epoch, each example counted once.
+    """Evaluation of an objective's metrics over one epoch, each example counted once.
 
-    Where the optimizer keeps an average of the weights, it is that which is measured;
-    see `optim.averaged`.
+    If the optimizer keeps an average of the weights, the average is evaluated; see
+    `optim.averaged`.
 
     Args:
-      objective: What says the metrics; it is asked with ``train=False``.
-      batches: Of the test data: not shuffled, and with the last, incomplete batch.
+      objective: Objective with the metrics; it is called with ``train=False``.
+      batches: Batches of the test data, not shuffled, with the last, incomplete batch.
 
     Returns:
-      ``evaluate(state)``.
+      ``evaluate(state)``, to floats by name.
 
     Raises:
       UserError: The batches have no epochs.
     """
     if not batches.steps_per_epoch:
-        raise UserError("on_dataset needs batches with epochs, made of a finite source")
+        raise UserError(
+            f"steps_per_epoch={batches.steps_per_epoch}: expected batches of a finite "
+            "source, which have epochs"
+        )
 
     @jax.jit
     def measure(variables, data, item):
         _, (_, metrics) = objective(variables, batches.take(data, item))
         return metrics
 
-    placed: list[
-        PyTree
-    ] = []  # The data goes to the device once, and only if it is asked for.
+    # The data is transferred to the device once, and not before the first evaluation.
+    device_data: list[PyTree] = []
 
     def evaluate(state: TrainState) -> Mapping[str, float]:
-        if not placed:
-            placed.append(jax.device_put(batches.data))
+        if not device_data:
+            device_data.append(jax.device_put(batches.data))
         items = islice(batches.stream(0), batches.steps_per_epoch)
         variables = optim.averaged(state).variables
-        parts = [measure(variables, placed[0], item) for item in items]
+        parts = [measure(variables, device_data[0], item) for item in items]
+        # Metrics are sums: adding them weights batches by their number of examples.
         sums = jax.tree.map(lambda *x: jnp.stack(x).sum(axis=0), *parts)
         return {name: float(metric.compute()) for name, metric in sums.items()}
 

@@ -1,4 +1,7 @@
-"""Floating-point operations of a computation, counted where XLA's own count errs."""
+"""Floating-point operations (FLOPs) of a computation, counted in its jaxpr.
+
+XLA's cost analysis counts the body of a loop once, however often it runs.
+"""
 
 import math
 from collections import Counter
@@ -10,15 +13,15 @@ import numpy as np
 
 
 def flops(function: Callable, *args: Any) -> int:
-    """Counts the operations of all matrix products and convolutions of a call.
+    """Number of FLOPs of all matrix products and convolutions of a call.
 
-    A multiplication and an addition count as two. The jaxpr is walked: the body of
-    a scan counts as often as it runs, and not once, as for XLA. Of the branches of a
-    condition the most expensive counts; the body of a loop of unknown length, once.
+    A multiplication and an addition count as two. The body of a scan counts as often as
+    it runs; of the branches of a condition, the most expensive one counts; the body of
+    a loop of unknown length counts once.
 
     Args:
-      function: What to count; it is traced, and never run.
-      *args: Its arguments, or their shapes and dtypes.
+      function: Function to count; it is traced, and never run.
+      *args: Arguments of the function, or their shapes and dtypes.
 
     Example:
       >>> import jax.numpy as jnp
@@ -29,11 +32,11 @@ def flops(function: Callable, *args: Any) -> int:
 
 
 def flops_by_scope(function: Callable, *args: Any) -> Counter[str]:
-    """The same by where they lie: the names of all `jax.named_scope` around them.
+    """Number of FLOPs by named scope, the path of all enclosing `jax.named_scope`.
 
     Args:
-      function: What to count; it is traced, and never run.
-      *args: Its arguments, or their shapes and dtypes.
+      function: Function to count; it is traced, and never run.
+      *args: Arguments of the function, or their shapes and dtypes.
 
     Example:
       >>> import jax.numpy as jnp
@@ -56,7 +59,7 @@ def _count(jaxpr, scope: str) -> Counter[str]:
 
 def _count_equation(equation, scope: str) -> Counter[str]:
     name, params = equation.primitive.name, equation.params
-    # What lies in a jaxpr inside is named from there on.
+    # The name stack of an equation in an inner jaxpr begins at that jaxpr.
     scope = "/".join(filter(None, (scope, str(equation.source_info.name_stack))))
     if name == "dot_general":
         (contracted, _), _ = params["dimension_numbers"]
@@ -65,21 +68,26 @@ def _count_equation(equation, scope: str) -> Counter[str]:
         return Counter({scope: 2 * math.prod(equation.outvars[0].aval.shape) * terms})
     if name == "conv_general_dilated":
         kernel = equation.invars[1].aval.shape
+        # An output is a sum over all axes of the kernel but that of output features. In
+        # a grouped convolution, the axis of input features is that of one group.
         features = params["dimension_numbers"].rhs_spec[0]
         terms = int(math.prod(np.delete(kernel, features)))
-        # The zeros that a transposed convolution has between its inputs do not count.
+        # A transposed convolution dilates its inputs with zeros, whose products are not
+        # counted.
         products = math.prod(equation.outvars[0].aval.shape) * terms
         return Counter({scope: 2 * products // math.prod(params["lhs_dilation"])})
+    # All other primitives with a body (jit, remat, custom derivatives, while, scan)
+    # have it as a jaxpr among their parameters.
     inner = [_count(jaxpr, scope) for v in params.values() for jaxpr in _jaxprs(v)]
     if name == "cond":
         return max(inner, key=Counter.total, default=Counter())
-    times = params.get("length", 1) if name == "scan" else 1
+    num_runs = params.get("length", 1) if name == "scan" else 1
     total = sum(inner, Counter())
-    return Counter({scope: times * count for scope, count in total.items()})
+    return Counter({scope: num_runs * count for scope, count in total.items()})
 
 
 def _jaxprs(value) -> list:
-    """The jaxprs in a parameter of an equation."""
+    """Jaxprs in a parameter of an equation, open or closed, in sequences or alone."""
     if isinstance(value, tuple | list):
         return [jaxpr for part in value for jaxpr in _jaxprs(part)]
     value = getattr(value, "jaxpr", value)

@@ -1,4 +1,4 @@
-"""The gradient of an objective, of a whole batch or of parts one after the other."""
+"""Gradient of an objective, with accumulation over microbatches and loss scaling."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -11,13 +11,13 @@ from fdl.types import Array, Batch, Key, Metrics, Objective, Params, PyTree, Var
 
 
 class Gradient(NamedTuple):
-    """What an objective says of a batch.
+    """Loss and gradient of an objective on a batch.
 
     Attributes:
-      loss: What is minimised, float [].
-      grads: Its gradient.
-      model_state: All variables but the parameters, after the batch.
-      metrics: What is watched.
+      loss: Loss, float [], without the loss scale.
+      grads: Gradient with respect to the parameters.
+      model_state: All other collections of variables, after the batch.
+      metrics: Metrics of the objective.
     """
 
     loss: Array
@@ -29,35 +29,38 @@ class Gradient(NamedTuple):
 def gradient(
     objective: Objective, num_microbatches: int = 1
 ) -> Callable[[Variables, Batch, Key, Array | None], Gradient]:
-    """The gradient of an objective with respect to the parameters.
+    """Gradient of an objective with respect to the parameters.
 
-    In several parts, it takes the memory of one: g = Σ wᵢ gᵢ / Σ wᵢ, where wᵢ is the
-    weight of the ``loss`` among the metrics of part i. So it equals that of the whole
-    batch, however unequal the masks of the parts, if the loss is a mean over examples.
-    Where examples see each other (batch norm, contrastive losses, advantages that are
-    standardised), they see those of their own part. Each part has a key of its own.
+    With several microbatches it is accumulated, in the memory of one: g = Σ wᵢ gᵢ /
+    Σ wᵢ, where wᵢ is the weight of the metric ``loss`` of microbatch i. If the loss is
+    a mean over examples, this equals the gradient of the whole batch, however unequal
+    the masks. Examples that depend on each other (batch normalisation, contrastive
+    losses, standardised advantages) do so within a microbatch. Each microbatch has a
+    key of its own.
 
     Args:
-      objective: What to differentiate.
-      num_microbatches: In how many parts.
+      objective: Objective to differentiate.
+      num_microbatches: Number of microbatches; divides the size of a batch.
 
     Returns:
-      ``gradient(variables, batch, key, scale)``; the loss is multiplied by the scale
-      before it is differentiated, if there is one, and its gradient divided by it.
+      ``gradient(variables, batch, key, scale)``. The loss is multiplied by ``scale``,
+      unless it is None, before differentiation, and the gradient divided by it.
 
     Raises:
-      UserError: There are no such parts.
+      UserError: The number is below 1 or, when called, does not divide the batch.
     """
     if num_microbatches < 1:
         raise UserError(f"num_microbatches={num_microbatches}: expected at least 1")
 
-    def part(variables, batch, key, scale):
+    def single(variables, batch, key, scale):
         model_state = {k: v for k, v in variables.items() if k != "params"}
 
         def loss_fn(params):
             loss, aux = objective(
                 {"params": params, **model_state}, batch, key, train=True
             )
+            # The unscaled loss is returned as auxiliary data: that of a scale may have
+            # overflowed.
             return (loss if scale is None else loss * scale), (loss, *aux)
 
         (_, (loss, model_state, metrics)), grads = jax.value_and_grad(
@@ -67,45 +70,48 @@ def gradient(
             grads = jax.tree.map(lambda g: (g / scale).astype(g.dtype), grads)
         return Gradient(loss, grads, model_state, metrics)
 
-    def parts(variables, batch, key, scale):
+    def accumulated(variables, batch, key, scale):
         params = variables["params"]
         model_state = {k: v for k, v in variables.items() if k != "params"}
         batches = _split(batch, num_microbatches)
 
         def add(carry, i):
             model_state, weight, loss, grads = carry
-            found = part(
+            part = single(
                 {"params": params, **model_state},
                 jax.tree.map(lambda x: x[i], batches),
                 jax.random.fold_in(key, i),
                 scale,
             )
-            w = found.metrics["loss"].weight
+            w = part.metrics["loss"].weight
 
             def weighted(total, x):
-                # A part in which nothing counts may have a gradient of NaN.
+                # A microbatch that is masked entirely may have a gradient of NaN, which
+                # a weight of zero does not remove.
                 return total + jnp.where(w > 0, x.astype(total.dtype) * w, 0)
 
             carry = (
-                found.model_state,
+                part.model_state,
                 weight + w,
-                *jax.tree.map(weighted, (loss, grads), (found.loss, found.grads)),
+                *jax.tree.map(weighted, (loss, grads), (part.loss, part.grads)),
             )
-            return carry, found.metrics
+            return carry, part.metrics
 
         zero = jnp.zeros((), jnp.float32)
+        # In half precision, the sum would lose the digits of later microbatches.
         zeros = jax.tree.map(
             lambda x: jnp.zeros(x.shape, _wide(x)), variables["params"]
         )
         (model_state, weight, loss, grads), metrics = jax.lax.scan(
             add, (model_state, zero, zero, zeros), jnp.arange(num_microbatches)
         )
+        # If all examples are masked, loss and gradient are zero rather than NaN.
         weight = jnp.where(weight > 0, weight, 1)
         grads = jax.tree.map(lambda g, x: (g / weight).astype(x.dtype), grads, params)
         metrics = jax.tree.map(lambda x: x.sum(axis=0), metrics)
         return Gradient(loss / weight, grads, model_state, metrics)
 
-    return part if num_microbatches == 1 else parts
+    return single if num_microbatches == 1 else accumulated
 
 
 def _wide(x: Array) -> jnp.dtype:
@@ -113,13 +119,18 @@ def _wide(x: Array) -> jnp.dtype:
 
 
 def _split(batch: Batch, num_parts: int) -> Batch:
-    """Parts [N, B / N, ...]; each takes of every device's share of the batch."""
+    """Microbatches [N, B / N, ...] of a batch [B, ...].
+
+    Microbatch i consists of the rows i, i + N, i + 2 N, …: on a mesh, where a device
+    holds consecutive rows, each device has a share of every microbatch.
+    """
 
     def split(x):
         size = x.shape[0] if x.ndim else 0
         if size % num_parts or not size:
             raise UserError(
-                f"num_microbatches={num_parts} does not divide a batch of {size}"
+                f"num_microbatches={num_parts}: expected a divisor of the batch size, "
+                f"{size}"
             )
         return x.reshape(size // num_parts, num_parts, *x.shape[1:]).swapaxes(0, 1)
 

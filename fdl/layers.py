@@ -1,4 +1,4 @@
-"""What passes through each layer of a network: forwards, and backwards."""
+"""Per-layer gradient norms and activation norms of a network."""
 
 import itertools
 from collections import OrderedDict
@@ -12,16 +12,16 @@ import numpy as np
 
 from fdl.types import INTERMEDIATES, Array, Batch, Objective, Variables
 
-SEEN = "root_mean_square"  # What an output is noted as, among the intermediates.
+SEEN = "root_mean_square"  # Name of the activation norm among the intermediates.
 
 
 class LayerNorms(NamedTuple):
-    """How large is what passes through a layer.
+    """Gradient norm and activation norm of a layer.
 
     Attributes:
       gradient: Norm of the gradient of the layer's own parameters, float32 [].
       activation: Root mean square of its outputs, over examples and units, float32 [];
-        NaN where they cannot be seen.
+        NaN if the outputs are not accessible.
     """
 
     gradient: Array
@@ -31,130 +31,155 @@ class LayerNorms(NamedTuple):
 def layer_norms(
     objective: Objective, variables: Variables, batch: Batch
 ) -> "OrderedDict[str, LayerNorms]":
-    """The size of gradients and of outputs of each layer, on one batch.
+    """Gradient norm and activation norm of each layer, on one batch.
 
-    ‖∂L/∂θₗ‖ and √(mean aₗ²), where a layer is a module that has parameters of its own:
-    its outputs are those before the activation function that follows. Layers come in
-    the order in which they are called. One that is scanned (`models.Stack`) counts as
-    often as it runs, as ``layers/dense[3]``. As in evaluation, nothing is dropped out.
-
-    Gradients are scaled before they are squared, so that 1e-30 is not zero.
+    ‖∂L/∂θₗ‖ and √(mean aₗ²), where a layer is a module with parameters of its own, and
+    its outputs are those before a following activation function. Layers are in the
+    order of their calls. The iterations of a scanned layer (`models.Stack`) are
+    separate layers, such as ``layers/dense[3]``. The network is in evaluation mode,
+    without dropout.
 
     Args:
-      objective: Of a model made by `models.pure`; of others, outputs are not seen.
-      variables: Where to look.
-      batch: On what.
+      objective: Objective of a model made by `models.pure`; for other models,
+        activation norms are NaN.
+      variables: Variables of the model.
+      batch: Batch of examples.
+
+    Returns:
+      Norms of each layer by its path.
 
     Example:
       >>> import fdl
       >>> model = fdl.models.pure(fdl.models.MLP((8,), 3, input_shape=(4,)))
       >>> objective = fdl.objectives.classification(model)
       >>> batch = {"image": jnp.ones((2, 4)), "label": jnp.array([0, 2])}
-      >>> found = layer_norms(objective, model.init(jax.random.key(0)), batch)
-      >>> list(found), found["head"].gradient > found["dense_0"].gradient
+      >>> norms = layer_norms(objective, model.init(jax.random.key(0)), batch)
+      >>> list(norms), norms["head"].gradient > norms["dense_0"].gradient
       (['dense_0', 'head'], Array(True, dtype=bool))
 
     References:
       Glorot and Bengio, `Understanding the difficulty of training deep feedforward
       neural networks <https://proceedings.mlr.press/v9/glorot10a.html>`_, 2010.
     """
-    rest = {name: part for name, part in variables.items() if name != "params"}
+    model_state = {name: part for name, part in variables.items() if name != "params"}
     calls: dict[str, dict[str, int]] = {}
 
     def loss(params):
-        with nn.intercept_methods(_noting(calls)):
+        with nn.intercept_methods(_recorder(calls)):
             value, (state, _) = objective(
-                {**rest, "params": params, INTERMEDIATES: {}}, batch
+                {**model_state, "params": params, INTERMEDIATES: {}}, batch
             )
-        seen = state.get(INTERMEDIATES, {}) if isinstance(state, Mapping) else {}
-        return value, seen
+        sown = state.get(INTERMEDIATES, {}) if isinstance(state, Mapping) else {}
+        return value, sown
 
-    grads, seen = jax.grad(loss, has_aux=True)(variables["params"])
-    owned = _owned(grads)
-    outputs = {path: _joined(leaf) for path, leaf in _noted(seen)}
-    found = {}
-    order = [path for path in calls if path in owned]
-    for path in [*order, *(path for path in owned if path not in calls)]:
+    grads, sown = jax.grad(loss, has_aux=True)(variables["params"])
+    grads_of = _by_module(grads)
+    outputs = {path: _stack_calls(leaf) for path, leaf in _recorded(sown)}
+    layers = {}
+    # Tracing has filled `calls` in the order of execution, whereas the tree of the
+    # gradients is sorted by name. Modules that are never called come last.
+    order = [path for path in calls if path in grads_of]
+    for path in [*order, *(path for path in grads_of if path not in calls)]:
+        # Inside of a scan a module has parameters without the axes of the iterations:
+        # the difference of the ranks tells how many axes there are.
         ranks = calls.get(path, {})
-        extra = min((x.ndim - ranks.get(k, x.ndim) for k, x in owned[path].items()))
-        found[path] = owned[path], outputs.get(path), extra
-    return OrderedDict(_each_layer(found))
+        num_scans = min(
+            (x.ndim - ranks.get(k, x.ndim) for k, x in grads_of[path].items())
+        )
+        layers[path] = grads_of[path], outputs.get(path), num_scans
+    return OrderedDict(_unstack(layers))
 
 
 def called(function: Callable[..., Any], *args: Any) -> list[str]:
     """Paths of all modules with parameters of their own, in the order of their calls.
 
     Args:
-      function: What calls them; it is traced, and never run.
-      *args: Its arguments, or their shapes and dtypes.
+      function: Function that calls the modules; it is traced, and never run.
+      *args: Arguments of the function, or their shapes and dtypes.
     """
     calls: dict[str, dict[str, int]] = {}
-    with nn.intercept_methods(_noting(calls)):
+    with nn.intercept_methods(_recorder(calls)):
         jax.eval_shape(function, *args)
     return list(calls)
 
 
-def _noting(calls: dict[str, dict[str, int]]) -> Callable:
-    """An interceptor that notes the ranks of a module's own parameters, and outputs."""
+def _recorder(calls: dict[str, dict[str, int]]) -> Callable:
+    """Interceptor of Flax methods that records the layers of a network.
 
-    def note(call, args, kwargs, context):
+    Args:
+      calls: Filled with the ranks of the own parameters of each module, by its path and
+        their names. Activation norms are sown into the intermediates.
+    """
+
+    def record(call, args, kwargs, context):
         module = context.module
         if context.method_name != "__call__" or module.scope is None:
             return call(*args, **kwargs)
         params = module.variables.get("params", {})
+        # Mappings are the parameters of submodules.
         own = {k: jnp.ndim(v) for k, v in params.items() if not isinstance(v, Mapping)}
         if own:
             calls.setdefault("/".join(module.path), own)
         outputs = call(*args, **kwargs)
         if own:
+            # Sown rather than kept in a Python list: inside of a scan the value is a
+            # tracer, which Flax returns with an axis for the iterations.
             module.sow(INTERMEDIATES, SEEN, _root_mean_square(outputs))
         return outputs
 
-    return note
+    return record
 
 
-def _owned(grads: Any) -> dict[str, dict[str, Array]]:
-    """Leaves by the path of the module that owns them, and by name."""
-    found: dict[str, dict[str, Array]] = {}
+def _by_module(grads: Any) -> dict[str, dict[str, Array]]:
+    """Gradients by the path of the module that has the parameter, and by name."""
+    grads_of: dict[str, dict[str, Array]] = {}
     for path, leaf in jax.tree.leaves_with_path(grads):
         module = jax.tree_util.keystr(path[:-1], simple=True, separator="/")
         name = jax.tree_util.keystr(path[-1:], simple=True)
-        found.setdefault(module, {})[name] = leaf
-    return found
+        grads_of.setdefault(module, {})[name] = leaf
+    return grads_of
 
 
-def _noted(seen: Any) -> Iterator[tuple[str, tuple[Array, ...]]]:
-    """What `_noting` has noted, by the path of the module."""
-    leaves = jax.tree.leaves_with_path(seen, is_leaf=lambda x: isinstance(x, tuple))
+def _recorded(sown: Any) -> Iterator[tuple[str, tuple[Array, ...]]]:
+    """Activation norms that `_recorder` has sown, by the path of the module."""
+    # A tuple has one value for each call of a module in a forward pass.
+    leaves = jax.tree.leaves_with_path(sown, is_leaf=lambda x: isinstance(x, tuple))
     for path, values in leaves:
         if jax.tree_util.keystr(path[-1:], simple=True) == SEEN:
             yield jax.tree_util.keystr(path[:-1], simple=True, separator="/"), values
 
 
-def _joined(values: tuple[Array, ...]) -> Array:
-    """Of a module that was called several times, float [..., calls]."""
+def _stack_calls(values: tuple[Array, ...]) -> Array:
+    """Activation norms of all calls of a module, float [..., calls]."""
     return jnp.stack(values, axis=-1)
 
 
-def _each_layer(found: Mapping[str, tuple]) -> Iterator[tuple[str, LayerNorms]]:
-    """Takes scanned layers apart, so that all of one depth stand together."""
+def _unstack(layers: Mapping[str, tuple]) -> Iterator[tuple[str, LayerNorms]]:
+    """Norms of each layer, with the iterations of scanned layers apart.
+
+    All layers of the first iteration come before those of the second, as they run.
+
+    Args:
+      layers: Gradients by name, activation norms or None, and the number of leading
+        axes of scans, by the path of the module.
+    """
 
     def stack(path):
-        owned, _, extra = found[path]
-        shape = next(iter(owned.values())).shape[:extra]
-        return shape, path.partition("/")[0] if extra else path
+        grads, _, num_scans = layers[path]
+        shape = next(iter(grads.values())).shape[:num_scans]
+        return shape, path.partition("/")[0] if num_scans else path
 
-    for (shape, _), paths in itertools.groupby(found, stack):
-        together = [*paths]
+    for (shape, _), paths in itertools.groupby(layers, stack):
+        members = [*paths]
         for index in np.ndindex(*shape):
-            place = f"[{','.join(map(str, index))}]" if shape else ""
-            for path in together:
-                owned, seen, _ = found[path]
-                gradient = _norm([leaf[index] for leaf in owned.values()])
+            suffix = f"[{','.join(map(str, index))}]" if shape else ""
+            for path in members:
+                grads, norms, _ = layers[path]
+                gradient = _norm([leaf[index] for leaf in grads.values()])
                 activation = jnp.full((), jnp.nan)
-                if seen is not None and seen.shape[: len(shape)] == shape:
-                    activation = _root_mean_square(seen[index])
-                yield f"{path or 'model'}{place}", LayerNorms(gradient, activation)
+                if norms is not None and norms.shape[: len(shape)] == shape:
+                    activation = _root_mean_square(norms[index])
+                yield f"{path or 'model'}{suffix}", LayerNorms(gradient, activation)
 
 
 def _norm(leaves: list[Array]) -> Array:
@@ -177,7 +202,8 @@ def _flat(x: Array) -> Array:
 
 
 def _root(x: Array, average: Callable[[Array], Array]) -> Array:
-    """The root of the sum or mean of squares, which themselves may be out of range."""
+    """Root of the sum or mean of squares, without underflow or overflow of these."""
+    # Vanishing gradients of 1e-30 are of interest, whose squares are zero in float32.
     peak = jnp.abs(x).max(initial=0)
     scale = jnp.where((peak > 0) & jnp.isfinite(peak), peak, 1)
     return scale * jnp.sqrt(average(jnp.square(x / scale)))

@@ -1,4 +1,4 @@
-"""Learners: what is common to supervised, unsupervised and reinforcement learning."""
+"""Gradient-based learners, and transformations of them (repeat, over_seeds)."""
 
 from collections.abc import Callable
 
@@ -33,13 +33,14 @@ def gradient_learner(
     *,
     num_microbatches: int = 1,
 ) -> Learner:
-    """Learns a model from given batches, one step down the gradient for each.
+    """Learner that takes one gradient step on each batch.
 
     Args:
-      model: Makes the variables to begin with.
-      objective: What to minimise.
-      optimizer: What to make of the gradient.
-      num_microbatches: In how many parts to take the gradient of a batch.
+      model: Model, for the initial variables.
+      objective: Objective to minimise.
+      optimizer: Optimizer of its gradients.
+      num_microbatches: Number of parts that the gradient of a batch is accumulated
+        over; see `gradient`.
     """
     step = gradient_step(objective, optimizer, num_microbatches=num_microbatches)
 
@@ -52,11 +53,19 @@ def gradient_learner(
 def init_train_state(
     model: Model, optimizer: optax.GradientTransformation, key: Key
 ) -> TrainState:
-    """The state before the first step. Jit it, or leaves may share a buffer."""
+    """Initial train state.
+
+    Outside of `jax.jit`, leaves may share a buffer, which cannot be donated twice.
+
+    Args:
+      model: Model, for the initial variables.
+      optimizer: Optimizer, for its initial state.
+      key: Key of the initial variables and, in turn, of all steps.
+    """
     init_key, step_key = jax.random.split(key)
     variables = dict(model.init(init_key))
     params = variables.pop("params")
-    opt_state = jax.tree.map(_strong, optimizer.init(params))
+    opt_state = jax.tree.map(_without_weak_type, optimizer.init(params))
     return TrainState(jnp.zeros((), jnp.int32), step_key, params, variables, opt_state)
 
 
@@ -66,32 +75,34 @@ def gradient_step(
     *,
     num_microbatches: int = 1,
 ) -> Step:
-    """One step down the gradient of an objective: the atom of all learners.
+    """Gradient step on an objective, which all gradient-based learners are made of.
 
-    Optimizers that ask for more than the gradient get it: ``value``, ``grad`` and
-    ``value_fn(params)`` as L-BFGS and a plateau want them, and ``grad_fn(params, i)``
-    for sharpness-aware minimisation, all of this batch and of the same chance.
+    Optimizers are given more than the gradient: ``value``, ``grad`` and
+    ``value_fn(params)`` for L-BFGS and a plateau schedule, and ``grad_fn(params, i)``
+    for sharpness-aware minimisation, all of the same batch and random key.
 
     Args:
-      objective: What to minimise. It sees the variables, a batch and a fresh key.
-      optimizer: What to make of the gradient; `optim.chain` makes one.
-      num_microbatches: In how many parts to take the gradient of a batch; see
-        `gradient`.
+      objective: Objective to minimise, which is given a new key in each step.
+      optimizer: Optimizer of its gradients, such as `optim.chain` makes.
+      num_microbatches: Number of parts that the gradient of a batch is accumulated
+        over; see `gradient`.
 
     Returns:
       A step on a `TrainState`; its metrics are those of the objective, and
 
-      * ``grad_norm``, the global norm of the gradient of what is not frozen,
-      * ``update_ratio``, that of the update, ‖Δθ‖ / ‖θ‖,
-      * ``learning_rate``, if the optimizer is of `optim.chain`,
-      * ``skipped``, the share of steps that were not taken, if it guards them; such a
-        step has no other metrics, and changes nothing,
+      * ``grad_norm``, the global norm of the gradient of trainable parameters,
+      * ``update_ratio``, the norm of the update relative to that of the parameters,
+        ‖Δθ‖ / ‖θ‖,
+      * ``learning_rate``, if the optimizer is made by `optim.chain`,
+      * ``skipped``, the share of skipped steps, if the optimizer skips non-finite ones;
+        a skipped step has no other metrics, and changes nothing,
       * ``loss_scale``, if there is one.
     """
     optimizer = optax.with_extra_args_support(optimizer)
     gradient_of = gradient(objective, num_microbatches)
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        # A function of the step alone, so that a resumed run draws the same numbers.
         key = jax.random.fold_in(state.key, state.step)
         scale = optim.loss_scale(state.opt_state)
 
@@ -101,7 +112,9 @@ def gradient_step(
             )
 
         def value_fn(params, grad_fn=None):
-            del grad_fn  # Optax's line search hands on what it has no use for.
+            # The line searches of optax refuse extra arguments that `value_fn` does not
+            # take, and `grad_fn` is given to every optimizer.
+            del grad_fn
             return at(params).loss
 
         loss, grads, model_state, metrics = at(state.params)
@@ -112,6 +125,7 @@ def gradient_step(
             value=loss,
             grad=grads,
             value_fn=value_fn,
+            # The second argument counts the inner steps of `optax.contrib.sam`.
             grad_fn=lambda params, i: at(params).grads,
         )
         after = TrainState(
@@ -121,34 +135,37 @@ def gradient_step(
             model_state,
             opt_state,
         )
-        metrics = {**metrics, **_seen(state, grads, updates, opt_state)}
-        return _unless_skipped(state, after, metrics)
+        metrics = {**metrics, **_update_metrics(state, grads, updates, opt_state)}
+        return _discard_if_skipped(state, after, metrics)
 
     return step
 
 
-def _seen(
+def _update_metrics(
     state: TrainState, grads: Params, updates: Params, opt_state: optax.OptState
 ) -> Metrics:
-    """What there is to say of an update."""
-    size = norm(state.params)
-    counts = (size > 0).astype(jnp.float32)  # Nothing is a share of zero.
-    ratio = jnp.where(size > 0, norm(updates) / size, 0)
-    known = {"grad_norm": norm(grads), **optim.watched(opt_state)}
+    """Metrics of an update: norms, and the learning rate if it is known."""
+    params_norm = norm(state.params)
+    # Relative to parameters of zero, an update has no size: the step is left out.
+    defined = (params_norm > 0).astype(jnp.float32)
+    ratio = jnp.where(params_norm > 0, norm(updates) / params_norm, 0)
+    values = {"grad_norm": norm(grads), **optim.watched(opt_state)}
     one = jnp.ones(())
     return {
-        **{name: Mean(value, one) for name, value in known.items()},
-        "update_ratio": Mean(ratio, counts),
+        **{name: Mean(value, one) for name, value in values.items()},
+        "update_ratio": Mean(ratio, defined),
     }
 
 
-def _unless_skipped(
+def _discard_if_skipped(
     before: TrainState, after: TrainState, metrics: Metrics
 ) -> tuple[TrainState, Metrics]:
-    """A step, or if its optimizer has not accepted it, one that leaves no trace."""
+    """State and metrics of a step, reverted if its optimizer has skipped it."""
     accepted = optim.accepted(after.opt_state)
     if accepted is None:
         return after, metrics
+    # The parameters need no selection, as the update of a skipped step is zero. Metrics
+    # of zero have no weight, and drop out of all means.
     model_state, metrics = jax.tree.map(
         lambda x, old: jnp.where(accepted, x, old),
         (after.model_state, metrics),
@@ -163,10 +180,10 @@ def _unless_skipped(
 
 
 def repeat(step: Step) -> Callable[[State, Batch, Array | int], tuple[State, Metrics]]:
-    """Fuses steps into one call, with the same numbers as one at a time.
+    """Fusion of several steps into one call, with the results of single steps.
 
     Args:
-      step: What to repeat.
+      step: Step of a learner.
 
     Returns:
       ``steps(state, batches, num_steps) -> (state, metrics)``, where ``batches`` are
@@ -174,7 +191,8 @@ def repeat(step: Step) -> Callable[[State, Batch, Array | int], tuple[State, Met
       steps may be traced: calls of different lengths share one compilation. Metrics
       are merged over the steps.
     """
-    step = jax.jit(step)  # Traced once: for the shapes of the metrics and the loop.
+    # Jitted so that the shapes of the metrics and the loop share one trace.
+    step = jax.jit(step)
 
     def steps(state, batches, num_steps):
         def body(i, carry):
@@ -183,6 +201,7 @@ def repeat(step: Step) -> Callable[[State, Batch, Array | int], tuple[State, Met
             state, more = step(state, batch)
             return state, jax.tree.map(jnp.add, metrics, more)
 
+        # The loop adds to the metrics, whose structure only the step knows.
         first = jax.tree.map(lambda x: x[0], batches)
         _, shapes = jax.eval_shape(step, state, first)
         zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
@@ -192,12 +211,18 @@ def repeat(step: Step) -> Callable[[State, Batch, Array | int], tuple[State, Met
 
 
 def over_seeds(learner: Learner) -> Learner:
-    """Trains many seeds as one learner: ``init`` takes keys [S], all else gains [S].
+    """Learner of S seeds in parallel, by `jax.vmap`.
+
+    Its ``init`` takes keys [S]; states, batches and metrics have a leading axis [S].
+
+    Args:
+      learner: Learner of a single seed.
 
     Example:
       >>> init, step = over_seeds(learner)[:2]  # doctest: +SKIP
       >>> states = init(jax.vmap(jax.random.key)(jnp.arange(5)))  # doctest: +SKIP
     """
+    # The axis of the seeds is not sharded; those behind it are, as for one seed.
     partition = jax.tree.map(
         lambda spec: PartitionSpec(None, *spec),
         learner.partition,
@@ -206,8 +231,12 @@ def over_seeds(learner: Learner) -> Learner:
     return Learner(jax.vmap(learner.init), jax.vmap(learner.step), partition)
 
 
-def _strong(x: Array) -> Array:
-    """An array whose type gives way to none, so that no second step is traced."""
+def _without_weak_type(x: Array) -> Array:
+    """Array without a weak type.
+
+    Some optimizers initialise their state with Python numbers. Their weak type is lost
+    in the first update, after which the step would be traced again.
+    """
     x = jnp.asarray(x)
     if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
         return x

@@ -1,4 +1,4 @@
-"""Learners that do not learn, but measure what chance has in store."""
+"""Monte Carlo estimation, with the interface of a learner."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -10,12 +10,12 @@ from fdl.types import Array, Batch, Key, Learner, Metrics
 
 
 class MeasuringState(NamedTuple):
-    """What has been measured so far.
+    """State of a Monte Carlo estimation.
 
     Attributes:
-      step: How often, int32 [].
-      key: What every measurement draws from.
-      sums: The metrics of all of them, merged.
+      step: Number of samples, int32 [].
+      key: Root key, from which those of all samples are derived.
+      sums: Metrics of all samples, merged.
     """
 
     step: Array
@@ -24,19 +24,20 @@ class MeasuringState(NamedTuple):
 
     @property
     def params(self) -> dict[str, Array]:
-        """None: there is nothing to learn."""
+        """Empty dict, since there are no parameters."""
         return {}
 
 
 def measuring(measure: Callable[[Key], Metrics]) -> Learner:
-    """Measures anew in each step, say a network that is drawn from the key.
+    """Monte Carlo estimation of metrics, one sample in each step.
 
-    It runs as every learner does, over seeds, fused, resumed; but what there is to know
-    after n steps are the metrics of all n measurements together: see `measured`.
+    A sample may be a network with random weights, say. The estimation runs as any
+    learner does: over seeds, fused, resumed. Its result after n steps are the merged
+    metrics of n samples; see `measured`.
 
     Args:
-      measure: ``measure(key) -> metrics``, traced; merged by adding. Data that it needs
-        it closes over: batches are ignored (`data.nothing` makes such).
+      measure: ``measure(key) -> metrics`` of one sample; traced. It closes over data
+        that it needs, as batches are ignored (`data.nothing` makes empty ones).
 
     Example:
       >>> from fdl.types import Mean
@@ -56,7 +57,7 @@ def measuring(measure: Callable[[Key], Metrics]) -> Learner:
         return MeasuringState(jnp.zeros((), jnp.int32), key, zeros)
 
     def step(state: MeasuringState, batch: Batch) -> tuple[MeasuringState, Metrics]:
-        del batch  # What is measured is drawn from the key.
+        del batch
         metrics = measure(jax.random.fold_in(state.key, state.step))
         sums = jax.tree.map(jnp.add, state.sums, metrics)
         return MeasuringState(state.step + 1, state.key, sums), metrics
@@ -65,5 +66,5 @@ def measuring(measure: Callable[[Key], Metrics]) -> Learner:
 
 
 def measured(state: MeasuringState) -> dict[str, float]:
-    """What all measurements say together: the evaluation of `measuring`."""
+    """Metrics of all samples of a Monte Carlo estimation, as floats by name."""
     return {name: float(metric.compute()) for name, metric in state.sums.items()}

@@ -1,4 +1,4 @@
-"""What a model says of an example, beside how good that is."""
+"""Predictors: classes, probabilities and regression values of a trained model."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -24,19 +24,19 @@ def classifier(
     columns: Sequence[str] = (),
     classes: Sequence[str] = (),
 ) -> Predictor:
-    """Answers with the likeliest ``class``, int [B], and each ``probability`` [B, C].
+    """Predictor of a classifier: ``class``, int [B], and ``probability``, [B, C].
 
-    Where the optimizer keeps an average of the weights, it is that which answers, as in
-    the evaluation.
+    If the optimizer keeps an average of the weights, the average is used, as in the
+    evaluation.
 
     Args:
-      model: Maps inputs to logits, float [B, C]; or to the log-odds of yes, [B, 1],
-        where the classes are no and yes.
-      objective: Of the evaluation.
+      model: Model of inputs to logits, float [B, C], or [B, 1] for the positive one of
+        two classes.
+      objective: Objective of the evaluation.
       test: Batches of the evaluation.
       inputs: Name of the inputs in a batch.
-      encode: What has to be done to inputs [N, ...] of a file; see `Predictor`.
-      encode_rows: What makes inputs [N, F] of the rows of a CSV file; see `Predictor`.
+      encode: Preprocessing of inputs [N, ...] from a file; see `Predictor`.
+      encode_rows: Function of rows of a CSV file to inputs [N, F]; see `Predictor`.
       columns: Names of the columns of the inputs.
       classes: Names of the classes.
     """
@@ -44,14 +44,17 @@ def classifier(
     def predict(state: TrainState, batch: Batch) -> Mapping[str, Array]:
         logits = outputs(model, state, batch[inputs])
         if logits.ndim != 2:
-            raise UserError(f"logits are {list(logits.shape)}: expected [B, C]")
+            raise UserError(f"logits.shape={list(logits.shape)}: expected [B, C]")
         if logits.shape[-1] == 1:
-            logits = jnp.pad(logits, ((0, 0), (1, 0)))  # The odds of no are one.
+            # A sigmoid is a softmax over the logits 0 and z.
+            logits = jnp.pad(logits, ((0, 0), (1, 0)))
         probability = jax.nn.softmax(logits, axis=-1)
         return {"class": probability.argmax(axis=-1), "probability": probability}
 
-    made = Predictor(predict, objective, test, inputs, columns=columns, classes=classes)
-    return _encoding(made, encode, encode_rows)
+    predictor = Predictor(
+        predict, objective, test, inputs, columns=columns, classes=classes
+    )
+    return _with_encoding(predictor, encode, encode_rows)
 
 
 def regressor(
@@ -66,34 +69,43 @@ def regressor(
     encode_rows: EncodeRows | None = None,
     columns: Sequence[str] = (),
 ) -> Predictor:
-    """Answers with a ``prediction``, float [B] or [B, K], in the units of the targets.
+    """Predictor of a regression: ``prediction``, float [B] or [B, K].
+
+    Predictions are in the units of the targets. If the optimizer keeps an average of
+    the weights, the average is used, as in the evaluation.
 
     Args:
-      model: Maps inputs to the standardised prediction, float [B, 1] or [B, K].
-      objective: Of the evaluation.
+      model: Model of inputs to standardised predictions, float [B, 1] or [B, K].
+      objective: Objective of the evaluation.
       test: Batches of the evaluation.
       inputs: Name of the inputs in a batch.
-      mean: Mean of the training targets, as `objectives.regression` has it.
-      std: Their standard deviation.
-      encode: What has to be done to inputs [N, ...] of a file; see `Predictor`.
-      encode_rows: What makes inputs [N, F] of the rows of a CSV file; see `Predictor`.
+      mean: Mean of the training targets, as in `objectives.regression`.
+      std: Standard deviation of the training targets.
+      encode: Preprocessing of inputs [N, ...] from a file; see `Predictor`.
+      encode_rows: Function of rows of a CSV file to inputs [N, F]; see `Predictor`.
       columns: Names of the columns of the inputs.
     """
 
     def predict(state: TrainState, batch: Batch) -> Mapping[str, Array]:
-        found = outputs(model, state, batch[inputs]) * std + mean
-        return {"prediction": found.squeeze(-1) if found.shape[-1] == 1 else found}
+        values = outputs(model, state, batch[inputs]) * std + mean
+        return {"prediction": values.squeeze(-1) if values.shape[-1] == 1 else values}
 
-    made = Predictor(predict, objective, test, inputs, columns=columns)
-    return _encoding(made, encode, encode_rows)
+    predictor = Predictor(predict, objective, test, inputs, columns=columns)
+    return _with_encoding(predictor, encode, encode_rows)
 
 
 def outputs(model: Model, state: TrainState, inputs: Array) -> Array:
-    """What the model makes of inputs, as in the evaluation, in float32."""
-    found, _ = model.apply(optim.averaged(state).variables, inputs)
-    return found.astype(jnp.float32)
+    """Outputs of a model in evaluation mode, with averaged weights, in float32.
+
+    Args:
+      model: Model to apply.
+      state: Train state, whose averaged weights are used if there are any.
+      inputs: Inputs of the model, [B, ...].
+    """
+    values, _ = model.apply(optim.averaged(state).variables, inputs)
+    return values.astype(jnp.float32)
 
 
-def _encoding(made: Predictor, encode, encode_rows) -> Predictor:
-    made = made._replace(encode_rows=encode_rows)
-    return made if encode is None else made._replace(encode=encode)
+def _with_encoding(predictor: Predictor, encode, encode_rows) -> Predictor:
+    predictor = predictor._replace(encode_rows=encode_rows)
+    return predictor if encode is None else predictor._replace(encode=encode)

@@ -1,4 +1,4 @@
-"""The vocabulary: every component is a tuple of pure functions on pytrees."""
+"""Interfaces of all components, as tuples of pure functions on pytrees."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -9,18 +9,21 @@ import optax
 Array = jax.Array
 Key = jax.Array  # A typed key, from `jax.random.key`.
 PyTree = Any
-State = PyTree  # What has to be remembered from one step to the next.
+State = PyTree  # Carried from one step to the next.
 Batch = PyTree  # Arrays that share their leading axis, or None.
 Params = PyTree
 Variables = Mapping[str, PyTree]  # Flax's collections: {"params": ..., ...}.
-INTERMEDIATES = "intermediates"  # That of what is computed on the way, if asked for.
+INTERMEDIATES = "intermediates"  # Flax's collection of values stored by `sow`.
 
 
 class Metric(Protocol):
-    """A named tuple of sums: two of them merge by adding their leaves."""
+    """Metric as a named tuple of sums, two of which merge by adding their leaves.
+
+    Addition makes merging exact over batches, steps and devices of any sizes.
+    """
 
     def compute(self) -> Array:
-        """What the sums say, a float scalar."""
+        """Value of the metric, float []."""
         ...
 
 
@@ -28,7 +31,7 @@ Metrics = Mapping[str, Metric]
 
 
 class Mean(NamedTuple):
-    """A weighted mean as two sums, so that merging it is exact.
+    """Weighted mean, kept as two sums so that merging is exact.
 
     Attributes:
       total: Sum of the weighted values, float [].
@@ -44,16 +47,19 @@ class Mean(NamedTuple):
     weight: Array
 
     def compute(self) -> Array:
-        """The mean; NaN where nothing was counted."""
+        """Mean, float []; NaN if the total weight is zero."""
         return self.total / self.weight
 
 
 class Model(NamedTuple):
-    """A network: ``init(key) -> variables``, and ``apply``.
+    """Neural network as a pair of pure functions.
 
-    ``apply(variables, *inputs, key=None, train=False) -> (outputs, model_state)``,
-    where ``model_state`` holds all collections but ``params``. An empty collection
-    ``intermediates`` among the variables may come back filled.
+    Attributes:
+      init: ``init(key) -> variables``.
+      apply: ``apply(variables, *inputs, key=None, train=False)``, to
+        ``(outputs, model_state)``, where ``model_state`` holds all collections but
+        ``params``. If the variables have a collection ``intermediates``, that of
+        ``model_state`` holds the values that modules store.
     """
 
     init: Callable[[Key], Variables]
@@ -61,7 +67,10 @@ class Model(NamedTuple):
 
 
 class Objective(Protocol):
-    """What to minimise: ``-> (loss, (model_state, metrics))``."""
+    """Training loss of a model with metrics, ``-> (loss, (model_state, metrics))``.
+
+    The form is that of a function for `jax.value_and_grad` with ``has_aux=True``.
+    """
 
     def __call__(
         self,
@@ -71,7 +80,14 @@ class Objective(Protocol):
         *,
         train: bool = False,
     ) -> tuple[Array, tuple[PyTree, Metrics]]:
-        """The loss of a batch, float [], the new model state and the metrics."""
+        """Loss of a batch, float [], with the new model state and the metrics.
+
+        Args:
+          variables: Variables of the model.
+          batch: Batch of examples.
+          key: Key of dropout, augmentation and the like; evaluation needs none.
+          train: Whether it is a training step, rather than evaluation.
+        """
         ...
 
 
@@ -79,16 +95,16 @@ Step = Callable[[State, Batch], tuple[State, Metrics]]
 
 
 class Learner(NamedTuple):
-    """Anything that learns: ``init(key) -> state``, ``step(state, batch) -> ...``.
+    """Training algorithm as a pair of pure functions.
 
     Attributes:
-      init: Makes the first state of a key. The state has a field ``step``.
-      step: Returns the next state and the metrics of this step.
-      partition: How the state lies on a mesh: a `PartitionSpec`, or a tree of them
-        that is a prefix of the state. Default: a copy on every device.
-      objective: What a step minimises, where that is one function of the parameters
-        and the batch, and the state a `TrainState`.
-      optimizer: What makes updates of its gradients.
+      init: ``init(key) -> state``, the initial state, which has a field ``step``.
+      step: ``step(state, batch) -> (state, metrics)``, a training step.
+      partition: Sharding of the state over a mesh: a `PartitionSpec`, or a tree of them
+        that is a prefix of the state. Default: replicated on all devices.
+      objective: Objective that a step minimises, if it is a function of the parameters
+        and the batch, and the state is a `TrainState`; otherwise None.
+      optimizer: Optimizer of its gradients, or None.
     """
 
     init: Callable[[Key], State]
@@ -99,7 +115,15 @@ class Learner(NamedTuple):
 
 
 class TrainState(NamedTuple):
-    """The state of learning by gradients."""
+    """State of a gradient-based learner.
+
+    Attributes:
+      step: Number of steps taken, int32 [].
+      key: Root key, from which those of all steps are derived; it never changes.
+      params: Trainable parameters.
+      model_state: All other collections of variables, such as batch statistics.
+      opt_state: State of the optimizer.
+    """
 
     step: Array
     key: Key
@@ -109,39 +133,40 @@ class TrainState(NamedTuple):
 
     @property
     def variables(self) -> Variables:
-        """What `Model.apply` takes."""
+        """Variables of the model, as `Model.apply` takes them."""
         return {"params": self.params, **self.model_state}
 
 
-def _item_itself(data: PyTree, item: PyTree) -> Batch:
+def _item_as_batch(data: PyTree, item: PyTree) -> Batch:
     del data
     return item
 
 
-def _itself(x: Any) -> Any:
+def _identity(x: Any) -> Any:
     return x
 
 
 class Batches(NamedTuple):
     """All batches of a run, as a pure function of the step.
 
-    The batch of step ``n`` is ``take(data, item)`` of the ``n``-th item. Where the
-    data fits on the device, ``data`` is there and an item is a few indices, so that
-    many steps run in one call; elsewhere an item is the batch itself.
+    The batch of step ``n`` is ``take(data, item)`` of the ``n``-th item. If the data
+    fits on the device, ``data`` is kept there and an item consists of indices, so that
+    many steps run in one call; otherwise an item is the batch itself.
 
     Attributes:
-      stream: All items from a step on, made on the host.
-      take: Makes a batch of an item, on the device; traced into the step.
-      data: What all items are taken from, arrays; constant over the run.
-      unit: What a step consumes, for the log: examples or environment steps.
-      per_step: How many of them it consumes.
-      steps_per_epoch: Steps that visit each example once, if there is such a thing.
-      batch_axis: The axis of an item along which its examples lie.
-      fingerprint: Identifies the data; a run is not resumed on another.
+      stream: ``stream(step)``, an iterator over the items from a step on, on the host.
+      take: ``take(data, item) -> batch``, on the device; traced into the step.
+      data: Arrays that all items are taken from; constant over the run.
+      unit: Name of the unit that a step consumes, for the log: examples or environment
+        steps.
+      per_step: Number of these units that a step consumes.
+      steps_per_epoch: Number of steps of a pass over the data; None if it is endless.
+      batch_axis: Axis of an item along which its examples lie.
+      fingerprint: Hash of the data; a run is not resumed on data of another.
     """
 
     stream: Callable[[int], Iterator[PyTree]]
-    take: Callable[[PyTree, PyTree], Batch] = _item_itself
+    take: Callable[[PyTree, PyTree], Batch] = _item_as_batch
     data: PyTree = None
     unit: str = "examples"
     per_step: int = 0
@@ -151,43 +176,42 @@ class Batches(NamedTuple):
 
 
 class Predictor(NamedTuple):
-    """How a trained model answers, about the examples of the test and about new ones.
+    """Prediction of a trained model, for test examples and for new ones.
 
     Attributes:
-      predict: ``predict(state, batch) -> answers``, arrays [B, ...] by name; traced.
-      objective: Says of a batch how good the answers are; that of the evaluation.
-      test: The batches of the evaluation. New examples take the place of its data: so
-        whatever is done to those of the test, is done to them.
-      inputs: Name of the array [N, ...] in the data that new examples have to give.
-      encode: What has to be done to it before, on the host, where the data of the test
-        is not as files have it (standardised, say).
-      encode_rows: Makes inputs [N, F] of the rows of a CSV file, dicts of text by the
-        names of its columns, where that is more than to read numbers; ``encode`` is
-        not asked then.
-      columns: Names of the columns that inputs [N, F] are made of; none if unknown.
-      classes: Names of the classes; none if they are numbers.
+      predict: ``predict(state, batch)``, to predictions [B, ...] by name; traced.
+      objective: Objective of the evaluation, which measures the predictions.
+      test: Batches of the evaluation. New examples take the place of its data, so that
+        they are preprocessed in the same way.
+      inputs: Name of the array [N, ...] in the data that new examples provide.
+      encode: Preprocessing of that array on the host, if the test data is not as in
+        files (standardised, say). Default: none.
+      encode_rows: Function of the rows of a CSV file, dicts of text by column name, to
+        inputs [N, F], if they are more than numbers; it takes the place of ``encode``.
+      columns: Names of the columns of inputs [N, F]; empty if unknown.
+      classes: Names of the classes; empty if they are numbered.
     """
 
     predict: Callable[[State, Batch], Mapping[str, Array]]
     objective: Objective
     test: Batches
     inputs: str
-    encode: Callable[[Any], Any] = _itself
+    encode: Callable[[Any], Any] = _identity
     encode_rows: Callable[[Sequence[Mapping[str, Any]]], Any] | None = None
     columns: Sequence[str] = ()
     classes: Sequence[str] = ()
 
 
 class Claim(NamedTuple):
-    """What an experiment is to show: a number of the last evaluation, and its bounds.
+    """Claim of an experiment: bounds on a number of the last evaluation.
 
-    `fdl train` says of each whether it holds over the seeds.
+    `fdl train` tests each claim over the seeds of a run.
 
     Attributes:
-      text: In words.
-      measure: ``measure(metrics)`` of one seed's evaluation, floats by name; a float.
-      at_least: What it is at least, if it holds.
-      at_most: What it is at most; of both bounds, one or two are needed.
+      text: Claim in words.
+      measure: ``measure(metrics)``, a float, of one seed's evaluation, floats by name.
+      at_least: Lower bound, or None.
+      at_most: Upper bound, or None; at least one of the bounds is needed.
 
     Example:
       >>> claim = Claim("a wins", lambda m: m["a/accuracy"] - m["b/accuracy"], 0.05)
@@ -202,14 +226,14 @@ class Claim(NamedTuple):
 
 
 class Experiment(NamedTuple):
-    """What `build(config)` of an experiment file returns.
+    """Experiment, as returned by `build(config)` of an experiment file.
 
     Attributes:
-      learner: What learns.
-      batches: What from.
-      evaluate: How well: ``evaluate(state)`` of the learner's state, to floats.
-      predictor: How to ask what was learnt, if it can be asked.
-      claims: What is to be shown, if anything is.
+      learner: Training algorithm.
+      batches: Training batches.
+      evaluate: ``evaluate(state)``, to floats by name, of the learner's state.
+      predictor: Prediction for new examples, or None.
+      claims: Claims to test after training.
     """
 
     learner: Learner
@@ -220,10 +244,13 @@ class Experiment(NamedTuple):
 
 
 class Timestep(NamedTuple):
-    """What an environment answers to an action.
+    """Result of a step of an environment.
 
-    ``observation`` is the one after the action, from before any reset. An episode
-    that is ``terminated`` has no future; one that is ``truncated`` was only cut.
+    Attributes:
+      observation: Observation after the action, before any reset.
+      reward: Reward, float [].
+      terminated: True if a terminal state was reached, bool []; its value is zero.
+      truncated: True if the episode was cut off, by a time limit say, bool [].
     """
 
     observation: Array
@@ -233,12 +260,12 @@ class Timestep(NamedTuple):
 
 
 class Env(NamedTuple):
-    """An environment that does not reset itself.
+    """Environment without automatic resets, as a pair of pure functions.
 
     Attributes:
       reset: ``reset(key) -> (state, observation)``.
       step: ``step(state, action, key) -> (state, Timestep)``.
-      action_size: How many actions there are, or numbers in a continuous one.
+      action_size: Number of discrete actions, or size of a continuous one.
     """
 
     reset: Callable[[Key], tuple[State, Array]]

@@ -82,13 +82,13 @@ def test_the_parameters_are_those_of_the_arms_that_have_some():
 @pytest.mark.parametrize("make", [fdl.side_by_side, fdl.on_each_arm])
 @pytest.mark.parametrize("name", ["", "a/b"])
 def test_an_arm_has_a_name_that_metrics_can_stand_behind(make, name):
-    with pytest.raises(UserError, match=f"an arm is called '{name}'"):
+    with pytest.raises(UserError, match=f"learner '{name}': expected a name"):
         make({name: LEARNERS["sgd"]})
-    with pytest.raises(UserError, match="there are no arms"):
+    with pytest.raises(UserError, match="expected at least one learner"):
         make({})
 
 
 def test_only_arms_that_are_there_can_be_evaluated():
     state = fdl.side_by_side(LEARNERS).init(jax.random.key(0))
-    with pytest.raises(UserError, match=r"no arm 'adan' .* mean 'adam'\?"):
+    with pytest.raises(UserError, match=r"no learner 'adan' .* mean 'adam'\?"):
         fdl.on_each_arm({"adan": EVALUATE})(state)

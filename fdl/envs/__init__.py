@@ -1,4 +1,4 @@
-"""Environments, behind the one `Env`."""
+"""Environments, adapted to the interface `Env`."""
 
 from fdl.envs.gymnax import gymnax
 

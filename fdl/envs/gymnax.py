@@ -1,4 +1,4 @@
-"""Environments of gymnax: written in JAX, so they run where the learner runs."""
+"""Adapter of gymnax, whose environments are written in JAX and run on the device."""
 
 from typing import Any
 
@@ -8,21 +8,24 @@ import jax.numpy as jnp
 from fdl.errors import UserError, near
 from fdl.types import Env, PyTree, Timestep
 
-FOREVER = 2**30  # Steps; no episode gets there, and counting to it does not overflow.
+# A time limit that no episode reaches, and whose comparison with an int32 count of
+# steps does not overflow.
+FOREVER = 2**30
 
 
 def gymnax(name: str, **params: Any) -> Env:
-    """An environment of gymnax, such as ``"CartPole-v1"``.
+    """Environment of gymnax, such as ``"CartPole-v1"``.
 
-    Its time limit truncates, and everything else that ends an episode terminates it,
-    in all versions of gymnax: those before 1.0 call both the end.
+    Its time limit truncates an episode, and every other end terminates it, in all
+    versions of gymnax: those before 1.0 do not distinguish between the two.
 
     Args:
-      name: As in `gymnax.registered_envs`.
-      **params: Physical constants and the time limit, in place of gymnax's own.
+      name: Name in `gymnax.registered_envs`.
+      **params: Environment parameters, such as physical constants and the time limit,
+        in place of gymnax's defaults.
 
     Raises:
-      UserError: There is no environment or no parameter of that name.
+      UserError: There is no environment or parameter of that name.
 
     Example:
       >>> env = gymnax("CartPole-v1", max_steps_in_episode=200)
@@ -37,7 +40,7 @@ def gymnax(name: str, **params: Any) -> Env:
     from gymnax import make, registered_envs  # Slow, as it imports matplotlib.
 
     if name not in registered_envs:
-        message = f"There is no environment {name!r}. {near(name, registered_envs)}"
+        message = f"there is no environment {name!r}. {near(name, registered_envs)}"
         raise UserError(message)
     env, defaults = make(name)
     for unknown in params.keys() - vars(defaults).keys():
@@ -51,16 +54,25 @@ def gymnax(name: str, **params: Any) -> Env:
         return strong((state, observation))
 
     def step(state, action, key):
+        # `env.step` would reset after the end, and discard the last observation.
         observation, state, reward, done, _ = env.step_env(key, state, action, limited)
-        late = state.time >= limited.max_steps_in_episode
-        terminated = jnp.where(late, env.is_terminal(state, endless), done).astype(bool)
+        timed_out = state.time >= limited.max_steps_in_episode
+        # At the time limit, gymnax is asked a second time, without the limit, whether
+        # the state is terminal: falling in the last step is no truncation.
+        terminated = jnp.where(timed_out, env.is_terminal(state, endless), done)
+        terminated = terminated.astype(bool)
         reward = jnp.asarray(reward, jnp.float32)
-        timestep = Timestep(observation, reward, terminated, late & ~terminated)
+        timestep = Timestep(observation, reward, terminated, timed_out & ~terminated)
         return strong((state, timestep))
 
     return Env(reset, step, env.num_actions)
 
 
 def strong(tree: PyTree) -> PyTree:
-    """Gives every leaf a type of its own, as a Python number has none in JAX."""
+    """Tree of arrays without weak types.
+
+    Some environments put Python numbers into their states. JAX gives these a weak type,
+    which is lost in the first operation with an array: a step would change the type of
+    the state.
+    """
     return jax.tree.map(lambda x: jnp.asarray(x, jnp.result_type(x)), tree)

@@ -1,4 +1,4 @@
-"""Objectives: a model and losses make what to minimise, and what to watch."""
+"""Objectives: training losses of a model, with the metrics to monitor."""
 
 from fdl.objectives.augmented import augmented, mixed
 from fdl.objectives.binary_classification import binary_classification

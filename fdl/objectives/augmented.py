@@ -1,4 +1,4 @@
-"""Objectives whose examples are changed at random while training."""
+"""Data augmentation and mixing (mixup, CutMix) inside of an objective."""
 
 from typing import Any
 
@@ -16,20 +16,21 @@ def augmented(
     inputs: str = "image",
     evaluation: bool = False,
 ) -> Objective:
-    """Changes the inputs of each batch, on the device, before the objective sees them.
+    """Data augmentation: an objective of randomly transformed inputs.
 
-    Training draws from the key of the step, so that a run that is resumed, fused or
-    trained over seeds sees the same images; evaluation sees them as they are.
+    The inputs of each batch are augmented on the device. In training, randomness comes
+    from the key of the step, so that a run that is resumed, fused or trained over seeds
+    has the same images; evaluation uses the inputs themselves.
 
     Args:
-      objective: What to minimise.
-      augment: Of a key and the inputs, say one of `fdl.data.augment`.
+      objective: Objective to minimise.
+      augment: Function of a key and the inputs, such as those of `fdl.data.augment`.
       inputs: Name of the inputs in a batch, float [B, ...].
-      evaluation: Whether it happens in evaluation as well: for what is the same each
-        time, as `normalize`, which needs no key.
+      evaluation: Whether to augment in evaluation as well: for deterministic
+        preprocessing such as `normalize`, which needs no key.
 
     Returns:
-      An objective that watches the same metrics.
+      An objective with the same metrics.
 
     Example:
       >>> from fdl.data.augment import compose, horizontal_flip, pad_crop
@@ -42,25 +43,28 @@ def augmented(
             return objective(variables, batch, key, train=train)
         augment_key: Any = None  # Evaluation may have none.
         if train or key is not None:
+            # The objective is given a key of its own, so that nested augmentations and
+            # dropout are independent of this one.
             augment_key, key = jax.random.split(key)
-        changed = augment(augment_key, supervised.take(batch, inputs))
-        return objective(variables, {**batch, inputs: changed}, key, train=train)
+        augmented_inputs = augment(augment_key, supervised.take(batch, inputs))
+        batch = {**batch, inputs: augmented_inputs}
+        return objective(variables, batch, key, train=train)
 
     return with_inputs
 
 
 def mixed(objective: Objective, mix: Augment) -> Objective:
-    """Changes whole batches, labels and all, while training: mixup and cutmix.
+    """Mixing of training examples and their labels, such as mixup and CutMix.
 
-    The training metrics are those of the mixed examples: where labels are
-    distributions, the accuracy is that of the likelier class.
+    Training metrics are those of the mixed examples: of labels that are distributions,
+    the accuracy counts the most likely class. Evaluation is unchanged.
 
     Args:
-      objective: What to minimise; its loss has to take the labels that ``mix`` makes.
-      mix: Of a key and a batch, say `fdl.data.augment.mixup`.
+      objective: Objective to minimise; its loss has to accept the mixed labels.
+      mix: Function of a key and a batch, such as `fdl.data.augment.mixup`.
 
     Returns:
-      An objective that watches the same metrics, and evaluates as before.
+      An objective with the same metrics.
     """
 
     def with_batch(variables, batch, key=None, *, train=False):

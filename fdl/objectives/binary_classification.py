@@ -1,4 +1,4 @@
-"""Supervised learning of yes or no."""
+"""Binary and multi-label classification."""
 
 import jax.numpy as jnp
 
@@ -20,41 +20,41 @@ def binary_classification(
     ignore: int | None = None,
     metrics: Measures = WATCHED,
 ) -> Objective:
-    """Say yes or no: mean binary cross-entropy of the labels.
+    """Binary classification: mean binary cross-entropy of the labels.
 
-    One answer for each example, or several that do not exclude each other
-    (multi-label); the mean is over all of them that count. Where none does, the loss
-    to minimise is zero, and the metrics are NaN.
+    There is one label for each example, or several independent ones (multi-label
+    classification); the mean is over all labels that are neither masked nor ignored. If
+    there are none, the loss to minimise is zero, and the metrics are NaN.
 
     Args:
-      model: Maps inputs [B, ...] to log-odds of yes, float [B, 1]; of several labels,
-        [B, L].
+      model: Model of inputs [B, ...] to the logits of the positive class, float [B, 1],
+        or [B, L] of L labels.
       inputs: Name of the inputs in a batch.
-      labels: Name of the answers in a batch, 0 or 1, [B] or [B, L]; they may be the
-        probability of yes, float, of which metrics see whether it is at least ½.
-      loss: Of logits and labels, one number per label; say `losses.hinge` or
-        ``partial(losses.binary_cross_entropy, positive_weight=3.0)``.
-      ignore: A label that does not count, say -1 where the answer is not known.
-      metrics: What to watch beside the loss: functions of logits [B] or [B, L], labels
-        of the same shape and mask, float [B] (or [B, L] where labels are ignored), or
-        None.
+      labels: Name of the labels in a batch, 0 or 1, [B] or [B, L]. They may be
+        probabilities, float, which metrics see thresholded at ½.
+      loss: Function of logits and labels to one loss per label, such as `losses.hinge`
+        or ``partial(losses.binary_cross_entropy, positive_weight=3.0)``.
+      ignore: Label to ignore, such as -1 for unknown ones. Default: none.
+      metrics: Further metrics by name: functions of logits [B] or [B, L], labels of the
+        same shape and a mask, float [B] (or [B, L] with ``ignore``) or None.
 
     Returns:
-      An objective that watches ``loss`` and the metrics, by default ``accuracy``: the
-      share of all answers that are right.
+      An objective with the metrics ``loss`` and, by default, ``accuracy`` over all
+      labels.
     """
 
     def objective(variables, batch, key=None, *, train=False):
         outputs, model_state = model.apply(
             variables, supervised.take(batch, inputs), key=key, train=train
         )
-        answers, mask = supervised.take(batch, labels), batch.get("mask")
-        logits = supervised.align(outputs, answers)
-        answers, mask = supervised.without(ignore, answers, mask)
-        error = measures.mean(loss(logits, answers), mask)
-        if jnp.issubdtype(answers.dtype, jnp.floating):
-            answers = (answers >= 0.5).astype(jnp.int32)
-        watched = supervised.watch(error, metrics, logits, answers, mask)
-        return supervised.to_minimise(error), (model_state, watched)
+        targets, mask = supervised.take(batch, labels), batch.get("mask")
+        logits = supervised.align(outputs, targets)
+        targets, mask = supervised.without(ignore, targets, mask)
+        mean_loss = measures.mean(loss(logits, targets), mask)
+        # After the loss, which is of the probabilities themselves.
+        if jnp.issubdtype(targets.dtype, jnp.floating):
+            targets = (targets >= 0.5).astype(jnp.int32)
+        monitored = supervised.watch(mean_loss, metrics, logits, targets, mask)
+        return supervised.to_minimise(mean_loss), (model_state, monitored)
 
     return objective

@@ -1,4 +1,4 @@
-"""Supervised learning of one class out of several."""
+"""Multi-class classification."""
 
 from collections.abc import Sequence
 
@@ -24,30 +24,31 @@ def classification(
     ignore: int | None = None,
     metrics: Measures = WATCHED,
 ) -> Objective:
-    """Say which class an example belongs to: mean cross-entropy of the labels.
+    """Multi-class classification: mean cross-entropy of the labels.
 
-    The mean is over all labels that count, Σ w loss / Σ w: those that the batch's
-    ``mask`` lets through and that are not ignored, each with the weight of its class.
-    Where none counts, the loss to minimise is zero, and the metrics are NaN.
+    The mean is Σ w loss / Σ w over the labels that are neither masked by the batch's
+    ``mask`` nor ignored, where w is the weight of their class. If there are none, the
+    loss to minimise is zero, and the metrics are NaN.
 
     Args:
-      model: Maps inputs [B, ...] to logits [B, C], or [B, ..., C] of several labels.
+      model: Model of inputs [B, ...] to logits [B, C], or [B, ..., C] of several labels
+        for each example.
       inputs: Name of the inputs in a batch.
-      labels: Name of the class indices in a batch, int [B] or [B, ...]; they may be
-        distributions, float [B, ..., C], of which metrics see the likeliest class.
-      loss: Of logits and labels, one number per label; say
+      labels: Name of the class indices in a batch, int [B] or [B, ...]. They may be
+        distributions, float [B, ..., C], of which metrics see the most likely class.
+      loss: Function of logits and labels to one loss per label, such as
         ``partial(losses.cross_entropy, smoothing=0.1)`` or `losses.focal`.
-      class_weights: How much a label of each class counts in the loss, not in the
-        other metrics, float [C]; see `losses.label_weights`.
-      ignore: A class index that does not count.
-      metrics: What to watch beside the loss: functions of logits [B, ..., C], labels
-        [B, ...] and mask, which is float [B] or [B, ...], or None.
+      class_weights: Weights of the classes in the loss, but not in the other metrics,
+        float [C]; see `losses.label_weights`. Default: all equal.
+      ignore: Class index to ignore. Default: none.
+      metrics: Further metrics by name: functions of logits [B, ..., C], labels [B, ...]
+        and a mask, float [B] or [B, ...], or None.
 
     Returns:
-      An objective that watches ``loss`` and the metrics, ``accuracy`` by default.
+      An objective with the metrics ``loss`` and, by default, ``accuracy``.
 
     Raises:
-      UserError: By the objective: there is not one weight for each class.
+      UserError: When the objective is called: there is not one weight for each class.
     """
 
     def objective(variables, batch, key=None, *, train=False):
@@ -56,6 +57,7 @@ def classification(
         )
         target = classes = supervised.take(batch, labels)
         mask = batch.get("mask")
+        # Distributions, of mixed or smoothed labels, have no index to ignore.
         if jnp.issubdtype(target.dtype, jnp.floating):
             classes = target.argmax(axis=-1)
         else:
@@ -66,9 +68,9 @@ def classification(
             _check_weights(class_weights, logits)
             weights = losses.label_weights(target, class_weights)
             weights = supervised.masked(weights, mask)
-        error = measures.mean(loss(logits, target), weights)
-        watched = supervised.watch(error, metrics, logits, classes, mask)
-        return supervised.to_minimise(error), (model_state, watched)
+        mean_loss = measures.mean(loss(logits, target), weights)
+        monitored = supervised.watch(mean_loss, metrics, logits, classes, mask)
+        return supervised.to_minimise(mean_loss), (model_state, monitored)
 
     return objective
 
@@ -76,6 +78,6 @@ def classification(
 def _check_weights(class_weights, logits):
     if len(class_weights) != logits.shape[-1]:
         raise UserError(
-            f"class_weights are {len(class_weights)}, but there are "
-            f"{logits.shape[-1]} classes: expected one weight for each"
+            f"len(class_weights)={len(class_weights)}: expected {logits.shape[-1]}, "
+            "one for each class"
         )

@@ -1,4 +1,4 @@
-"""Objectives with a price on their parameters."""
+"""Regularisation by a penalty on the parameters."""
 
 from collections.abc import Callable
 
@@ -14,23 +14,22 @@ def penalised(
     *,
     name: str = "penalty",
 ) -> Objective:
-    """Adds a penalty to what is minimised: regularisation in the loss.
+    """Regularised objective: ``loss + penalty`` in training, ``loss`` in evaluation.
 
-    Only training sees it. In evaluation the loss is that of the objective, and so is
-    the metric ``loss`` in both, so that the loss of the training and that of the test
-    can be compared; what is minimised is ``loss + penalty``.
+    The metric ``loss`` is without the penalty in both, so that training and test loss
+    can be compared.
 
     Args:
-      objective: What else to minimise.
-      penalty: Of the parameters, to float []; say
+      objective: Objective to regularise.
+      penalty: Function of the parameters to float [], such as
         ``partial(losses.l2_penalty, strength=1e-4)``.
-      name: Of the metric. Two penalties need two names.
+      name: Name of the penalty among the metrics. Two penalties need two names.
 
     Returns:
-      An objective that watches the penalty as well while training.
+      An objective with the penalty as a further metric in training.
 
     Raises:
-      UserError: The objective has a metric of this name.
+      UserError: When the objective is called: it has a metric of this name.
     """
 
     def with_penalty(variables, batch, key=None, *, train=False):
@@ -38,9 +37,10 @@ def penalised(
         if not train:
             return loss, (model_state, metrics)
         if name in metrics:
-            raise UserError(f"There is a metric {name!r} already: choose another name.")
-        price = penalty(variables["params"])
-        watched = {**metrics, name: Mean(price, jnp.ones(()))}
-        return loss + price, (model_state, watched)
+            raise UserError(f"name={name!r}: expected a name that no metric has")
+        value = penalty(variables["params"])
+        # A weight of one: the metric is the mean over steps, not over examples.
+        monitored = {**metrics, name: Mean(value, jnp.ones(()))}
+        return loss + value, (model_state, monitored)
 
     return with_penalty

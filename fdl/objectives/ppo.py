@@ -1,4 +1,4 @@
-"""Proximal policy optimisation."""
+"""Proximal policy optimisation (PPO)."""
 
 import jax
 import jax.numpy as jnp
@@ -17,22 +17,26 @@ def ppo(
     value_cost: float = 0.5,
     entropy_cost: float = 0.01,
 ) -> Objective:
-    """Improve a policy on a batch of its experience, but stay close to what it was.
+    """Proximal policy optimisation (PPO) with a clipped surrogate objective.
 
-    A batch has ``observation``, ``action``, the ``log_prob`` with which it was taken,
-    ``advantage`` and ``return``, each [B, ...]. Advantages are standardised over it.
+    A batch has ``observation``, ``action``, the ``log_prob`` of the action under the
+    behaviour policy, ``advantage`` and ``return``, each [B, ...]. Advantages are
+    standardised over the batch. The loss is the sum of the clipped surrogate loss, the
+    value loss and the negative entropy, with their coefficients.
 
     Args:
-      model: Returns the parameters of the distribution, and values, float [B].
-      distribution: Of the actions.
-      clip: How far the ratio of probabilities may move from one.
-      value_cost: Price of half the squared error of the values.
-      entropy_cost: Reward of a nat of entropy.
+      model: Actor-critic model, of observations to the parameters of the distribution
+        and values, float [B].
+      distribution: Distribution of the actions.
+      clip: ε, the maximum deviation of the probability ratio from one.
+      value_cost: Coefficient of the value loss, half the squared error.
+      entropy_cost: Coefficient of the entropy bonus, in nats.
 
     Returns:
-      The objective. It also watches ``approx_kl``, an estimate of the divergence of
-      the policy from what it was, and ``clip_fraction``, the share of examples whose
-      ratio moved further than allowed.
+      An objective with the metrics ``loss``, ``policy_loss``, ``value_loss``,
+      ``entropy``, ``approx_kl``, an estimate of the KL divergence from the behaviour
+      policy to the policy, and ``clip_fraction``, the share of examples whose ratio
+      deviates from one by more than ``clip``.
 
     References:
       Schulman et al., `Proximal Policy Optimization Algorithms
@@ -53,15 +57,17 @@ def ppo(
         entropy = distribution.entropy(params)
         loss = metrics.mean(policy + value_cost * value - entropy_cost * entropy)
         ratio = jnp.exp(log_ratio)
-        moved = jnp.abs(ratio - 1) > clip
-        watched = {
+        clipped = jnp.abs(ratio - 1) > clip
+        monitored = {
             "loss": loss,
             "policy_loss": metrics.mean(policy),
             "value_loss": metrics.mean(value),
             "entropy": metrics.mean(entropy),
+            # Schulman's k3: unbiased as −log r is, but never negative, and of less
+            # variance.
             "approx_kl": metrics.mean(ratio - 1 - log_ratio),
-            "clip_fraction": metrics.mean(moved.astype(jnp.float32)),
+            "clip_fraction": metrics.mean(clipped.astype(jnp.float32)),
         }
-        return loss.compute(), (model_state, watched)
+        return loss.compute(), (model_state, monitored)
 
     return objective

@@ -1,4 +1,4 @@
-"""Unsupervised learning by restoring what was squeezed or spoilt."""
+"""Reconstruction of the inputs: autoencoders and denoising autoencoders."""
 
 from fdl import losses, metrics
 from fdl.objectives import supervised
@@ -6,22 +6,25 @@ from fdl.types import Model, Objective
 
 
 def reconstruction(model: Model, *, inputs: str = "image") -> Objective:
-    """Restore the inputs: mean squared error over examples and their numbers.
+    """Reconstruction: mean squared error between outputs and inputs.
 
-    Where the batch's ``mask`` lets nothing through, the loss to minimise is zero.
+    The mean is over the elements of all examples that the batch's ``mask`` keeps. If
+    there are none, the loss to minimise is zero.
 
     Args:
-      model: Maps inputs [B, ...] to restorations of the same shape.
+      model: Model of inputs [B, ...] to reconstructions of the same shape.
       inputs: Name of the inputs in a batch.
 
     Returns:
-      An objective that watches ``loss``.
+      An objective with the metric ``loss``.
     """
 
     def objective(variables, batch, key=None, *, train=False):
-        given = supervised.take(batch, inputs)
-        restored, model_state = model.apply(variables, given, key=key, train=train)
-        errors = losses.squared_error(restored, given)
+        originals = supervised.take(batch, inputs)
+        reconstructions, model_state = model.apply(
+            variables, originals, key=key, train=train
+        )
+        errors = losses.squared_error(reconstructions, originals)
         loss = metrics.mean(errors, batch.get("mask"))
         return supervised.to_minimise(loss), (model_state, {"loss": loss})
 

@@ -1,4 +1,4 @@
-"""Supervised learning of numbers."""
+"""Regression."""
 
 from fdl import losses
 from fdl import metrics as measures
@@ -20,26 +20,26 @@ def regression(
     loss: Loss = losses.squared_error,
     metrics: Measures = WATCHED,
 ) -> Objective:
-    """Predict a number: mean squared error of the standardised targets.
+    """Regression: mean squared error of the standardised targets.
 
-    Where the batch's ``mask`` lets nothing through, the loss to minimise is zero, and
-    the metrics are NaN.
+    If the batch's ``mask`` keeps no example, the loss to minimise is zero, and the
+    metrics are NaN.
 
     Args:
-      model: Maps inputs [B, ...] to the standardised prediction, float [B, 1]; of
-        several targets, [B, K]. Where a loss wants more outputs than there are
-        targets (mean and log-variance, say), metrics see the first one.
+      model: Model of inputs [B, ...] to standardised predictions, float [B, 1], or
+        [B, K] of K targets. If the loss takes more outputs than there are targets (mean
+        and log-variance, say), metrics see the first one.
       inputs: Name of the inputs in a batch.
-      targets: Name of the numbers to predict in a batch, float [B] or [B, K].
-      mean: Mean of the training targets.
-      std: Their standard deviation; with it the model learns numbers around one.
-      loss: Of standardised outputs and targets, one number per target; say
+      targets: Name of the targets in a batch, float [B] or [B, K].
+      mean: Mean of the training targets. Default: no shift.
+      std: Standard deviation of the training targets. Default: no scaling.
+      loss: Function of standardised outputs and targets to one loss per target, such as
         `losses.absolute_error` or ``partial(losses.quantile, level=0.9)``.
-      metrics: What to watch beside the loss: functions of predictions and targets,
-        both in the units of the targets, and mask, float [B] or None.
+      metrics: Further metrics by name: functions of predictions and targets, both in
+        the units of the targets, and a mask, float [B] or None.
 
     Returns:
-      An objective that watches ``loss`` (standardised) and the metrics, by default
+      An objective with the metrics ``loss``, of standardised targets, and, by default,
       ``mae``.
     """
 
@@ -49,11 +49,11 @@ def regression(
         )
         target, mask = supervised.take(batch, targets), batch.get("mask")
         outputs = supervised.align(outputs, target)
-        error = measures.mean(loss(outputs, (target - mean) / std), mask)
-        first = outputs[..., 0] if outputs.ndim > target.ndim else outputs
-        # In half precision, a deviation from a large mean has no digits left.
-        first = at_least_float32(first)
-        watched = supervised.watch(error, metrics, first * std + mean, target, mask)
-        return supervised.to_minimise(error), (model_state, watched)
+        mean_loss = measures.mean(loss(outputs, (target - mean) / std), mask)
+        prediction = outputs[..., 0] if outputs.ndim > target.ndim else outputs
+        # In half precision, adding a large mean would round the deviation from it away.
+        prediction = at_least_float32(prediction) * std + mean
+        monitored = supervised.watch(mean_loss, metrics, prediction, target, mask)
+        return supervised.to_minimise(mean_loss), (model_state, monitored)
 
     return objective

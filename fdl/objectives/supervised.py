@@ -1,4 +1,4 @@
-"""What the objectives of supervised learning share."""
+"""Helpers of supervised objectives: shapes, masks, ignored labels, metrics."""
 
 from collections.abc import Callable, Mapping
 
@@ -8,20 +8,24 @@ from fdl.errors import UserError, near
 from fdl.losses.labels import is_label
 from fdl.types import Array, Batch, Mean, Metric, Metrics
 
-Loss = Callable[[Array, Array], Array]  # (outputs, labels) to one number per label.
+Loss = Callable[[Array, Array], Array]  # (outputs, labels) to one loss per label.
 Measure = Callable[[Array, Array, Array | None], Metric]  # (outputs, labels, mask).
 Measures = Mapping[str, Measure]
 
 
 def take(batch: Batch, name: str) -> Array:
-    """An array of a batch, or an error that says which there are."""
+    """Array of a batch by its name.
+
+    Raises:
+      UserError: The batch has no array of this name.
+    """
     if name not in batch:
-        raise UserError(f"There is no {name!r} in a batch. {near(name, batch)}")
+        raise UserError(f"there is no {name!r} in a batch. {near(name, batch)}")
     return batch[name]
 
 
 def align(outputs: Array, labels: Array) -> Array:
-    """The outputs without a last axis of one that the labels have not, either."""
+    """Outputs [B, ...] of [B, ..., 1], if the labels have no such axis."""
     if outputs.ndim == labels.ndim + 1 and outputs.shape[-1] == 1:
         return outputs.squeeze(-1)
     return outputs
@@ -30,52 +34,67 @@ def align(outputs: Array, labels: Array) -> Array:
 def without(
     ignore: int | None, labels: Array, mask: Array | None
 ) -> tuple[Array, Array | None]:
-    """Labels with 0 for the ignored ones, and a mask that lets none of them through.
+    """Labels with 0 in place of ignored ones, and a mask that excludes these.
 
     Args:
-      ignore: The label that does not count, if there is one.
-      labels: [B, ...].
-      mask: [B] or [B, ...]; None where all count.
+      ignore: Label to ignore, or None.
+      labels: Labels [B, ...].
+      mask: Mask [B] or [B, ...], or None for all.
     """
     if ignore is None:
         return labels, mask
     known = ~is_label(labels, ignore)
+    # Labels are replaced as well as masked: of an ignored one such as -1, the loss may
+    # be NaN, which a weight of zero does not remove.
     return jnp.where(known, labels, 0), masked(known.astype(jnp.float32), mask)
 
 
 def masked(weights: Array, mask: Array | None) -> Array:
-    """Weights [B, ...] times a mask of them, [B] or [B, ...].
+    """Masked weights, [B, ...].
+
+    Args:
+      weights: Weights [B, ...].
+      mask: Mask of the leading axes, [B] or [B, ...], or None for all.
 
     Raises:
-      UserError: The mask has another shape.
+      UserError: The mask does not have the shape of leading axes.
     """
     if mask is None:
         return weights
     expected = weights.shape[: mask.ndim]
     if mask.shape != expected:
-        raise UserError(f"mask is {list(mask.shape)}: expected {list(expected)}")
+        raise UserError(f"mask.shape={list(mask.shape)}: expected {list(expected)}")
     return weights * mask.reshape(mask.shape + (1,) * (weights.ndim - mask.ndim))
 
 
 def to_minimise(loss: Mean) -> Array:
-    """The mean; zero where nothing counts, so that nothing is learnt from nothing.
+    """Mean loss, float []; zero, with a gradient of zero, if the total weight is zero.
 
     Example:
       >>> to_minimise(Mean(jnp.zeros(()), jnp.zeros(())))
       Array(0., dtype=float32)
     """
+    # `Mean.compute` is NaN then, as a metric should be, but a NaN in the loss would
+    # spoil the weights.
     return loss.total / jnp.where(loss.weight == 0, 1, loss.weight)
 
 
 def watch(
     loss: Mean, measures: Measures, outputs: Array, labels: Array, mask: Array | None
 ) -> Metrics:
-    """The loss, and what else was asked for, by its name.
+    """Metrics of a batch by name, the loss first.
+
+    Args:
+      loss: Mean loss of the batch.
+      measures: Further metrics by name.
+      outputs: Outputs of the model, as the metrics take them.
+      labels: Labels or targets.
+      mask: Mask of the labels, or None for all.
 
     Raises:
-      UserError: One of them is called as the loss is.
+      UserError: A metric is named ``loss``.
     """
     if "loss" in measures:
-        raise UserError("'loss' is the name of the loss: give the metric another one.")
-    watched = {name: f(outputs, labels, mask) for name, f in measures.items()}
-    return {"loss": loss, **watched}
+        raise UserError("metrics['loss']: expected another name than that of the loss")
+    values = {name: f(outputs, labels, mask) for name, f in measures.items()}
+    return {"loss": loss, **values}

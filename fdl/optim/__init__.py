@@ -1,4 +1,4 @@
-"""Optimizers: what to make of gradients, put together from a config."""
+"""Optimizers: chains of optax transformations, assembled from a config."""
 
 from fdl.optim import masks, optimizers, schedules
 from fdl.optim.averaging import averaged, exponential_average, stochastic_average

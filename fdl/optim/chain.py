@@ -1,4 +1,4 @@
-"""An optimizer from a config: one function puts the links together, in order."""
+"""Chain of gradient transformations, assembled from a config in a fixed order."""
 
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,12 +16,14 @@ from fdl.optim.warmups import with_warmup
 from fdl.optim.watching import watch
 from fdl.types import Params
 
-# Their steps are not what remains of an update: nothing may change it afterwards.
+# Optimizers whose updates no later transformation may change. The line search of L-BFGS
+# has accepted exactly this update, and schedule-free methods compute their iterates
+# from one another under the assumption that it is applied as it is.
 WHOLE = ("lbfgs", "schedule_free_adamw", "schedule_free_sgd")
 
 
 class Chain(optax.GradientTransformationExtraArgs):
-    """An optimizer that can say what it is made of; see `describe`."""
+    """Gradient transformation with a description of its parts; see `describe`."""
 
     links: Sequence[Link] = ()
 
@@ -51,47 +53,54 @@ def chain(
     loss_scale: float | None = None,
     **arguments: Any,
 ) -> Chain:
-    """Makes an optimizer of what a config says.
+    """Chain of gradient transformations around an optimizer, from a config.
 
-    The links are put together in this order: the parameters that are frozen are taken
-    away; the gradient is taken anew at the worst point near by (``sam``); steps that
-    are not finite are skipped; noise is added; gradients are clipped, by value, by
-    norm, adaptively; the gradient of a penalty is added; the optimizer makes updates
-    of them; weights decay; some learning rates are multiplied; a plateau lowers all;
-    norms are limited; an average is kept. Steps may be given as a share of the run, a
-    float below one. Patterns are those of `masks.matching`.
+    The transformations are applied in this order: masking of frozen parameters;
+    sharpness-aware minimisation (``sam``); skipping of non-finite steps; gradient
+    noise; clipping by value, by global norm, adaptively; L2 penalty; the optimizer;
+    decoupled weight decay; learning rate multipliers; the factor of a plateau
+    schedule; max-norm projection; weight averaging.
+
+    Numbers of steps may be given as a share of the run, a float below one. Patterns
+    are those of `masks.matching`.
 
     Args:
-      name: Of the optimizer, one of `optim.optimizers`.
-      learning_rate: The peak of the schedule. None leaves it to the optimizer.
-      num_steps: Of the run.
-      schedule: One of `optim.schedules`: its name, or ``name`` and arguments.
-      warmup: Steps on a line from zero to the peak, before the schedule.
-      clip_by_global_norm: The largest norm of all gradients together.
-      clip_by_value: The largest absolute value of each.
-      adaptive_clip: The largest norm of a unit's gradient, as a share of its weights'.
-      gradient_noise: η of noise of variance η / (1 + t)^0.55; the same for all seeds.
-      l2: λ of a penalty λ/2 ‖w‖², of which only the gradient is added: PyTorch's
-        ``weight_decay`` of SGD and Adam.
-      weight_decay: λ of w ← w − η λ w, beside what the optimizer does: PyTorch's
-        AdamW. With lamb and lars it is inside of their trust ratio, as in the papers.
-      decay_exempt: Patterns of what neither decays nor is penalised. Default: biases,
-        the gains of norms, scalars. An empty tuple: nothing is exempt.
-      learning_rates: Multipliers of the learning rate by pattern. Of several that
-        match, all count.
-      freeze: Patterns of what is not to be learnt.
-      max_norm: The largest norm of the weights into a unit.
-      ema: Decay of a moving average of the weights.
-      swa: The first step of a mean of weights.
-      swa_every: Steps from one to the next that it takes in.
-      sam: The radius of sharpness-aware minimisation.
-      skip_nonfinite: How many steps in a row may be skipped.
-      loss_scale: The first scale of the loss, for float16; say 32768.
-      **arguments: Of the optimizer.
+      name: Name of the optimizer in `optim.optimizers`.
+      learning_rate: Peak of the learning rate schedule. None leaves the learning rate
+        to the optimizer.
+      num_steps: Number of steps of the run.
+      schedule: Learning rate schedule of `optim.schedules`: its name, or a mapping of
+        ``name`` and arguments.
+      warmup: Number of steps of linear warmup from zero to the peak, before the
+        schedule.
+      clip_by_global_norm: Maximum norm of all gradients together.
+      clip_by_value: Maximum absolute value of each element of a gradient.
+      adaptive_clip: Maximum ratio of the gradient norm to the weight norm of a unit
+        (adaptive gradient clipping).
+      gradient_noise: η of Gaussian noise of variance η / (1 + t)^0.55; the same noise
+        for all seeds.
+      l2: λ of the penalty λ/2 ‖w‖², of which only the gradient is added: the
+        ``weight_decay`` of PyTorch's SGD and Adam.
+      weight_decay: λ of decoupled weight decay, w ← w − η λ w, as in PyTorch's AdamW.
+        With lamb and lars it is inside of their trust ratio, as in the papers.
+      decay_exempt: Patterns of the parameters that are neither decayed nor penalised.
+        Default: biases, the gains of normalisation layers, scalars. An empty tuple
+        exempts nothing.
+      learning_rates: Learning rate multipliers by pattern; the multipliers of all
+        matching patterns are multiplied.
+      freeze: Patterns of the parameters that are not trained.
+      max_norm: Maximum norm of the incoming weights of a unit.
+      ema: Decay of an exponential moving average of the weights.
+      swa: First step of stochastic weight averaging.
+      swa_every: Number of steps between two sets of weights in that average.
+      sam: Radius ρ of sharpness-aware minimisation.
+      skip_nonfinite: Maximum number of consecutive non-finite steps to skip.
+      loss_scale: Initial dynamic loss scale, for float16; say 32768.
+      **arguments: Arguments of the optimizer.
 
     Raises:
       UserError: There is no such optimizer, schedule, argument or parameter (the last
-        when the parameters are known), or options do not go together.
+        once the parameters are known), or options exclude each other.
 
     Example:
       >>> optimizer = chain("adamw", 1e-2, num_steps=100, schedule="cosine")
@@ -101,11 +110,15 @@ def chain(
     rates, constant, plateau = _rates(learning_rate, num_steps, schedule, warmup)
     later = {"learning_rates": learning_rates, "max_norm": max_norm}
     later |= {"schedule plateau": plateau}
-    _check_together(name, constant, later, {"weight_decay": weight_decay, "l2": l2})
+    _check_compatible(name, constant, later, {"weight_decay": weight_decay, "l2": l2})
     decayed = links.exempt(decay_exempt)
+    # A constant rate is passed as a number: some optimizers take no schedule, and
+    # others keep a count of steps in their state for one.
     rate = learning_rate if constant else rates
-    made = [
+    chain_links = [
         *links.guards(freeze, sam, skip_nonfinite, loss_scale),
+        # Logged inside of the guards and before any clipping: the gradient norm is that
+        # of the raw gradients of trainable parameters.
         Link("", transformation=watch(rates)),
         *links.before(
             gradient_noise,
@@ -116,23 +129,36 @@ def chain(
             decayed,
         ),
         *links.optimizer(name, rates, rate, weight_decay, decayed, arguments),
-        *([] if rates is None else [Link(_told(rates, schedule, warmup, num_steps))]),
+        *(
+            []
+            if rates is None
+            else [Link(_rate_text(rates, schedule, warmup, num_steps))]
+        ),
         *links.multipliers(learning_rates or {}),
         *plateau,
         *links.after(max_norm, ema, swa, swa_every, num_steps),
     ]
-    if freeze:  # What is frozen is touched by no other link.
-        rest = masks.others(made[0].touches)
-        made[1:] = [x._replace(touches=masks.both(x.touches, rest)) for x in made[1:]]
-    return _put_together(made)
+    if freeze:
+        # The first link hides frozen parameters from all others, so that their masks,
+        # which `describe` counts, leave them out as well.
+        trainable = masks.others(chain_links[0].touches)
+        chain_links[1:] = [
+            link._replace(touches=masks.both(link.touches, trainable))
+            for link in chain_links[1:]
+        ]
+    return _combine(chain_links)
 
 
 def describe(optimizer: Chain, params: Params) -> list[tuple[str, str]]:
-    """What each link of a chain is, and what it touches, in order.
+    """Description of each transformation of a chain and of the parameters it affects.
 
     Args:
-      optimizer: From `chain`.
+      optimizer: An optimizer made by `chain`.
       params: The parameters, or their shapes.
+
+    Returns:
+      Pairs of a description and a number of parameters as text, in the order of
+      application.
 
     Example:
       >>> params = {"kernel": jax.numpy.ones((2, 3)), "bias": jax.numpy.ones(3)}
@@ -142,16 +168,21 @@ def describe(optimizer: Chain, params: Params) -> list[tuple[str, str]]:
     sizes = [leaf.size for leaf in jax.tree.leaves(params)]
     rows = []
     for link in optimizer.links:
-        chosen = jax.tree.leaves(link.touches(params))
-        touched = sum(n for n, yes in zip(sizes, chosen, strict=True) if yes)
-        of = "all" if touched == sum(sizes) else f"{touched:,} of {sum(sizes):,}"
+        affected = jax.tree.leaves(link.touches(params))
+        num_affected = sum(n for n, yes in zip(sizes, affected, strict=True) if yes)
+        count = f"{num_affected:,} of {sum(sizes):,}"
+        count = "all" if num_affected == sum(sizes) else count
         if link.text:
-            rows.append((link.text, f"{of} parameters"))
+            rows.append((link.text, f"{count} parameters"))
     return rows
 
 
 def _check_arguments(name: str, arguments: Mapping[str, Any]) -> None:
-    """Says of an argument that nobody takes what was meant, of all that there are."""
+    """Raises a `UserError` for an argument that neither chain nor optimizer takes.
+
+    The nearest name is looked up among the arguments of both. An unknown optimizer is
+    left to `make`, which knows the nearest of them.
+    """
     own = inspect.signature(getattr(optimizers, name, chain)).parameters
     for key in arguments:
         if key not in own:
@@ -161,43 +192,66 @@ def _check_arguments(name: str, arguments: Mapping[str, Any]) -> None:
             )
 
 
-def _check_together(
+def _check_compatible(
     name: str, constant: bool, later: Mapping[str, Any], decay: Mapping[str, Any]
 ) -> None:
-    """Says what an optimizer cannot have before or after it, or as its rate."""
-    refused = {**(later if name in WHOLE else {}), **(decay if name == "lbfgs" else {})}
-    for key, value in refused.items():
+    """Raises a `UserError` for options that the optimizer cannot be combined with.
+
+    Args:
+      name: Name of the optimizer.
+      constant: Whether the learning rate is constant.
+      later: Options that change updates after the optimizer.
+      decay: Options of weight decay and of the L2 penalty.
+    """
+    # The line search of L-BFGS evaluates the loss alone: the gradient of a penalty is
+    # not the one of that loss, and a decay would change the step that it accepted.
+    excluded = {
+        **(later if name in WHOLE else {}),
+        **(decay if name == "lbfgs" else {}),
+    }
+    for key, value in excluded.items():
         if value:
             raise UserError(f"{key} does not go with {name}")
-    if name == "rprop" and not constant:  # It begins with the rate, and finds others.
+    if name == "rprop" and not constant:
+        # The learning rate is only the initial step size of Rprop, which then adapts
+        # one step size for each weight: a schedule would have no effect.
         raise UserError(
-            "rprop finds its steps itself: no schedule or warmup goes with it"
+            "name='rprop': expected a constant schedule without warmup, as rprop "
+            "adapts its step sizes itself"
         )
 
 
 def _rates(peak, num_steps: int, spec: Any, warmup: Steps):
-    """The schedule, whether it is constant, and a link if there is a plateau."""
+    """Schedule, whether it is constant, and the link of a plateau, in a list."""
     spec = {"name": spec} if isinstance(spec, str) else dict(spec)
     if peak is None:
         if spec != {"name": "constant"} or warmup:
-            raise UserError("learning_rate=None: there is nothing to schedule")
+            raise UserError(
+                "learning_rate=None: expected a constant schedule without warmup, as "
+                "there is nothing to schedule"
+            )
         return None, True, []
     links.positive("learning_rate", peak)
-    first = steps(warmup, num_steps, "warmup")
-    if first and first >= num_steps:
-        raise UserError(f"warmup={first}: expected less than num_steps={num_steps}")
+    num_warmup = steps(warmup, num_steps, "warmup")
+    if num_warmup and num_warmup >= num_steps:
+        raise UserError(
+            f"warmup={num_warmup}: expected less than num_steps={num_steps}"
+        )
     plateau = []
     if spec.get("name") == "plateau":
+        # It is a transformation that reads the loss and scales updates, rather than a
+        # function of the step: the schedule beneath it is constant.
         text = ", ".join(f"{k}={v}" for k, v in spec.items() if k != "name")
         plateau = [Link(f"plateau ({text})", transformation=make(schedules, spec))]
         spec = {"name": "constant"}
-    rates = make(schedules, spec, peak=peak, num_steps=num_steps - first)
-    constant = spec["name"] == "constant" and not first
-    return with_warmup(rates, peak, first), constant, plateau
+    # The warmup is part of the run, so the schedule has the remaining steps.
+    rates = make(schedules, spec, peak=peak, num_steps=num_steps - num_warmup)
+    constant = spec["name"] == "constant" and not num_warmup
+    return with_warmup(rates, peak, num_warmup), constant, plateau
 
 
-def _told(rates, schedule: Any, warmup: Steps, num_steps: int) -> str:
-    """The learning rate in words: at first, in the middle, and at last."""
+def _rate_text(rates, schedule: Any, warmup: Steps, num_steps: int) -> str:
+    """Description of a schedule, with its first, middle and last learning rate."""
     spec = {"name": schedule} if isinstance(schedule, str) else dict(schedule)
     options = [f"{key}={value}" for key, value in spec.items() if key != "name"]
     options += [f"warmup={warmup}"] if warmup else []
@@ -207,13 +261,16 @@ def _told(rates, schedule: Any, warmup: Steps, num_steps: int) -> str:
     return f"learning rate {shape}: {', '.join(f'{value:.3g}' for value in values)}"
 
 
-def _put_together(made: list[Link]) -> Chain:
-    """One transformation of all links."""
-    parts = [link.transformation for link in made if link.transformation is not None]
-    whole: optax.GradientTransformation = optax.chain(*parts)
-    for link in reversed(made):
+def _combine(chain_links: list[Link]) -> Chain:
+    """Chain of all transformations, enclosed by all wrappers."""
+    parts = [x.transformation for x in chain_links if x.transformation is not None]
+    combined: optax.GradientTransformation = optax.chain(*parts)
+    # In reverse, so that the first wrapper of the list is the outermost.
+    for link in reversed(chain_links):
         if link.wrapper is not None:
-            whole = link.wrapper(whole)
-    optimizer = Chain(*optax.with_extra_args_support(whole))
-    optimizer.links = tuple(made)
+            combined = link.wrapper(combined)
+    # Plain transformations are given a signature that accepts the loss, its function
+    # and gradients, which `gradient_step` passes to every optimizer.
+    optimizer = Chain(*optax.with_extra_args_support(combined))
+    optimizer.links = tuple(chain_links)
     return optimizer

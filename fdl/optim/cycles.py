@@ -1,4 +1,4 @@
-"""Learning rates that rise and fall: functions of the steps that lie behind."""
+"""Cyclical learning rate schedules: one cycle, triangular, cosine with restarts."""
 
 import jax.numpy as jnp
 import optax
@@ -15,30 +15,32 @@ def one_cycle(
     start: float = 0.04,
     end: float = 4e-6,
 ) -> optax.Schedule:
-    """Up along half a cosine, and down along another.
+    """One-cycle schedule: cosine warmup to the peak, then cosine decay.
 
-    The shape of PyTorch's ``OneCycleLR``, which reaches its peak and its end one step
-    earlier: at ``rise · T − 1`` and ``T − 1`` of T steps.
+    It has the shape of PyTorch's ``OneCycleLR``, which reaches its peak and its end one
+    step earlier: at ``rise · T − 1`` and ``T − 1`` of T steps.
 
     Args:
-      peak: The highest rate.
-      num_steps: Of the run.
-      rise: Steps up to the peak.
-      start: Where it begins, as a share of the peak, above zero.
-      end: Where it ends, as a share of the peak.
+      peak: Maximum learning rate.
+      num_steps: Number of steps of the run, T.
+      rise: Number of steps to the peak, or their share of the run.
+      start: Initial learning rate as a share of the peak, above zero.
+      end: Final learning rate as a share of the peak.
 
     References:
       Smith and Topin, `Super-Convergence: Very Fast Training of Neural Networks Using
       Large Learning Rates <https://arxiv.org/abs/1708.07120>`_, 2017.
     """
-    top = min(steps(rise, num_steps, "rise"), num_steps - 1)
+    peak_step = min(steps(rise, num_steps, "rise"), num_steps - 1)
     if not start > 0:
         raise UserError(f"start={start}: expected a share of the peak above 0")
-    ways = [
-        optax.cosine_decay_schedule(start * peak, max(top, 1), alpha=1 / start),
-        optax.cosine_decay_schedule(peak, num_steps - top, alpha=end),
+    phases = [
+        # A decay whose final factor is above one rises. Optax refuses a decay of no
+        # steps; with rise=0 this phase is never entered.
+        optax.cosine_decay_schedule(start * peak, max(peak_step, 1), alpha=1 / start),
+        optax.cosine_decay_schedule(peak, num_steps - peak_step, alpha=end),
     ]
-    return optax.join_schedules(ways, [top])
+    return optax.join_schedules(phases, [peak_step])
 
 
 def cyclic(
@@ -49,15 +51,14 @@ def cyclic(
     base: float = 0.1,
     shrink: float = 1.0,
 ) -> optax.Schedule:
-    """Up and down on lines, again and again; PyTorch's ``CyclicLR``.
+    """Triangular cyclical learning rate, as PyTorch's ``CyclicLR``.
 
     Args:
-      peak: The highest rate.
-      num_steps: Of the run.
-      period: Steps up and down again.
-      base: The lowest rate, as a share of the peak.
-      shrink: What the height of a cycle is multiplied with after each; 0.5 is
-        "triangular2".
+      peak: Maximum learning rate.
+      num_steps: Number of steps of the run.
+      period: Number of steps of a cycle, up and down, or their share of the run.
+      base: Minimum learning rate as a share of the peak.
+      shrink: Factor of the amplitude after each cycle; 0.5 is "triangular2".
 
     References:
       Smith, `Cyclical Learning Rates for Training Neural Networks
@@ -67,8 +68,8 @@ def cyclic(
 
     def schedule(count):
         cycle = jnp.floor(count / length)
-        height = 1 - jnp.abs(2 * (count / length - cycle) - 1)
-        return peak * (base + (1 - base) * height * jnp.float32(shrink) ** cycle)
+        amplitude = 1 - jnp.abs(2 * (count / length - cycle) - 1)
+        return peak * (base + (1 - base) * amplitude * jnp.float32(shrink) ** cycle)
 
     return schedule
 
@@ -81,14 +82,14 @@ def warm_restarts(
     growth: float = 1.0,
     end: float = 0.0,
 ) -> optax.Schedule:
-    """Half cosines that begin anew; PyTorch's ``CosineAnnealingWarmRestarts``.
+    """Cosine annealing with warm restarts, as ``CosineAnnealingWarmRestarts``.
 
     Args:
-      peak: Where each begins.
-      num_steps: Of the run.
-      period: Steps of the first.
-      growth: How much longer each is than the one before.
-      end: Where each ends, as a share of the peak.
+      peak: Learning rate at the beginning of each period.
+      num_steps: Number of steps of the run.
+      period: Number of steps of the first period, or their share of the run.
+      growth: Ratio of the length of a period to that of the one before, at least 1.
+      end: Learning rate at the end of each period, as a share of the peak.
 
     References:
       Loshchilov and Hutter, `SGDR: Stochastic Gradient Descent with Warm Restarts
@@ -96,11 +97,12 @@ def warm_restarts(
     """
     if growth < 1:
         raise UserError(f"growth={growth}: expected at least 1")
-    length, begun = steps(period, num_steps, "period", 1), 0
-    ways, boundaries = [], []
-    while begun < num_steps:
-        ways.append(optax.cosine_decay_schedule(peak, length, alpha=end))
-        begun += length
-        boundaries.append(begun)
+    length, boundary = steps(period, num_steps, "period", 1), 0
+    periods, boundaries = [], []
+    while boundary < num_steps:
+        periods.append(optax.cosine_decay_schedule(peak, length, alpha=end))
+        boundary += length
+        boundaries.append(boundary)
         length = round(length * growth)
-    return optax.join_schedules(ways, boundaries[:-1])
+    # The end of the last period is beyond the run, and no boundary between two.
+    return optax.join_schedules(periods, boundaries[:-1])

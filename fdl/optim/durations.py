@@ -1,4 +1,4 @@
-"""Numbers of steps, and shares of a run."""
+"""Step counts, given as numbers or as shares of a run."""
 
 import math
 
@@ -8,21 +8,22 @@ Steps = int | float  # A number of steps, or a share of the run.
 
 
 def steps(value: Steps, num_steps: int, key: str, least: int = 0) -> int:
-    """A number of steps; of a share of the run, rounded.
+    """Number of steps; a share of the run is rounded to one.
 
     Args:
-      value: The number, or the share: a float below one.
-      num_steps: Of the run.
-      key: What it is called, for the message.
-      least: The smallest number; shares are rounded up to it.
+      value: Number of steps, or a share of the run: a float below one.
+      num_steps: Number of steps of the run.
+      key: Name of the option, for the error message.
+      least: Minimum number of steps; shares are rounded up to it.
 
     Raises:
-      UserError: It is neither a number nor a share, or too small.
+      UserError: The value is neither a number of steps nor a share, or too small.
 
     Example:
       >>> steps(0.3, 100, "rise"), steps(7, 100, "rise"), steps(0.1, 3, "period", 1)
       (30, 7, 1)
     """
+    # A share is told from a number by its type and range alone: 1.0 is one step.
     if isinstance(value, float) and 0 < value < 1:
         return max(least, round(value * num_steps))
     if not math.isfinite(value) or value != int(value) or value < least:

@@ -1,4 +1,4 @@
-"""Parameters that stay as they are."""
+"""Frozen parameters: parts of a model that are not trained."""
 
 from collections.abc import Iterable
 
@@ -12,18 +12,22 @@ from fdl.types import Params
 
 
 def frozen(patterns: str | Iterable[str]) -> Mask:
-    """A mask of the parameters that are frozen by patterns; see `matching`.
+    """Mask of the parameters that are frozen by patterns.
+
+    Args:
+      patterns: One or several patterns; see `matching`.
 
     Raises:
-      UserError: When the mask is used: a pattern freezes nothing, or all are frozen.
+      UserError: When the mask is used: a pattern matches no parameter, or all
+        parameters are frozen.
     """
     patterns = (patterns,) if isinstance(patterns, str) else tuple(patterns)
 
     def mask(params):
-        chosen = matching(patterns, "freeze")(params)
-        if all(jax.tree.leaves(chosen)):
+        is_frozen = matching(patterns, "freeze")(params)
+        if all(jax.tree.leaves(is_frozen)):
             raise UserError(f"freeze={list(patterns)} leaves nothing to learn")
-        return chosen
+        return is_frozen
 
     return mask
 
@@ -31,15 +35,18 @@ def frozen(patterns: str | Iterable[str]) -> Mask:
 def freeze(
     inner: optax.GradientTransformation, mask: Mask
 ) -> optax.GradientTransformationExtraArgs:
-    """Shows a transformation only the parameters that are not frozen.
+    """Transformation of the trainable parameters only; frozen ones get no update.
 
-    It keeps no state for the others, and its norms do not count them; their updates
-    are zero.
+    The inner transformation keeps no state for frozen parameters, and its norms do not
+    count them; their updates are zero.
 
     Args:
-      inner: What to make of the gradients of the rest.
-      mask: What is frozen.
+      inner: Transformation of the gradients of the trainable parameters.
+      mask: Mask of the frozen parameters.
     """
+    # Not `optax.masked`: it passes the masked updates through, and the inner
+    # transformation would call `value_fn` and `grad_fn` with only a part of the
+    # parameters.
     inner = optax.with_extra_args_support(inner)
 
     def init(params):
@@ -47,10 +54,12 @@ def freeze(
 
     def update(updates, state, params=None, **extra):
         if params is None:
-            raise ValueError(
-                "freeze goes by the paths of parameters: update needs them"
+            raise UserError(
+                "params=None: expected the parameters, whose paths tell what is frozen"
             )
         out = mask(params)
+        # The extra arguments of line searches and of sharpness-aware minimisation are
+        # in terms of all parameters: the frozen ones are put back at their value.
         if "grad" in extra:
             extra["grad"] = _without(extra["grad"], out)
         if "value_fn" in extra:
@@ -64,12 +73,15 @@ def freeze(
                 grad_fn(merge(part, params), i), out
             )
         zeros = jax.tree.map(lambda x: x * 0, updates)
-        part = _without(updates, out)
-        part, state = inner.update(part, state, _without(params, out), **extra)
-        return merge(part, zeros), state
+        trainable = _without(updates, out)
+        trainable, state = inner.update(
+            trainable, state, _without(params, out), **extra
+        )
+        return merge(trainable, zeros), state
 
     return optax.GradientTransformationExtraArgs(init, update)
 
 
 def _without(params: Params, mask) -> Params:
+    # `MaskedNode` is a node without leaves, which every tree operation passes over.
     return jax.tree.map(lambda out, x: optax.MaskedNode() if out else x, mask, params)

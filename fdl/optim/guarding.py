@@ -1,4 +1,4 @@
-"""What to do with gradients that are not finite."""
+"""Skipping of non-finite gradients, and dynamic loss scaling."""
 
 from typing import NamedTuple
 
@@ -14,14 +14,14 @@ GROWTH_EVERY = 2000  # Steps without overflow before the scale is doubled; PyTor
 
 
 class GuardState(NamedTuple):
-    """What became of the last step.
+    """State of `guard`.
 
     Attributes:
-      accepted: Whether it was taken, bool [].
-      skipped: How many in a row were not, int32 [].
-      loss_scale: What the next loss is to be multiplied with, float32 [], or None.
-      good_steps: Finite ones since the scale was changed, int32 [].
-      inner: State of what is guarded.
+      accepted: True if the last step was taken, bool [].
+      skipped: Number of consecutive steps skipped up to the last one, int32 [].
+      loss_scale: Factor of the next loss, float32 [], or None without loss scaling.
+      good_steps: Number of finite steps since the last change of the scale, int32 [].
+      inner: State of the inner transformation.
     """
 
     accepted: Array
@@ -38,23 +38,25 @@ def guard(
     loss_scale: float | None = None,
     growth_every: int = GROWTH_EVERY,
 ) -> optax.GradientTransformationExtraArgs:
-    """Skips updates whose gradients have a NaN or an infinity in them.
+    """Skipping of non-finite gradients, with optional dynamic loss scaling.
 
-    A skipped update is zero, and leaves the state of what is guarded as it was.
+    An update whose gradients contain a NaN or an infinity is zero, and leaves the inner
+    state unchanged.
 
-    With a loss scale, losses are multiplied by it, so that small gradients of float16
-    are no zeros, and gradients are divided by it: both by `gradient_step`, before
-    anything else sees them. It is doubled after a while, and halved where gradients
-    overflow; these steps are skipped until the scale is one.
+    With a loss scale, `gradient_step` multiplies the loss by it, so that small
+    gradients do not underflow in float16, and divides the gradients by it before any
+    other use. The scale is doubled after ``growth_every`` finite steps, and halved when
+    gradients overflow; such steps are skipped as long as the scale is above one.
 
     Args:
-      inner: What to make of finite gradients.
-      skip_nonfinite: How many steps in a row to skip before one is let through.
-      loss_scale: The first.
-      growth_every: After how many finite steps it is doubled.
+      inner: Transformation of finite gradients.
+      skip_nonfinite: Maximum number of consecutive steps to skip; the next non-finite
+        one is let through.
+      loss_scale: Initial loss scale, at least 1. Default: no loss scaling.
+      growth_every: Number of finite steps after which the scale is doubled.
 
     Raises:
-      UserError: These are no numbers of steps, or no scale.
+      UserError: ``skip_nonfinite`` is negative, or ``loss_scale`` below 1.
 
     References:
       Micikevicius et al., `Mixed Precision Training
@@ -69,49 +71,57 @@ def guard(
     def init(params):
         zero = jnp.zeros((), jnp.int32)
         scale = None if loss_scale is None else jnp.float32(loss_scale)
+        # The second zero is a copy: the state is donated, and no buffer may be twice.
         return GuardState(jnp.array(True), zero, scale, zero + 0, inner.init(params))
 
     def update(updates, state, params=None, **extra):
         finite = jnp.stack([jnp.isfinite(x).all() for x in jax.tree.leaves(updates)])
         finite = finite.all()
-        given_up = state.skipped >= skip_nonfinite
+        # A step that is let through makes the metrics NaN, so that the run ends rather
+        # than going on without learning.
+        exhausted = state.skipped >= skip_nonfinite
         if state.loss_scale is not None:
-            given_up &= state.loss_scale <= 1
-        accepted = finite | given_up
+            # Above one, the overflow may be that of the scale, which is halved first.
+            exhausted &= state.loss_scale <= 1
+        accepted = finite | exhausted
 
         def take():
-            taken, after = inner.update(updates, state.inner, params, **extra)
-            # A rate that changes is float32: what it scales may be wider than weights.
-            return optax.tree.cast_like(taken, updates), after
+            new_updates, new_inner = inner.update(updates, state.inner, params, **extra)
+            # Both branches of the condition need the same types, and a learning rate
+            # of float32 makes updates wider than gradients of half precision.
+            return optax.tree.cast_like(new_updates, updates), new_inner
 
+        # A condition rather than a selection, so that the inner update, and a second
+        # gradient or a line search in it, is not computed from non-finite gradients.
         updates, new_inner = jax.lax.cond(
             accepted, take, lambda: (optax.tree.zeros_like(updates), state.inner)
         )
         skipped = jnp.where(accepted, 0, state.skipped + 1)
-        scale, good_steps = _rescaled(state, finite, growth_every)
+        scale, good_steps = _next_scale(state, finite, growth_every)
         return updates, GuardState(accepted, skipped, scale, good_steps, new_inner)
 
     return optax.GradientTransformationExtraArgs(init, update)
 
 
 def loss_scale(state: optax.OptState) -> Array | None:
-    """What the loss is to be multiplied with, float32 [], or None for one."""
-    found = find(state, GuardState)
-    return None if found is None else found.loss_scale
+    """Factor of the next loss, float32 [], or None without loss scaling."""
+    guard_state = find(state, GuardState)
+    return None if guard_state is None else guard_state.loss_scale
 
 
 def accepted(state: optax.OptState) -> Array | None:
-    """Whether the last step was taken, bool []; or None where all are."""
-    found = find(state, GuardState)
-    return None if found is None else found.accepted
+    """True if the last step was taken, bool []; None without a guard."""
+    guard_state = find(state, GuardState)
+    return None if guard_state is None else guard_state.accepted
 
 
-def _rescaled(state: GuardState, finite: Array, growth_every: int):
-    """The next scale, and how many good steps it has seen."""
+def _next_scale(state: GuardState, finite: Array, growth_every: int):
+    """Next loss scale, and the number of finite steps since its last change."""
     if state.loss_scale is None:
         return None, state.good_steps
     good_steps = jnp.where(finite, state.good_steps + 1, 0)
     grown = good_steps == growth_every
+    # Below one, a scale would make the underflow worse that it is there to prevent.
     smaller = jnp.maximum(state.loss_scale / 2, 1)
     larger = jnp.where(grown, state.loss_scale * 2, state.loss_scale)
     return jnp.where(finite, larger, smaller), jnp.where(grown, 0, good_steps)

@@ -1,4 +1,7 @@
-"""The links of a chain: what is done to gradients, and to which parameters."""
+"""Transformations that an optimizer chain consists of, and the parameters they affect.
+
+Each has a description and a mask, from which `describe` makes its table.
+"""
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
@@ -17,7 +20,9 @@ from fdl.optim.masks import Mask, everything, matching, others, weights
 from fdl.optim.max_norm import max_norm
 from fdl.optim.sharpness import sharpness_aware
 
-# Optimizers whose own weight decay is used: how they call the mask of it.
+# Optimizers whose own weight decay is used in place of a separate transformation, since
+# it is a part of their update (the trust ratio of lamb and lars, say), and the name of
+# their argument for the mask of the decayed parameters.
 DECAY_MASK = {
     "adamaxw": "mask",
     "adamw": "mask",
@@ -28,19 +33,21 @@ DECAY_MASK = {
     "schedule_free_adamw": "mask",
     "schedule_free_sgd": "mask",
 }
-NOISE_DECAY = 0.55  # γ of Neelakantan et al.
+NOISE_DECAY = 0.55  # γ of Neelakantan et al., "Adding Gradient Noise ...", 2015.
 
 Wrapper = Callable[[optax.GradientTransformation], optax.GradientTransformation]
 
 
 class Link(NamedTuple):
-    """One thing that a chain does.
+    """Transformation in a chain, with its description.
 
     Attributes:
-      text: What, in words.
-      touches: Which parameters.
-      transformation: The link itself; None for what another link does.
-      wrapper: Makes one transformation of all links after this one, instead.
+      text: Description; empty for what `describe` does not show.
+      touches: Mask of the parameters that it affects.
+      transformation: Gradient transformation; None for a wrapper, or where another
+        link computes it (weight decay inside of an optimizer).
+      wrapper: Function of the transformation of all following links, which returns
+        the one that encloses it; None for a plain transformation.
     """
 
     text: str
@@ -55,7 +62,14 @@ def guards(
     skip_nonfinite: int,
     loss_scale: float | None,
 ) -> list[Link]:
-    """What encloses all else: frozen parameters, a second gradient, skipped steps."""
+    """Wrappers of the whole chain: freezing, sharpness-aware minimisation, skipping.
+
+    Args:
+      patterns: Patterns of the frozen parameters.
+      radius: Radius of sharpness-aware minimisation, or None.
+      skip_nonfinite: Maximum number of consecutive non-finite steps to skip.
+      loss_scale: Initial dynamic loss scale, or None.
+    """
     links = []
     if patterns:
         out = frozen(patterns)
@@ -87,9 +101,19 @@ def before(
     l2: float,
     decayed: Mask,
 ) -> list[Link]:
-    """What happens to gradients before the optimizer sees them."""
+    """Transformations of gradients before the optimizer: noise, clipping, L2 penalty.
+
+    Args:
+      noise: η of the gradient noise, or None.
+      by_value: Maximum absolute value of a gradient's elements, or None.
+      by_global_norm: Maximum global norm, or None.
+      adaptive: Maximum ratio of gradient norm to weight norm of a unit, or None.
+      l2: λ of the L2 penalty.
+      decayed: Mask of the parameters that are penalised.
+    """
     links = []
     if noise is not None:
+        # A fixed key, because `init` of an optimizer is given none.
         noisy = optax.add_noise(positive("gradient_noise", noise), NOISE_DECAY, 0)
         links.append(Link(f"gradient_noise {noise:g}", everything, noisy))
     for key, value, make_clip in (
@@ -101,7 +125,7 @@ def before(
             links.append(
                 Link(f"{key} {value:g}", everything, make_clip(positive(key, value)))
             )
-    if l2:
+    if l2:  # After clipping, which is of the gradient of the loss alone.
         penalty = optax.add_decayed_weights(positive("l2", l2), decayed)
         links.append(Link(f"l2 penalty {l2:g}", decayed, penalty))
     return links
@@ -115,27 +139,37 @@ def optimizer(
     decayed: Mask,
     arguments: Mapping[str, Any],
 ) -> list[Link]:
-    """The optimizer itself, and the decay of weights."""
-    given = dict(arguments) if rate is None else {**arguments, "learning_rate": rate}
-    known = getattr(optimizers, name, None)
-    own = "weight_decay" in inspect.signature(known).parameters if known else False
-    if own:  # Optax's default is another for each.
-        given["weight_decay"] = 0.0
+    """Optimizer and weight decay.
+
+    Args:
+      name: Name of the optimizer in `optim.optimizers`.
+      schedule: Learning rate schedule, or None where the optimizer chooses the rate.
+      rate: Learning rate that the optimizer is given: a number, a schedule or None.
+      weight_decay: λ of decoupled weight decay.
+      decayed: Mask of the parameters that decay.
+      arguments: Further arguments of the optimizer.
+    """
+    keywords = dict(arguments) if rate is None else {**arguments, "learning_rate": rate}
+    maker = getattr(optimizers, name, None)
+    has_decay = maker and "weight_decay" in inspect.signature(maker).parameters
+    if has_decay:
+        # Optax has another default for each optimizer; here nothing decays by default.
+        keywords["weight_decay"] = 0.0
     if weight_decay and name in DECAY_MASK:
-        given |= {"weight_decay": weight_decay, DECAY_MASK[name]: decayed}
-    told = ", ".join(f"{key}={value}" for key, value in arguments.items())
-    text = f"{name} ({told})" if told else name
-    links = [Link(text, everything, make(optimizers, {"name": name}, **given))]
+        keywords |= {"weight_decay": weight_decay, DECAY_MASK[name]: decayed}
+    options = ", ".join(f"{key}={value}" for key, value in arguments.items())
+    text = f"{name} ({options})" if options else name
+    links = [Link(text, everything, make(optimizers, {"name": name}, **keywords))]
     if weight_decay:
         link = Link(f"weight_decay {positive('weight_decay', weight_decay):g}", decayed)
-        if name not in DECAY_MASK:
+        if name not in DECAY_MASK:  # Elsewhere the link only describes the decay.
             link = link._replace(transformation=_decay(schedule, weight_decay, decayed))
         links.append(link)
     return links
 
 
 def multipliers(learning_rates: Mapping[str, float]) -> list[Link]:
-    """Multiplies the updates of some parameters, by pattern."""
+    """Learning rate multipliers of parameters, by pattern."""
     links = []
     for pattern, factor in learning_rates.items():
         touched = matching(pattern, "learning_rates")
@@ -147,19 +181,27 @@ def multipliers(learning_rates: Mapping[str, float]) -> list[Link]:
 def after(
     limit: float | None, ema: float | None, swa: Steps | None, every: Steps, total: int
 ) -> list[Link]:
-    """What happens to the updates last: projection, and averages of the weights."""
+    """Transformations of updates after the optimizer: max-norm, weight averaging.
+
+    Args:
+      limit: Maximum norm of the incoming weights of a unit, or None.
+      ema: Decay of the exponential moving average, or None.
+      swa: First step of stochastic weight averaging, or None.
+      every: Number of steps between two sets of weights in that average.
+      total: Number of steps of the run.
+    """
     links = []
     if limit is not None:
         links.append(Link(f"max_norm {limit:g}", _matrices, max_norm(limit)))
     if ema is not None and swa is not None:
-        raise UserError("ema and swa: the weights have one average, choose one of them")
+        raise UserError(f"ema={ema} and swa={swa}: expected one average of the weights")
     if ema is not None:
         average = averaging.exponential_average(ema)
         links.append(Link(f"moving average, decay {ema:g}", everything, average))
     if swa is not None:
         start, period = steps(swa, total, "swa", 1), steps(every, total, "swa_every", 1)
         if start > total:
-            raise UserError(f"swa={start} is after the last of {total} steps")
+            raise UserError(f"swa={start}: expected at most num_steps={total}")
         average = averaging.stochastic_average(start, period)
         text = f"mean of the weights after step {start} and every {period} more"
         links.append(Link(text, everything, average))
@@ -167,14 +209,25 @@ def after(
 
 
 def exempt(patterns: str | Iterable[str] | None) -> Mask:
-    """What decays: all but what the patterns say; by default the weights."""
+    """Mask of the parameters that decay: all except those that match the patterns.
+
+    Without patterns, it is `masks.weights`.
+    """
     if patterns is None:
         return weights
     return others(matching(patterns, "decay_exempt"))
 
 
 def positive(key: str, value: float) -> float:
-    """The value, if it is positive; or else a `UserError`."""
+    """Positive value, unchanged.
+
+    Args:
+      key: Name of the option, for the error message.
+      value: Value of the option.
+
+    Raises:
+      UserError: The value is not positive.
+    """
     if not value > 0:
         raise UserError(f"{key}={value}: expected a positive number")
     return value
@@ -183,7 +236,11 @@ def positive(key: str, value: float) -> float:
 def _decay(
     schedule: optax.Schedule | None, weight_decay: float, decayed: Mask
 ) -> optax.GradientTransformation:
-    """w ← w − ηλw beside the update, for optimizers that have no such thing."""
+    """Decoupled weight decay, w ← w − ηλw, for optimizers that have none.
+
+    Without a schedule, η is one.
+    """
+    # Updates have the sign of the optimizer already, so that decay is subtracted.
     if schedule is None:
         return optax.add_decayed_weights(-weight_decay, decayed)
     return optax.add_decayed_weights(

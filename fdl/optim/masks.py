@@ -1,4 +1,4 @@
-"""Which parameters are meant: patterns on their paths."""
+"""Masks of parameters, by patterns on their paths."""
 
 import fnmatch
 from collections.abc import Callable, Iterable
@@ -8,22 +8,25 @@ import jax
 from fdl.errors import UserError, near
 from fdl.types import Params, PyTree
 
-Mask = Callable[[Params], PyTree]  # Of params, to a tree of bools.
+Mask = Callable[[Params], PyTree]  # From parameters to a tree of bools.
 
-NOT_DECAYED = ("*bias", "*scale")  # Biases, and the gains of norms and layers.
+# Biases and gains are few and do not overfit; shrinking them towards zero would shift
+# or silence units rather than regularise. Flax calls the gain of a norm `scale`.
+NOT_DECAYED = ("*bias", "*scale")
 
 
 def matching(patterns: str | Iterable[str], key: str | None = None) -> Mask:
-    """A mask of the parameters whose path any of the patterns matches.
+    """Mask of the parameters whose path matches any of the patterns.
 
     The path of a parameter is that of its leaf, such as ``encoder/dense_0/kernel``. A
-    pattern matches whole names that follow each other anywhere in it: ``bias`` all
-    biases, ``encoder`` all that is in the encoder, ``layer_[01]/kernel`` the kernels
-    of the first two layers; ``*`` stands for anything, slashes included.
+    pattern matches one or more consecutive names anywhere in the path: ``bias`` all
+    biases, ``encoder`` all parameters of the encoder, ``layer_[01]/kernel`` the kernels
+    of the first two layers; ``*`` matches any text, slashes included.
 
     Args:
-      patterns: One or several, as `fnmatch` reads them.
-      key: What asks for them, for the message; without it, a pattern may match nothing.
+      patterns: One or several patterns in the syntax of `fnmatch`.
+      key: Name of the option that they are from, for the error message; without it, a
+        pattern may match no parameter.
 
     Raises:
       UserError: When the mask is used: a pattern matches no parameter.
@@ -46,33 +49,33 @@ def matching(patterns: str | Iterable[str], key: str | None = None) -> Mask:
 
 
 def others(mask: Mask) -> Mask:
-    """The parameters that a mask leaves out."""
+    """Complement of a mask."""
     return lambda params: jax.tree.map(lambda chosen: not chosen, mask(params))
 
 
 def both(one: Mask, other: Mask) -> Mask:
-    """The parameters that two masks have in common."""
+    """Intersection of two masks."""
     return lambda params: jax.tree.map(lambda x, y: x and y, one(params), other(params))
 
 
 def everything(params: Params) -> PyTree:
-    """All parameters."""
+    """Mask of all parameters."""
     return jax.tree.map(lambda _: True, params)
 
 
 def weights(params: Params) -> PyTree:
-    """The parameters but for biases, the gains of norms, and scalars."""
-    named = matching(NOT_DECAYED)(params)
-    return jax.tree.map(lambda x, out: x.ndim > 0 and not out, params, named)
+    """Mask of all parameters except biases, gains of normalisation layers, scalars."""
+    not_decayed = matching(NOT_DECAYED)(params)
+    return jax.tree.map(lambda x, out: x.ndim > 0 and not out, params, not_decayed)
 
 
 def paths(params: Params) -> list[str]:
-    """The paths of all parameters."""
+    """Paths of all parameters, as text, in the order of their leaves."""
     return [name(path) for path, _ in jax.tree.leaves_with_path(params)]
 
 
 def name(path: tuple) -> str:
-    """A path of keys as text.
+    """Path of keys as text, separated by slashes.
 
     Example:
       >>> name((jax.tree_util.DictKey("dense_0"), jax.tree_util.DictKey("bias")))
@@ -82,12 +85,14 @@ def name(path: tuple) -> str:
 
 
 def _matches(path: str, pattern: str) -> bool:
+    # Slashes around both keep a pattern from matching a part of a name.
     return fnmatch.fnmatchcase(f"/{path}/", f"*/{pattern.strip('/')}/*")
 
 
 def _check(patterns: tuple[str, ...], names: list[str], key: str) -> None:
     for pattern in patterns:
         if not any(_matches(name, pattern) for name in names):
+            # Names near a pattern are looked for among prefixes and single names.
             parts = {"/".join(n.split("/")[:i]) for n in names for i in range(1, 9)}
             parts |= {part for n in names for part in n.split("/")}
             hint = near(pattern, parts)

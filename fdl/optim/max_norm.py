@@ -1,4 +1,4 @@
-"""A limit to the norm of what a unit receives."""
+"""Max-norm constraint on the incoming weights of each unit."""
 
 import jax
 import jax.numpy as jnp
@@ -8,14 +8,14 @@ from fdl.errors import UserError
 
 
 def max_norm(limit: float) -> optax.GradientTransformation:
-    """Projects kernels so that no unit has weights of a norm above a limit.
+    """Max-norm constraint: projection of kernels after each update.
 
-    w ← w · min(1, c / ‖w‖), after each update, for the weights w into one unit: all
-    axes but the last. Parameters of less than two axes are left alone. It has to come
-    after all that changes updates.
+    w ← w · min(1, c / ‖w‖) for the incoming weights w of a unit, which are all axes of
+    a kernel but the last. Parameters of less than two axes are unchanged. It has to
+    come after all transformations that change updates.
 
     Args:
-      limit: c.
+      limit: c, the maximum norm.
 
     Raises:
       UserError: The limit is not positive.
@@ -33,6 +33,8 @@ def max_norm(limit: float) -> optax.GradientTransformation:
         after = weight + update
         axes = tuple(range(weight.ndim - 1))
         norm = jnp.sqrt(jnp.square(after).sum(axes, keepdims=True))
+        # Selected rather than multiplied by min(1, c / ‖w‖), so that an update within
+        # the limit keeps its bits; the quotient of a zero norm is not selected.
         return jnp.where(norm > limit, after * (limit / norm) - weight, update)
 
     def update(updates, params):

@@ -1,4 +1,4 @@
-"""Gradient descent with momentum, under the names of the books."""
+"""Gradient descent with momentum: Polyak's and Nesterov's."""
 
 import optax
 
@@ -6,13 +6,13 @@ import optax
 def momentum(
     learning_rate: optax.ScalarOrSchedule, momentum: float = 0.9
 ) -> optax.GradientTransformationExtraArgs:
-    """Gradient descent with a velocity, v ← μv + g, w ← w − ηv.
+    """Gradient descent with momentum (heavy ball), v ← μv + g, w ← w − ηv.
 
-    As in PyTorch: the gradient enters whole, not by 1 − μ, and η scales the velocity.
+    As in PyTorch, the gradient is not scaled by 1 − μ, and η scales the velocity.
 
     Args:
-      learning_rate: η.
-      momentum: μ.
+      learning_rate: η, a number or a schedule.
+      momentum: μ, the decay of the velocity.
 
     References:
       Polyak, `Some methods of speeding up the convergence of iteration methods
@@ -24,11 +24,11 @@ def momentum(
 def nesterov(
     learning_rate: optax.ScalarOrSchedule, momentum: float = 0.9
 ) -> optax.GradientTransformationExtraArgs:
-    """Momentum that looks ahead, v ← μv + g, w ← w − η(g + μv).
+    """Gradient descent with Nesterov momentum, v ← μv + g, w ← w − η(g + μv).
 
     Args:
-      learning_rate: η.
-      momentum: μ.
+      learning_rate: η, a number or a schedule.
+      momentum: μ, the decay of the velocity.
 
     References:
       Sutskever et al., `On the importance of initialization and momentum in deep

@@ -1,19 +1,21 @@
-"""Noise on the weights that an objective sees."""
+"""Gaussian weight noise, as a regulariser."""
 
 import jax
 
+from fdl.errors import UserError
 from fdl.types import Objective
 
 
 def noisy_weights(objective: Objective, std: float) -> Objective:
-    """An objective of weights w + ε, ε ~ N(0, σ²), drawn anew for each batch.
+    """Weight noise: an objective at w + ε, ε ~ N(0, σ²), drawn anew for each batch.
 
-    Only in training: evaluations see the weights as they are. For a squared error and
-    a small σ, it is a penalty σ² E‖∂ŷ/∂w‖² on outputs that hang on single weights.
+    There is noise in training only; evaluation uses the weights themselves. For a
+    squared error and a small σ, it is equivalent to a penalty σ² E‖∂ŷ/∂w‖², the
+    sensitivity of the outputs to the weights.
 
     Args:
-      objective: What to minimise.
-      std: σ.
+      objective: Objective to minimise.
+      std: σ, the standard deviation of the noise.
 
     References:
       Goodfellow, Bengio and Courville, `Deep Learning
@@ -24,15 +26,17 @@ def noisy_weights(objective: Objective, std: float) -> Objective:
         if not train:
             return objective(variables, batch, key, train=train)
         if key is None:
-            raise ValueError("noisy_weights draws noise in training: it needs a key")
+            raise UserError(
+                "key=None: expected a key, to draw weight noise in training"
+            )
         noise_key, key = jax.random.split(key)
         leaves, tree = jax.tree.flatten(variables["params"])
         keys = jax.random.split(noise_key, len(leaves))
-        moved = [
+        perturbed = [
             x + std * jax.random.normal(k, x.shape, x.dtype)
             for x, k in zip(leaves, keys, strict=True)
         ]
-        variables = {**variables, "params": jax.tree.unflatten(tree, moved)}
+        variables = {**variables, "params": jax.tree.unflatten(tree, perturbed)}
         return objective(variables, batch, key, train=train)
 
     return noisy

@@ -1,18 +1,19 @@
-"""The optimizers that a config can name; this module is their registry.
+"""Registry of the optimizers that a config can name.
 
 Definitions are optax's, and so are the defaults. Where the arguments have the same
 value, these equal PyTorch's: ``sgd`` with momentum and Nesterov's, ``adam``, ``adamw``,
 ``adamax``, ``adadelta``, ``rmsprop(decay=0.99, eps_in_sqrt=False)``, ``adagrad(
 initial_accumulator_value=0, eps=1e-10)``. What differs:
 
-* ``adamw``, ``lion`` decay nothing unless `chain` is told; PyTorch's decay by 0.01.
+* ``adamw``, ``lion`` have no weight decay by default; PyTorch's AdamW has 0.01.
 * ``rmsprop`` has a decay of 0.9 and ε inside of the root; PyTorch 0.99, outside.
 * ``adagrad`` starts from 0.1 with ε = 1e-7; PyTorch from 0 with 1e-10.
 * ``nadam`` has a constant momentum where PyTorch's has Dozat's schedule, ``amsgrad``
   the maximum of corrected moments, not of raw ones; ``radam`` and ``rprop`` differ in
   details: the same ideas, other numbers.
 
-Sharpness-aware minimisation goes with any of them: it is the option ``sam`` of `chain`.
+Sharpness-aware minimisation applies to any of them: it is the option ``sam`` of
+`chain`.
 """
 
 from optax import (

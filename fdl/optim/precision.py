@@ -1,4 +1,4 @@
-"""The precision that sums over weights and steps are computed in."""
+"""Precision of sums over weights and over steps."""
 
 import jax
 
@@ -7,8 +7,9 @@ from fdl.types import PyTree
 
 
 def at_least_float32(tree: PyTree) -> PyTree:
-    """The arrays as float32; float64 stays.
+    """Tree with arrays of half precision cast to float32; wider ones are unchanged.
 
-    In half precision squares overflow, and what is added up over steps stands still.
+    In half precision, squares overflow, and a running sum stops growing once a term is
+    below its rounding error.
     """
     return jax.tree.map(precision.at_least_float32, tree)

@@ -1,4 +1,4 @@
-"""Schedule-free optimizers: an average of the weights takes the place of a schedule."""
+"""Schedule-free optimizers: weight averaging in place of a learning rate schedule."""
 
 import optax
 
@@ -14,21 +14,25 @@ def schedule_free_adamw(
     mask: Mask | None = None,
     weight_lr_power: float = 2.0,
 ) -> optax.GradientTransformationExtraArgs:
-    """`optax.contrib.schedule_free_adamw` that decays under a mask.
+    """Schedule-free AdamW, with a mask for weight decay.
+
+    It equals `optax.contrib.schedule_free_adamw` where all parameters decay.
 
     Args:
-      learning_rate: A number, or a warmup to one.
-      b1: How close to the average gradients are taken, in place of momentum.
+      learning_rate: η, a number or a schedule of a warmup to one.
+      b1: Interpolation between the iterate (0) and the average (1) at which gradients
+        are taken; it takes the place of momentum.
       b2: Decay of the second moment.
-      eps: Added to its root.
+      eps: Term added to the root of the second moment.
       weight_decay: λ of w ← w − ηλw.
-      mask: What decays.
-      weight_lr_power: Weights of the average are η to this power.
+      mask: Mask of the parameters that decay. Default: all.
+      weight_lr_power: Power of η that weights an iterate in the average.
 
     References:
       Defazio et al., `The Road Less Scheduled <https://arxiv.org/abs/2405.15682>`_,
       2024.
     """
+    # Optax's has no argument for the mask, so the inner optimizer is assembled here.
     base = optax.chain(
         optax.scale_by_rms(decay=b2, eps=eps, eps_in_sqrt=False, bias_correction=True),
         optax.add_decayed_weights(weight_decay, mask),
@@ -44,14 +48,17 @@ def schedule_free_sgd(
     mask: Mask | None = None,
     weight_lr_power: float = 2.0,
 ) -> optax.GradientTransformationExtraArgs:
-    """`optax.contrib.schedule_free_sgd` that decays under a mask.
+    """Schedule-free SGD, with a mask for weight decay.
+
+    It equals `optax.contrib.schedule_free_sgd` where all parameters decay.
 
     Args:
-      learning_rate: A number, or a warmup to one.
-      b1: How close to the average gradients are taken, in place of momentum.
+      learning_rate: η, a number or a schedule of a warmup to one.
+      b1: Interpolation between the iterate (0) and the average (1) at which gradients
+        are taken; it takes the place of momentum.
       weight_decay: λ of w ← w − ηλw.
-      mask: What decays.
-      weight_lr_power: Weights of the average are η to this power.
+      mask: Mask of the parameters that decay. Default: all.
+      weight_lr_power: Power of η that weights an iterate in the average.
 
     References:
       Defazio et al., `The Road Less Scheduled <https://arxiv.org/abs/2405.15682>`_,

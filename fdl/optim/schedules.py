@@ -1,10 +1,11 @@
-"""The schedules that a config can name; this module is their registry.
+"""Registry of the learning rate schedules that a config can name.
 
 Each takes the peak of the learning rate and the number of steps of the run, which
-`chain` fills in, and then what its shape is made of. Where it asks for steps, a float
-below one is a share of the run. ``plateau`` is no function of the step: it looks at the
-loss of training, see `optax.contrib.reduce_on_plateau`; ``accumulation_size`` is the
-number of steps whose mean it takes.
+`chain` fills in, and then the options of its shape. Numbers of steps may be given as a
+share of the run, a float below one. ``plateau`` is not a function of the step: it
+reduces the learning rate when the training loss stops falling, see
+`optax.contrib.reduce_on_plateau`; its ``accumulation_size`` is the number of steps over
+which the loss is averaged.
 """
 
 from optax.contrib import reduce_on_plateau as plateau

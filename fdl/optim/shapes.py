@@ -1,4 +1,4 @@
-"""Learning rates that fall: functions of the steps that lie behind."""
+"""Decaying learning rate schedules: step, exponential, polynomial, cosine."""
 
 from collections.abc import Sequence
 
@@ -9,13 +9,13 @@ from fdl.optim.durations import Steps, steps
 
 
 def constant(peak: float, num_steps: int) -> optax.Schedule:
-    """η all the time."""
+    """Constant learning rate."""
     del num_steps
     return optax.constant_schedule(peak)
 
 
 def linear(peak: float, num_steps: int, *, end: float = 0.0) -> optax.Schedule:
-    """A line from the peak to ``end`` times the peak."""
+    """Linear decay from the peak to ``end`` times the peak."""
     return optax.linear_schedule(peak, end * peak, num_steps)
 
 
@@ -26,19 +26,21 @@ def step(
     boundaries: Sequence[Steps] = (0.5, 0.75),
     factor: float = 0.1,
 ) -> optax.Schedule:
-    """Times a factor at each boundary; PyTorch's ``MultiStepLR``.
+    """Step decay: a factor at each boundary, as PyTorch's ``MultiStepLR``.
 
     Args:
-      peak: Where it begins.
-      num_steps: Of the run.
-      boundaries: The first steps of a new rate.
-      factor: What the rate is multiplied with.
+      peak: Initial learning rate.
+      num_steps: Number of steps of the run.
+      boundaries: Steps at which the rate is multiplied, or their shares of the run.
+      factor: Factor of the learning rate at each boundary.
     """
-    at = sorted(steps(boundary, num_steps, "boundaries") for boundary in boundaries)
+    first_steps = sorted(steps(x, num_steps, "boundaries") for x in boundaries)
 
     def schedule(count):
-        passed = sum(jnp.asarray(count >= boundary, jnp.float32) for boundary in at)
-        return peak * jnp.float32(factor) ** passed
+        # Unlike a table of pieces, this allows for boundaries that are equal, as shares
+        # of a short run may become.
+        num_passed = sum(jnp.asarray(count >= x, jnp.float32) for x in first_steps)
+        return peak * jnp.float32(factor) ** num_passed
 
     return schedule
 
@@ -51,14 +53,14 @@ def exponential(
     every: Steps | None = None,
     staircase: bool = False,
 ) -> optax.Schedule:
-    """η · factor^(t / every); PyTorch's ``ExponentialLR``, and its ``StepLR``.
+    """Exponential decay, η · factor^(t / every), as ``ExponentialLR`` and ``StepLR``.
 
     Args:
-      peak: Where it begins.
-      num_steps: Of the run.
-      factor: What the rate is multiplied with, each time.
-      every: Steps after which it is; default: those of the run.
-      staircase: Whether at once, rather than bit by bit.
+      peak: η, the initial learning rate.
+      num_steps: Number of steps of the run.
+      factor: Factor of the learning rate after each period.
+      every: Number of steps of a period, or their share of the run. Default: the run.
+      staircase: Whether the rate is constant within a period (``StepLR``).
     """
     period = num_steps if every is None else steps(every, num_steps, "every", 1)
     return optax.exponential_decay(peak, period, factor, staircase=staircase)
@@ -67,12 +69,26 @@ def exponential(
 def polynomial(
     peak: float, num_steps: int, *, power: float = 2.0, end: float = 0.0
 ) -> optax.Schedule:
-    """η · (end + (1 − end)(1 − t/T)ᵖ); PyTorch's ``PolynomialLR`` for ``end=0``."""
+    """Polynomial decay, η · (end + (1 − end)(1 − t/T)ᵖ).
+
+    For ``end=0`` it is PyTorch's ``PolynomialLR``.
+
+    Args:
+      peak: η, the initial learning rate.
+      num_steps: T, number of steps of the run.
+      power: p.
+      end: Final learning rate as a share of the peak.
+    """
     return optax.polynomial_schedule(peak, end * peak, power, num_steps)
 
 
 def cosine(peak: float, num_steps: int, *, end: float = 0.0) -> optax.Schedule:
-    """Half a cosine from the peak to ``end`` times it; ``CosineAnnealingLR``.
+    """Cosine decay from the peak to ``end`` times it, as ``CosineAnnealingLR``.
+
+    Args:
+      peak: Initial learning rate.
+      num_steps: Number of steps of the run.
+      end: Final learning rate as a share of the peak.
 
     References:
       Loshchilov and Hutter, `SGDR: Stochastic Gradient Descent with Warm Restarts

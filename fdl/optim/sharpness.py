@@ -1,4 +1,4 @@
-"""Sharpness-aware minimisation."""
+"""Sharpness-aware minimisation (SAM)."""
 
 import jax
 import optax
@@ -9,14 +9,15 @@ from fdl.errors import UserError
 def sharpness_aware(
     inner: optax.GradientTransformation, radius: float
 ) -> optax.GradientTransformationExtraArgs:
-    """Descends the gradient at the worst point near by, rather than here.
+    """Sharpness-aware minimisation: descent along the gradient at w + ε.
 
-    ε = ρ g(w) / ‖g(w)‖, and the update is that of g(w + ε): two gradients a step. Both
-    are of the same batch, with the same dropout.
+    ε = ρ g(w) / ‖g(w)‖ is, to first order, the perturbation of norm ρ of the largest
+    loss; the update is that of g(w + ε). A step takes two gradients, of the same batch
+    and with the same dropout.
 
     Args:
-      inner: What to make of the second gradient.
-      radius: ρ.
+      inner: Transformation of the gradient at the perturbed weights.
+      radius: ρ, the norm of the perturbation.
 
     Raises:
       UserError: The radius is not positive.
@@ -31,13 +32,15 @@ def sharpness_aware(
 
     def update(updates, state, params=None, *, grad_fn=None, **extra):
         if params is None or grad_fn is None:
-            raise ValueError("sam takes a second gradient: update needs grad_fn")
-        # The smallest number keeps a gradient of zero from becoming NaN.
+            raise UserError(
+                "grad_fn=None: expected the gradient function that sam needs"
+            )
+        # Without the small term, the perturbation of a zero gradient would be NaN.
         scale = radius / (optax.tree.norm(updates) + 1e-12)
-        near = jax.tree.map(
+        perturbed = jax.tree.map(
             lambda w, g: w + (scale * g).astype(w.dtype), params, updates
         )
-        gradient = grad_fn(near, 0)
+        gradient = grad_fn(perturbed, 0)
         return inner.update(gradient, state, params, grad_fn=grad_fn, **extra)
 
     return optax.GradientTransformationExtraArgs(inner.init, update)

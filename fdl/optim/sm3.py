@@ -1,4 +1,4 @@
-"""SM3, whose learning rate may change."""
+"""SM3 with a learning rate schedule."""
 
 import jax
 import jax.numpy as jnp
@@ -8,11 +8,13 @@ import optax
 def sm3(
     learning_rate: optax.ScalarOrSchedule, momentum: float = 0.9
 ) -> optax.GradientTransformationExtraArgs:
-    """`optax.sm3`, but of any schedule, and of scalars as of arrays [1].
+    """SM3, a memory-efficient adaptive optimizer.
+
+    Unlike `optax.sm3`, it takes a schedule, and parameters may be scalars.
 
     Args:
-      learning_rate: η.
-      momentum: How much of the old direction is kept.
+      learning_rate: η, a number or a schedule.
+      momentum: Decay of the moving average of the updates.
 
     References:
       Anil et al., `Memory-Efficient Adaptive Optimization
@@ -20,14 +22,15 @@ def sm3(
     """
     inner = optax.scale_by_sm3(momentum)
 
+    # Optax keeps one accumulator for each axis: a scalar, which has none, is given one.
     def init(params):
         return inner.init(jax.tree.map(jnp.atleast_1d, params))
 
     def update(updates, state, params=None):
-        del params  # It goes by gradients alone.
-        found, state = inner.update(jax.tree.map(jnp.atleast_1d, updates), state)
+        del params
+        new_updates, state = inner.update(jax.tree.map(jnp.atleast_1d, updates), state)
         return jax.tree.map(
-            lambda x, like: x.reshape(like.shape), found, updates
+            lambda x, like: x.reshape(like.shape), new_updates, updates
         ), state
 
     return optax.chain(

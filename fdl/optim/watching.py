@@ -1,4 +1,4 @@
-"""What an optimizer knows and a log wants."""
+"""Logging of the learning rate and the gradient norm inside of an optimizer."""
 
 from typing import NamedTuple
 
@@ -12,12 +12,12 @@ from fdl.types import Array, PyTree
 
 
 class WatchState(NamedTuple):
-    """What the last update was made with.
+    """Learning rate and gradient norm of the last update.
 
     Attributes:
       step: Number of updates, int32 [].
-      learning_rate: Before what a plateau takes off, float32 [], or None.
-      grad_norm: Of the gradients as they come, float32 [].
+      learning_rate: Learning rate without the factor of a plateau, float32 [], or None.
+      grad_norm: Global norm of the incoming gradients, float32 [].
     """
 
     step: Array
@@ -26,10 +26,10 @@ class WatchState(NamedTuple):
 
 
 def watch(schedule: optax.Schedule | None) -> optax.GradientTransformation:
-    """Notes the learning rate and the norm of the gradients, and changes nothing.
+    """Identity that stores the learning rate and the gradient norm in its state.
 
     Args:
-      schedule: Of the learning rate; None where there is none.
+      schedule: Learning rate schedule, or None where the optimizer has none.
     """
 
     def rate(step):
@@ -42,25 +42,29 @@ def watch(schedule: optax.Schedule | None) -> optax.GradientTransformation:
 
     def update(updates, state, params=None):
         del params
-        size = norm(updates).astype(jnp.float32)
-        return updates, WatchState(state.step + 1, rate(state.step), size)
+        grad_norm = norm(updates).astype(jnp.float32)
+        return updates, WatchState(state.step + 1, rate(state.step), grad_norm)
 
     return optax.GradientTransformation(init, update)
 
 
 def norm(tree: PyTree) -> Array:
-    """The norm of all arrays together, at least float32 []."""
+    """Global norm of all arrays of a tree, float32 [] or wider."""
     return optax.tree.norm(at_least_float32(tree))
 
 
 def watched(state: optax.OptState) -> dict[str, Array]:
-    """The learning rate and the norm of the gradients, where they are known."""
-    seen = find(state, WatchState)
-    if seen is None:
+    """Gradient norm and learning rate of the last update, by name.
+
+    A name is missing where its value is unknown.
+    """
+    logged = find(state, WatchState)
+    if logged is None:
         return {}
-    found = {"grad_norm": seen.grad_norm}
-    if seen.learning_rate is not None:
+    values = {"grad_norm": logged.grad_norm}
+    if logged.learning_rate is not None:
+        # A plateau scales updates in a transformation of its own.
         plateau = find(state, ReduceLROnPlateauState)
         scale = 1 if plateau is None else plateau.scale
-        found["learning_rate"] = seen.learning_rate * scale
-    return found
+        values["learning_rate"] = logged.learning_rate * scale
+    return values

@@ -1,7 +1,8 @@
-"""Pictures of what a model does: arrays in, a matplotlib `Figure` out.
+"""Plots of metrics, predictions and weights as matplotlib figures.
 
-In a notebook a figure that ends a cell is shown; `save` writes it to a file. Colours
-can be told apart by those who see no red or no green.
+Functions take NumPy arrays and return a `Figure`: notebooks display the last one of a
+cell, and `save` writes it to a file. Colours suit readers with red-green colour
+blindness.
 """
 
 from fdl.pictures.arms import arms

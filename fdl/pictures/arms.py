@@ -1,4 +1,4 @@
-"""How arms of a comparison have ended, side by side."""
+"""Plot of the final metrics of the arms of a comparison."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -17,38 +17,44 @@ if TYPE_CHECKING:
 def arms(
     values: Mapping[str, Mapping[str, np.ndarray]], *, title: str = ""
 ) -> "Figure":
-    """Each arm as its mean over seeds with its 95 % interval, one panel a metric.
+    """Plots the mean over seeds of each arm with its 95 % interval, a panel per metric.
 
-    Small dots are seeds. The interval is Student's t.
+    Small dots are single seeds. Intervals are those of Student's t distribution.
 
     Args:
-      values: By metric, by arm in the order of the picture: one number a seed, [S].
-        What is not finite is left out.
-      title: Above.
+      values: Final values by metric and by arm, in the order of the plot, each float
+        [S] for S seeds. Values that are not finite are left out.
+      title: Title of the figure; none if empty.
     """
     columns = min(3, max(1, len(values)))
     rows = -(-len(values) // columns) or 1
-    count = max((len(of) for of in values.values()), default=0)
-    width = float(np.clip(1.5 + 0.45 * count, 4, 12 / columns + 2))
+    num_arms = max((len(by_arm) for by_arm in values.values()), default=0)
+    # In inches: room for the labels of all arms, up to the width of a page.
+    width = float(np.clip(1.5 + 0.45 * num_arms, 4, 12 / columns + 2))
     figure = canvas(width * columns, 3.6 * rows, title)
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
-    every = list(dict.fromkeys(name for of in values.values() for name in of))
-    tones = arm_colors(every)
+    # Metrics may be of different arms; an arm has one colour in all panels.
+    names = list(dict.fromkeys(name for by_arm in values.values() for name in by_arm))
+    tones = arm_colors(names)
     for axes in panels[len(values) :]:
         axes.set_axis_off()
-    for axes, (metric, of) in zip(panels, values.items(), strict=False):
-        found = {name: _finite(numbers) for name, numbers in of.items()}
-        for place, (name, numbers) in enumerate(found.items()):
-            _point(axes, place, numbers, tones[name])
-        if _wide(metric, list(found.values())):
+    for axes, (metric, by_arm) in zip(panels, values.items(), strict=False):
+        finite = {name: _finite(numbers) for name, numbers in by_arm.items()}
+        for x, (name, numbers) in enumerate(finite.items()):
+            _draw_arm(axes, x, numbers, tones[name])
+        if _needs_log_scale(metric, list(finite.values())):
             axes.set_yscale("log")
         axes.set_title(literal(metric))
-        long = max(map(len, of), default=0) > (12 if len(of) <= 3 else 30 / len(of))
-        axes.set_xticks(range(len(of)), [*map(literal, of)], rotation=45 if long else 0)
-        if long:
+        # About 30 characters fit under a panel; longer labels would overlap.
+        limit = 12 if len(by_arm) <= 3 else 30 / len(by_arm)
+        rotated = max(map(len, by_arm), default=0) > limit
+        labels = [*map(literal, by_arm)]
+        axes.set_xticks(range(len(labels)), labels, rotation=45 if rotated else 0)
+        if rotated:
+            # Rotated about their ends, labels stay below their ticks.
             for text in axes.get_xticklabels():
                 text.set(ha="right", rotation_mode="anchor")
-        axes.set_xlim(-0.6, len(of) - 0.4)
+        axes.set_xlim(-0.6, len(by_arm) - 0.4)
         axes.grid(alpha=0.3, axis="y")
     return figure
 
@@ -58,12 +64,12 @@ def _finite(numbers) -> np.ndarray:
     return numbers[np.isfinite(numbers)]
 
 
-def _point(axes, place: int, numbers: np.ndarray, color) -> None:
+def _draw_arm(axes, x: int, numbers: np.ndarray, color) -> None:
     if not numbers.size:
         return
     mean, _, half = interval(numbers)
     axes.errorbar(
-        [place],
+        [x],
         [mean],
         [half] if numbers.size > 1 else None,
         color=color,
@@ -71,12 +77,12 @@ def _point(axes, place: int, numbers: np.ndarray, color) -> None:
         capsize=4,
     )
     if numbers.size > 1:
-        beside = np.full(numbers.size, place + 0.22)
+        beside = np.full(numbers.size, x + 0.22)
         axes.scatter(beside, numbers, s=8, color=color, alpha=0.5, linewidth=0)
 
 
-def _wide(metric: str, values: list[np.ndarray]) -> bool:
-    """Whether it is a loss that only a log scale shows."""
+def _needs_log_scale(metric: str, values: list[np.ndarray]) -> bool:
+    """True if a metric is a positive loss that spans more than a factor of 30."""
     numbers = np.concatenate([*values, np.ones(0)])
     if not metric.endswith("loss") or not numbers.size or numbers.min() <= 0:
         return False

@@ -1,4 +1,4 @@
-"""The reliability diagram."""
+"""Reliability diagram."""
 
 from typing import TYPE_CHECKING
 
@@ -18,20 +18,20 @@ def reliability(
     num_bins: int = 15,
     title: str = "",
 ) -> "Figure":
-    """Whether what the model is sure of is right as often as it is sure.
+    """Plots a reliability diagram: accuracy over confidence in equal-width bins.
 
-    Above, the accuracy of the predictions in each bin of confidence, beside the mean
-    confidence there: what lies below the diagonal is overconfident. Below, the share of
-    examples in each bin. The numbers are those of `fdl.metrics.calibration_error`.
+    The upper panel has the accuracy and the mean confidence of each bin: predictions
+    are overconfident where accuracy is below the diagonal. The lower panel has the
+    share of examples in each bin. Values are those of `fdl.metrics.calibration_error`.
 
     Args:
-      labels: Actual classes, int [N]; examples with negative ones are left out.
-      probabilities: Of each class, float [N, C]; confidence is the largest.
-      num_bins: Bins of equal width between 0 and 1.
-      title: Above.
+      labels: True classes, int [N]; examples with a negative label are ignored.
+      probabilities: Predicted probabilities, float [N, C]; confidence is the largest.
+      num_bins: Number of bins of equal width between 0 and 1.
+      title: Title of the figure; none if empty.
 
     Raises:
-      ValueError: The shapes do not fit.
+      UserError: The shapes do not match, or a label is out of range.
 
     References:
       Guo et al., `On Calibration of Modern Neural Networks
@@ -42,22 +42,24 @@ def reliability(
     from fdl import metrics
 
     labels, probabilities = check_probabilities(labels, probabilities)
+    # The metric takes logits. A probability of zero becomes -inf, which its softmax
+    # maps back to zero.
     with np.errstate(divide="ignore"):
         logits = jnp.asarray(np.log(np.asarray(probabilities, np.float32)))
     error = metrics.calibration_error(logits, jnp.asarray(labels), num_bins=num_bins)
     confidence, accuracy, weight = (np.asarray(part) for part in error.curve())
-    filled = weight > 0
-    places = (np.arange(num_bins) + 0.5) / num_bins
+    filled = weight > 0  # Empty bins have no accuracy: NaN.
+    centres = (np.arange(num_bins) + 0.5) / num_bins
     figure = canvas(5.2, 5.6, title)
     above, below = figure.subplots(
         2, 1, sharex=True, gridspec_kw={"height_ratios": [3, 1]}
     )
     width = 0.9 / num_bins
     above.bar(
-        places[filled], accuracy[filled], width, color=COLORS[5], label="accuracy"
+        centres[filled], accuracy[filled], width, color=COLORS[5], label="accuracy"
     )
     above.plot(
-        places[filled],
+        centres[filled],
         confidence[filled],
         linestyle="",
         marker="_",
@@ -75,7 +77,7 @@ def reliability(
     )
     above.legend(loc="upper left", fontsize=8)
     total = max(float(weight.sum()), 1.0)
-    below.bar(places, weight / total, width, color="0.6")
+    below.bar(centres, weight / total, width, color="0.6")
     below.set(xlabel="confidence", ylabel="share of\nexamples")
     for axes in (above, below):
         axes.grid(alpha=0.3)

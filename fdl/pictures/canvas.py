@@ -1,4 +1,4 @@
-"""What all pictures are drawn on, and with."""
+"""Figures, colours and files of plots."""
 
 import io
 import pathlib
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Told apart without red or green as well: Okabe and Ito's, and three darker ones.
+# The palette of Okabe and Ito for colour-blind readers, without black, and three more.
 COLORS = (
     *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00"),
     *("#56B4E9", "#7F4A1E", "#BBBBBB", "#4B2E83", "#F0E442"),
@@ -18,13 +18,15 @@ COLORS = (
 
 
 def canvas(width: float, height: float, title: str = "") -> "Figure":
-    """An empty figure that needs no screen, in inches.
+    """Creates an empty figure that needs no display.
 
     Args:
-      width: Its width.
-      height: Its height.
-      title: Above all else, if there is one.
+      width: Width in inches.
+      height: Height in inches.
+      title: Title of the figure; none if empty.
     """
+    # Without pyplot, figures are neither registered globally nor bound to a window.
+    # Matplotlib is imported lazily, as it is slow to import.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -36,22 +38,23 @@ def canvas(width: float, height: float, title: str = "") -> "Figure":
 
 
 def colors(count: int, *, ordered: bool = False) -> list[Any]:
-    """As many colours: `COLORS`, or from dark to light.
+    """Distinct colours from `COLORS`, or a sequence from dark to light.
 
     Args:
-      count: How many.
-      ordered: Whether they go from dark to light; more than there are in `COLORS` do.
+      count: Number of colours.
+      ordered: Whether to return a sequence from dark to light, as is done anyway for
+        more colours than there are in `COLORS`.
     """
     if count <= len(COLORS) and not ordered:
         return list(COLORS[:count])
     from matplotlib import colormaps
 
-    # The lightest yellow cannot be seen on white.
+    # The lightest yellow of the colour map is hard to see on white.
     return [colormaps["viridis"](0.9 * i / max(1, count - 1)) for i in range(count)]
 
 
 def step_axis(axes: "Axes") -> None:
-    """Labels the horizontal axis with steps, which are whole."""
+    """Labels the horizontal axis with steps, at integer ticks."""
     from matplotlib.ticker import MaxNLocator
 
     axes.set_xlabel("step")
@@ -60,19 +63,20 @@ def step_axis(axes: "Axes") -> None:
 
 
 def save(figure: "Figure", path: pathlib.Path | str) -> pathlib.Path:
-    """Writes a figure as a PNG file, whole or not at all; the same bytes each time.
+    """Writes a figure to a PNG file, atomically.
 
     Raises:
-      OSError: It cannot be written.
+      OSError: The file cannot be written.
     """
     path = pathlib.Path(path)
     png = io.BytesIO()
     figure.savefig(png, format="png", dpi=110)
+    # Readers see the old file or the complete one, as a rename is atomic.
     part = path.with_name(path.name + ".part")
     try:
         part.write_bytes(png.getvalue())
         part.rename(path)
     except OSError:
-        part.unlink(missing_ok=True)  # It may fill the disk.
+        part.unlink(missing_ok=True)  # The disk may be full.
         raise
     return path

@@ -1,4 +1,4 @@
-"""The confusion matrix, drawn."""
+"""Plot of a confusion matrix."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ from fdl.pictures.names import check_lengths, class_names
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MOST_COUNTS = 25  # More classes leave no room for numbers.
+MOST_COUNTS = 25  # Counts of more classes do not fit their cells.
 
 
 def confusion_matrix(
@@ -21,19 +21,19 @@ def confusion_matrix(
     *,
     title: str = "",
 ) -> "Figure":
-    """How often each class was taken for each: actual classes in rows.
+    """Plots the confusion matrix, with true classes in rows.
 
-    Numbers count examples; colours are their share of the row, so that a rare class is
-    seen as well as a frequent one. The title says the accuracy.
+    Cells contain counts; colours are normalised by row, so that rare classes are as
+    visible as frequent ones. The title contains the accuracy.
 
     Args:
-      labels: Actual classes, int [N]; examples with negative ones are left out.
+      labels: True classes, int [N]; examples with a negative label are ignored.
       predictions: Predicted classes, int [N].
-      classes: Their names; numbers if there are none.
-      title: In front of the accuracy.
+      classes: Class names; indices if empty.
+      title: Title of the figure; none if empty.
 
     Raises:
-      ValueError: There are not as many predictions as labels.
+      UserError: The numbers of labels and predictions differ.
 
     Example:
       >>> figure = confusion_matrix(np.array([0, 0, 1]), np.array([0, 1, 1]))
@@ -45,8 +45,10 @@ def confusion_matrix(
     labels, predictions = check_lengths(labels, predictions)
     names = class_names(classes, labels, predictions) or ["0"]
     counts = np.zeros((len(names), len(names)), np.int64)
+    # Unlike `counts[labels, predictions] += 1`, this counts repeated pairs.
     np.add.at(counts, (labels, predictions), 1)
     shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
+    # Inches: cells with room for their number, within the size of a page.
     size = float(np.clip(1.8 + 0.42 * len(names), 3.6, 9))
     figure = canvas(size + 1.2, size, title)
     axes = figure.add_subplot()
@@ -55,26 +57,26 @@ def confusion_matrix(
     bar.set_label("share of the actual class")
     if len(names) <= MOST_COUNTS:
         for row, column in zip(*np.nonzero(counts), strict=True):
-            color = "white" if shares[row, column] > 0.5 else "black"
+            color = "white" if shares[row, column] > 0.5 else "black"  # For contrast.
             text = str(counts[row, column])
             style: Any = {"ha": "center", "va": "center", "color": color, "fontsize": 8}
             axes.text(column, row, text, **style)
     _label(axes, names)
     total = counts.sum()
-    right = np.trace(counts) / total if total else np.nan
-    axes.set_title(f"accuracy {right:.4g} of {total} examples", fontsize=10)
+    accuracy = np.trace(counts) / total if total else np.nan
+    axes.set_title(f"accuracy {accuracy:.4g} of {total} examples", fontsize=10)
     return figure
 
 
 def _label(axes, names: Sequence[str]) -> None:
-    step = -(-len(names) // 50)  # No more ticks than can be read.
-    places = range(0, len(names), step)
-    shown = [names[place] for place in places]
-    upright = max(map(len, shown), default=0) > 3
-    axes.set_xticks(places, shown, rotation=45 if upright else 0, fontsize=8)
-    if upright:
+    step = -(-len(names) // 50)  # More than 50 ticks are not legible.
+    ticks = range(0, len(names), step)
+    tick_labels = [names[tick] for tick in ticks]
+    rotated = max(map(len, tick_labels), default=0) > 3
+    axes.set_xticks(ticks, tick_labels, rotation=45 if rotated else 0, fontsize=8)
+    if rotated:
         for text in axes.get_xticklabels():
             text.set(ha="right", rotation_mode="anchor")
-    axes.set_yticks(places, shown, fontsize=8)
+    axes.set_yticks(ticks, tick_labels, fontsize=8)
     axes.set_xlabel("predicted class")
     axes.set_ylabel("actual class")

@@ -1,4 +1,4 @@
-"""Every metric of a run over its steps."""
+"""Training curves: metrics of runs over steps."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -12,8 +12,8 @@ from fdl.pictures.names import literal
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MANY = 10  # So many arms are a row, and not so many kinds.
-MOST_NAMED = 6  # Of many arms.
+MANY = 10  # From so many arms on, colours are a sequence from dark to light.
+MOST_NAMED = 6  # Arms in the legend, if there are many.
 Points = tuple[Sequence[int], np.ndarray]  # Steps [T], and values [T, S] of S seeds.
 
 
@@ -23,16 +23,17 @@ def curves(
     *,
     title: str = "",
 ) -> "Figure":
-    """Metrics over steps, one panel each, the mean over seeds and its 95 % interval.
+    """Plots metrics over steps: the mean over seeds and its 95 % interval.
 
-    Metrics called ``arm/metric`` share a panel for each metric, in a colour for each
-    arm: dashed in training, solid in evaluation. Of ten or more arms, colours go from
-    dark to light.
+    Each metric has a panel. Metrics named ``arm/metric`` share the panel of their
+    metric, with a colour for each arm, dashed for training and solid for evaluation.
+    The colours of ten or more arms go from dark to light.
 
     Args:
-      series: By metric, by split ("train", "eval"): steps [T] and values [T, S].
-      arms: The order of the arms; that of the metrics if there is none.
-      title: Above.
+      series: Points by metric and by split ("train" or "eval"): steps, [T], and values,
+        [T, S] for S seeds.
+      arms: Order of the arms; that of the metrics if empty.
+      title: Title of the figure; none if empty.
 
     Example:
       >>> figure = curves({"loss": {"train": ([1, 2], np.array([[1.0], [0.5]]))}})
@@ -44,10 +45,10 @@ def curves(
     panels = _panels(series)
     columns = min(3, max(1, len(panels)))
     rows = -(-len(panels) // columns) or 1
-    aside = 1.6 if arms else 0.0
-    figure = canvas(5 * columns + aside, 3.4 * rows, title)
-    for place, ((metric, _), names) in enumerate(panels.items(), start=1):
-        axes = figure.add_subplot(rows, columns, place)
+    legend_width = 1.6 if arms else 0.0
+    figure = canvas(5 * columns + legend_width, 3.4 * rows, title)
+    for index, ((metric, _), names) in enumerate(panels.items(), start=1):
+        axes = figure.add_subplot(rows, columns, index)
         for name in names:
             arm = name.rpartition("/")[0]
             if arm:
@@ -64,7 +65,7 @@ def curves(
 
 
 def arms_of(series: Mapping[str, Any]) -> list[str]:
-    """The arms of metrics called ``arm/metric``, in their order.
+    """Names of the arms of metrics named ``arm/metric``, in order of appearance.
 
     Example:
       >>> arms_of({"loss": 0, "relu/loss": 0, "relu/accuracy": 0, "tanh/loss": 0})
@@ -75,19 +76,20 @@ def arms_of(series: Mapping[str, Any]) -> list[str]:
 
 
 def arm_colors(arms: Sequence[str]) -> dict[str, Any]:
-    """A colour for each arm; of ten or more, from dark to light."""
+    """Colour of each arm; for ten or more arms, from dark to light."""
     tones = colors(len(arms), ordered=len(arms) >= MANY)
     return dict(zip(arms, tones, strict=True))
 
 
 def _panels(series: Mapping[str, Any]) -> dict[tuple[str, bool], list[str]]:
-    """Names of what is drawn together, by metric and whether it is of arms."""
-    found: dict[tuple[str, bool], list[str]] = {}
+    """Names of the series of each panel, by metric and whether they belong to arms."""
+    panels: dict[tuple[str, bool], list[str]] = {}
     for name in series:
         arm, _, metric = name.rpartition("/")
-        found.setdefault((metric, bool(arm)), []).append(name)
-    order = sorted(found, key=lambda n: (n[0] != "loss", n[0] == "grad_norm", n))
-    return {panel: found[panel] for panel in order}
+        panels.setdefault((metric, bool(arm)), []).append(name)
+    # The loss comes first and the gradient norm last.
+    order = sorted(panels, key=lambda n: (n[0] != "loss", n[0] == "grad_norm", n))
+    return {panel: panels[panel] for panel in order}
 
 
 def _draw_alone(axes, splits: Mapping[str, Points]) -> None:
@@ -107,12 +109,13 @@ def _draw_arm(axes, splits: Mapping[str, Points], color: Any) -> None:
 
 
 def _draw(axes, steps, values, color, **style) -> None:
-    found = [interval(row[np.isfinite(row)]) for row in values]
-    mean, _, spread = np.array(found).reshape(-1, 3).T
+    # A seed that diverges does not hide the others: only finite values are averaged.
+    intervals = [interval(row[np.isfinite(row)]) for row in values]
+    mean, _, half_width = np.array(intervals).reshape(-1, 3).T
     marker = "." if len(steps) < 20 else ""
     axes.plot(steps, mean, color=color, marker=marker, **style)
     if values.shape[1] > 1:
-        low, high = mean - spread, mean + spread
+        low, high = mean - half_width, mean + half_width
         axes.fill_between(steps, low, high, color=color, alpha=0.2, linewidth=0)
 
 
@@ -121,20 +124,22 @@ def _legend(figure, tones: Mapping[str, Any]) -> None:
 
     names = [*tones]
     if len(names) >= MANY:
-        places = np.linspace(0, len(names) - 1, MOST_NAMED).round().astype(int)
-        names = [names[place] for place in places]
+        # Evenly spaced arms explain a sequence of colours well enough.
+        chosen = np.linspace(0, len(names) - 1, MOST_NAMED).round().astype(int)
+        names = [names[i] for i in chosen]
     lines = [Line2D([], [], color=tones[name], label=literal(name)) for name in names]
     lines.append(Line2D([], [], color="0.3", linestyle="--", label="train"))
     lines.append(Line2D([], [], color="0.3", linestyle="-", label="eval"))
-    every = len(names) == len(tones)
+    all_named = len(names) == len(tones)
     figure.legend(
         handles=lines,
         loc="outside right upper",
         fontsize=9,
-        title="" if every else f"of {len(tones)} arms",
+        title="" if all_named else f"of {len(tones)} arms",
     )
 
 
 def _positive(parts: Sequence[Mapping[str, Points]]) -> bool:
+    """True if all values are positive, as a log scale requires."""
     values = [np.ravel(values) for splits in parts for _, values in splits.values()]
     return bool((np.concatenate(values) > 0).all())

@@ -1,10 +1,11 @@
-"""What the first layer looks for."""
+"""Plots of the weights of a first layer."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fdl.errors import UserError
 from fdl.pictures.canvas import canvas
 from fdl.pictures.names import class_names
 
@@ -12,81 +13,84 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_FILTERS = 64
-MOST_ROWS = 16  # Where each filter takes a row, one tile a channel.
+MOST_ROWS = 16  # Limit of both filters and channels, if each filter is a row of tiles.
 MOST_COLUMNS = 64
 
 
 def filters(
     kernel: np.ndarray, shape: Sequence[int] = (), *, title: str = ""
 ) -> "Figure":
-    """The kernels of the first layer as images, the largest first.
+    """Plots the kernels of a first layer as images, ordered by norm, largest first.
 
-    Three channels are colours, each filter scaled by its own largest weight, grey for
-    zero. One channel is orange for positive and purple for negative weights, on one
-    scale for all. Other numbers of channels take a row for each filter.
+    Kernels of three channels are shown in RGB, each scaled by its largest absolute
+    weight, with grey for zero. Kernels of one channel have a common colour scale,
+    orange for positive and purple for negative weights. For other numbers of channels,
+    each filter is a row with one tile per channel.
 
     Args:
-      kernel: Of a convolution, float [H, W, C, F]; or of a dense layer on images, float
-        [H * W * C, F]. Of more than 64 filters, those of the largest norm are drawn.
-      shape: Of the images [H, W, C], for a dense layer.
-      title: Above.
+      kernel: Kernel of a convolution, float [H, W, C, F], or of a dense layer on
+        images, float [H * W * C, F]. At most 64 filters are drawn, or 16 in rows.
+      shape: Shape of the images, (H, W, C), for a dense layer.
+      title: Title of the figure; none if empty.
 
     Raises:
-      ValueError: The kernel has no such shape.
+      UserError: The kernel has another shape.
     """
     kernel = np.asarray(kernel, np.float64)
     if kernel.ndim == 2 and len(shape) == 3 and kernel.shape[0] == np.prod(shape):
         kernel = kernel.reshape(*shape, -1)
     if kernel.ndim != 4 or not kernel.size:
-        raise ValueError(
-            f"the kernel is {list(kernel.shape)}: expected [H, W, C, F], or [D, F] and "
-            f"the shape of images with D numbers, not {list(shape)}"
+        raise UserError(
+            f"kernel of shape {list(kernel.shape)}: expected [H, W, C, F], or [D, F] "
+            f"with D the size of images of shape={list(shape)}"
         )
-    total = kernel.shape[3]
+    num_filters = kernel.shape[3]
     norms = np.sqrt((kernel**2).sum(axis=(0, 1, 2)))
-    flat = kernel.shape[2] in (1, 3)
-    order = np.argsort(-norms, kind="stable")[: MOST_FILTERS if flat else MOST_ROWS]
+    # Filters of one or three channels are single tiles, all others rows of tiles.
+    single = kernel.shape[2] in (1, 3)
+    order = np.argsort(-norms, kind="stable")[: MOST_FILTERS if single else MOST_ROWS]
     tiles = kernel[..., order].transpose(3, 0, 1, 2)
-    said = f"{len(order)} of {total} filters, the largest first"
+    caption = f"{len(order)} of {num_filters} filters, the largest first"
     if kernel.shape[2] == 3:
         peaks = np.abs(tiles).max(axis=(1, 2, 3), keepdims=True)
+        # From [-peak, peak] to [0, 1]; a filter of zeros is grey.
         tiles = 0.5 + tiles / np.where(peaks == 0, 1, 2 * peaks)
-        return _colored(montage(tiles, _columns(len(tiles))), said, title)
+        return _draw_rgb(montage(tiles, _num_columns(len(tiles))), caption, title)
     if kernel.shape[2] == 1:
-        picture = montage(tiles[..., 0], _columns(len(tiles)))
-        return _signed(picture, said, title, "weight")
+        image = montage(tiles[..., 0], _num_columns(len(tiles)))
+        return _draw_signed(image, caption, title, "weight")
     channels = tiles[..., :MOST_ROWS].transpose(0, 3, 1, 2)
-    picture = montage(channels.reshape(-1, *channels.shape[2:]), channels.shape[1])
-    said = f"{said}; {channels.shape[1]} of {kernel.shape[2]} channels in each row"
-    return _signed(picture, said, title, "weight")
+    image = montage(channels.reshape(-1, *channels.shape[2:]), channels.shape[1])
+    caption += f"; {channels.shape[1]} of {kernel.shape[2]} channels in each row"
+    return _draw_signed(image, caption, title, "weight")
 
 
 def weights(
     kernel: np.ndarray, columns: Sequence[str] = (), *, title: str = ""
 ) -> "Figure":
-    """The weights of the first layer on a table, as a heat map.
+    """Plots the weights of a dense first layer on tabular data as a heat map.
 
     Args:
-      kernel: Float [D, F]: rows are the columns of the table. Of more than 64 units,
-        those of the largest norm are drawn.
-      columns: Names of the columns of the table; the first 64 are drawn.
-      title: Above.
+      kernel: Float [D, F], one row for each input column. Of more than 64 units, those
+        of the largest norm are drawn, and of the inputs the first 64.
+      columns: Names of the input columns; indices if empty.
+      title: Title of the figure; none if empty.
 
     Raises:
-      ValueError: The kernel has no such shape.
+      UserError: The kernel has another shape.
     """
     from matplotlib.ticker import MaxNLocator
 
     kernel = np.asarray(kernel, np.float64)
     if kernel.ndim != 2 or not kernel.size:
-        raise ValueError(f"the kernel is {list(kernel.shape)}: expected [D, F]")
-    total = kernel.shape[1]
-    if total > MOST_FILTERS:
+        raise UserError(f"kernel of shape {list(kernel.shape)}: expected [D, F]")
+    num_units = kernel.shape[1]
+    if num_units > MOST_FILTERS:
         norms = np.sqrt((kernel**2).sum(axis=0))
         kernel = kernel[:, np.argsort(-norms, kind="stable")[:MOST_FILTERS]]
     shown = kernel[:MOST_COLUMNS]
-    said = f"{shown.shape[1]} of {total} units of the first layer"
-    figure = _signed(shown, said, title, "weight")
+    caption = f"{shown.shape[1]} of {num_units} units of the first layer"
+    figure = _draw_signed(shown, caption, title, "weight")
     axes = figure.axes[0]
     axes.set_axis_on()
     axes.set_aspect("auto")
@@ -98,40 +102,41 @@ def weights(
 
 
 def montage(tiles: np.ndarray, columns: int) -> np.ndarray:
-    """Tiles [N, H, W] or [N, H, W, 3] side by side, NaN between them."""
+    """Arranges tiles [N, H, W] or [N, H, W, 3] in a grid, separated by NaN."""
     count, height, width = tiles.shape[:3]
     rows = -(-count // columns)
-    whole = np.full(
+    grid = np.full(
         (rows * (height + 1) - 1, columns * (width + 1) - 1, *tiles.shape[3:]), np.nan
     )
     for i, tile in enumerate(tiles):
         top, left = i // columns * (height + 1), i % columns * (width + 1)
-        whole[top : top + height, left : left + width] = tile
-    return whole
+        grid[top : top + height, left : left + width] = tile
+    return grid
 
 
-def _columns(count: int) -> int:
+def _num_columns(count: int) -> int:
     return int(np.ceil(np.sqrt(count)))
 
 
-def _signed(picture: np.ndarray, said: str, title: str, unit: str) -> "Figure":
-    """Positive and negative numbers, on one scale around zero."""
+def _draw_signed(values: np.ndarray, caption: str, title: str, unit: str) -> "Figure":
+    """Draws a matrix on a diverging colour scale, symmetric around zero."""
     figure = canvas(6, 5.2, title)
     axes = figure.add_subplot()
-    peak = np.nanmax(np.abs(picture)) or 1.0
+    peak = np.nanmax(np.abs(values)) or 1.0
     image = axes.imshow(
-        picture, cmap="PuOr_r", vmin=-peak, vmax=peak, interpolation="nearest"
+        values, cmap="PuOr_r", vmin=-peak, vmax=peak, interpolation="nearest"
     )
     figure.colorbar(image, ax=axes, shrink=0.8).set_label(unit)
     axes.set_axis_off()
-    axes.set_title(said, fontsize=10)
+    axes.set_title(caption, fontsize=10)
     return figure
 
 
-def _colored(picture: np.ndarray, said: str, title: str) -> "Figure":
+def _draw_rgb(image: np.ndarray, caption: str, title: str) -> "Figure":
     figure = canvas(5.2, 5.2, title)
     axes = figure.add_subplot()
-    axes.imshow(np.nan_to_num(picture, nan=1.0), interpolation="nearest")
+    # Gaps between tiles are white.
+    axes.imshow(np.nan_to_num(image, nan=1.0), interpolation="nearest")
     axes.set_axis_off()
-    axes.set_title(said, fontsize=10)
+    axes.set_title(caption, fontsize=10)
     return figure

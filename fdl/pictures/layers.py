@@ -1,10 +1,11 @@
-"""What passes through each layer, over time."""
+"""Plot of gradient and activation norms of each layer over training."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fdl.errors import UserError
 from fdl.pictures.canvas import canvas, colors, step_axis
 
 if TYPE_CHECKING:
@@ -20,27 +21,30 @@ def layer_norms(
     *,
     title: str = "",
 ) -> "Figure":
-    """The size of gradients and of activations in each layer over time, log scale.
+    """Plots the norms of gradients and activations of each layer on a log scale.
 
-    Dark is close to the inputs, light close to the outputs: where gradients vanish, the
-    dark lines lie far below the light ones. What is zero is left out.
+    Lines go from dark, next to the inputs, to light, next to the outputs: where
+    gradients vanish, dark lines lie far below light ones. Zeros are left out.
 
     Args:
-      steps: At which it was measured, [T].
-      gradients: Norm of the gradient of a layer's parameters, [T] or [T, S], by layer
-        in their order; over seeds the median is drawn.
-      activations: Root mean square of a layer's outputs, the same.
-      title: Above.
+      steps: Steps of the measurements, [T].
+      gradients: Gradient norms of the parameters of each layer, from inputs to outputs,
+        [T] or [T, S]; over S seeds the median is drawn.
+      activations: Root mean squares of the outputs of each layer, in the same form.
+      title: Title of the figure; none if empty.
 
     Raises:
-      ValueError: There are not as many numbers as steps.
+      UserError: The number of values of a layer differs from that of steps.
     """
     figure = canvas(11, 4.6, title)
     left, right = figure.subplots(1, 2)
     tones = dict(zip(gradients, colors(len(gradients), ordered=True), strict=True))
     for axes, norms in ((left, gradients), (right, activations)):
-        least = [_line(axes, steps, norms[name], tones[name], name) for name in norms]
-        if any(least):
+        drawn = [
+            _draw_line(axes, steps, norms[name], tones[name], name) for name in norms
+        ]
+        # Matplotlib warns about a log scale on axes without positive values.
+        if any(drawn):
             axes.set_yscale("log")
         step_axis(axes)
     left.set_ylabel("norm of the gradient")
@@ -52,8 +56,9 @@ def layer_norms(
 
 
 def _legend(figure, lines, names) -> None:
-    places = np.linspace(0, len(names) - 1, min(MOST_NAMED, len(names)))
-    chosen = sorted({*places.round().astype(int)})
+    # Evenly spaced layers, the first and the last among them.
+    spaced = np.linspace(0, len(names) - 1, min(MOST_NAMED, len(names)))
+    chosen = sorted({*spaced.round().astype(int)})
     figure.legend(
         [lines[i] for i in chosen],
         [names[i] for i in chosen],
@@ -63,16 +68,19 @@ def _legend(figure, lines, names) -> None:
     )
 
 
-def _line(axes, steps, values, color, name) -> bool:
-    """Draws one; says whether there was anything that a log scale can show."""
+def _draw_line(axes, steps, values, color, name) -> bool:
+    """Draws the line of a layer; True if it has a positive value."""
     values = np.asarray(values, np.float64)
     if len(values) != len(steps):
-        raise ValueError(f"{name} has {len(values)} numbers for {len(steps)} steps")
+        raise UserError(
+            f"{len(values)} values of layer {name!r}: expected {len(steps)}, as steps"
+        )
     values = np.where(np.isfinite(values) & (values > 0), values, np.nan)
     values = values.reshape(len(steps), -1)
-    seen = ~np.isnan(values).all(axis=1)
-    middle = np.full(len(steps), np.nan)
-    middle[seen] = np.nanmedian(values[seen], axis=1)
+    # `nanmedian` warns about rows of NaN, so these are left out.
+    valid = ~np.isnan(values).all(axis=1)
+    median = np.full(len(steps), np.nan)
+    median[valid] = np.nanmedian(values[valid], axis=1)
     marker = "." if len(steps) < 20 else ""
-    axes.plot(steps, middle, color=color, marker=marker, linewidth=1.2)
-    return bool(seen.any())
+    axes.plot(steps, median, color=color, marker=marker, linewidth=1.2)
+    return bool(valid.any())

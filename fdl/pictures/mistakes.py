@@ -1,10 +1,11 @@
-"""What the model was sure of, and wrong about."""
+"""Plots of the most confident misclassifications."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fdl.errors import UserError
 from fdl.pictures.canvas import canvas
 from fdl.pictures.names import check_probabilities, class_names
 
@@ -12,28 +13,28 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST = 24
-MOST_NUMBERS = 12  # More columns leave no room for numbers.
+MOST_NUMBERS = 12  # Numbers of more columns do not fit their cells.
 MOST_COLUMNS = 60
 
 
 def worst(
     labels: np.ndarray, probabilities: np.ndarray, count: int = MOST
 ) -> np.ndarray:
-    """The examples of which the model is most sure, and wrong; the surest first.
+    """Indices of the misclassified examples of highest confidence, in falling order.
 
     Args:
-      labels: Actual classes, int [N]; negative ones are never wrong.
-      probabilities: Of each class, float [N, C].
-      count: At most so many.
+      labels: True classes, int [N]; examples with a negative label are ignored.
+      probabilities: Predicted probabilities, float [N, C].
+      count: Maximal number of examples.
 
     Returns:
-      Their indices, int [at most count].
+      int [K], with K at most `count`.
     """
     labels, probabilities = np.asarray(labels), np.asarray(probabilities)
-    sure = probabilities.max(axis=1, initial=0)
+    confidence = probabilities.max(axis=1, initial=0)
     wrong = (probabilities.argmax(axis=1) != labels) & (labels >= 0)
-    found = np.flatnonzero(wrong)
-    return found[np.argsort(-sure[found], kind="stable")[:count]]
+    indices = np.flatnonzero(wrong)
+    return indices[np.argsort(-confidence[indices], kind="stable")[:count]]
 
 
 def mistakes(
@@ -46,47 +47,51 @@ def mistakes(
     count: int = MOST,
     title: str = "",
 ) -> "Figure":
-    """The most confident mistakes: what was said, and what is true.
+    """Plots the misclassified examples of highest confidence.
 
-    Each has the class that was predicted and its probability, and below them the true
-    class and the probability that was left for it. Images are shown; rows of a table
-    are rows of a heat map, coloured by how far from the mean of its column a number
-    lies, in standard deviations of the column.
+    Each example is labelled with the predicted class and its probability, and below
+    with the true class and its probability. Images are drawn as such; rows of a table
+    are rows of a heat map, coloured by the standard score of each number within its
+    column.
 
     Args:
-      inputs: Images [N, H, W, C] or [N, H, W], or rows of a table [N, F].
-      labels: Actual classes, int [N]; examples with negative ones are left out.
-      probabilities: Of each class, float [N, C].
-      classes: Their names.
-      columns: Names of the columns of a table.
-      count: At most so many.
-      title: Above.
+      inputs: Images, [N, H, W, C] or [N, H, W], or rows of a table, [N, F].
+      labels: True classes, int [N]; examples with a negative label are ignored.
+      probabilities: Predicted probabilities, float [N, C].
+      classes: Class names; indices if empty.
+      columns: Names of the columns of a table; indices if empty.
+      count: Maximal number of examples.
+      title: Title of the figure; none if empty.
 
     Raises:
-      ValueError: The shapes do not fit.
+      UserError: The shapes do not match, or a label is out of range.
     """
     inputs = np.asarray(inputs)
     if len(inputs) != len(labels) or inputs.ndim not in (2, 3, 4):
-        raise ValueError(
-            f"inputs are {list(inputs.shape)} of {len(labels)} examples: expected "
-            "images [N, H, W, C], or rows [N, F]"
+        raise UserError(
+            f"inputs of shape {list(inputs.shape)} for {len(labels)} labels: expected "
+            "images [N, H, W, C] or rows [N, F]"
         )
-    counts = np.asarray(labels) >= 0
+    # The check removes examples with negative labels, so inputs have to follow.
+    valid = np.asarray(labels) >= 0
     labels, probabilities = check_probabilities(labels, probabilities)
-    inputs = inputs[counts]
+    inputs = inputs[valid]
     chosen = worst(labels, probabilities, count)
     names = class_names(classes, np.arange(probabilities.shape[1]))
-    said = [_said(labels[i], probabilities[i], names) for i in chosen]
+    captions = [_caption(labels[i], probabilities[i], names) for i in chosen]
     if not len(chosen):
         figure = canvas(5, 2, title)
         figure.text(0.5, 0.4, "no mistakes", ha="center", fontsize=12)
         return figure
     if inputs.ndim == 2:
-        return _table(inputs, chosen, said, columns, title)
-    return _images(inputs[chosen], said, title)
+        return _draw_table(inputs, chosen, captions, columns, title)
+    return _draw_images(inputs[chosen], captions, title)
 
 
-def _said(label: int, probability: np.ndarray, names: Sequence[str]) -> tuple[str, str]:
+def _caption(
+    label: int, probability: np.ndarray, names: Sequence[str]
+) -> tuple[str, str]:
+    """Predicted and true class of an example, each with its probability."""
     guess = int(probability.argmax())
     return (
         f"{names[guess]}: {probability[guess]:.3f}",
@@ -94,11 +99,15 @@ def _said(label: int, probability: np.ndarray, names: Sequence[str]) -> tuple[st
     )
 
 
-def _images(images: np.ndarray, said: list[tuple[str, str]], title: str) -> "Figure":
+def _draw_images(
+    images: np.ndarray, captions: list[tuple[str, str]], title: str
+) -> "Figure":
     images = images[..., None] if images.ndim == 3 else images
+    # Neither grey nor RGB: the mean over channels is drawn.
     if images.shape[-1] not in (1, 3):
         images = images.mean(axis=-1, keepdims=True)
     images = images.astype(np.float64)
+    # Inputs may be standardised: one scale for all images keeps them comparable.
     low, high = images.min(), images.max()
     images = (images - low) / (high - low if high > low else 1)
     columns = min(6, len(images))
@@ -107,21 +116,22 @@ def _images(images: np.ndarray, said: list[tuple[str, str]], title: str) -> "Fig
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in panels:
         axes.set_axis_off()
-    for axes, image, (guess, truth) in zip(panels, images, said, strict=False):
+    for axes, image, (guess, truth) in zip(panels, images, captions, strict=False):
         shown = image[..., 0] if image.shape[-1] == 1 else image
         axes.imshow(shown, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         axes.set_title(f"said {guess}\ntrue {truth}", fontsize=8)
     return figure
 
 
-def _table(
+def _draw_table(
     rows: np.ndarray,
     chosen: np.ndarray,
-    said: list[tuple[str, str]],
+    captions: list[tuple[str, str]],
     columns: Sequence[str],
     title: str,
 ) -> "Figure":
     spread = rows.std(axis=0)
+    # Standard scores of all rows, before the few mistakes are taken out.
     scores = (rows - rows.mean(axis=0)) / np.where(spread == 0, 1, spread)
     shown, scores = (x[chosen, :MOST_COLUMNS] for x in (rows, scores))
     size = shown.shape[1]
@@ -132,17 +142,16 @@ def _table(
     image = axes.imshow(scores, cmap="PuOr_r", vmin=-3, vmax=3, aspect="auto")
     bar = figure.colorbar(image, ax=axes, extend="both", shrink=0.9)
     bar.set_label("standard deviations from\nthe mean of the column", fontsize=8)
-    places = range(len(chosen))
     axes.set_yticks(
-        places,
+        range(len(chosen)),
         [
             f"{i}: said {guess}, true {truth}"
-            for i, (guess, truth) in zip(chosen, said, strict=True)
+            for i, (guess, truth) in zip(chosen, captions, strict=True)
         ],
         fontsize=8,
     )
-    upright = max(map(len, names)) > 3
-    axes.set_xticks(range(size), names, rotation=90 if upright else 0, fontsize=8)
+    rotated = max(map(len, names)) > 3
+    axes.set_xticks(range(size), names, rotation=90 if rotated else 0, fontsize=8)
     axes.set_xlabel("column of the table")
     if size <= MOST_NUMBERS:
         for (row, column), value in np.ndenumerate(shown):

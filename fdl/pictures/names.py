@@ -1,53 +1,56 @@
-"""What classes are called, and arrays that belong together."""
+"""Input checks and class names shared by the plots."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
+from fdl.errors import UserError
+
 
 def check_lengths(
     labels: np.ndarray, answers: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Labels [N] and answers [N, ...], without the examples whose label is negative.
+    """Removes examples with a negative label from labels [N] and answers [N, ...].
 
     Raises:
-      ValueError: There are not as many of each.
+      UserError: The numbers of labels and answers differ.
     """
     labels, answers = np.asarray(labels), np.asarray(answers)
     if labels.ndim != 1 or len(labels) != len(answers):
-        raise ValueError(
-            f"labels are {list(labels.shape)} and answers {list(answers.shape)}: "
-            "expected [N] and [N, ...]"
+        raise UserError(
+            f"labels of shape {list(labels.shape)}, answers of shape "
+            f"{list(answers.shape)}: expected [N] and [N, ...]"
         )
-    counts = labels >= 0
-    return labels[counts], answers[counts]
+    valid = labels >= 0
+    return labels[valid], answers[valid]
 
 
 def check_probabilities(
     labels: np.ndarray, probabilities: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Labels [N] and probabilities [N, C], without negative labels.
+    """Removes examples with a negative label from labels [N] and probabilities [N, C].
 
     Raises:
-      ValueError: They are not of these shapes, or a label is no class.
+      UserError: The shapes do not match, or a label is not below C.
     """
     labels, probabilities = check_lengths(labels, probabilities)
     if probabilities.ndim != 2:
         shape = list(probabilities.shape)
-        raise ValueError(f"probabilities are {shape}: expected [N, C]")
+        raise UserError(f"probabilities of shape {shape}: expected [N, C]")
     if len(labels) and labels.max() >= probabilities.shape[1]:
-        raise ValueError(
-            f"a label is {labels.max()}, but there are {probabilities.shape[1]} classes"
+        raise UserError(
+            f"label={labels.max()}: expected less than {probabilities.shape[1]}, the "
+            "number of classes"
         )
     return labels, probabilities
 
 
 def literal(text: object) -> str:
-    """A text as it is, which matplotlib would take for a formula between dollars."""
+    """Escapes dollar signs, between which matplotlib would typeset a formula."""
     return str(text).replace("$", r"\$")
 
 
 def class_names(classes: Sequence[str], *indices: np.ndarray) -> list[str]:
-    """A name for each class, or column, that is named, or occurs."""
+    """Names of all classes or columns; those without a name get their index."""
     count = max([len(classes), *(int(x.max()) + 1 for x in indices if len(x))])
     return [*map(literal, classes), *map(str, range(len(classes), count))]

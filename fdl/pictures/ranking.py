@@ -1,4 +1,4 @@
-"""How well classes are told apart at every threshold."""
+"""ROC and precision-recall curves."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -11,8 +11,8 @@ from fdl.pictures.names import check_probabilities, class_names
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Curve = tuple[np.ndarray, np.ndarray, float]  # x, y and the area.
-MOST_NAMED = 10  # More classes leave no room for their names.
+Curve = tuple[np.ndarray, np.ndarray, float]  # x, y and the area under the curve.
+MOST_NAMED = 10  # Names of more classes do not fit the legend.
 
 
 def roc(
@@ -22,21 +22,21 @@ def roc(
     *,
     title: str = "",
 ) -> "Figure":
-    """True over false positive rate, at every threshold of the probability.
+    """Plots receiver operating characteristic (ROC) curves.
 
-    One curve for two classes, of the second against the first. For more, each against
-    all others; their mean area ("macro"), and the curve of all these questions taken
-    together ("micro"). A class without examples, or without others, has no curve, and
-    counts for nothing.
+    With two classes there is one curve, with the second class as positive. With more
+    there is a one-vs-rest curve for each class, the mean of their areas ("macro"), and
+    the curve of all one-vs-rest decisions pooled ("micro"). A class without positive or
+    without negative examples has no curve and is left out of the mean.
 
     Args:
-      labels: Actual classes, int [N]; examples with negative ones are left out.
-      probabilities: Of each class, float [N, C].
-      classes: Their names.
-      title: Above.
+      labels: True classes, int [N]; examples with a negative label are ignored.
+      probabilities: Predicted probabilities, float [N, C].
+      classes: Class names; indices if empty.
+      title: Title of the figure; none if empty.
 
     Raises:
-      ValueError: The shapes do not fit.
+      UserError: The shapes do not match, or a label is out of range.
 
     Example:
       >>> scores = np.array([0.1, 0.9, 0.4, 0.35, 0.8, 0.5, 0.5, 0.5])
@@ -47,7 +47,7 @@ def roc(
     """
 
     def curve(positive: np.ndarray, scores: np.ndarray) -> Curve | None:
-        hits, alarms = _above(positive, scores)
+        hits, alarms = _cumulative_counts(positive, scores)
         if not hits[-1] or not alarms[-1]:
             return None
         x, y = alarms / alarms[-1], hits / hits[-1]
@@ -68,27 +68,29 @@ def precision_recall(
     *,
     title: str = "",
 ) -> "Figure":
-    """Precision over recall, at every threshold; the area is the average precision.
+    """Plots precision-recall curves; their area is the average precision.
 
-    The same questions as in `roc`. Where positives are few, this says more.
+    Curves are those of the same classes and averages as in `roc`. They are more
+    informative than ROC curves if positives are rare.
 
     Args:
-      labels: Actual classes, int [N]; examples with negative ones are left out.
-      probabilities: Of each class, float [N, C].
-      classes: Their names.
-      title: Above.
+      labels: True classes, int [N]; examples with a negative label are ignored.
+      probabilities: Predicted probabilities, float [N, C].
+      classes: Class names; indices if empty.
+      title: Title of the figure; none if empty.
 
     Raises:
-      ValueError: The shapes do not fit.
+      UserError: The shapes do not match, or a label is out of range.
     """
 
     def curve(positive: np.ndarray, scores: np.ndarray) -> Curve | None:
-        hits, alarms = _above(positive, scores)
+        hits, alarms = _cumulative_counts(positive, scores)
         if not hits[-1]:
             return None
-        chosen = hits + alarms
-        x, y = hits / hits[-1], hits / np.where(chosen, chosen, 1)
-        y[0] = 1.0  # Where nothing is chosen, nothing is wrong.
+        num_predicted = hits + alarms
+        x, y = hits / hits[-1], hits / np.where(num_predicted, num_predicted, 1)
+        y[0] = 1.0  # By convention, as in scikit-learn, where nothing is predicted.
+        # A step function: linear interpolation of precision would be too optimistic.
         return x, y, float((np.diff(x) * y[1:]).sum())
 
     step = {"drawstyle": "steps-pre"}
@@ -99,13 +101,16 @@ def precision_recall(
     return figure
 
 
-def _above(positive: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Positives and negatives that score at least as high as each threshold.
+def _cumulative_counts(
+    positive: np.ndarray, scores: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of true and false positives at each threshold, int [T].
 
-    Thresholds fall, from above all scores to the least; equal scores go together.
+    Thresholds fall from above all scores to the lowest score.
     """
     order = np.argsort(-scores, kind="stable")
     positive, scores = positive[order], scores[order]
+    # Examples of equal scores share a threshold: only the last of them counts.
     last = np.append(scores[:-1] != scores[1:], np.ones(min(1, len(scores)), bool))
     hits, alarms = np.cumsum(positive)[last], np.cumsum(~positive)[last]
     return np.append(0, hits), np.append(0, alarms)
@@ -125,46 +130,48 @@ def _draw(
     figure = canvas(5.6, 5.2, title)
     axes = figure.add_subplot()
     if count == 2:
-        found = curve(labels == 1, probabilities[:, 1])
-        if found is not None:
-            label = f"{_called(names[1])}, area {found[2]:.4f}"
-            axes.plot(*found[:2], color=COLORS[0], label=label, **style)
+        points = curve(labels == 1, probabilities[:, 1])
+        if points is not None:
+            label = f"{_legend_name(names[1])}, area {points[2]:.4f}"
+            axes.plot(*points[:2], color=COLORS[0], label=label, **style)
         return figure
     areas = []
     tones = colors(count)
     for i, name in enumerate(names):
-        found = curve(labels == i, probabilities[:, i])
-        if found is None:
+        points = curve(labels == i, probabilities[:, i])
+        if points is None:
             continue
-        areas.append(found[2])
+        areas.append(points[2])
         axes.plot(
-            *found[:2],
+            *points[:2],
             color=tones[i],
             linewidth=1,
             alpha=1 if count <= MOST_NAMED else 0.5,
-            label=f"{_called(name)}, area {found[2]:.4f}"
+            label=f"{_legend_name(name)}, area {points[2]:.4f}"
             if count <= MOST_NAMED
             else None,
             **style,
         )
-    together = labels[:, None] == np.arange(count)
-    found = curve(together.ravel(), probabilities.ravel())
-    if found is not None:
-        label = f"micro, area {found[2]:.4f}"
-        axes.plot(*found[:2], color="black", linewidth=2.5, label=label, **style)
+    # Micro average: each pair of an example and a class is one binary decision.
+    one_hot = labels[:, None] == np.arange(count)
+    points = curve(one_hot.ravel(), probabilities.ravel())
+    if points is not None:
+        label = f"micro, area {points[2]:.4f}"
+        axes.plot(*points[:2], color="black", linewidth=2.5, label=label, **style)
     if areas:
+        # An empty line, for an entry of the legend only.
         label = f"macro, mean area {np.mean(areas):.4f}"
         axes.plot([], [], linestyle="", label=label)
     return figure
 
 
-def _called(name: str) -> str:
-    # A legend leaves out what begins with an underscore.
+def _legend_name(name: str) -> str:
+    # Matplotlib leaves labels that begin with an underscore out of legends.
     return f"class {name}" if name.isdigit() or name.startswith("_") else name
 
 
-def _finish(axes, place: str) -> None:
+def _finish(axes, legend_location: str) -> None:
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     axes.grid(alpha=0.3)
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc=place, fontsize=8)
+        axes.legend(loc=legend_location, fontsize=8)

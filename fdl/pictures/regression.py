@@ -1,10 +1,11 @@
-"""What was predicted, and by how much it is wrong."""
+"""Plots of predictions and residuals of a regression."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fdl.errors import UserError
 from fdl.pictures.canvas import COLORS, canvas
 from fdl.pictures.names import literal
 
@@ -21,24 +22,27 @@ def predictions(
     *,
     title: str = "",
 ) -> "Figure":
-    """Predicted over true values, one panel for each target; on the line all is right.
+    """Plots predicted over true values, with a panel for each target.
+
+    The dashed line is the identity. Titles contain R² and the mean absolute error.
 
     Args:
-      targets: What is true, float [N] or [N, K]; the first six are drawn.
-      predicted: What was predicted, of the same shape.
-      names: Of the targets.
-      title: Above.
+      targets: True values, float [N] or [N, K]; the first six of K are drawn.
+      predicted: Predicted values, of the same shape.
+      names: Names of the targets.
+      title: Title of the figure; none if empty.
 
     Raises:
-      ValueError: The shapes differ.
+      UserError: The shapes differ, or there are no targets.
     """
     targets, predicted = _columns(targets, predicted)
     figure = canvas(4.8 * targets.shape[1], 4.6, title)
     panels = figure.subplots(1, targets.shape[1], squeeze=False)[0]
     for k, axes in enumerate(panels):
         y, x = predicted[:, k], targets[:, k]
-        spread = np.square(x - x.mean()).sum()
-        r2 = 1 - np.square(x - y).sum() / spread if spread else np.nan
+        total = np.square(x - x.mean()).sum()
+        # R² is undefined for constant targets.
+        r2 = 1 - np.square(x - y).sum() / total if total else np.nan
         error = np.abs(x - y).mean()
         axes.scatter(x, y, s=14, alpha=_alpha(len(x)), color=COLORS[0], linewidth=0)
         ends = [min(x.min(), y.min()), max(x.max(), y.max())]
@@ -59,18 +63,18 @@ def residuals(
     *,
     title: str = "",
 ) -> "Figure":
-    """True minus predicted values: over what was predicted, and how they spread.
+    """Plots residuals, true minus predicted values, over predictions and as histogram.
 
-    A good model leaves no pattern, and as much on either side of zero.
+    The residuals of a good fit are centred at zero and show no pattern.
 
     Args:
-      targets: What is true, float [N] or [N, K]; the first six are drawn.
-      predicted: What was predicted, of the same shape.
-      names: Of the targets.
-      title: Above.
+      targets: True values, float [N] or [N, K]; the first six of K are drawn.
+      predicted: Predicted values, of the same shape.
+      names: Names of the targets.
+      title: Title of the figure; none if empty.
 
     Raises:
-      ValueError: The shapes differ.
+      UserError: The shapes differ, or there are no targets.
     """
     targets, predicted = _columns(targets, predicted)
     count = targets.shape[1]
@@ -78,21 +82,21 @@ def residuals(
     panels = figure.subplots(
         count, 2, squeeze=False, sharey="row", gridspec_kw={"width_ratios": [3, 1]}
     )
-    for k, (axes, beside) in enumerate(panels):
-        rest = targets[:, k] - predicted[:, k]
-        style = {"s": 14, "alpha": _alpha(len(rest)), "linewidth": 0}
-        axes.scatter(predicted[:, k], rest, color=COLORS[0], **style)
+    for k, (axes, histogram) in enumerate(panels):
+        residual = targets[:, k] - predicted[:, k]
+        style = {"s": 14, "alpha": _alpha(len(residual)), "linewidth": 0}
+        axes.scatter(predicted[:, k], residual, color=COLORS[0], **style)
         axes.set(
             xlabel=f"predicted {_name(names, k)}", ylabel="residual: true − predicted"
         )
-        spread = f"mean {rest.mean():.4g}, standard deviation {rest.std():.4g}"
-        axes.set_title(spread, fontsize=10)
-        beside.hist(rest, bins=30, orientation="horizontal", color=COLORS[0])
-        beside.set_xlabel("examples")
-        for one in (axes, beside):
-            one.axhline(0, color="0.4", linestyle="--", linewidth=1)
-            one.grid(alpha=0.3)
-            one.set_axisbelow(True)
+        moments = f"mean {residual.mean():.4g}, standard deviation {residual.std():.4g}"
+        axes.set_title(moments, fontsize=10)
+        histogram.hist(residual, bins=30, orientation="horizontal", color=COLORS[0])
+        histogram.set_xlabel("examples")
+        for panel in (axes, histogram):
+            panel.axhline(0, color="0.4", linestyle="--", linewidth=1)
+            panel.grid(alpha=0.3)
+            panel.set_axisbelow(True)
     return figure
 
 
@@ -101,12 +105,12 @@ def _columns(
 ) -> tuple[np.ndarray, np.ndarray]:
     targets, predicted = np.asarray(targets), np.asarray(predicted)
     if targets.shape != predicted.shape or targets.ndim not in (1, 2):
-        raise ValueError(
-            f"targets are {list(targets.shape)} and predictions "
-            f"{list(predicted.shape)}: expected [N] or [N, K], and the same"
+        raise UserError(
+            f"targets of shape {list(targets.shape)}, predictions of shape "
+            f"{list(predicted.shape)}: expected [N] or [N, K] for both"
         )
     if not targets.size:
-        raise ValueError("there are no targets to draw")
+        raise UserError("targets are empty: expected one or more")
     parts = (x.reshape(len(x), -1)[:, :MOST_TARGETS] for x in (targets, predicted))
     first, second = (x.astype(np.float64) for x in parts)
     return first, second
@@ -117,5 +121,5 @@ def _name(names: Sequence[str], k: int) -> str:
 
 
 def _alpha(count: int) -> float:
-    """Many points lie on each other."""
+    """Opacity of points, lower for many of them, as they overlap."""
     return float(np.clip(300 / max(1, count), 0.05, 0.7))

@@ -1,4 +1,4 @@
-"""Reinforcement learning: acting, judging what came of it, and learning from it."""
+"""Reinforcement learning: rollouts, advantage estimation, on-policy learning."""
 
 from fdl.rl.evaluation import on_episodes, play
 from fdl.rl.on_policy import OnPolicyState, on_policy

@@ -1,4 +1,4 @@
-"""How well a policy does in episodes of its own."""
+"""Evaluation of policies on full episodes."""
 
 from collections.abc import Callable, Mapping
 
@@ -18,20 +18,22 @@ def on_episodes(
     max_steps: int = 10_000,
     seed: int = 0,
 ) -> Callable[[State], Mapping[str, float]]:
-    """Plays full episodes, always of the same chance, and reports the returns.
+    """Evaluation of a policy by its returns on full episodes.
+
+    All evaluations use the same random seed, so that they can be compared.
 
     Args:
-      env: What to play.
-      policy: What to play with, such as `greedy(model, distribution)`. It is given the
+      env: Environment.
+      policy: Policy to evaluate, such as `greedy(model, distribution)`. It is given the
         variables of ``state.train``, with averaged weights if there are any
         (`optim.averaged`).
-      num_episodes: How many, all at once.
-      max_steps: Where to cut episodes that do not end by themselves.
-      seed: Of all that is left to chance.
+      num_episodes: Number of episodes, played in parallel.
+      max_steps: Maximum number of steps of an episode.
+      seed: Seed of resets, transitions and stochastic policies.
 
     Returns:
-      ``evaluate(state)``: mean ``episode_return`` and ``episode_length``, and the
-      return of the worst episode, ``episode_return_min``.
+      ``evaluate(state)``, to the mean ``episode_return`` and ``episode_length``, and
+      the lowest return of an episode, ``episode_return_min``.
     """
 
     @jax.jit
@@ -62,32 +64,34 @@ def play(
     num_episodes: int,
     max_steps: int,
 ) -> tuple[Array, Array]:
-    """Plays each episode to its end.
+    """Returns and lengths of episodes, each played to its end.
 
     Args:
-      env: What to play.
-      policy: What to play with.
-      variables: Of the policy's model.
-      key: Of all that is left to chance.
-      num_episodes: How many, E, all at once.
-      max_steps: Where to cut episodes that do not end by themselves.
+      env: Environment.
+      policy: Policy to play with.
+      variables: Variables of the policy's model.
+      key: Key of resets, transitions and stochastic policies.
+      num_episodes: Number of episodes, E, played in parallel.
+      max_steps: Maximum number of steps of an episode.
 
     Returns:
-      Returns, float [E], and lengths, int [E].
+      Undiscounted returns, float [E], and lengths, int [E].
     """
     reset_key, play_key = jax.random.split(key)
     reset_keys = jax.random.split(reset_key, num_episodes)
     env_state, observation = jax.vmap(env.reset)(reset_keys)
 
-    def go_on(carry):
+    def any_playing(carry):
         step, *_, playing = carry
         return (step < max_steps) & playing.any()
 
-    def move(carry):
+    def advance(carry):
         step, env_state, observation, returns, lengths, playing = carry
         act_key, step_key = jax.random.split(jax.random.fold_in(play_key, step))
         action = policy(variables, observation, act_key)
         step_keys = jax.random.split(step_key, num_episodes)
+        # Environments are stepped beyond the end of their episode, until all have
+        # ended; rewards after the end are masked.
         env_state, timestep = jax.vmap(env.step)(env_state, action, step_keys)
         return (
             step + 1,
@@ -101,5 +105,5 @@ def play(
     zero = jnp.zeros(num_episodes, jnp.int32)
     playing = jnp.ones(num_episodes, bool)
     start = 0, env_state, observation, zero.astype(jnp.float32), zero, playing
-    _, _, _, returns, lengths, _ = jax.lax.while_loop(go_on, move, start)
+    _, _, _, returns, lengths, _ = jax.lax.while_loop(any_playing, advance, start)
     return returns, lengths

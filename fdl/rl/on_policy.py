@@ -1,4 +1,4 @@
-"""Learning from what was just seen."""
+"""On-policy learning: alternate rollouts of the policy with updates on them."""
 
 import functools
 from typing import NamedTuple
@@ -29,15 +29,15 @@ from fdl.types import (
 
 
 class OnPolicyState(NamedTuple):
-    """What is learnt, and the world it is learnt in.
+    """State of an on-policy learner and of its environments.
 
     Attributes:
-      step: Number of rollouts learnt from.
-      key: The root of all chance; it never changes.
-      train: What is learnt.
+      step: Number of rollouts, int32 [].
+      key: Root key, from which those of all steps are derived; it never changes.
+      train: Parameters and optimizer state.
       env: States of the environments, [N, ...].
-      observation: What they look like, [N, ...].
-      episode: What is known of their episodes so far, [N].
+      observation: Current observations of the environments, [N, ...].
+      episode: Return and length of the running episodes, [N].
     """
 
     step: Array
@@ -62,27 +62,29 @@ def on_policy(
     discount: float,
     lambda_: float,
 ) -> Learner:
-    """Acts for a while, learns from what came of it, and forgets it.
+    """On-policy actor-critic learner, such as PPO or A2C.
 
-    One step of the learner is ``num_envs * num_steps`` steps of environments and
-    ``num_epochs * num_minibatches`` steps down the gradient. It takes no batch.
+    A step of the learner collects a rollout of ``num_envs * num_steps`` environment
+    steps, and then takes ``num_epochs * num_minibatches`` gradient steps on it. It
+    ignores its batch.
 
     Args:
-      env: What to act in.
-      model: Returns the parameters of the distribution, and values, float [B].
-      distribution: Of the actions.
-      objective: What to minimise. Its batches have ``observation``, ``action``,
+      env: Environment.
+      model: Actor-critic model, of observations to the parameters of the distribution
+        and values, float [B].
+      distribution: Distribution of the actions.
+      objective: Objective to minimise. Its batches have ``observation``, ``action``,
         ``log_prob``, ``advantage`` and ``return``.
-      optimizer: What to make of the gradient.
-      num_envs: Environments to act in at the same time, N.
-      num_steps: Steps to take in each before learning from them, T.
-      num_epochs: How often to learn from each.
-      num_minibatches: In how many parts, each time.
-      discount: What a reward loses in value with each step.
-      lambda_: How far advantages trust rewards rather than values, see `gae`.
+      optimizer: Optimizer of the gradients.
+      num_envs: Number of parallel environments, N.
+      num_steps: Number of steps of a rollout in each environment, T.
+      num_epochs: Number of passes over a rollout.
+      num_minibatches: Number of minibatches of a pass; divides N T.
+      discount: Discount factor γ.
+      lambda_: λ of generalised advantage estimation; see `gae`.
 
     Raises:
-      UserError: The sizes do not fit together.
+      UserError: A size is below 1, or ``num_minibatches`` does not divide the rollout.
     """
     _check(
         num_envs=num_envs,
@@ -104,18 +106,25 @@ def on_policy(
         return OnPolicyState(step, step_key, train, env_state, observation, episode)
 
     def step(state, batch=None):
-        del batch  # Experience is made here, not given.
+        del batch
         unroll_key, shuffle_key = jax.random.split(
             jax.random.fold_in(state.key, state.step)
         )
         variables = state.train.variables
         act = functools.partial(policy, variables)
-        env_state, observation, seen = unroll(
+        env_state, observation, transitions = unroll(
             env, act, state.env, state.observation, unroll_key, num_steps
         )
-        episode, episodes = finished(state.episode, seen)
+        episode, episodes = finished(state.episode, transitions)
+        # Advantages and log-probabilities are computed once, before the first update:
+        # PPO compares each update with the policy that collected the rollout.
         experience = judge(
-            model, distribution, variables, seen, discount=discount, lambda_=lambda_
+            model,
+            distribution,
+            variables,
+            transitions,
+            discount=discount,
+            lambda_=lambda_,
         )
 
         def learn(train, rows):
@@ -123,15 +132,19 @@ def on_policy(
 
         rows = shuffle(shuffle_key, num_envs * num_steps, num_epochs, num_minibatches)
         train, metrics = jax.lax.scan(learn, state.train, rows)
+        # Metrics are named tuples of sums, which are merged by addition.
         metrics = jax.tree.map(lambda x: x.sum(axis=0), metrics)
         state = OnPolicyState(
             state.step + 1, state.key, train, env_state, observation, episode
         )
         return state, {**metrics, **episodes}
 
-    shared: PyTree = PartitionSpec()
-    apart: PyTree = PartitionSpec("data")
-    partition = OnPolicyState(shared, shared, shared, apart, apart, apart)
+    # Environments are sharded over the devices, and parameters replicated.
+    replicated: PyTree = PartitionSpec()
+    sharded: PyTree = PartitionSpec("data")
+    partition = OnPolicyState(
+        replicated, replicated, replicated, sharded, sharded, sharded
+    )
     return Learner(init, step, partition, optimizer=optimizer)
 
 
@@ -139,21 +152,36 @@ def judge(
     model: Model,
     distribution: Distribution,
     variables: Variables,
-    seen: Transition,
+    transitions: Transition,
     *,
     discount: float,
     lambda_: float,
 ) -> dict[str, Array]:
-    """Transitions [T, N, ...] as a batch [T * N, ...], with what they were worth."""
-    flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), seen)
+    """Batch of transitions with their advantages, returns and log-probabilities.
+
+    Args:
+      model: Actor-critic model.
+      distribution: Distribution of the actions.
+      variables: Variables of the model that collected the transitions.
+      transitions: Transitions of a rollout, [T, N, ...].
+      discount: Discount factor γ.
+      lambda_: λ of generalised advantage estimation.
+
+    Returns:
+      ``observation``, ``action``, ``log_prob``, ``advantage`` and ``return``, each
+      [T * N, ...].
+    """
+    flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), transitions)
     (params, values), _ = model.apply(variables, flat.observation)
+    # Not the values shifted by a step: after a reset, the next row is of another
+    # episode, and a truncated one is bootstrapped from its own last observation.
     (_, next_values), _ = model.apply(variables, flat.next_observation)
     advantage = gae(
-        seen.reward,
-        values.reshape(seen.reward.shape),
-        next_values.reshape(seen.reward.shape),
-        seen.terminated,
-        seen.truncated,
+        transitions.reward,
+        values.reshape(transitions.reward.shape),
+        next_values.reshape(transitions.reward.shape),
+        transitions.terminated,
+        transitions.truncated,
         discount=discount,
         lambda_=lambda_,
     ).reshape(-1)
@@ -167,7 +195,16 @@ def judge(
 
 
 def shuffle(key: Key, size: int, num_epochs: int, num_minibatches: int) -> Array:
-    """Rows of each minibatch, int [num_epochs * num_minibatches, B]."""
+    """Shuffled row indices of each minibatch, int [num_epochs * num_minibatches, B].
+
+    Each epoch is a permutation of all rows, cut into minibatches.
+
+    Args:
+      key: Key of the permutations.
+      size: Number of rows.
+      num_epochs: Number of epochs.
+      num_minibatches: Number of minibatches of an epoch; divides ``size``.
+    """
     keys = jax.random.split(key, num_epochs)
     rows = jax.vmap(lambda key: jax.random.permutation(key, size))(keys)
     return rows.reshape(num_epochs * num_minibatches, size // num_minibatches)
@@ -176,12 +213,12 @@ def shuffle(key: Key, size: int, num_epochs: int, num_minibatches: int) -> Array
 def _check(**sizes: int) -> None:
     for name, size in sizes.items():
         if size < 1:
-            raise UserError(f"{name} is {size}, but has to be at least 1.")
-    num_envs, num_steps, parts = (
+            raise UserError(f"{name}={size}: expected at least 1")
+    num_envs, num_steps, num_minibatches = (
         sizes[name] for name in ("num_envs", "num_steps", "num_minibatches")
     )
-    if num_envs * num_steps % parts:
+    if num_envs * num_steps % num_minibatches:
         raise UserError(
-            f"num_envs * num_steps is {num_envs} * {num_steps}, which does not divide "
-            f"by num_minibatches, {parts}."
+            f"num_minibatches={num_minibatches}: expected a divisor of "
+            f"num_envs * num_steps = {num_envs * num_steps}"
         )

@@ -1,4 +1,4 @@
-"""Policies: what to do about an observation."""
+"""Policies: functions of an observation to an action."""
 
 from collections.abc import Callable
 
@@ -10,11 +10,12 @@ Policy = Callable[[Variables, Array, Key], Array]
 
 
 def sampling(model: Model, distribution: Distribution) -> Policy:
-    """Draws actions from a distribution: the policy to explore with.
+    """Stochastic policy, which samples actions: for exploration.
 
     Args:
-      model: Returns the parameters of the distribution, and values.
-      distribution: Of the actions.
+      model: Actor-critic model, of observations to the parameters of the distribution
+        and values.
+      distribution: Distribution of the actions.
     """
 
     def policy(variables, observation, key):
@@ -25,15 +26,16 @@ def sampling(model: Model, distribution: Distribution) -> Policy:
 
 
 def greedy(model: Model, distribution: Distribution) -> Policy:
-    """Takes the most probable actions: the policy to be judged by.
+    """Greedy policy, which takes the most probable action: for evaluation.
 
     Args:
-      model: Returns the parameters of the distribution, and values.
-      distribution: Of the actions.
+      model: Actor-critic model, of observations to the parameters of the distribution
+        and values.
+      distribution: Distribution of the actions.
     """
 
     def policy(variables, observation, key):
-        del key  # Nothing is left to chance.
+        del key
         (params, _), _ = model.apply(variables, observation)
         return distribution.mode(params)
 

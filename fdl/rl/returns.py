@@ -1,4 +1,4 @@
-"""What an action was worth, judged by what followed it."""
+"""Advantage estimation."""
 
 import chex
 import jax
@@ -17,20 +17,21 @@ def gae(
     discount: float,
     lambda_: float,
 ) -> Array:
-    """Generalised advantage estimates.
+    """Generalised advantage estimation (GAE).
 
-    ``A_t = δ_t + γλ A_{t+1}`` with ``δ_t = r_t + γ v(s_{t+1}) - v(s_t)``. Where an
-    episode terminated, ``v(s_{t+1})`` is zero; where it ended at all, so is
-    ``A_{t+1}``, which belongs to another episode.
+    ``A_t = δ_t + γλ A_{t+1}`` with ``δ_t = r_t + γ v(s_{t+1}) - v(s_t)``. In the last
+    step of an episode, ``A_{t+1}`` is zero, since it belongs to another episode; if the
+    episode terminated, rather than being truncated, so is ``v(s_{t+1})``.
 
     Args:
       reward: Rewards, float [T, ...].
       value: Values of the observations, float [T, ...].
-      next_value: Values of the next ones, from before any reset, float [T, ...].
-      terminated: Whether the episode has no future, bool [T, ...].
-      truncated: Whether the episode was cut, bool [T, ...].
-      discount: ``γ``, what a reward loses in value with each step.
-      lambda_: Zero trusts the values, one the rewards.
+      next_value: Values of the next observations, before any reset, float [T, ...].
+      terminated: True where the episode reached a terminal state, bool [T, ...].
+      truncated: True where the episode was cut off, by a time limit say, bool [T, ...].
+      discount: ``γ``, the discount factor.
+      lambda_: ``λ``; zero is the TD error (low variance), one the Monte Carlo return
+        minus the value (low bias).
 
     Returns:
       Advantages, float [T, ...]. Added to the values, they are λ-returns.
@@ -54,6 +55,8 @@ def gae(
         advantage = delta + decay * advantage
         return advantage, advantage
 
+    # A rollout may stop in the middle of an episode: A_T is zero, and the rest of its
+    # return is bootstrapped from the value in δ_{T-1}.
     zero = jnp.zeros_like(delta[0])
     _, advantages = jax.lax.scan(accumulate, zero, (delta, decay), reverse=True)
     return advantages

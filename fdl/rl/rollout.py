@@ -1,4 +1,4 @@
-"""Acting in a batch of environments."""
+"""Rollouts in a batch of environments."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -10,7 +10,16 @@ from fdl.types import Array, Env, Key, Mean, Metrics, State
 
 
 class Transition(NamedTuple):
-    """What came of an action; ``next_observation`` is from before any reset."""
+    """Transition of an environment, or a batch of them.
+
+    Attributes:
+      observation: Observation that the action was taken at, [...].
+      action: Action, [...].
+      next_observation: Observation after the action, before any reset, [...].
+      reward: Reward of the action, float [...].
+      terminated: True where it reached a terminal state, bool [...].
+      truncated: True where the episode was cut off after it, bool [...].
+    """
 
     observation: Array
     action: Array
@@ -21,7 +30,7 @@ class Transition(NamedTuple):
 
     @property
     def ended(self) -> Array:
-        """Whether this was the last one of its episode."""
+        """True in the last transition of an episode, bool [...]."""
         return self.terminated | self.truncated
 
 
@@ -33,18 +42,18 @@ def unroll(
     key: Key,
     num_steps: int,
 ) -> tuple[State, Array, Transition]:
-    """Acts in N environments for some steps; begins a new episode where one ended.
+    """Rollout of a policy in N environments, with a reset after each episode.
 
     Args:
-      env: What to act in.
-      policy: ``policy(observation, key) -> action``, all with a leading axis [N].
+      env: Environment.
+      policy: ``policy(observation, key) -> action``, with a leading axis [N].
       env_state: States of the environments, [N, ...].
-      observation: What they look like, [N, ...].
-      key: Of all that is left to chance.
-      num_steps: How long, T.
+      observation: Current observations of the environments, [N, ...].
+      key: Key of actions, transitions and resets.
+      num_steps: Number of steps, T.
 
     Returns:
-      States and observations to go on from, and the transitions, [T, N, ...].
+      Final states and observations, [N, ...], and the transitions, [T, N, ...].
     """
     num_envs = len(observation)
 
@@ -55,6 +64,8 @@ def unroll(
         step_keys = jax.random.split(step_key, num_envs)
         env_state, timestep = jax.vmap(env.step)(env_state, action, step_keys)
         transition = Transition(observation, action, *timestep)
+        # All environments are reset in each step, and most resets discarded: under vmap
+        # a condition would compute both branches anyway.
         fresh = jax.vmap(env.reset)(jax.random.split(reset_key, num_envs))
         carry = where(transition.ended, fresh, (env_state, timestep.observation))
         return carry, transition
@@ -65,42 +76,54 @@ def unroll(
 
 
 class Episode(NamedTuple):
-    """What is known of an episode before it ends: its return and length so far."""
+    """Statistics of running episodes.
+
+    Attributes:
+      total: Undiscounted return so far, float [N].
+      length: Number of steps so far, int32 [N].
+    """
 
     total: Array
     length: Array
 
 
 def finished(episode: Episode, transitions: Transition) -> tuple[Episode, Metrics]:
-    """Follows episodes through transitions [T, N], and watches those that end there.
+    """Statistics of the episodes that end within a rollout.
 
     Args:
-      episode: What was before, [N].
-      transitions: What came then.
+      episode: Statistics of the running episodes before the rollout, [N].
+      transitions: Transitions of the rollout, [T, N, ...].
 
     Returns:
-      What to go on with, and the mean ``episode_return`` and ``episode_length`` of
-      all that ended, with their number as the weight.
+      Statistics of the running episodes after it, and the mean ``episode_return`` and
+      ``episode_length`` of all that ended, weighted by their number.
     """
 
     def step(episode, inputs):
         reward, ended = inputs
         episode = Episode(episode.total + reward, episode.length + 1)
-        nothing = jax.tree.map(jnp.zeros_like, episode)
-        return where(ended, nothing, episode), where(ended, episode, nothing)
+        zeros = jax.tree.map(jnp.zeros_like, episode)
+        return where(ended, zeros, episode), where(ended, episode, zeros)
 
     inputs = transitions.reward, transitions.ended
     episode, complete = jax.lax.scan(step, episode, inputs)
-    number = transitions.ended.sum(dtype=jnp.float32)
+    num_ended = transitions.ended.sum(dtype=jnp.float32)
     return episode, {
-        "episode_return": Mean(complete.total.sum(), number),
-        "episode_length": Mean(complete.length.sum(dtype=jnp.float32), number),
+        "episode_return": Mean(complete.total.sum(), num_ended),
+        "episode_length": Mean(complete.length.sum(dtype=jnp.float32), num_ended),
     }
 
 
 def where(condition: Array, x: State, y: State) -> State:
-    """Takes rows of ``x`` where a condition [N] holds, else those of ``y``."""
+    """Selection of rows of two trees by a condition.
 
+    Args:
+      condition: Condition, bool [N].
+      x: Tree of arrays [N, ...], selected where the condition holds.
+      y: Tree of arrays [N, ...], selected elsewhere.
+    """
+
+    # Under vmap the condition is a scalar, which broadcasts to leaves of any rank.
     def choose(condition, x, y):
         return jax.tree.map(lambda x, y: jnp.where(condition, x, y), x, y)
 

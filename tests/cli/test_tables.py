@@ -95,18 +95,18 @@ MISTAKES = {
     "no file": (["--config.data.csv=poeple.csv"], "Did you mean 'people.csv'?"),
     "no target": (
         ["--config.data.target=pets"],
-        "the target. There is: age, town, income, pet.",
+        "target='pets': expected one of age, town, income, pet",
     ),
     "no column": (["--config.data.ignore=('agee',)"], "Did you mean 'age'?"),
     "a rare class": (
         ["--config.data.target=town", "--folds=70"],
-        "too few for 70 folds",
+        "examples for 70 folds, got",
     ),
     "no table": (["--config.data.csv=", "--config.data.table=vine"], "mean 'wine'?"),
     "no model": (["--config.model.name=MPL"], "Did you mean 'MLP'"),
     "classes of a column of numbers": (
         ["--config.data.target=income", "--config.data.classes=yes"],
-        "config.data.classes is of type bool",
+        "config.data.classes='yes': expected a value of type bool",
     ),
 }
 
@@ -124,12 +124,21 @@ def test_every_mistake_of_training_is_one_line(fdl, case):
 FILES = {
     "a text among numbers": (
         "age,town,pet\n1,Oslo,cat\nold,Rome,dog\n",
-        "row 2, column 'age': 'old' is no number. If the column holds categories",
+        "row 2, column 'age': expected a number, got 'old'; if the column is",
     ),
-    "an empty file": ("", "people.csv is empty"),
-    "one value": ("age,pet\n1,cat\n2,cat\n", "'pet', the target, has one value only"),
-    "few rows": ("age,pet\n" + "1,cat\n2,dog\n" * 4, "but there are 6 examples"),
-    "a rare class": ("age,pet\n1,a\n2,a\n3,b\n", "class 'b' has 1 of 3 examples"),
+    "an empty file": ("", "people.csv: expected a header and rows, got an empty"),
+    "one value": (
+        "age,pet\n1,cat\n2,cat\n",
+        "target='pet': expected at least two different values",
+    ),
+    "few rows": (
+        "age,pet\n" + "1,cat\n2,dog\n" * 4,
+        "expected at most 6, the number of examples",
+    ),
+    "a rare class": (
+        "age,pet\n1,a\n2,a\n3,b\n",
+        "class 'b': expected at least 2 examples",
+    ),
 }
 
 
@@ -146,8 +155,8 @@ def test_mistakes_in_new_rows_are_one_line(fdl):
     write(PEOPLE)
     assert train(fdl, *CLASSES).code == 0
     for rows, expected in (
-        ([{"age": "1", "towns": "x"}], "new.csv: There is no column 'town' in row 1."),
-        ([{"age": "old", "town": "x"}], "new.csv: row 1, column 'age': 'old' is no nu"),
+        ([{"age": "1", "towns": "x"}], "new.csv: row 1: expected a column 'town'."),
+        ([{"age": "old", "town": "x"}], "new.csv: row 1, column 'age': expected a num"),
     ):
         write(rows, "new.csv")
         called = fdl("predict", "run", "new.csv")

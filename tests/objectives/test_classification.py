@@ -175,12 +175,12 @@ def test_any_metric_may_be_watched():
 @pytest.mark.parametrize(
     "options, batch, message",
     [
-        ({"metrics": {"loss": metrics.accuracy}}, {}, "'loss' is the name"),
+        ({"metrics": {"loss": metrics.accuracy}}, {}, "'loss'.: expected another name"),
         ({"inputs": "imge"}, {}, "no 'imge' in a batch. Did you mean 'image'?"),
         ({"labels": "target"}, {}, "no 'target' in a batch"),
-        ({}, {"mask": np.ones(3, "f")}, r"mask is \[3\]"),
-        ({"ignore": 1}, {"mask": np.ones(3, "f")}, r"mask is \[3\]: expected \[8\]"),
-        ({"class_weights": (1.0, 2.0)}, {}, "class_weights are 2, but there are"),
+        ({}, {"mask": np.ones(3, "f")}, r"mask.shape=\[3\]: expected"),
+        ({"ignore": 1}, {"mask": np.ones(3, "f")}, r"shape=\[3\]: expected \[8\]"),
+        ({"class_weights": (1.0, 2.0)}, {}, r"len\(class_weights\)=2: expected"),
     ],
 )
 def test_mistakes_are_told_in_a_line(options, batch, message):

@@ -44,7 +44,7 @@ def test_two_penalties_have_two_names():
     loss, metrics = measured(both, train=True)
     total = metrics["loss"] + metrics["l1"] + metrics["l2"]
     np.testing.assert_allclose(loss, total, rtol=1e-6)
-    with pytest.raises(UserError, match="'l1' already"):
+    with pytest.raises(UserError, match="name='l1': expected a name"):
         measured(objectives.penalised(lasso, L2, name="l1"), train=True)
 
 

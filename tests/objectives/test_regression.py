@@ -99,7 +99,7 @@ def test_where_nothing_counts_nothing_is_learnt():
     "options, message",
     [
         ({"targets": "targt"}, "no 'targt' in a batch. Did you mean 'target'?"),
-        ({"metrics": {"loss": metrics.mean}}, "'loss' is the name"),
+        ({"metrics": {"loss": metrics.mean}}, "'loss'.: expected another name"),
     ],
 )
 def test_mistakes_are_told_in_a_line(options, message):

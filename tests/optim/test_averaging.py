@@ -108,9 +108,9 @@ def test_what_is_frozen_is_its_own_average(options):
     "options, message",
     [
         ({"ema": 1.0}, "ema=1.0: expected a decay"),
-        ({"ema": 0.9, "swa": 3}, "choose one of them"),
+        ({"ema": 0.9, "swa": 3}, "ema=0.9 and swa=3: expected one average"),
         ({"swa": 0}, "swa=0: expected at least 1"),
-        ({"swa": 13}, "swa=13 is after the last of 12 steps"),
+        ({"swa": 13}, "swa=13: expected at most num_steps=12"),
         ({"swa": 1, "swa_every": 0}, "swa_every=0"),
     ],
 )

@@ -202,8 +202,8 @@ def test_it_is_described_link_by_link():
         ({"weight_decay": 0.1, "decay_exempt": "biass"}, "decay_exempt: 'biass'"),
         ({"name": "lbfgs", "weight_decay": 0.1}, "weight_decay does not go with lbfgs"),
         ({"name": "schedule_free_sgd", "max_norm": 1.0}, "max_norm does not go with"),
-        ({"name": "rprop", "schedule": "cosine"}, "rprop finds its steps itself"),
-        ({"name": "rprop", "warmup": 2}, "rprop finds its steps itself"),
+        ({"name": "rprop", "schedule": "cosine"}, "expected a constant schedule"),
+        ({"name": "rprop", "warmup": 2}, "expected a constant schedule"),
         ({"learning_rate": None}, "missing a required argument: 'learning_rate'"),
     ],
 )

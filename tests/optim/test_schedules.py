@@ -211,7 +211,7 @@ def test_a_plateau_of_the_loss_halves_the_rate():
         ({"warmup": 1.5}, "warmup=1.5: expected at least 0 steps, or a share"),
         (
             {"schedule": {"name": "warmup_stable_decay", "warmup": 5, "decay": 6}},
-            "more than num_steps=10",
+            "expected no more than num_steps=10 together",
         ),
         ({"learning_rate": None, "schedule": "cosine"}, "nothing to schedule"),
         ({"learning_rate": -1.0}, "learning_rate=-1.0: expected a positive"),

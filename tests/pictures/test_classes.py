@@ -167,9 +167,9 @@ def test_more_classes_than_names_have_room_for_keep_their_mean_alone():
 @pytest.mark.parametrize(
     "labels, probabilities, message",
     [
-        ([0, 1], [[0.5, 0.5]], r"labels are \[2\] and answers \[1, 2\]"),
-        ([0, 1], [0.5, 0.5], r"probabilities are \[2\]: expected \[N, C\]"),
-        ([0, 2], [[0.5, 0.5]] * 2, "a label is 2, but there are 2 classes"),
+        ([0, 1], [[0.5, 0.5]], r"labels of shape \[2\], answers of shape \[1, 2\]"),
+        ([0, 1], [0.5, 0.5], r"probabilities of shape \[2\]: expected \[N, C\]"),
+        ([0, 2], [[0.5, 0.5]] * 2, "label=2: expected less than 2"),
     ],
 )
 def test_what_does_not_fit_is_told(labels, probabilities, message):

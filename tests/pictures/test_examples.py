@@ -64,7 +64,7 @@ def test_no_mistakes_are_said_to_be_none():
 
 
 def test_inputs_that_are_no_images_and_no_rows_are_told():
-    with pytest.raises(ValueError, match=r"inputs are \[4\] of 5 examples"):
+    with pytest.raises(ValueError, match=r"inputs of shape \[4\] for 5 labels"):
         pictures.mistakes(np.zeros(4), LABELS, PROBABILITIES)
 
 
@@ -112,7 +112,7 @@ def test_the_largest_of_many_filters_are_drawn():
 
 @pytest.mark.parametrize("shape", [(4,), (5, 2), (2, 2, 1)])
 def test_a_kernel_of_no_filters_is_told(shape):
-    with pytest.raises(ValueError, match="the kernel is"):
+    with pytest.raises(ValueError, match="kernel of shape"):
         pictures.filters(np.zeros(shape), (2, 2, 1))
 
 
@@ -152,8 +152,8 @@ def test_residuals_are_what_is_true_minus_what_was_predicted():
 def test_targets_of_another_shape_are_told():
     for draw in (pictures.predictions, pictures.residuals):
         with pytest.raises(
-            ValueError, match=r"targets are \[2\] and predictions \[3\]"
+            ValueError, match=r"targets of shape \[2\], predictions of shape \[3\]"
         ):
             draw(np.zeros(2), np.zeros(3))
-        with pytest.raises(ValueError, match="no targets"):
+        with pytest.raises(ValueError, match="targets are empty"):
             draw(np.zeros(0), np.zeros(0))

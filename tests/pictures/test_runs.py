@@ -97,7 +97,7 @@ def test_layers_are_drawn_by_depth_on_a_log_scale_with_what_vanished_left_out():
 
 
 def test_numbers_that_are_not_of_the_steps_are_told():
-    with pytest.raises(ValueError, match="dense has 2 numbers for 3 steps"):
+    with pytest.raises(ValueError, match="2 values of layer 'dense': expected 3"):
         pictures.layer_norms(STEPS, {"dense": np.ones(2)}, {})
 
 

@@ -271,9 +271,9 @@ def test_the_first_bad_step_is_named_and_nothing_behind_it_saved(
 
 
 NONSENSE = {
-    "log_every": ("often", "'often' is no period"),
-    "eval_every": ("-1 steps", "is no period"),
-    "save_every": ("2.5 steps", "is no period"),
+    "log_every": ("often", "'often': expected a period"),
+    "eval_every": ("-1 steps", "expected a period"),
+    "save_every": ("2.5 steps", "expected a period"),
     "keep": (0, "expected at least 1"),
     "best": ("most loss", "expected 'min METRIC' or 'max METRIC'"),
     "steps_per_call": (0, "expected at least 1"),
