@@ -118,6 +118,15 @@ def make(namespace: Any, spec: Mapping[str, Any], **more: Any) -> Any:
     return function(**arguments)
 
 
+def flat(config: Any, prefix: str = "") -> dict[str, Any]:
+    """Leaves of a config by dotted key, as they are set on the command line."""
+    leaves: dict[str, Any] = {}
+    for key, value in config.items():
+        inner = hasattr(value, "items")
+        leaves |= flat(value, f"{prefix}{key}.") if inner else {f"{prefix}{key}": value}
+    return leaves
+
+
 def partial(
     namespace: Any, spec: Mapping[str, Any], **more: Any
 ) -> functools.partial[Any]:
@@ -173,22 +182,6 @@ def every(period: str, steps_per_epoch: int | None, key: str) -> int:
         f"config.{key}={period!r} is no period; "
         "expected for example '100 steps', '1 epoch' or 'never'"
     )
-
-
-def goal(text: str, name: str) -> tuple[int, str]:
-    """What is to become better: 1 where that is less of it, or -1, and its name.
-
-    Example:
-      >>> goal("max accuracy", "config.best")
-      (-1, 'accuracy')
-
-    Raises:
-      UserError: It is not "min METRIC" or "max METRIC".
-    """
-    mode, _, metric = text.partition(" ") if isinstance(text, str) else ("", "", "")
-    if mode not in ("min", "max") or not metric:
-        raise UserError(f"{name}={text!r}: expected 'min METRIC' or 'max METRIC'")
-    return (1 if mode == "min" else -1), metric
 
 
 def num_steps(config: ConfigDict, steps_per_epoch: int | None) -> int:

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from fdl.errors import UserError
-from fdl.losses.precision import at_least_float32
+from fdl.losses.half_precision import at_least_float32
+from fdl.trees import named_leaves, path_name
 from fdl.types import Array, Params, PyTree
 
 Mask = PyTree | Callable[[Params], PyTree]
@@ -22,7 +23,7 @@ def kernels(params: Params) -> PyTree:
       {'Dense_0': {'bias': False, 'kernel': True}}
     """
     return jax.tree.map_with_path(
-        lambda path, _: _name(path).rpartition("/")[-1] == "kernel", params
+        lambda path, _: path_name(path).rpartition("/")[-1] == "kernel", params
     )
 
 
@@ -94,11 +95,7 @@ def _chosen(params, mask):
     kept = jax.tree.map(lambda on, part: jax.tree.leaves(part) * bool(on), tree, params)
     chosen = [at_least_float32(leaf) for leaf in jax.tree.leaves(kept)]
     if not chosen:
-        names = [_name(path) for path, _ in jax.tree.leaves_with_path(params)]
+        names = [*named_leaves(params)]
         shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
         raise UserError(f"The penalty's mask chooses none of {len(names)}: {shown}.")
     return chosen
-
-
-def _name(path):
-    return jax.tree_util.keystr(path, simple=True, separator="/")

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from fdl.metrics.one_against_rest import average_problems, check_problems, problems
+from fdl.metrics.one_vs_rest import average_problems, check_problems, problems
 from fdl.metrics.regression import by_output, differences
 from fdl.types import Array
 

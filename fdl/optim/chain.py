@@ -9,11 +9,11 @@ import optax
 
 from fdl.config import make
 from fdl.errors import UserError, near
-from fdl.optim import links, masks, optimizers, schedules
-from fdl.optim.durations import Steps, steps
-from fdl.optim.links import Link
-from fdl.optim.warmups import with_warmup
-from fdl.optim.watching import watch
+from fdl.optim import chain_steps, masks, optimizers, schedules
+from fdl.optim.chain_steps import ChainStep
+from fdl.optim.schedules.step_counts import Steps, steps
+from fdl.optim.schedules.warmup import with_warmup
+from fdl.optim.transforms.logging import watch
 from fdl.types import Params
 
 # Their steps are not what remains of an update: nothing may change it afterwards.
@@ -23,7 +23,7 @@ WHOLE = ("lbfgs", "schedule_free_adamw", "schedule_free_sgd")
 class Chain(optax.GradientTransformationExtraArgs):
     """An optimizer that can say what it is made of; see `describe`."""
 
-    links: Sequence[Link] = ()
+    links: Sequence[ChainStep] = ()
 
 
 def chain(
@@ -102,12 +102,12 @@ def chain(
     later = {"learning_rates": learning_rates, "max_norm": max_norm}
     later |= {"schedule plateau": plateau}
     _check_together(name, constant, later, {"weight_decay": weight_decay, "l2": l2})
-    decayed = links.exempt(decay_exempt)
+    decayed = chain_steps.exempt(decay_exempt)
     rate = learning_rate if constant else rates
     made = [
-        *links.guards(freeze, sam, skip_nonfinite, loss_scale),
-        Link("", transformation=watch(rates)),
-        *links.before(
+        *chain_steps.guards(freeze, sam, skip_nonfinite, loss_scale),
+        ChainStep("", transformation=watch(rates)),
+        *chain_steps.before(
             gradient_noise,
             clip_by_value,
             clip_by_global_norm,
@@ -115,11 +115,15 @@ def chain(
             l2,
             decayed,
         ),
-        *links.optimizer(name, rates, rate, weight_decay, decayed, arguments),
-        *([] if rates is None else [Link(_told(rates, schedule, warmup, num_steps))]),
-        *links.multipliers(learning_rates or {}),
+        *chain_steps.optimizer(name, rates, rate, weight_decay, decayed, arguments),
+        *(
+            []
+            if rates is None
+            else [ChainStep(_told(rates, schedule, warmup, num_steps))]
+        ),
+        *chain_steps.multipliers(learning_rates or {}),
         *plateau,
-        *links.after(max_norm, ema, swa, swa_every, num_steps),
+        *chain_steps.after(max_norm, ema, swa, swa_every, num_steps),
     ]
     if freeze:  # What is frozen is touched by no other link.
         rest = masks.others(made[0].touches)
@@ -182,14 +186,14 @@ def _rates(peak, num_steps: int, spec: Any, warmup: Steps):
         if spec != {"name": "constant"} or warmup:
             raise UserError("learning_rate=None: there is nothing to schedule")
         return None, True, []
-    links.positive("learning_rate", peak)
+    chain_steps.positive("learning_rate", peak)
     first = steps(warmup, num_steps, "warmup")
     if first and first >= num_steps:
         raise UserError(f"warmup={first}: expected less than num_steps={num_steps}")
     plateau = []
     if spec.get("name") == "plateau":
         text = ", ".join(f"{k}={v}" for k, v in spec.items() if k != "name")
-        plateau = [Link(f"plateau ({text})", transformation=make(schedules, spec))]
+        plateau = [ChainStep(f"plateau ({text})", transformation=make(schedules, spec))]
         spec = {"name": "constant"}
     rates = make(schedules, spec, peak=peak, num_steps=num_steps - first)
     constant = spec["name"] == "constant" and not first
@@ -207,7 +211,7 @@ def _told(rates, schedule: Any, warmup: Steps, num_steps: int) -> str:
     return f"learning rate {shape}: {', '.join(f'{value:.3g}' for value in values)}"
 
 
-def _put_together(made: list[Link]) -> Chain:
+def _put_together(made: list[ChainStep]) -> Chain:
     """One transformation of all links."""
     parts = [link.transformation for link in made if link.transformation is not None]
     whole: optax.GradientTransformation = optax.chain(*parts)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 import jax
 
 from fdl.errors import UserError, near
+from fdl.trees import named_leaves, path_name
 from fdl.types import Params, PyTree
 
 Mask = Callable[[Params], PyTree]  # Of params, to a tree of bools.
@@ -39,7 +40,7 @@ def matching(patterns: str | Iterable[str], key: str | None = None) -> Mask:
         if key is not None:
             _check(patterns, paths(params), key)
         return jax.tree.map_with_path(
-            lambda path, _: any(_matches(name(path), p) for p in patterns), params
+            lambda path, _: any(_matches(path_name(path), p) for p in patterns), params
         )
 
     return mask
@@ -68,17 +69,7 @@ def weights(params: Params) -> PyTree:
 
 def paths(params: Params) -> list[str]:
     """The paths of all parameters."""
-    return [name(path) for path, _ in jax.tree.leaves_with_path(params)]
-
-
-def name(path: tuple) -> str:
-    """A path of keys as text.
-
-    Example:
-      >>> name((jax.tree_util.DictKey("dense_0"), jax.tree_util.DictKey("bias")))
-      'dense_0/bias'
-    """
-    return jax.tree_util.keystr(path, simple=True, separator="/")
+    return [*named_leaves(params)]
 
 
 def _matches(path: str, pattern: str) -> bool:

@@ -1,6 +1,6 @@
 """Reinforcement learning: acting, judging what came of it, and learning from it."""
 
-from fdl.rl.evaluation import on_episodes, play
+from fdl.rl.episodes import on_episodes, play
 from fdl.rl.on_policy import OnPolicyState, on_policy
 from fdl.rl.policies import Policy, greedy, sampling
 from fdl.rl.returns import gae

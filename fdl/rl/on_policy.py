@@ -10,7 +10,7 @@ from jax.sharding import PartitionSpec
 
 from fdl.distributions import Distribution
 from fdl.errors import UserError
-from fdl.learner import gradient_step, init_train_state
+from fdl.learners.gradient import gradient_step, init_train_state
 from fdl.rl.policies import sampling
 from fdl.rl.returns import gae
 from fdl.rl.rollout import Episode, Transition, finished, unroll
@@ -114,7 +114,7 @@ def on_policy(
             env, act, state.env, state.observation, unroll_key, num_steps
         )
         episode, episodes = finished(state.episode, seen)
-        experience = judge(
+        experience = with_advantages(
             model, distribution, variables, seen, discount=discount, lambda_=lambda_
         )
 
@@ -135,7 +135,7 @@ def on_policy(
     return Learner(init, step, partition, optimizer=optimizer)
 
 
-def judge(
+def with_advantages(
     model: Model,
     distribution: Distribution,
     variables: Variables,

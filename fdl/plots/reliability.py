@@ -1,0 +1,83 @@
+"""The reliability diagram."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fdl.plots.class_names import check_probabilities
+from fdl.plots.figure import COLORS, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def reliability(
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    *,
+    num_bins: int = 15,
+    title: str = "",
+) -> "Figure":
+    """Whether what the model is sure of is right as often as it is sure.
+
+    Above, the accuracy of the predictions in each bin of confidence, beside the mean
+    confidence there: what lies below the diagonal is overconfident. Below, the share of
+    examples in each bin. The numbers are those of `fdl.metrics.calibration_error`.
+
+    Args:
+      labels: Actual classes, int [N]; examples with negative ones are left out.
+      probabilities: Of each class, float [N, C]; confidence is the largest.
+      num_bins: Bins of equal width between 0 and 1.
+      title: Above.
+
+    Raises:
+      ValueError: The shapes do not fit.
+
+    References:
+      Guo et al., `On Calibration of Modern Neural Networks
+      <https://arxiv.org/abs/1706.04599>`_, 2017.
+    """
+    import jax.numpy as jnp
+
+    from fdl import metrics
+
+    labels, probabilities = check_probabilities(labels, probabilities)
+    with np.errstate(divide="ignore"):
+        logits = jnp.asarray(np.log(np.asarray(probabilities, np.float32)))
+    error = metrics.calibration_error(logits, jnp.asarray(labels), num_bins=num_bins)
+    confidence, accuracy, weight = (np.asarray(part) for part in error.curve())
+    filled = weight > 0
+    places = (np.arange(num_bins) + 0.5) / num_bins
+    figure = new_figure(5.2, 5.6, title)
+    above, below = figure.subplots(
+        2, 1, sharex=True, gridspec_kw={"height_ratios": [3, 1]}
+    )
+    width = 0.9 / num_bins
+    above.bar(
+        places[filled], accuracy[filled], width, color=COLORS[5], label="accuracy"
+    )
+    above.plot(
+        places[filled],
+        confidence[filled],
+        linestyle="",
+        marker="_",
+        markersize=16,
+        markeredgewidth=2,
+        color=COLORS[1],
+        label="mean confidence",
+    )
+    above.plot([0, 1], [0, 1], color="0.4", linestyle="--", linewidth=1)
+    above.set(xlim=(0, 1), ylim=(0, 1.02), ylabel="accuracy")
+    above.set_title(
+        f"expected calibration error {float(error.compute()):.4f}, "
+        f"largest {float(error.maximum()):.4f}",
+        fontsize=10,
+    )
+    above.legend(loc="upper left", fontsize=8)
+    total = max(float(weight.sum()), 1.0)
+    below.bar(places, weight / total, width, color="0.6")
+    below.set(xlabel="confidence", ylabel="share of\nexamples")
+    for axes in (above, below):
+        axes.grid(alpha=0.3)
+        axes.set_axisbelow(True)
+    return figure
