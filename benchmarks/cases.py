@@ -1,8 +1,8 @@
 """The networks that are compared, and what PyTorch calls their weights."""
 
 from fdl import models
-from fdl.models.weights import resnet
-from fdl.models.weights.rules import CONV, DENSE, Rule, of_flat_images
+from fdl.models.pretrained import resnet
+from fdl.models.pretrained.rules import CONV, DENSE, Rule, of_flat_images
 
 
 def make(case: str):

@@ -121,7 +121,7 @@ def work(name: str, case: str, folder: str) -> None:
     if name == "write":
         return write_weights(case, pathlib.Path(folder))
     if name == "kept":
-        from fdl.cli.start import keep_freed_memory
+        from fdl.runs.process import keep_freed_memory
 
         keep_freed_memory()
     make = torch_calls if name == "torch" else jax_calls
@@ -159,11 +159,11 @@ def write_weights(case: str, folder: pathlib.Path) -> None:
     import numpy as np
 
     from fdl import models
-    from fdl.models.weights.convert import flatten, to_theirs
+    from fdl.models.pretrained.convert import flatten, to_theirs
 
     module, rules = cases.make(case)
     inputs = data(case)[0]
-    init = jax.jit(models.pure(module, inputs[:1]).init)
+    init = jax.jit(models.functional(module, inputs[:1]).init)
     variables = init(jax.random.key(0))
     np.savez(folder / "ours.npz", **flatten(variables))
     np.savez(folder / "torch.npz", **to_theirs(variables, rules))
@@ -177,7 +177,7 @@ def jax_calls(name: str, case: str, folder: pathlib.Path):
     import numpy as np
     import optax
 
-    from fdl.models.weights.convert import flatten, unflatten
+    from fdl.models.pretrained.convert import flatten, unflatten
 
     inputs, labels = jax.device_put(data(case))
     flat = dict(np.load(folder / "ours.npz"))

@@ -92,7 +92,7 @@ def ask(worker: subprocess.Popen) -> dict:
 
 def work(name: str, case: str) -> None:
     """A worker: runs a round for each line that it reads, and prints what it took."""
-    from fdl.cli.start import keep_freed_memory
+    from fdl.runs.process import keep_freed_memory
 
     if name == "fdl" and case != "PPO":
         keep_freed_memory()
@@ -119,7 +119,7 @@ def make(case: str):
     from fdl import data, distributions, envs, models, objectives, rl
 
     if case == "PPO":
-        model = models.pure(models.ActorCritic(2), jnp.zeros((1, 4)))
+        model = models.functional(models.ActorCritic(2), jnp.zeros((1, 4)))
         categorical = distributions.categorical()
         learner = rl.on_policy(
             envs.gymnax("CartPole-v1"),
@@ -134,7 +134,7 @@ def make(case: str):
             discount=0.99,
             lambda_=0.95,
         )
-        return learner, data.nothing()
+        return learner, data.no_data()
     module = {
         "tiny MLP": models.MLP((32,), 10),
         "3 ms MLP": models.MLP((512, 256), 10),
@@ -146,7 +146,7 @@ def make(case: str):
         "image": random.normal(size=(4096, 28, 28, 1)).astype(np.float32),
         "label": random.integers(10, size=4096).astype(np.int32),
     }
-    model = models.pure(module, source["image"][:1])
+    model = models.functional(module, source["image"][:1])
     objective = objectives.classification(model)
     learner = fdl.gradient_learner(model, objective, optax.adam(1e-3))
     return learner, data.batches(source, 16 if case == "tiny MLP" else 128)

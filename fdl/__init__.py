@@ -10,29 +10,32 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from fdl import config as config
     from fdl import data as data
+    from fdl import diagnostics as diagnostics
     from fdl import distributions as distributions
     from fdl import envs as envs
+    from fdl import errors as errors
+    from fdl import evaluation as evaluation
+    from fdl import learners as learners
     from fdl import losses as losses
     from fdl import metrics as metrics
     from fdl import models as models
     from fdl import objectives as objectives
     from fdl import optim as optim
-    from fdl import pictures as pictures
-    from fdl import prediction as prediction
+    from fdl import plots as plots
     from fdl import rl as rl
-    from fdl import tools as tools
     from fdl import train as train
-    from fdl.arms import on_each_arm as on_each_arm
-    from fdl.arms import side_by_side as side_by_side
+    from fdl import types as types
     from fdl.config import make as make
+    from fdl.diagnostics import layer_norms as layer_norms
     from fdl.evaluation import on_dataset as on_dataset
-    from fdl.layers import layer_norms as layer_norms
-    from fdl.learner import gradient_learner as gradient_learner
-    from fdl.learner import gradient_step as gradient_step
-    from fdl.learner import over_seeds as over_seeds
-    from fdl.learner import repeat as repeat
-    from fdl.measurements import measured as measured
-    from fdl.measurements import measuring as measuring
+    from fdl.learners import compare_learners as compare_learners
+    from fdl.learners import evaluate_each as evaluate_each
+    from fdl.learners import gradient_learner as gradient_learner
+    from fdl.learners import gradient_step as gradient_step
+    from fdl.learners import monte_carlo_estimates as monte_carlo_estimates
+    from fdl.learners import over_seeds as over_seeds
+    from fdl.learners.monte_carlo import monte_carlo as monte_carlo
+    from fdl.learners.repeat import repeat as repeat
     from fdl.types import Claim as Claim
     from fdl.types import Experiment as Experiment
 
@@ -42,22 +45,22 @@ __version__ = "0.1.0"
 _MODULE_OF = {
     "Claim": "types",
     "Experiment": "types",
-    "gradient_learner": "learner",
-    "gradient_step": "learner",
-    "layer_norms": "layers",
+    "compare_learners": "learners",
+    "evaluate_each": "learners",
+    "gradient_learner": "learners",
+    "gradient_step": "learners",
+    "layer_norms": "diagnostics",
     "make": "config",
-    "measured": "measurements",
-    "measuring": "measurements",
+    "monte_carlo": "learners",
+    "monte_carlo_estimates": "learners",
     "on_dataset": "evaluation",
-    "on_each_arm": "arms",
-    "over_seeds": "learner",
-    "repeat": "learner",
-    "side_by_side": "arms",
+    "over_seeds": "learners",
+    "repeat": "learners",
 }
 _MODULES = (
-    *("config", "data", "distributions", "envs", "losses"),
-    *("metrics", "models", "objectives", "optim", "pictures"),
-    *("prediction", "rl", "tools", "train"),
+    *("config", "data", "diagnostics", "distributions", "envs", "errors"),
+    *("evaluation", "learners", "losses", "metrics", "models", "objectives"),
+    *("optim", "plots", "rl", "train", "types"),
 )
 
 __all__ = [*_MODULE_OF, *_MODULES]

@@ -138,6 +138,15 @@ def make(namespace: Any, spec: Mapping[str, Any], **more: Any) -> Any:
     return function(**arguments)
 
 
+def flat(config: Any, prefix: str = "") -> dict[str, Any]:
+    """Leaves of a config by dotted key, as they are set on the command line."""
+    leaves: dict[str, Any] = {}
+    for key, value in config.items():
+        inner = hasattr(value, "items")
+        leaves |= flat(value, f"{prefix}{key}.") if inner else {f"{prefix}{key}": value}
+    return leaves
+
+
 def partial(
     namespace: Any, spec: Mapping[str, Any], **more: Any
 ) -> functools.partial[Any]:
@@ -204,28 +213,6 @@ def every(period: str, steps_per_epoch: int | None, key: str) -> int:
         f"config.{key}={period!r}: expected a period such as '100 steps', '1 epoch' or "
         "'never'"
     )
-
-
-def goal(text: str, name: str) -> tuple[int, str]:
-    """Sign and name of a metric to minimise (1) or to maximise (-1).
-
-    The metric times the sign is to be minimised.
-
-    Args:
-      text: "min METRIC" or "max METRIC".
-      name: Name of the option, for the error message.
-
-    Example:
-      >>> goal("max accuracy", "config.best")
-      (-1, 'accuracy')
-
-    Raises:
-      UserError: The text has neither form.
-    """
-    mode, _, metric = text.partition(" ") if isinstance(text, str) else ("", "", "")
-    if mode not in ("min", "max") or not metric:
-        raise UserError(f"{name}={text!r}: expected 'min METRIC' or 'max METRIC'")
-    return (1 if mode == "min" else -1), metric
 
 
 def num_steps(config: ConfigDict, steps_per_epoch: int | None) -> int:

@@ -5,11 +5,11 @@ import pathlib
 
 import numpy as np
 import pytest
+from fdl.runs.experiment_files import files, name_of
 
 from fdl.cli import main
-from fdl.cli.loading import files, name_of
-from fdl.config import goal
-from fdl.train.report import lines
+from fdl.runs.log import read_lines
+from fdl.train.metric_goal import parse_goal
 
 FILES = files(str(pathlib.Path(__file__).parents[1] / "experiments"))
 
@@ -55,9 +55,9 @@ def train(path, workdir, request, *arguments, size=""):
         request.getfixturevalue("mnist_dir")
     assert main(["train", f"{path}{size}", "--workdir", str(workdir), *arguments]) == 0
     evaluations = [
-        row for row in lines(workdir / "metrics.jsonl") if "eval/loss" in row
+        row for row in read_lines(workdir / "metrics.jsonl") if "eval/loss" in row
     ]
-    evaluations = evaluations or lines(workdir / "metrics.jsonl")[-1:]
+    evaluations = evaluations or read_lines(workdir / "metrics.jsonl")[-1:]
     return evaluations[-1]
 
 
@@ -77,7 +77,7 @@ def test_every_experiment_has_a_result_to_reach():
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_every_experiment_reaches_its_result(path, tmp_path, request):
     aim, target, seeds = RESULTS[name_of(path)]
-    sign, metric = goal(aim, "aim")
+    sign, metric = parse_goal(aim, "aim")
     last = train(path, tmp_path, request, "--debug", "--seeds", str(seeds))
     values = np.array(last[f"eval/{metric}"])
     assert values.shape == (seeds,)

@@ -27,7 +27,7 @@ def test_a_model_of_the_zoo_takes_published_weights(tmp_path, monkeypatch):
     scope: dict = {}
     exec(MODEL, scope)
     models, published = scope["models"], scope["models"].resnet18()
-    variables = jax.jit(models.pure(published).init)(jax.random.key(1))
+    variables = jax.jit(models.functional(published).init)(jax.random.key(1))
     models.save("resnet18.safetensors", variables, of=published, format="torchvision")
     exec(WEIGHTS, scope)
     report = scope["report"]

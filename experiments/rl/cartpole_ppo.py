@@ -53,7 +53,7 @@ def build(config: ConfigDict) -> fdl.Experiment:
     env = fdl.envs.gymnax(**config.env)
     _, observation = jax.eval_shape(env.reset, jax.random.key(0))
     module = fdl.models.ActorCritic(env.action_size, **config.model)
-    model = fdl.models.pure(module, jnp.zeros((1, *observation.shape)))
+    model = fdl.models.functional(module, jnp.zeros((1, *observation.shape)))
     actions = fdl.distributions.categorical()
     rollout = config.on_policy
     num_updates = config.num_steps * rollout.num_epochs * rollout.num_minibatches
@@ -61,7 +61,7 @@ def build(config: ConfigDict) -> fdl.Experiment:
     objective = fdl.objectives.ppo(model, actions, **config.ppo)
     return fdl.Experiment(
         learner=fdl.rl.on_policy(env, model, actions, objective, optimizer, **rollout),
-        batches=fdl.data.nothing(rollout.num_envs * rollout.num_steps, "env_steps"),
+        batches=fdl.data.no_data(rollout.num_envs * rollout.num_steps, "env_steps"),
         evaluate=fdl.rl.on_episodes(
             env, fdl.rl.greedy(model, actions), num_episodes=config.num_test_episodes
         ),

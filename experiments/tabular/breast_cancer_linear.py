@@ -42,7 +42,7 @@ def build(config: ConfigDict) -> fdl.Experiment:
     splits = fdl.data.fold(*splits, num_folds=config.num_folds, fold=config.fold)
     train, test = fdl.data.standardize(*splits)
     module = fdl.models.linear(num_outputs=2)
-    model = fdl.models.pure(module, jnp.zeros((1, train["features"].shape[1])))
+    model = fdl.models.functional(module, jnp.zeros((1, train["features"].shape[1])))
     objective = fdl.objectives.classification(model, inputs="features")
     batches = fdl.data.batches(train, config.batch_size, config.seed)
     num_steps = fdl.config.num_steps(config, batches.steps_per_epoch)
@@ -56,7 +56,7 @@ def build(config: ConfigDict) -> fdl.Experiment:
         learner=fdl.gradient_learner(model, objective, optimizer),
         batches=batches,
         evaluate=fdl.on_dataset(objective, testing),
-        predictor=fdl.prediction.classifier(
+        predictor=fdl.evaluation.classifier(
             model,
             objective,
             testing,

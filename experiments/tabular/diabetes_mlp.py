@@ -41,7 +41,7 @@ def build(config: ConfigDict) -> fdl.Experiment:
     splits = [fdl.data.load("diabetes", split) for split in ("train", "test")]
     train, test = fdl.data.standardize(*splits)
     module = fdl.make(fdl.models, config.model, num_outputs=1)
-    model = fdl.models.pure(module, jnp.zeros((1, train["features"].shape[1])))
+    model = fdl.models.functional(module, jnp.zeros((1, train["features"].shape[1])))
     mean, std = float(train["target"].mean()), float(train["target"].std())
     objective = fdl.objectives.regression(model, mean=mean, std=std)
     batches = fdl.data.batches(train, config.batch_size, config.seed)
@@ -56,7 +56,7 @@ def build(config: ConfigDict) -> fdl.Experiment:
         learner=fdl.gradient_learner(model, objective, optimizer),
         batches=batches,
         evaluate=fdl.on_dataset(objective, testing),
-        predictor=fdl.prediction.regressor(
+        predictor=fdl.evaluation.regressor(
             model,
             objective,
             testing,

@@ -88,7 +88,7 @@ def build(config: ConfigDict) -> fdl.Experiment:
     train, test, encoding = table
     size = len(encoding.classes)
     module = fdl.make(fdl.models, config.model, num_outputs=max(size, 1))
-    model = fdl.models.pure(module, jnp.zeros((1, train["features"].shape[1])))
+    model = fdl.models.functional(module, jnp.zeros((1, train["features"].shape[1])))
     batches = fdl.data.batches(train, config.batch_size, config.seed)
     testing = fdl.data.batches(test, len(test["features"]), shuffle=False)
     num_steps = fdl.config.num_steps(config, batches.steps_per_epoch)
@@ -113,7 +113,7 @@ def classes(model: Model, table: fdl.data.Table, testing: Batches):
     objective = fdl.objectives.classification(
         model, inputs="features", metrics={"accuracy": metrics.accuracy, "f1": f1}
     )
-    return objective, fdl.prediction.classifier(
+    return objective, fdl.evaluation.classifier(
         model, objective, testing, inputs="features", classes=names
     )
 
@@ -131,7 +131,7 @@ def numbers(model: Model, table: fdl.data.Table, testing: Batches):
             "r2": partial(metrics.r2, shift=mean),
         },
     )
-    return objective, fdl.prediction.regressor(
+    return objective, fdl.evaluation.regressor(
         model, objective, testing, mean=mean, std=std
     )
 

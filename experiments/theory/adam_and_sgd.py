@@ -58,9 +58,9 @@ def build(config: ConfigDict) -> fdl.Experiment:
         learners[name] = fdl.gradient_learner(model, objective, optimizer)
         evaluations[name] = logarithm_of(objective)
     return fdl.Experiment(
-        learner=fdl.side_by_side(learners),
-        batches=fdl.data.nothing(),
-        evaluate=fdl.on_each_arm(evaluations),
+        learner=fdl.compare_learners(learners),
+        batches=fdl.data.no_data(),
+        evaluate=fdl.evaluate_each(evaluations),
         claims=[
             fdl.Claim(
                 "Adam gets to a loss of 10⁻⁶ (log10 of it)",

@@ -41,7 +41,7 @@ def build(config: ConfigDict) -> fdl.Experiment:
     testing = fdl.data.scale(testing, image=1 / 16)
     num_steps = fdl.config.num_steps(config, batches.steps_per_epoch)
     module = fdl.models.MLP(config.hidden_sizes, num_outputs=10)
-    model = fdl.models.pure(module, jnp.zeros((1, 8, 8, 1)))
+    model = fdl.models.functional(module, jnp.zeros((1, 8, 8, 1)))
     objective = fdl.objectives.classification(model)
     learners = {
         name: fdl.gradient_learner(
@@ -51,9 +51,9 @@ def build(config: ConfigDict) -> fdl.Experiment:
     }
     evaluate = fdl.on_dataset(objective, testing)
     return fdl.Experiment(
-        learner=fdl.side_by_side(learners),
+        learner=fdl.compare_learners(learners),
         batches=fdl.data.scale(batches, image=1 / 16),
-        evaluate=fdl.on_each_arm(dict.fromkeys(learners, evaluate)),
+        evaluate=fdl.evaluate_each(dict.fromkeys(learners, evaluate)),
         claims=[
             fdl.Claim(
                 "momentum is as good as Adam (difference of their test accuracies)",

@@ -51,16 +51,16 @@ def build(config: ConfigDict) -> fdl.Experiment:
     learners, evaluations = {}, {}
     for name, (cost, depth, learning_rate) in ARMS.items():
         module = fdl.models.nielsen_deep(depth)
-        model = fdl.models.pure(module, jnp.zeros((1, 8, 8, 1)))
+        model = fdl.models.functional(module, jnp.zeros((1, 8, 8, 1)))
         objective = fdl.objectives.classification(model, loss=globals()[cost])
         optimizer = fdl.optim.chain("sgd", learning_rate, num_steps=1)
         learners[name] = fdl.gradient_learner(model, objective, optimizer)
         evaluations[name] = compared(objective, cost, test, testing)
     worst = "error of the gradient, relative, at worst over layers and costs"
     return fdl.Experiment(
-        learner=fdl.side_by_side(learners),
+        learner=fdl.compare_learners(learners),
         batches=fdl.data.scale(batches, image=1 / 16),
-        evaluate=fdl.on_each_arm(evaluations),
+        evaluate=fdl.evaluate_each(evaluations),
         claims=[
             fdl.Claim(
                 worst, lambda m: max(m[f"{arm}/error"] for arm in ARMS), at_most=1e-12

@@ -52,15 +52,15 @@ def build(config: ConfigDict) -> fdl.Experiment:
             kernel_init=nn.initializers.normal(config.deviation),
             norm=norm,
         )
-        model = fdl.models.pure(module, jnp.zeros((1, 8, 8, 1)))
+        model = fdl.models.functional(module, jnp.zeros((1, 8, 8, 1)))
         objective = fdl.objectives.classification(model)
         optimizer = fdl.optim.chain("sgd", config.learning_rate, num_steps=1)
         learners[name] = fdl.gradient_learner(model, objective, optimizer)
         evaluations[name] = fdl.on_dataset(objective, testing)
     return fdl.Experiment(
-        learner=fdl.side_by_side(learners),
+        learner=fdl.compare_learners(learners),
         batches=fdl.data.scale(batches, image=1 / 16),
-        evaluate=fdl.on_each_arm(evaluations),
+        evaluate=fdl.evaluate_each(evaluations),
         claims=[
             fdl.Claim(
                 "without batch norm nothing is learnt (test accuracy)",

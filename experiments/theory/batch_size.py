@@ -49,7 +49,7 @@ def build(config: ConfigDict) -> fdl.Experiment:
     testing = fdl.data.batches(test, len(test["label"]), shuffle=False)
     testing = fdl.data.scale(testing, image=1 / 16)
     module = fdl.models.MLP(config.hidden_sizes, num_outputs=10)
-    model = fdl.models.pure(module, jnp.zeros((1, 8, 8, 1)))
+    model = fdl.models.functional(module, jnp.zeros((1, 8, 8, 1)))
     objective = fdl.objectives.classification(model)
     learners = {}
     for name, arm in config.arms.items():
@@ -58,9 +58,9 @@ def build(config: ConfigDict) -> fdl.Experiment:
         learners[name] = in_parts(learner, config.batch_size // arm.size)
     evaluate = fdl.on_dataset(objective, testing)
     return fdl.Experiment(
-        learner=fdl.side_by_side(learners),
+        learner=fdl.compare_learners(learners),
         batches=fdl.data.scale(batches, image=1 / 16),
-        evaluate=fdl.on_each_arm(dict.fromkeys(learners, evaluate)),
+        evaluate=fdl.evaluate_each(dict.fromkeys(learners, evaluate)),
         claims=[
             fdl.Claim(
                 "at the same learning rate, batches of 8 are ahead of those of 256 "

@@ -40,14 +40,16 @@ def get_config(size: str = "full") -> ConfigDict:
 def build(config: ConfigDict) -> fdl.Experiment:
     """What there is; `get_config` says how much of it."""
     learners = {
-        f"{name}_{width}": fdl.measuring(deaths(config, width, activation))
+        f"{name}_{width}": fdl.monte_carlo(deaths(config, width, activation))
         for name, activation in ACTIVATIONS.items()
         for width in config.widths
     }
     return fdl.Experiment(
-        learner=fdl.side_by_side(learners),
-        batches=fdl.data.nothing(config.num_networks, "networks"),
-        evaluate=fdl.on_each_arm({name: fdl.measured for name in learners}),
+        learner=fdl.compare_learners(learners),
+        batches=fdl.data.no_data(config.num_networks, "networks"),
+        evaluate=fdl.evaluate_each(
+            {name: fdl.monte_carlo_estimates for name in learners}
+        ),
         claims=[
             fdl.Claim(
                 "three ReLUs wide and ten deep, most networks are born dead (share)",
@@ -78,7 +80,7 @@ def deaths(config, width, activation):
         kernel_init=nn.initializers.variance_scaling(2.0, "fan_in", "normal"),
     )
     inputs = jnp.linspace(-(3**0.5), 3**0.5, 50)[:, None]
-    model = fdl.models.pure(module, inputs)
+    model = fdl.models.functional(module, inputs)
 
     def is_dead(key):
         outputs, _ = model.apply(model.init(key), inputs)

@@ -64,15 +64,15 @@ def build(config: ConfigDict) -> fdl.Experiment:
     for kind, learning_rate in config.learning_rates.items():
         sizes = (config.width,) * config.depth
         module = fdl.models.MLP(sizes, num_outputs=10, **KINDS[kind])
-        model = fdl.models.pure(module, jnp.zeros((1, 8, 8, 1)))
+        model = fdl.models.functional(module, jnp.zeros((1, 8, 8, 1)))
         objective = fdl.objectives.classification(model)
         optimizer = fdl.optim.chain("adam", learning_rate, num_steps=num_steps)
         learners[kind] = fdl.gradient_learner(model, objective, optimizer)
         evaluations[kind] = fdl.on_dataset(objective, testing)
     return fdl.Experiment(
-        learner=fdl.side_by_side(learners),
+        learner=fdl.compare_learners(learners),
         batches=fdl.data.scale(batches, image=1 / 16),
-        evaluate=fdl.on_each_arm(evaluations),
+        evaluate=fdl.evaluate_each(evaluations),
         claims=[
             fdl.Claim(
                 "with sigmoids it learns nothing (test accuracy)",

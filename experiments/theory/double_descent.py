@@ -45,8 +45,8 @@ def build(config: ConfigDict) -> fdl.Experiment:
     last = f"features_{widths[-1]}/log10_error"
     return fdl.Experiment(
         # Nothing is learnt by steps: the evaluation solves for the weights.
-        learner=fdl.measuring(lambda key: {}),
-        batches=fdl.data.nothing(),
+        learner=fdl.monte_carlo(lambda key: {}),
+        batches=fdl.data.no_data(),
         evaluate=fitted(config, train, test),
         claims=[
             fdl.Claim(

@@ -59,15 +59,15 @@ def build(config: ConfigDict) -> fdl.Experiment:
             bias_init=nn.initializers.constant(config.bias),
             head_init=(nn.initializers.lecun_normal(), nn.initializers.zeros),
         )
-        model = fdl.models.pure(module, jnp.zeros((1, 8, 8, 1)))
+        model = fdl.models.functional(module, jnp.zeros((1, 8, 8, 1)))
         objective = fdl.objectives.classification(model)
         optimizer = fdl.optim.chain(**config.optimizer, num_steps=config.num_steps)
         learners[name] = fdl.gradient_learner(model, objective, optimizer)
         evaluations[name] = with_dead_units(fdl.on_dataset(objective, testing), test)
     return fdl.Experiment(
-        learner=fdl.side_by_side(learners),
+        learner=fdl.compare_learners(learners),
         batches=fdl.data.scale(batches, image=1 / 16),
-        evaluate=fdl.on_each_arm(evaluations),
+        evaluate=fdl.evaluate_each(evaluations),
         claims=[
             fdl.Claim(
                 "a layer of dead ReLUs learns nothing (test accuracy)",

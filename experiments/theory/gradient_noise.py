@@ -36,12 +36,14 @@ def build(config: ConfigDict) -> fdl.Experiment:
     (train,) = fdl.data.standardize(fdl.data.load("digits", "train"), name="image")
     sizes = config.batch_sizes
     learners = {
-        f"batch_{size}": fdl.measuring(noise(config, train, size)) for size in sizes
+        f"batch_{size}": fdl.monte_carlo(noise(config, train, size)) for size in sizes
     }
     return fdl.Experiment(
-        learner=fdl.side_by_side(learners),
-        batches=fdl.data.nothing(),
-        evaluate=fdl.on_each_arm({name: fdl.measured for name in learners}),
+        learner=fdl.compare_learners(learners),
+        batches=fdl.data.no_data(),
+        evaluate=fdl.evaluate_each(
+            {name: fdl.monte_carlo_estimates for name in learners}
+        ),
         claims=[
             fdl.Claim(
                 f"a batch of {size} has 1 / {size} of the noise of one example "
@@ -58,7 +60,7 @@ def build(config: ConfigDict) -> fdl.Experiment:
 def noise(config, train, size):
     """Measures E ‖g_B − g‖² of batches B, drawn with replacement, and tr Σ / |B|."""
     module = fdl.models.MLP(config.hidden_sizes, num_outputs=10)
-    model = fdl.models.pure(module, jnp.zeros((1, 8, 8, 1)))
+    model = fdl.models.functional(module, jnp.zeros((1, 8, 8, 1)))
     objective = fdl.objectives.classification(model)
 
     def measure(key):

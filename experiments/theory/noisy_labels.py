@@ -59,9 +59,9 @@ def build(config: ConfigDict) -> fdl.Experiment:
         objective, learners[name] = learner(config, **config.arms[name])
         evaluations[name] = fdl.on_dataset(objective, testing)
     return fdl.Experiment(
-        learner=fdl.side_by_side(learners),
+        learner=fdl.compare_learners(learners),
         batches=fdl.data.scale(batches, image=1 / 16),
-        evaluate=fdl.on_each_arm(evaluations),
+        evaluate=fdl.evaluate_each(evaluations),
         claims=[
             *(
                 fdl.Claim(
@@ -102,7 +102,7 @@ def with_noise(data, config):
 def learner(config, dropout, l2):
     """An objective, and what learns by it, with a penalty of its own."""
     module = fdl.models.MLP(config.hidden_sizes, num_outputs=10, dropout=dropout)
-    model = fdl.models.pure(module, jnp.zeros((1, 8, 8, 1)))
+    model = fdl.models.functional(module, jnp.zeros((1, 8, 8, 1)))
     objective = fdl.objectives.classification(model)
     penalty = functools.partial(fdl.losses.l2_penalty, strength=l2)
     optimizer = fdl.optim.chain(**config.optimizer, num_steps=config.num_steps)

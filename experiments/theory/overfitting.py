@@ -49,9 +49,9 @@ def build(config: ConfigDict) -> fdl.Experiment:
         objective, learners[name] = learner(config, train, **config.arms[name])
         evaluations[name] = on_both(objective, train, test)
     return fdl.Experiment(
-        learner=fdl.side_by_side(learners),
+        learner=fdl.compare_learners(learners),
         batches=fdl.data.batches(train, size, config.seed),
-        evaluate=fdl.on_each_arm(evaluations),
+        evaluate=fdl.evaluate_each(evaluations),
         claims=[
             fdl.Claim(
                 f"{what} narrows the gap between test and training error (by a share)",
@@ -82,7 +82,7 @@ def build(config: ConfigDict) -> fdl.Experiment:
 def learner(config, train, dropout, l2):
     """An objective, and what learns by it, with a penalty of its own."""
     module = fdl.models.MLP(config.hidden_sizes, num_outputs=1, dropout=dropout)
-    model = fdl.models.pure(module, jnp.zeros((1, train["features"].shape[1])))
+    model = fdl.models.functional(module, jnp.zeros((1, train["features"].shape[1])))
     objective = fdl.objectives.regression(
         model,
         mean=float(train["target"].mean()),

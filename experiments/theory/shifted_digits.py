@@ -55,16 +55,16 @@ def build(config: ConfigDict) -> fdl.Experiment:
     learners, evaluations = {}, {}
     for name, options in config.models.items():
         module = fdl.make(fdl.models, options, num_outputs=10)
-        model = fdl.models.pure(module, jnp.zeros((1, SIDE, SIDE, 1)))
+        model = fdl.models.functional(module, jnp.zeros((1, SIDE, SIDE, 1)))
         for arm, inputs in ((name, "image"), (f"{name}_permuted", "permuted")):
             objective = fdl.objectives.classification(model, inputs=inputs)
             optimizer = fdl.optim.chain(**config.optimizer, num_steps=config.num_steps)
             learners[arm] = fdl.gradient_learner(model, objective, optimizer)
             evaluations[arm] = fdl.on_dataset(objective, testing)
     return fdl.Experiment(
-        learner=fdl.side_by_side(learners),
+        learner=fdl.compare_learners(learners),
         batches=batches,
-        evaluate=fdl.on_each_arm(evaluations),
+        evaluate=fdl.evaluate_each(evaluations),
         claims=[
             fdl.Claim(
                 "the CNN reads shifted digits (test accuracy)",

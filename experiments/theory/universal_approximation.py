@@ -43,16 +43,16 @@ def build(config: ConfigDict) -> fdl.Experiment:
     learners, evaluations = {}, {}
     for width in config.widths:
         module = fdl.models.MLP((width,), num_outputs=1, activation=nn.tanh)
-        model = fdl.models.pure(module, jnp.zeros((1, 1)))
+        model = fdl.models.functional(module, jnp.zeros((1, 1)))
         objective = fdl.objectives.regression(model)
         optimizer = fdl.optim.chain(**config.optimizer, num_steps=config.num_steps)
         name = f"width_{width}"
         learners[name] = fdl.gradient_learner(model, objective, optimizer)
         evaluations[name] = greatest_error(model, between)
     return fdl.Experiment(
-        learner=fdl.side_by_side(learners),
+        learner=fdl.compare_learners(learners),
         batches=whole,
-        evaluate=fdl.on_each_arm(evaluations),
+        evaluate=fdl.evaluate_each(evaluations),
         claims=[
             fdl.Claim(
                 "one tanh is far from a sine (greatest error)",

@@ -53,13 +53,13 @@ def build(config: ConfigDict) -> fdl.Experiment:
     """What there is; `get_config` says how much of it."""
     (train,) = fdl.data.standardize(fdl.data.load("digits", "train"), name="image")
     learners = {
-        name: fdl.measuring(gradients(train, config, *arm))
+        name: fdl.monte_carlo(gradients(train, config, *arm))
         for name, arm in ARMS.items()
     }
     return fdl.Experiment(
-        learner=fdl.side_by_side(learners),
-        batches=fdl.data.nothing(),
-        evaluate=fdl.on_each_arm({name: fdl.measured for name in ARMS}),
+        learner=fdl.compare_learners(learners),
+        batches=fdl.data.no_data(),
+        evaluate=fdl.evaluate_each({name: fdl.monte_carlo_estimates for name in ARMS}),
         claims=[
             fdl.Claim(
                 "sigmoids make the gradient of the first layer 10⁸ times smaller than "
@@ -91,7 +91,7 @@ def gradients(train, config, activation, kernel_init):
         activation=activation,
         kernel_init=kernel_init,
     )
-    model = fdl.models.pure(module, jnp.zeros((1, 8, 8, 1)))
+    model = fdl.models.functional(module, jnp.zeros((1, 8, 8, 1)))
     objective = fdl.objectives.classification(model)
 
     def measure(key):

@@ -63,12 +63,12 @@ def get_config(size: str = "full") -> ConfigDict:
 def build(config: ConfigDict) -> fdl.Experiment:
     """What there is; `get_config` says how much of it."""
     learners = {
-        name: fdl.measuring(gradients(config, *arm)) for name, arm in ARMS.items()
+        name: fdl.monte_carlo(gradients(config, *arm)) for name, arm in ARMS.items()
     }
     return fdl.Experiment(
-        learner=fdl.side_by_side(learners),
-        batches=fdl.data.nothing(),
-        evaluate=fdl.on_each_arm({name: fdl.measured for name in ARMS}),
+        learner=fdl.compare_learners(learners),
+        batches=fdl.data.no_data(),
+        evaluate=fdl.evaluate_each({name: fdl.monte_carlo_estimates for name in ARMS}),
         claims=[
             fdl.Claim(
                 f"{what} (log10 of the ratio)",
@@ -102,7 +102,7 @@ def gradients(config, cell, forget_bias):
         recurrent_init=init,
         input_shape=(config.length, 1),
     )
-    model = fdl.models.pure(module)
+    model = fdl.models.functional(module)
 
     def measure(key):
         init_key, input_key, weight_key = jax.random.split(key, 3)

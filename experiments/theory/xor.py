@@ -46,15 +46,15 @@ def build(config: ConfigDict) -> fdl.Experiment:
     learners, evaluations = {}, {}
     for name, sizes in (("linear", ()), ("mlp", config.hidden_sizes)):
         module = fdl.models.MLP(sizes, num_outputs=2, activation=nn.tanh)
-        model = fdl.models.pure(module, jnp.asarray(examples["features"]))
+        model = fdl.models.functional(module, jnp.asarray(examples["features"]))
         objective = fdl.objectives.classification(model, inputs="features")
         optimizer = fdl.optim.chain("adam", config.learning_rate, num_steps=1)
         learners[name] = fdl.gradient_learner(model, objective, optimizer)
         evaluations[name] = fdl.on_dataset(objective, whole)
     return fdl.Experiment(
-        learner=fdl.side_by_side(learners),
+        learner=fdl.compare_learners(learners),
         batches=whole,
-        evaluate=fdl.on_each_arm(evaluations),
+        evaluate=fdl.evaluate_each(evaluations),
         claims=[
             fdl.Claim(
                 "a linear model gets at most three of four right (accuracy)",

@@ -34,7 +34,7 @@ def build(config: ConfigDict) -> fdl.Experiment:
     """What there is; `get_config` says how much of it."""
     train, test = (fdl.data.load("digits", split) for split in ("train", "test"))
     module = fdl.models.Autoencoder(**config.model)
-    model = fdl.models.pure(module, jnp.zeros((1, 8, 8, 1)))
+    model = fdl.models.functional(module, jnp.zeros((1, 8, 8, 1)))
     objective = fdl.objectives.reconstruction(model)
     batches = fdl.data.batches(train, config.batch_size, config.seed)
     testing = fdl.data.batches(test, len(test["image"]), shuffle=False)

@@ -39,7 +39,7 @@ def build(config: ConfigDict) -> fdl.Experiment:
     """What there is; `get_config` says how much of it."""
     train, test = (fdl.data.load("digits", split) for split in ("train", "test"))
     module = fdl.make(fdl.models, config.model, num_outputs=10)
-    model = fdl.models.pure(module, jnp.zeros((1, 8, 8, 1)))
+    model = fdl.models.functional(module, jnp.zeros((1, 8, 8, 1)))
     objective = fdl.objectives.classification(model)
     batches = fdl.data.batches(train, config.batch_size, config.seed)
     testing = fdl.data.batches(test, config.test_batch_size, shuffle=False)
@@ -50,5 +50,5 @@ def build(config: ConfigDict) -> fdl.Experiment:
         learner=fdl.gradient_learner(model, objective, optimizer),
         batches=fdl.data.scale(batches, image=1 / 16),
         evaluate=fdl.on_dataset(objective, testing),
-        predictor=fdl.prediction.classifier(model, objective, testing),
+        predictor=fdl.evaluation.classifier(model, objective, testing),
     )

@@ -52,7 +52,7 @@ def build(config: ConfigDict) -> fdl.Experiment:
     """What there is; `get_config` says how much of it."""
     train, test = (fdl.data.load("digits", split) for split in ("train", "test"))
     module = fdl.make(fdl.models, config.model, num_classes=10)
-    model = fdl.models.pure(module, jnp.zeros((1, 8, 8, 1)))
+    model = fdl.models.functional(module, jnp.zeros((1, 8, 8, 1)))
     plain = fdl.objectives.classification(model)
     augment = fdl.make(fdl.data.augment, config.augment)
     objective = fdl.objectives.augmented(plain, augment)
@@ -65,5 +65,5 @@ def build(config: ConfigDict) -> fdl.Experiment:
         learner=fdl.gradient_learner(model, objective, optimizer),
         batches=fdl.data.scale(batches, image=1 / 16),
         evaluate=fdl.on_dataset(plain, testing),
-        predictor=fdl.prediction.classifier(model, plain, testing),
+        predictor=fdl.evaluation.classifier(model, plain, testing),
     )

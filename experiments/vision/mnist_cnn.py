@@ -61,7 +61,7 @@ def build(config: ConfigDict) -> fdl.Experiment:
     """What there is; `get_config` says how much of it."""
     train, test = (fdl.data.load(config.data, split) for split in ("train", "test"))
     module = fdl.make(fdl.models, config.model, num_outputs=10, norm=nn.BatchNorm)
-    model = fdl.models.pure(module, jnp.zeros((1, 28, 28, 1)))
+    model = fdl.models.functional(module, jnp.zeros((1, 28, 28, 1)))
     smooth = partial(fdl.losses.cross_entropy, smoothing=config.smoothing)
     objective = fdl.objectives.augmented(
         fdl.objectives.classification(model, loss=smooth),
@@ -77,5 +77,5 @@ def build(config: ConfigDict) -> fdl.Experiment:
         learner=fdl.gradient_learner(model, objective, optimizer),
         batches=fdl.data.scale(batches, image=1 / 255),
         evaluate=fdl.on_dataset(plain, testing),
-        predictor=fdl.prediction.classifier(model, plain, testing),
+        predictor=fdl.evaluation.classifier(model, plain, testing),
     )

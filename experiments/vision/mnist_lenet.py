@@ -42,7 +42,7 @@ def build(config: ConfigDict) -> fdl.Experiment:
     """What there is; `get_config` says how much of it."""
     train, test = (fdl.data.load("mnist", split) for split in ("train", "test"))
     module = fdl.make(fdl.models, config.model, num_outputs=10)
-    model = fdl.models.pure(module, jnp.zeros((1, 28, 28, 1)))
+    model = fdl.models.functional(module, jnp.zeros((1, 28, 28, 1)))
     objective = fdl.objectives.classification(model)
     batches = fdl.data.batches(train, config.batch_size, config.seed)
     testing = fdl.data.batches(test, config.test_batch_size, shuffle=False)
@@ -53,5 +53,5 @@ def build(config: ConfigDict) -> fdl.Experiment:
         learner=fdl.gradient_learner(model, objective, optimizer),
         batches=fdl.data.scale(batches, image=1 / 255),
         evaluate=fdl.on_dataset(objective, testing),
-        predictor=fdl.prediction.classifier(model, objective, testing),
+        predictor=fdl.evaluation.classifier(model, objective, testing),
     )

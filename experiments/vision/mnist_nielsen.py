@@ -82,7 +82,7 @@ def build(config: ConfigDict) -> fdl.Experiment:
     """What there is; `get_config` says how much of it."""
     train = fdl.data.load("mnist", f"train[:{config.num_examples}]")
     test = fdl.data.load("mnist", "test")
-    model = fdl.models.pure(fdl.make(fdl.models, config.model))
+    model = fdl.models.functional(fdl.make(fdl.models, config.model))
     loss = quadratic if config.quadratic else cross_entropy
     objective = fdl.objectives.classification(model, loss=loss)
     batches = fdl.data.batches(train, config.batch_size, config.seed)
@@ -95,7 +95,7 @@ def build(config: ConfigDict) -> fdl.Experiment:
         learner=fdl.gradient_learner(model, objective, optimizer),
         batches=fdl.data.scale(batches, image=1 / 255),
         evaluate=fdl.on_dataset(objective, testing),
-        predictor=fdl.prediction.classifier(model, objective, testing),
+        predictor=fdl.evaluation.classifier(model, objective, testing),
     )
 
 

@@ -66,7 +66,7 @@ def build(config: ConfigDict) -> fdl.Experiment:
     test = fdl.data.load("mnist", "test")
     activation = nn.relu if config.relu else nn.sigmoid
     module = fdl.make(fdl.models, config.model, activation=activation)
-    model = fdl.models.pure(module)
+    model = fdl.models.functional(module)
     plain = fdl.objectives.classification(model)
     shifted = fdl.data.augment.pad_crop(config.shift)
     objective = fdl.objectives.augmented(plain, shifted) if config.shift else plain
@@ -80,5 +80,5 @@ def build(config: ConfigDict) -> fdl.Experiment:
         learner=fdl.gradient_learner(model, objective, optimizer),
         batches=fdl.data.scale(batches, image=1 / 255),
         evaluate=fdl.on_dataset(plain, testing),
-        predictor=fdl.prediction.classifier(model, plain, testing),
+        predictor=fdl.evaluation.classifier(model, plain, testing),
     )

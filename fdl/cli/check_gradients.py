@@ -1,84 +1,101 @@
-"""`fdl check-gradients`: hold an experiment's gradients against finite differences."""
+"""`fdl check-gradients`: compare an experiment's gradients with finite differences."""
 
 import argparse
 import math
 from collections.abc import Sequence
 
+import jax
+from rich.table import Table
+
+from fdl import diagnostics
+from fdl.cli.arguments import add_experiment
+from fdl.cli.console import console
+from fdl.diagnostics import LeafCheck
+from fdl.errors import RunError, UserError
+from fdl.runs.first_batch import first_batch
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command."""
+    add_experiment(parser)
+    parser.add_argument(
+        "--examples", type=int, default=8, metavar="N", help="of the batch (default: 8)"
+    )
+    parser.add_argument(
+        "--directions", type=int, default=4, metavar="N", help="a leaf (default: 4)"
+    )
+    parser.add_argument(
+        "--tolerance", type=float, default=1e-7, help="relative (default: 1e-7)"
+    )
+
 
 def main(options: argparse.Namespace) -> int:
-    """Checks every group of parameters, and names the worst."""
-    import jax
-
-    from fdl import tools
-    from fdl.cli import trial
-    from fdl.cli.output import terminal
-    from fdl.errors import RunError, UserError
-
+    """Checks the gradient of every leaf of the parameters, and names the worst."""
     for name in ("examples", "directions"):
         if getattr(options, name) < 1:
             raise UserError(f"--{name}={getattr(options, name)}: expected at least 1")
     if not 0 < options.tolerance < 1:
         raise UserError(f"--tolerance={options.tolerance:g}: expected between 0 and 1")
-    made = trial.begin(options)
-    count = min(options.examples, trial.num_examples(made.batch))
-    batch = jax.tree.map(lambda x: x[:count], made.batch)
-    key = jax.random.fold_in(made.state.key, made.state.step)
-    subject = made.experiment.learner.objective, made.state.variables, batch, key
-    types = tools.rounded(*subject)
-    precision = tools.SINGLE if types == "float32" else tools.DOUBLE
+    first = first_batch(options.experiment, options.overrides)
+    count = min(options.examples, first.num_examples)
+    batch = jax.tree.map(lambda x: x[:count], first.batch)
+    key = jax.random.fold_in(first.state.key, first.state.step)
+    objective = first.experiment.learner.objective
+    assert objective is not None  # As `first_batch` has checked.
+    subject = objective, first.state.variables, batch, key
+    dtypes = diagnostics.rounded_dtypes(*subject)
+    precision = diagnostics.SINGLE if dtypes == "float32" else diagnostics.DOUBLE
     tolerance = max(options.tolerance, precision.sharpest)
-    checks = tools.check_gradients(
+    checks = diagnostics.check_gradients(
         *subject,
         num_directions=options.directions,
         tolerance=tolerance,
         precision=precision,
     )
-    console = terminal()
-    console.print(table(checks, tolerance))
-    if types == "float32":
-        console.print(
+    out = console()
+    out.print(table(checks, tolerance))
+    if dtypes == "float32":
+        out.print(
             "Something on the way computes in float32 whatever it is given, as JAX's "
             f"attention does: so differences are good to {tolerance:g} only."
         )
     for line in remarks(checks):
-        console.print(line)
-    bad = [check for check in checks if not check.good]
-    if not bad:
+        out.print(line)
+    wrong = [check for check in checks if not check.good]
+    if not wrong:
         print(f"all {len(checks)} gradients are right, to {tolerance:g}")
         return 0
-    worst = max(bad, key=severity)
-    text = f"{len(bad)} of {len(checks)} gradients are wrong, worst of {worst.name!r}: "
-    text += f"off by {worst.difference:.2g}, allowed {tolerance:g}"
+    worst = max(wrong, key=severity)
+    text = f"{len(wrong)} of {len(checks)} gradients are wrong, worst of "
+    text += f"{worst.name!r}: off by {worst.difference:.2g}, allowed {tolerance:g}"
     if math.isnan(worst.difference):
         text = f"{worst.name!r} has kinks only: its gradient cannot be compared"
-    if types and types != "float32":
-        text += f"; on the way the loss is rounded to {types}, which cannot be checked"
+    if dtypes and dtypes != "float32":
+        text += f"; on the way the loss is rounded to {dtypes}, which cannot be checked"
     raise RunError(text)
 
 
-def severity(check) -> float:
-    """How bad a leaf is; one that could not be compared is the least."""
+def severity(check: LeafCheck) -> float:
+    """Relative difference of a leaf; zero if it could not be compared."""
     return 0.0 if math.isnan(check.difference) else check.difference
 
 
-def table(checks: Sequence, tolerance: float):
-    """One line for each leaf."""
-    from rich.table import Table
-
-    made = Table()
-    made.add_column("parameters", overflow="fold")
+def table(checks: Sequence[LeafCheck], tolerance: float) -> Table:
+    """Table of one row for each leaf."""
+    rows = Table()
+    rows.add_column("parameters", overflow="fold")
     for name in ("count", "gradient norm", "difference"):
-        made.add_column(name, justify="right", no_wrap=True)
-    made.add_column("verdict")
+        rows.add_column(name, justify="right", no_wrap=True)
+    rows.add_column("verdict")
     for check in checks:
         shown = "-" if math.isnan(check.difference) else f"{check.difference:.1e}"
         row = (f"{check.size:,}", f"{check.norm:.3g}", shown, verdict(check, tolerance))
-        made.add_row(check.name, *row)
-    return made
+        rows.add_row(check.name, *row)
+    return rows
 
 
-def verdict(check, tolerance: float) -> str:
-    """What to think of a leaf, in a word or two."""
+def verdict(check: LeafCheck, tolerance: float) -> str:
+    """Verdict on a leaf, in a word or two."""
     if not check.good:
         return "kinks only" if math.isnan(check.difference) else "WRONG"
     if not check.norm:
@@ -89,8 +106,8 @@ def verdict(check, tolerance: float) -> str:
     return f"right{kinks}"
 
 
-def remarks(checks: Sequence) -> list[str]:
-    """What else there is to say."""
+def remarks(checks: Sequence[LeafCheck]) -> list[str]:
+    """Explanations of kinks and of zero gradients."""
     lines = []
     if any(check.kinks for check in checks):
         lines.append(

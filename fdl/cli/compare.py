@@ -1,50 +1,68 @@
-"""`fdl compare`: two runs on the same examples."""
+"""`fdl compare`: compare two runs on the same examples."""
 
 import argparse
 import csv
 import io
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+
+from rich.table import Table
+
+from fdl import evaluation
+from fdl.cli.arguments import add_checkpoint, add_seed, existing_output_path
+from fdl.cli.console import console, warn
+from fdl.errors import UserError
+from fdl.evaluation import ExampleScores
+from fdl.metrics.paired_comparison import Changes, Comparison
+from fdl.runs.directory import write_text
+from fdl.runs.load_trained import Trained, load_trained
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command."""
+    parser.add_argument("first", help="the folder of a run")
+    parser.add_argument("second", help="the folder of another")
+    add_checkpoint(parser)
+    add_seed(parser)
+    parser.add_argument("--output", help="a .csv file for what differs")
 
 
 def main(options: argparse.Namespace) -> int:
-    """Says by how much each metric differs, and whether that may be chance."""
-    from fdl import tools
-    from fdl.cli import trained
-    from fdl.cli.output import terminal
-    from fdl.train.folder import write_text
-
-    output = trained.output(options.output, (".csv",))
-    runs = [trained.load(options, folder) for folder in (options.first, options.second)]
-    check_same(*runs)
-    first, second = (tools.score(run.predictor, run.state) for run in runs)
-    compared = {
-        name: tools.compare(first[name], second[name]) for name in shared(first, second)
+    """Prints the difference of each metric, with its interval and p-value."""
+    output = existing_output_path(options.output, (".csv",))
+    runs = [
+        load_trained(workdir, warn, checkpoint=options.checkpoint, seed=options.seed)
+        for workdir in (options.first, options.second)
+    ]
+    check_same_test(*runs)
+    first, second = (evaluation.score_examples(x.predictor, x.state) for x in runs)
+    comparisons = {
+        name: evaluation.compare(first[name], second[name])
+        for name in shared_metrics(first, second)
     }
-    console = terminal()
+    out = console()
     for letter, run in zip("AB", runs, strict=True):
-        console.print(f"{letter}: {run.workdir}, step {run.step}")
-    size = len(first[next(iter(compared))].sums)
-    console.print(f"on the same {size} examples of the test")
-    console.print(table(compared))
+        out.print(f"{letter}: {run.workdir}, step {run.step}")
+    size = len(first[next(iter(comparisons))].sums)
+    out.print(f"on the same {size} examples of the test")
+    out.print(table(comparisons))
     changes = None
-    if "accuracy" in compared:
-        changes = tools.changes(first["accuracy"], second["accuracy"])
-        console.print(sides(changes))
+    if "accuracy" in comparisons:
+        changes = evaluation.changes(first["accuracy"], second["accuracy"])
+        out.print(changes_in_words(changes))
     if output:
-        write_text(output, as_csv(first, second, [*compared], changes))
-        console.print(f"  {output}  example by example")
+        write_text(output, as_csv(first, second, [*comparisons], changes))
+        out.print(f"  {output}  example by example")
     return 0
 
 
-def shared(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
-    """The metrics that both runs have.
+def shared_metrics(
+    first: Mapping[str, ExampleScores], second: Mapping[str, ExampleScores]
+) -> list[str]:
+    """Metrics that both runs have.
 
     Raises:
       UserError: There are none.
     """
-    from fdl.errors import UserError
-
     names = [
         name
         for name in first
@@ -58,44 +76,36 @@ def shared(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
     return names
 
 
-def check_same(first: Any, second: Any) -> None:
-    """Refuses runs that were tested on different data.
-
-    Raises:
-      UserError: They were.
-    """
-    from fdl.errors import UserError
-
-    prints = [run.predictor.test.fingerprint for run in (first, second)]
-    if prints[0] != prints[1]:
+def check_same_test(first: Trained, second: Trained) -> None:
+    """Raises `UserError` if two runs were tested on different data."""
+    fingerprints = [run.predictor.test.fingerprint for run in (first, second)]
+    if fingerprints[0] != fingerprints[1]:
         raise UserError(
             f"{first.workdir} ({first.name}) and {second.workdir} ({second.name}) are "
             "tested on different data: there is nothing to pair"
         )
 
 
-def table(compared: Mapping[str, Any]):
-    """One line for each metric."""
-    from rich.table import Table
-
-    made = Table()
-    made.add_column("metric")
+def table(comparisons: Mapping[str, Comparison]) -> Table:
+    """Table of one row for each metric."""
+    rows = Table()
+    rows.add_column("metric")
     for name in ("A", "B", "B - A", "95 % interval", "p"):
-        made.add_column(name, justify="right", no_wrap=True)
-    for name, found in compared.items():
-        made.add_row(
+        rows.add_column(name, justify="right", no_wrap=True)
+    for name, comparison in comparisons.items():
+        rows.add_row(
             name,
-            f"{found.first:.5g}",
-            f"{found.second:.5g}",
-            f"{found.difference:+.3g}",
-            f"{found.low:+.3g} .. {found.high:+.3g}",
-            f"{found.p_value:.2g}",
+            f"{comparison.first:.5g}",
+            f"{comparison.second:.5g}",
+            f"{comparison.difference:+.3g}",
+            f"{comparison.low:+.3g} .. {comparison.high:+.3g}",
+            f"{comparison.p_value:.2g}",
         )
-    return made
+    return rows
 
 
-def sides(changes: Any) -> str:
-    """How many examples changed sides, and the first of them."""
+def changes_in_words(changes: Changes) -> str:
+    """Numbers and first indices of the examples that only one model has right."""
 
     def shown(indices):
         first = ", ".join(map(str, indices[:10]))
@@ -109,23 +119,23 @@ def sides(changes: Any) -> str:
 
 
 def as_csv(
-    first: Mapping[str, Any],
-    second: Mapping[str, Any],
-    names: list[str],
-    changes: Any,
+    first: Mapping[str, ExampleScores],
+    second: Mapping[str, ExampleScores],
+    names: Sequence[str],
+    changes: Changes | None,
 ) -> str:
-    """The examples that changed sides; all of them, if there are no sides."""
-    side: dict[int, str] = {}
+    """CSV of the examples that only one model has right; of all, without accuracy."""
+    better: dict[int, str] = {}
     if changes is not None:
-        side = {int(i): "B" for i in changes.gained}
-        side |= {int(i): "A" for i in changes.lost}
+        better = {int(i): "B" for i in changes.gained}
+        better |= {int(i): "A" for i in changes.lost}
     columns = [values[name].values for name in names for values in (first, second)]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     header = [f"{name}_{letter}" for name in names for letter in "AB"]
     writer.writerow(["example", *(["right"] if changes is not None else []), *header])
     count = len(columns[0])
-    for i in range(count) if changes is None else sorted(side):
-        right = [side[i]] if changes is not None else []
+    for i in range(count) if changes is None else sorted(better):
+        right = [better[i]] if changes is not None else []
         writer.writerow([i, *right, *(f"{column[i]:.7g}" for column in columns)])
     return text.getvalue()

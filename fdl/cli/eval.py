@@ -2,21 +2,28 @@
 
 import argparse
 
+from fdl.cli.arguments import add_checkpoint, add_run
+from fdl.cli.console import console, warn
+from fdl.cli.progress import show_metrics
+from fdl.runs.claims import evaluate_claims
+from fdl.runs.open_run import open_run, restore
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command."""
+    add_run(parser)
+    add_checkpoint(parser)
+
 
 def main(options: argparse.Namespace) -> int:
     """Evaluates the latest checkpoint, the best or that of a step."""
-    from fdl.cli.output import terminal
-    from fdl.cli.progress import show_metrics
-    from fdl.cli.recorded import opened, restore
-    from fdl.train import verdicts
-
-    run = opened(options.workdir, options.experiment)
+    run = open_run(options.workdir, warn, options.experiment)
     config = run.loaded.config
-    step, carry = restore(run.workdir, run.setting, config, options.checkpoint)
-    values = run.setting.evaluate(carry.state)
-    console = terminal()
-    console.print(f"{run.loaded.name}, evaluation at step {step}")
-    show_metrics(console, values)
-    for verdict in verdicts.verdicts(run.experiments[0].claims, values):
-        console.print(str(verdict))
+    step, loop_state = restore(run.workdir, run.setup, config, options.checkpoint)
+    values = run.setup.evaluate(loop_state.state)
+    out = console()
+    out.print(f"{run.loaded.name}, evaluation at step {step}")
+    show_metrics(out, values)
+    for verdict in evaluate_claims(run.experiments[0].claims, values):
+        out.print(str(verdict))
     return 0

@@ -3,12 +3,17 @@
 import argparse
 import pathlib
 
+from fdl.errors import UserError
+from fdl.runs.experiment_files import files, name_of, summary
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command."""
+    parser.add_argument("folder", nargs="?", default="experiments")
+
 
 def main(options: argparse.Namespace) -> int:
     """Lists experiments without importing them."""
-    from fdl.cli.loading import files, name_of, summary
-    from fdl.errors import UserError
-
     if not pathlib.Path(options.folder).is_dir():
         raise UserError(f"there is no folder {options.folder!r}: fdl list FOLDER")
     paths = files(options.folder)

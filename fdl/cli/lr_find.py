@@ -1,41 +1,62 @@
-"""`fdl lr-find`: try rising learning rates, and suggest one."""
+"""`fdl lr-find`: run a learning rate range test, and suggest a rate."""
 
 import argparse
 import pathlib
-from typing import Any
 
-PICTURES = (".png", ".jpg", ".pdf", ".svg")
+import jax
+from ml_collections import ConfigDict
+
+from fdl import diagnostics, plots
+from fdl.cli.arguments import add_experiment, output_path
+from fdl.config import flat
+from fdl.diagnostics import LRRangeTest
+from fdl.errors import RunError, UserError, near
+from fdl.runs.directory import writing
+from fdl.runs.experiment_files import user_code
+from fdl.runs.first_batch import first_batch
+
+FORMATS = (".png", ".jpg", ".pdf", ".svg")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command."""
+    add_experiment(parser)
+    parser.add_argument(
+        "--steps", type=int, default=100, metavar="N", help="rates (default: 100)"
+    )
+    for name, rate in (("start", 1e-6), ("end", 10.0)):
+        parser.add_argument(
+            f"--{name}", type=float, default=rate, help=f"rate (default: {rate:g})"
+        )
+    parser.add_argument(
+        "--key", help="which key of the config is the learning rate, if not obvious"
+    )
+    parser.add_argument("--output", help="the plot (default: runs/NAME-lr-find.png)")
 
 
 def main(options: argparse.Namespace) -> int:
-    """Draws the loss over the learning rate, and says which rates are good."""
-    import jax
-
-    from fdl import tools
-    from fdl.cli import loading, trained, trial
-    from fdl.errors import RunError, UserError
-
+    """Draws the loss over the learning rate, and prints the suggested rates."""
     if options.steps < 10:
         raise UserError(f"--steps={options.steps}: expected at least 10")
     if not 0 < options.start < options.end < float("inf"):
         raise UserError(
             f"--start={options.start:g} --end={options.end:g}: expected rising rates"
         )
-    path = trained.file_of(options.output, PICTURES) if options.output else None
-    made = trial.begin(options)
-    key, configured = rate_in(made.loaded.config, options.key)
-    metrics = jax.eval_shape(made.experiment.learner.step, made.state, made.batch)[1]
+    path = output_path(options.output, FORMATS) if options.output else None
+    first = first_batch(options.experiment, options.overrides)
+    key, configured = rate_in(first.loaded.config, options.key)
+    learner, batches = first.experiment.learner, first.experiment.batches
+    metrics = jax.eval_shape(learner.step, first.state, first.batch)[1]
     if "learning_rate" not in metrics and configured is None:
         raise UserError(
             "the learning rate of this learner is not known: name its key of the "
             "config, as in --key optimizer.learning_rate"
         )
-    batches = made.experiment.batches
     take = jax.jit(batches.take)
-    with loading.user_code(made.loaded.path):
-        result = tools.range_test(
-            made.experiment.learner,
-            made.state,
+    with user_code(first.loaded.path):
+        result = diagnostics.lr_range_test(
+            learner,
+            first.state,
             (take(batches.data, item) for item in batches.stream(0)),
             configured=configured,
             start=options.start,
@@ -47,22 +68,33 @@ def main(options: argparse.Namespace) -> int:
             f"the loss diverges at once, at a learning rate of {options.start:g}: "
             "try a lower --start"
         )
-    name = made.loaded.name.replace("/", "_")
+    name = first.loaded.name.replace("/", "_")
     path = path or pathlib.Path(f"runs/{name}-lr-find.png")
-    draw(result, f"{made.loaded.name}, {len(result.rates)} rates", path)
-    say(result, key, path)
+    title = f"{first.loaded.name}, {len(result.rates)} rates"
+    suggestions = {
+        "falls fastest": result.steepest,
+        "a tenth of the lowest": result.tenth,
+    }
+    figure = plots.lr_range_test(
+        result.rates,
+        result.losses,
+        result.smoothed,
+        suggestions if result.fell else {},
+        title=title,
+    )
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        plots.save(figure, path)
+    print_result(result, key, path)
     return 0 if result.fell else 1
 
 
-def rate_in(config: Any, asked: str | None) -> tuple[str | None, float | None]:
-    """The key of the learning rate and its value, if there is one.
+def rate_in(config: ConfigDict, asked: str | None) -> tuple[str | None, float | None]:
+    """Key of the learning rate in a config, and its value, if there is one.
 
     Raises:
-      UserError: What was asked for is no number of the config.
+      UserError: The key that was asked for is no number of the config.
     """
-    from fdl.cli.show import flat
-    from fdl.errors import UserError, near
-
     values = flat(config)
     if asked is not None:
         if asked not in values:
@@ -70,14 +102,14 @@ def rate_in(config: Any, asked: str | None) -> tuple[str | None, float | None]:
         if not isinstance(values[asked], int | float) or not values[asked] > 0:
             raise UserError(f"--key={asked}: it is {values[asked]!r}, no learning rate")
         return asked, float(values[asked])
-    found = [key for key in values if key.rpartition(".")[2] == "learning_rate"]
-    if len(found) != 1 or not isinstance(values[found[0]], int | float):
+    keys = [key for key in values if key.rpartition(".")[2] == "learning_rate"]
+    if len(keys) != 1 or not isinstance(values[keys[0]], int | float):
         return None, None
-    return found[0], float(values[found[0]])
+    return keys[0], float(values[keys[0]])
 
 
-def say(result: Any, key: str | None, path: pathlib.Path) -> None:
-    """Prints what was found."""
+def print_result(result: LRRangeTest, key: str | None, path: pathlib.Path) -> None:
+    """Prints the suggested rates."""
     first, least = result.smoothed[0], result.smoothed.min()
     print(f"smoothed loss {first:.4g} at first, {least:.4g} at least")
     if not result.fell:
@@ -92,38 +124,4 @@ def say(result: Any, key: str | None, path: pathlib.Path) -> None:
         print("either is the highest rate of a schedule, for this batch size")
     if not result.diverged:
         print(f"it did not diverge up to {result.rates[-1]:.2g}: see also --end")
-    print(f"  {path}  the picture")
-
-
-def draw(result: Any, title: str, path: pathlib.Path) -> None:
-    """The loss over the rate, and the rates that are suggested."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    from fdl.train.folder import writing
-
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    axes.plot(result.rates, result.losses, color="0.75", label="loss")
-    axes.plot(result.rates, result.smoothed, color="tab:blue", label="smoothed")
-    if result.fell:
-        for rate, color, label in (
-            (result.steepest, "tab:green", "falls fastest"),
-            (result.tenth, "tab:orange", "a tenth of the lowest"),
-        ):
-            text = f"{label}: {rate:.2g}"
-            axes.axvline(rate, color=color, linestyle="--", label=text)
-    # What diverged would leave no room for the rest.
-    low, first = result.losses.min(), result.smoothed[0]
-    room = max(first - low, 0.1 * abs(first))
-    axes.set_ylim(low - 0.1 * room, first + room)
-    axes.set_xscale("log")
-    axes.set_xlabel("learning rate")
-    axes.set_ylabel("loss of a batch")
-    axes.set_title(title)
-    axes.grid(alpha=0.3)
-    axes.legend()
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=110)
+    print(f"  {path}  the plot")

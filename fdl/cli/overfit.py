@@ -1,69 +1,85 @@
-"""`fdl overfit`: learn one batch by heart, or say what stands in the way."""
+"""`fdl overfit`: overfit one batch, or diagnose why that fails."""
 
 import argparse
 from collections.abc import Sequence
 
-from fdl.cli.show import flat
+from ml_collections import ConfigDict
 
-# What keeps a model from learning by heart; beside all that ends with "dropout".
-HOLDING_BACK = (
+from fdl import diagnostics
+from fdl.cli.arguments import add_experiment
+from fdl.config import flat
+from fdl.errors import RunError, UserError
+from fdl.runs.first_batch import first_batch
+
+# Keys of regularisation, which keeps a model from overfitting; beside all that end with
+# "dropout".
+REGULARISATION = (
     *("drop_path", "stochastic_depth", "smoothing", "label_smoothing"),
     *("weight_decay", "l1", "l2", "gradient_noise"),
     *("mixup", "cutmix", "cutout"),
 )
 
 
-def main(options: argparse.Namespace) -> int:
-    """Learns the first batch until its loss is near zero."""
-    from fdl import tools
-    from fdl.cli import trial
-    from fdl.errors import RunError, UserError
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command."""
+    add_experiment(parser)
+    parser.add_argument(
+        "--steps", type=int, default=1000, metavar="N", help="at most (default: 1000)"
+    )
+    parser.add_argument(
+        "--target", type=float, metavar="LOSS", help="default: a hundredth of the first"
+    )
 
+
+def main(options: argparse.Namespace) -> int:
+    """Trains on the first batch until its loss is near zero."""
     if options.steps < 1:
         raise UserError(f"--steps={options.steps}: expected at least 1")
     if options.target is not None and not options.target > 0:
         raise UserError(f"--target={options.target:g}: expected more than zero")
     off: list[str] = []
 
-    def overrides(config) -> list[str]:
+    def more_overrides(config: ConfigDict) -> list[str]:
         off.extend(switched_off(config, options.overrides))
         return [f"num_steps={options.steps}", "num_epochs=none", *off]
 
-    made = trial.begin(options, overrides)
-    size = trial.num_examples(made.batch)
-    print(f"{made.loaded.name}: the first batch of {size} examples, again and again")
+    first = first_batch(
+        options.experiment, options.overrides, more_overrides=more_overrides
+    )
+    size = first.num_examples
+    print(f"{first.loaded.name}: the first batch of {size} examples, again and again")
     for assignment in off:
         print(f"  --config.{assignment}, so that nothing holds it back")
-    result = tools.overfit(
-        made.experiment.learner,
-        made.state,
-        made.batch,
+    result = diagnostics.overfit(
+        first.experiment.learner,
+        first.state,
+        first.batch,
         num_steps=options.steps,
         target=options.target,
     )
-    first, last, steps = result.losses[0], result.losses[-1], len(result.losses)
-    print(f"loss {first:.4g} at the beginning, {last:.4g} at step {steps}")
+    before, after, steps = result.losses[0], result.losses[-1], len(result.losses)
+    print(f"loss {before:.4g} at the beginning, {after:.4g} at step {steps}")
     if result.reached:
         print(f"learnt by heart: the loss is below {result.target:.3g}")
         return 0
-    reasons = tools.obstacles(result)
+    reasons = diagnostics.diagnose_overfit(result)
     for line in reasons:
         print(f"  {line}")
     raise RunError(f"the loss did not fall below {result.target:.3g}: {reasons[0]}")
 
 
-def switched_off(config, given: Sequence[str]) -> list[str]:
-    """Assignments that turn off what holds a model back, if nobody has set it."""
-    known = {assignment.partition("=")[0] for assignment in given}
+def switched_off(config: ConfigDict, overrides: Sequence[str]) -> list[str]:
+    """Assignments that turn off regularisation, where no override has set it."""
+    known = {assignment.partition("=")[0] for assignment in overrides}
     return [
         f"{path}=0"
         for path, value in flat(config).items()
-        if _holds_back(path.rpartition(".")[2])
+        if _regularises(path.rpartition(".")[2])
         and isinstance(value, int | float)
         and value
         and path not in known
     ]
 
 
-def _holds_back(key: str) -> bool:
-    return key.endswith("dropout") or key in HOLDING_BACK
+def _regularises(key: str) -> bool:
+    return key.endswith("dropout") or key in REGULARISATION

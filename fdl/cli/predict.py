@@ -1,54 +1,81 @@
-"""`fdl predict`: ask a trained model about new examples."""
+"""`fdl predict`: predict new examples with a trained model."""
 
 import argparse
 import pathlib
 import sys
 from collections.abc import Sequence
-from typing import Any
+
+import numpy as np
+
+from fdl import evaluation
+from fdl.cli.arguments import add_checkpoint, add_run, add_seed, existing_output_path
+from fdl.cli.console import warn
+from fdl.data.image.image_files import read_images
+from fdl.data.npz_files import as_dtype, read_npz
+from fdl.data.tabular.numeric_rows import encode_csv, read_numeric_csv
+from fdl.errors import UserError
+from fdl.runs.directory import write_text
+from fdl.runs.load_trained import load_trained
+from fdl.types import Predictor
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command."""
+    add_run(parser)
+    parser.add_argument(
+        "inputs", nargs="+", metavar="INPUT", help="images, or one CSV or npz file"
+    )
+    add_checkpoint(parser)
+    add_seed(parser)
+    parser.add_argument("--output", help="a .csv or .jsonl file (default: terminal)")
+    parser.add_argument(
+        "--invert", action="store_true", help="images: swap black and white"
+    )
 
 
 def main(options: argparse.Namespace) -> int:
-    """Reads examples, asks the model about each, and writes down what it says."""
-    from fdl import tools
-    from fdl.cli import trained
-    from fdl.train.folder import write_text
-
-    output = trained.output(options.output, (".csv", ".jsonl"))
-    run = trained.load(options, options.workdir, options.experiment)
+    """Reads examples, predicts each, and writes a row for each."""
+    output = existing_output_path(options.output, (".csv", ".jsonl"))
+    trained = load_trained(
+        options.workdir,
+        warn,
+        checkpoint=options.checkpoint,
+        seed=options.seed,
+        experiment_file=options.experiment,
+    )
+    predictor = trained.predictor
     paths = [pathlib.Path(name) for name in options.inputs]
-    inputs, names = read(run.predictor, paths, invert=options.invert)
-    answers = tools.ask(run.predictor, run.state, inputs)
-    found = tools.rows(answers, names, run.predictor.classes)
-    write = tools.as_json if output and output.suffix == ".jsonl" else tools.as_csv
+    inputs, names = read(predictor, paths, invert=options.invert)
+    predictions = evaluation.predict(predictor, trained.state, inputs)
+    rows = evaluation.prediction_rows(predictions, names, predictor.classes)
+    as_json = output is not None and output.suffix == ".jsonl"
+    text = evaluation.as_json(rows) if as_json else evaluation.as_csv(rows)
     if output is None:
-        sys.stdout.write(write(found))
+        sys.stdout.write(text)
         return 0
-    write_text(output, write(found))
+    write_text(output, text)
     noun = "example" if len(names) == 1 else "examples"
-    print(f"{run.name} at step {run.step}: {len(names)} {noun}, in {output}")
+    print(f"{trained.name} at step {trained.step}: {len(names)} {noun}, in {output}")
     return 0
 
 
 def read(
-    predictor: Any, paths: Sequence[pathlib.Path], *, invert: bool
-) -> tuple[Any, list[str]]:
-    """The inputs [N, ...] as the data of the test has them, and the names of examples.
+    predictor: Predictor, paths: Sequence[pathlib.Path], *, invert: bool
+) -> tuple[np.ndarray, list[str]]:
+    """Inputs [N, ...] as the test set has them, and names of the examples.
 
     Raises:
       UserError: They cannot be read, or are nothing that the model takes.
     """
-    from fdl import tools
-    from fdl.errors import UserError
-
-    example = tools.expected(predictor)
+    example = evaluation.expected_input(predictor)
     kinds = {path.suffix.lower() for path in paths} & {".csv", ".npz"}
     if kinds and len(paths) > 1:
         raise UserError("expected images, or else one CSV or npz file")
     if invert and kinds:
         raise UserError("--invert is for images")
     if not kinds:
-        pixels = tools.images(paths, example.shape, invert=invert)
-        inputs = predictor.encode(pixels * tools.white(predictor))
+        pixels = read_images(paths, example.shape, invert=invert)
+        inputs = predictor.encode(pixels * evaluation.white_level(predictor))
         if example.dtype.kind in "iu":
             inputs = inputs.round()
     elif kinds == {".csv"}:
@@ -57,17 +84,17 @@ def read(
                 f"the model takes {list(example.shape)} of each example, and no row of "
                 "a table: give it images, or an npz file"
             )
-        inputs = table(predictor, paths[0], example.shape[0])
+        inputs = read_table(predictor, paths[0], example.shape[0])
     else:
-        inputs = predictor.encode(tools.arrays(paths[0], predictor.inputs))
+        inputs = predictor.encode(read_npz(paths[0], predictor.inputs))
     names = [str(i) for i in range(len(inputs))] if kinds else [*map(str, paths)]
-    return tools.fitted(inputs, example.dtype, predictor.inputs), names
+    return as_dtype(inputs, example.dtype, predictor.inputs), names
 
 
-def table(predictor: Any, path: pathlib.Path, num_columns: int) -> Any:
-    """The inputs of a CSV file, [N, F]."""
-    from fdl import tools
-
+def read_table(
+    predictor: Predictor, path: pathlib.Path, num_columns: int
+) -> np.ndarray:
+    """Inputs [N, F] of the rows of a CSV file."""
     if predictor.encode_rows is not None:
-        return tools.encoded(path, predictor.encode_rows)
-    return predictor.encode(tools.table(path, num_columns, predictor.columns))
+        return encode_csv(path, predictor.encode_rows)
+    return predictor.encode(read_numeric_csv(path, num_columns, predictor.columns))

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column, Table
 
-from fdl.train.report import interval
-from fdl.train.session import Show, progress
+from fdl.metrics.t_interval import interval
+from fdl.runs.session import Show, progress
 from fdl.types import Batches
 
 

@@ -1,153 +1,141 @@
-"""`fdl replay`: a step of a run once more, and where it went wrong."""
+"""`fdl replay`: run a step again, and trace NaN or infinity to its operation."""
 
 import argparse
 import pathlib
-import shlex
-import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
+import numpy as np
+from rich.table import Table
 
-class Part(NamedTuple):
-    """What a step of one seed is made of.
+from fdl.cli.arguments import add_run
+from fdl.cli.console import console, warn
+from fdl.diagnostics.nan_trace import explain, nonfinite_kind, trace_nonfinite
+from fdl.errors import NonFiniteError, UserError
+from fdl.runs import failure
+from fdl.runs.experiment import num_folds
+from fdl.runs.log import read_lines, to_json
+from fdl.runs.open_run import Run, open_run
+from fdl.trees import named_leaves
+from fdl.types import Experiment, Metrics, PyTree, State
+
+
+class StepInputs(NamedTuple):
+    """Inputs of a step of one seed.
 
     Attributes:
       experiment: That of the seed.
-      state: What there was before.
-      item: What the batch is taken by.
+      state: Before the step.
+      item: Item by which the batch is taken.
     """
 
-    experiment: Any
-    state: Any
-    item: Any
+    experiment: Experiment
+    state: State
+    item: PyTree
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command."""
+    add_run(parser)
+    parser.add_argument(
+        "--step", type=int, metavar="N", help="default: the one that went wrong"
+    )
 
 
 def main(options: argparse.Namespace) -> int:
     """Runs a step again, and names the first operation that went wrong."""
-    import jax
-    import jax.numpy as jnp
-
-    from fdl.cli import loading
-    from fdl.cli.output import terminal, warn
-    from fdl.cli.recorded import opened
-    from fdl.errors import NonFiniteError, UserError
-    from fdl.train import blackbox
-
-    workdir, loaded, seeds, experiments, setting = opened(
-        options.workdir, options.experiment
-    )
-    step = chosen(options.step, workdir, setting.num_steps)
+    run = open_run(options.workdir, warn, options.experiment)
+    workdir, setup = run.workdir, run.setup
+    step = chosen_step(options.step, workdir, setup.num_steps)
     try:
-        carry, begun = blackbox.before(setting, workdir, step, warn)
+        loop_state, checkpoint = failure.state_before(setup, workdir, step, warn)
     except NonFiniteError as error:
         raise UserError(f"--step={step}: {error}; say --step {error.step}") from error
-    blackbox.check_batch(setting, workdir, step)
-    console = terminal()
-    say = console.print
-    say(f"{loaded.name}: step {step} again, from the state of step {begun}")
-    state = jax.tree.map(jnp.copy, carry.state)  # The other one is donated.
-    after, metrics = blackbox.once(setting, carry, step)
-    console.print(compared(metrics, logged(workdir, step)))
-    bad = flawed(metrics) or flawed(after, state)
+    failure.check_batch(setup, workdir, step)
+    out = console()
+    out.print(
+        f"{run.loaded.name}: step {step} again, from the state of step {checkpoint}"
+    )
+    state = jax.tree.map(jnp.copy, loop_state.state)  # The other one is donated.
+    after, metrics = failure.run_step(setup, loop_state, step)
+    out.print(metric_table(metrics, logged_metrics(workdir, step)))
+    bad = nonfinite_leaves(metrics) or nonfinite_leaves(after, state)
     if not bad:
-        say(f"step {step}: all is finite")
+        out.print(f"step {step}: all is finite")
         return 0
-    part = Part(experiments[0], state, blackbox.item(setting, step))
-    places = blackbox.places([*bad.values()]) or []
-    if seeds > 1:
-        part = alone(experiments, state, step, places[0])
-        say(several("seed", [loaded.config.seed + place for place in places]))
-    elif loading.num_folds(loaded.config):
-        say(several("fold", places))
-    for line in explained(part, {*bad}, loaded.path):
-        say(line)
+    members = failure.nonfinite_members([*bad.values()]) or []
+    inputs = inputs_of(run, state, step, members)
+    if run.num_seeds > 1:
+        seeds = [run.loaded.config.seed + member for member in members]
+        out.print(several("seed", seeds))
+    elif num_folds(run.loaded.config):
+        out.print(several("fold", members))
+    for line in explanation(inputs, {*bad}, run.loaded.path):
+        out.print(line)
     return 0
 
 
-@contextmanager
-def kept(console, setting, workdir: pathlib.Path, stopped: list[int]) -> Iterator[None]:
-    """Keeps the black box of a run that goes wrong, and says how to open it."""
-    from fdl.errors import NonFiniteError, RunError
-    from fdl.train import blackbox
-    from fdl.train.digests import reason
-
-    try:
-        yield
-    except NonFiniteError as error:
-        traceback.clear_frames(error.__traceback__)  # They hold on to memory.
-        command = f"fdl replay {shlex.quote(str(workdir))}"
-        text = f"step {error.step} went wrong: going back, to keep what it was made of"
-        console.print(text)
-        try:
-            blackbox.keep(setting, workdir, error, lambda: bool(stopped))
-            told = f"{command} names the operation"
-        except Exception as problem:  # Whatever it is, it hides not the first.
-            told = f"no black box, {reason(problem)}: {command} --step {error.step}"
-        raise RunError(f"{error}: {told}") from error
-
-
-def chosen(asked: int | None, workdir: pathlib.Path, num_steps: int) -> int:
-    """The step to replay: that of the black box, if none is asked for.
+def chosen_step(step: int | None, workdir: pathlib.Path, num_steps: int) -> int:
+    """Step to replay: that of the failure snapshot, unless one is given.
 
     Raises:
-      UserError: There is no such step, or no black box.
+      UserError: There is no such step, or no snapshot.
     """
-    from fdl.errors import UserError
-    from fdl.train import blackbox
-
-    if asked is None:
-        kept = blackbox.description(workdir)
-        if kept is None:
+    if step is None:
+        snapshot = failure.read_description(workdir)
+        if snapshot is None:
             raise UserError(
-                f"{workdir} has no black box: no step of it is known to have gone "
-                f"wrong. Name one with --step, 1 to {num_steps}"
+                f"{workdir} has no failure snapshot: no step of it is known to have "
+                f"gone wrong. Name one with --step, 1 to {num_steps}"
             )
-        if not isinstance(kept.get("step"), int):
-            raise UserError(f"{workdir / 'blackbox'} is damaged: 'step' is missing")
-        return kept["step"]
-    if not 1 <= asked <= num_steps:
-        raise UserError(f"--step={asked}: {workdir} has the steps 1 to {num_steps}")
-    return asked
+        if not isinstance(snapshot.get("step"), int):
+            path = workdir / failure.FOLDER
+            raise UserError(f"{path} is damaged: 'step' is missing")
+        return snapshot["step"]
+    if not 1 <= step <= num_steps:
+        raise UserError(f"--step={step}: {workdir} has the steps 1 to {num_steps}")
+    return step
 
 
-def flawed(tree: Any, before: Any = None) -> dict[str, Any]:
-    """What of a tree is not finite, by name; and was so before, if that is given."""
-    from fdl.tools import flaw
-    from fdl.train.blackbox import named
-
-    was = {} if before is None else named(before)
+def nonfinite_leaves(tree: PyTree, before: PyTree = None) -> dict[str, Any]:
+    """Leaves of a tree that are not finite, by name; without those that were before."""
+    was = {} if before is None else named_leaves(before)
     return {
         name: leaf
-        for name, leaf in named(tree).items()
-        if flaw(leaf) and not (name in was and flaw(was[name]))
+        for name, leaf in named_leaves(tree).items()
+        if nonfinite_kind(leaf) and not (name in was and nonfinite_kind(was[name]))
     }
 
 
-def alone(experiments: Sequence[Any], state: Any, step: int, place: int) -> Part:
-    """What one of several seeds has of a step."""
-    import jax
-
-    mine = jax.tree.map(lambda x: x[place], state)
-    experiment = experiments[place]
-    return Part(experiment, mine, next(experiment.batches.stream(step - 1)))
+def inputs_of(run: Run, state: State, step: int, members: Sequence[int]) -> StepInputs:
+    """Inputs of a step, of the first seed that is not finite."""
+    if run.num_seeds == 1:
+        return StepInputs(
+            run.experiments[0], state, failure.batch_item(run.setup, step)
+        )
+    experiment = run.experiments[members[0]]
+    return StepInputs(
+        experiment,
+        jax.tree.map(lambda x: x[members[0]], state),
+        next(experiment.batches.stream(step - 1)),
+    )
 
 
 def several(noun: str, numbers: Sequence[int]) -> str:
-    """Says which of several went wrong, and which of those is looked at."""
+    """Line on the seeds or folds that are not finite, and the one that is traced."""
     if len(numbers) == 1:
         return f"{noun} {numbers[0]} went wrong"
     names = ", ".join(map(str, numbers))
     return f"the {noun}s {names} went wrong; this is {noun} {numbers[0]}"
 
 
-def logged(workdir: pathlib.Path, step: int) -> Mapping[str, Any]:
-    """What was logged of a step; nothing if it was logged together with others."""
-    from fdl.train.report import lines
-
+def logged_metrics(workdir: pathlib.Path, step: int) -> Mapping[str, Any]:
+    """Logged metrics of a step; none if it was logged together with others."""
     rows = [
         row
-        for row in lines(workdir / "metrics.jsonl")
+        for row in read_lines(workdir / "metrics.jsonl")
         if any(name.startswith("train/") for name in row)
     ]
     steps = [row["step"] for row in rows]
@@ -156,43 +144,36 @@ def logged(workdir: pathlib.Path, step: int) -> Mapping[str, Any]:
     return rows[steps.index(step)]
 
 
-def compared(metrics: Mapping[str, Any], there: Mapping[str, Any]) -> Any:
-    """A table of the metrics of a step, beside those that were logged of it."""
-    import numpy as np
-    from rich.table import Table
-
-    from fdl.train.report import plain
-
-    table = Table("metric", "value", *(["logged"] if there else []))
+def metric_table(metrics: Metrics, logged: Mapping[str, Any]) -> Table:
+    """Table of the metrics of a step, beside those that were logged of it."""
+    table = Table("metric", "value", *(["logged"] if logged else []))
     for name, metric in metrics.items():
         value = np.asarray(metric.compute())
-        if np.isnan(value).all() and not flawed(metric):
-            continue  # It has seen nothing.
+        if np.isnan(value).all() and not nonfinite_leaves(metric):
+            continue  # It has counted nothing, as an episode's return before its end.
         row = [name, ", ".join(f"{x:.5g}" for x in np.atleast_1d(value))]
-        ((key, number),) = plain({name: value}, "train").items()
-        if there:
-            row.append("the same" if there.get(key) == number else f"{there.get(key)}")
+        ((key, number),) = to_json({name: value}, "train").items()
+        if logged:
+            same = logged.get(key) == number
+            row.append("the same" if same else f"{logged.get(key)}")
         table.add_row(*row)
     return table
 
 
-def explained(part: Part, bad: set[str], path: pathlib.Path) -> Iterator[str]:
-    """Says where what is not finite comes from, line by line."""
-    import jax
-
-    from fdl import tools
-    from fdl.cli import origins
-    from fdl.train.blackbox import named
-
-    step, batches = part.experiment.learner.step, part.experiment.batches
+def explanation(inputs: StepInputs, bad: set[str], path: pathlib.Path) -> Iterator[str]:
+    """Explanation of where NaN or infinity comes from, line by line."""
+    step, batches = inputs.experiment.learner.step, inputs.experiment.batches
 
     def outputs(state, data, item):
         after, metrics = step(state, batches.take(data, item))
-        return {k: x for k, x in (named(after) | named(metrics)).items() if k in bad}
+        leaves = named_leaves(after) | named_leaves(metrics)
+        return {name: leaf for name, leaf in leaves.items() if name in bad}
 
-    # On one device: what was shared by several is looked at as a whole.
-    given = jax.device_put((part.state, batches.data, part.item), jax.devices()[0])
-    origin = tools.origin(outputs, *given)
+    # On one device, so that what several devices share is seen as one array.
+    arguments = jax.device_put(
+        (inputs.state, batches.data, inputs.item), jax.devices()[0]
+    )
+    origin = trace_nonfinite(outputs, *arguments)
     if origin is None:
         yield (
             "run in small parts, all is finite: it goes wrong only as it was compiled, "
@@ -200,7 +181,9 @@ def explained(part: Part, bad: set[str], path: pathlib.Path) -> Iterator[str]:
         )
         return
     if origin.arguments:
-        yield from (origins.of_argument(name, *given) for name in origin.arguments)
+        yield from (
+            explain.describe_argument(name, *arguments) for name in origin.arguments
+        )
         return
-    yield origins.headline(origin)
-    yield from origins.details(origin, path)
+    yield explain.headline(origin)
+    yield from explain.details(origin, path)

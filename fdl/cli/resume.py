@@ -4,12 +4,17 @@ import argparse
 import pathlib
 
 from fdl.cli import train
-from fdl.cli.recorded import reload
+from fdl.cli.arguments import add_run
+from fdl.runs.record import reload
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command."""
+    add_run(parser)
 
 
 def main(options: argparse.Namespace) -> int:
-    """Goes on with a run, from its folder alone."""
-    with train.stoppable() as stopped:
-        workdir = pathlib.Path(options.workdir)
-        loaded, run = reload(workdir, options.experiment)
-        return train.run(loaded, workdir, run["seeds"], stopped)
+    """Resumes a run, from its directory alone."""
+    workdir = pathlib.Path(options.workdir)
+    loaded, run = reload(workdir, options.experiment)
+    return train.run(loaded, workdir, run["seeds"], options.stopped)

@@ -1,76 +1,70 @@
-"""`fdl show`: what an experiment is, without training it."""
+"""`fdl show`: print config, parameters, optimizer and FLOPs of an experiment."""
 
 import argparse
 import math
 
+import jax
+from rich.table import Table
+
+from fdl import optim
+from fdl.cli.arguments import add_experiment
+from fdl.cli.console import console
+from fdl.config import flat
+from fdl.diagnostics import flops
+from fdl.runs.experiment import build, load
+from fdl.runs.experiment_files import summary, user_code
+from fdl.runs.run_setup import setup
+from fdl.trees import named_leaves
+from fdl.types import Batch, Batches, Params
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command."""
+    add_experiment(parser)
+
 
 def main(options: argparse.Namespace) -> int:
-    """Prints config, parameters, operations and steps of an experiment."""
-    import jax
-
-    from fdl import optim
-    from fdl.cli import loading
-    from fdl.cli.output import terminal
-    from fdl.flops import flops
-    from fdl.train import session
-
-    loaded = loading.load(options.experiment, options.overrides)
-    (experiment,) = loading.build(loaded)
-    with loading.user_code(loaded.path):
-        setting = session.setting([experiment], loaded.config)
-        state = jax.eval_shape(experiment.learner.init, setting.keys)
+    """Prints an experiment without training it."""
+    loaded = load(options.experiment, options.overrides)
+    (experiment,) = build(loaded)
+    with user_code(loaded.path):
+        run_setup = setup([experiment], loaded.config)
+        state = jax.eval_shape(experiment.learner.init, run_setup.keys)
         batches = experiment.batches
         item = next(batches.stream(0))
         batch = jax.eval_shape(batches.take, batches.data, item)
         count = flops(experiment.learner.step, state, batch)
-    console = terminal()
-    console.print(f"{loaded.name}: {loading.summary(loaded.path)}")
+    out = console()
+    out.print(f"{loaded.name}: {summary(loaded.path)}")
     for key, value in flat(loaded.config).items():
-        console.print(f"  --config.{key}={value}")
+        out.print(f"  --config.{key}={value}")
     params = state.params if hasattr(state, "params") else state.train.params
-    console.print(parameters(params))
+    out.print(parameter_table(params))
     if isinstance(experiment.learner.optimizer, optim.Chain):
-        console.print(chain(experiment.learner.optimizer, params))
-    for name, value in facts(batches, setting.num_steps, count, batch):
-        console.print(f"{name:18}{value}")
+        out.print(optimizer_table(experiment.learner.optimizer, params))
+    for name, value in facts(batches, run_setup.num_steps, count, batch):
+        out.print(f"{name:18}{value}")
     return 0
 
 
-def flat(config, prefix: str = "") -> dict:
-    """A config's leaves by dotted key, as they can be set on the command line."""
-    found: dict = {}
-    for key, value in config.items():
-        inner = hasattr(value, "items")
-        found |= flat(value, f"{prefix}{key}.") if inner else {f"{prefix}{key}": value}
-    return found
-
-
-def parameters(params):
-    """A table of all parameters, by layer."""
-    import jax
-    from rich.table import Table
-
+def parameter_table(params: Params) -> Table:
+    """Table of all parameters, by layer."""
     table = Table(title="parameters", title_justify="left")
     for name in ("layer", "shape", "dtype"):
         table.add_column(name)
     table.add_column("count", justify="right")
-    leaves = jax.tree.leaves_with_path(params)
-    for path, leaf in leaves:
-        name = jax.tree_util.keystr(path, simple=True, separator="/")
+    leaves = named_leaves(params)
+    for name, leaf in leaves.items():
         shape = " x ".join(map(str, leaf.shape)) or "scalar"
         table.add_row(name, shape, str(leaf.dtype), f"{leaf.size:,}")
-    total = sum(leaf.size for _, leaf in leaves)
+    total = sum(leaf.size for leaf in leaves.values())
     table.add_section()
     table.add_row("total", "", "", f"{total:,}")
     return table
 
 
-def chain(optimizer, params):
-    """A table of what is done to gradients, in order, and to which parameters."""
-    from rich.table import Table
-
-    from fdl import optim
-
+def optimizer_table(optimizer: optim.Chain, params: Params) -> Table:
+    """Table of the steps of an optimizer, and the parameters that each applies to."""
     table = Table("in this order", "what it touches", title="optimizer")
     table.title_justify = "left"
     for row in optim.describe(optimizer, params):
@@ -78,13 +72,13 @@ def chain(optimizer, params):
     return table
 
 
-def facts(batches, num_steps: int, count: int, batch) -> list[tuple[str, str]]:
-    """Name and value of what else there is to know."""
-    import jax
-
+def facts(
+    batches: Batches, num_steps: int, count: int, batch: Batch
+) -> list[tuple[str, str]]:
+    """Names and values of batch, steps, FLOPs and epochs."""
     inputs = {
-        jax.tree_util.keystr(path, simple=True): f"{leaf.dtype} {list(leaf.shape)}"
-        for path, leaf in jax.tree.leaves_with_path(batch)
+        name: f"{leaf.dtype} {list(leaf.shape)}"
+        for name, leaf in named_leaves(batch).items()
     }
     rows = [
         ("batch", ", ".join(f"{k} {v}" for k, v in inputs.items()) or "none"),

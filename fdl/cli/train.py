@@ -1,99 +1,135 @@
-"""`fdl train`: an experiment, from its file to its run folder."""
+"""`fdl train`: train an experiment in its run directory."""
 
 import argparse
 import contextlib
 import hashlib
 import json
-import os
 import pathlib
 import shlex
 import signal
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
 
-from fdl.cli.output import silence, terminal, warn
-from fdl.cli.recorded import record
+import numpy as np
+from rich.console import Console
 
-_BEGAN = time.perf_counter()
+from fdl.cli import STARTED, progress
+from fdl.cli.arguments import add_experiment
+from fdl.cli.console import console, silence, warn
+from fdl.errors import NonFiniteError, RunError, UserError
+from fdl.runs import failure, session
+from fdl.runs.checkpoint import Checkpoints
+from fdl.runs.checksums import reason
+from fdl.runs.claims import check_claims, evaluate_claims, write_claims
+from fdl.runs.directory import locked
+from fdl.runs.early_stopping import early_stop_message
+from fdl.runs.experiment import LoadedExperiment, build, load, num_folds, with_folds
+from fdl.runs.experiment_files import line_of, user_code
+from fdl.runs.log import last_evaluation, read_lines
+from fdl.runs.process import prepare
+from fdl.runs.record import record
+from fdl.runs.run_setup import RunSetup, setup
+from fdl.types import Claim
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command."""
+    add_experiment(parser)
+    parser.add_argument(
+        "--workdir", help="run folder (default: runs/NAME-DIGEST, one for each config)"
+    )
+    parser.add_argument(
+        "--seeds", type=int, default=1, metavar="N", help="train N seeds at once"
+    )
+    parser.add_argument(
+        "--folds", type=int, metavar="K", help="cross-validate: train K folds at once"
+    )
 
 
 def main(options: argparse.Namespace) -> int:
     """Trains an experiment, or goes on with it."""
-    from fdl.errors import UserError
-
     if options.seeds < 1:
         raise UserError(f"--seeds={options.seeds}: expected at least 1")
-    with stoppable() as stopped:  # An import that is interrupted fails in its own way.
-        from fdl.cli.loading import load, with_folds
-
-        loaded = load(options.experiment, options.overrides)
-        if options.folds is not None:
-            loaded = with_folds(loaded, options.folds)
-        workdir = options.workdir or default_workdir(loaded, options.seeds)
-        return run(loaded, pathlib.Path(workdir), options.seeds, stopped)
+    loaded = load(options.experiment, options.overrides)
+    if options.folds is not None:
+        loaded = with_folds(loaded, options.folds)
+    workdir = options.workdir or default_workdir(loaded, options.seeds)
+    return run(loaded, pathlib.Path(workdir), options.seeds, options.stopped)
 
 
-def run(loaded, workdir: pathlib.Path, seeds: int, stopped: list[int]) -> int:
-    """Trains what was loaded in a folder, and says what came out."""
-    from fdl.cli import loading, pictures
-    from fdl.cli.ending import ended_early
-    from fdl.cli.replay import kept
-    from fdl.cli.start import start
-    from fdl.train import folder, session
+def run(
+    loaded: LoadedExperiment,
+    workdir: pathlib.Path,
+    num_seeds: int,
+    stopped: list[int],
+) -> int:
+    """Trains an experiment in a directory, and prints its results.
 
-    console = terminal()
-    stages = {"imports": time.perf_counter() - _BEGAN}
-    start(keep_memory=loaded.config.keep_memory)
+    Args:
+      loaded: The experiment.
+      workdir: Directory of the run.
+      num_seeds: Seeds to train at once.
+      stopped: Holds a signal once one has asked the run to stop.
+
+    Returns:
+      The exit code.
+    """
+    out = console()
+    stages = {"imports": time.perf_counter() - STARTED}
+    prepare(keep_memory=loaded.config.keep_memory)
     began = time.perf_counter()
-    experiments = loading.build(loaded, seeds)
-    with loading.user_code(loaded.path):
-        setting = session.setting(experiments, loaded.config)
-        setting.program.abstract(setting.keys)  # Wrong shapes show here.
+    experiments = build(loaded, num_seeds)
+    with user_code(loaded.path):
+        run_setup = setup(experiments, loaded.config)
+        # Tracing here tells wrong shapes with the line of the experiment's file.
+        run_setup.program.abstract(run_setup.keys)
     claims = experiments[0].claims
     stages["data and build"] = time.perf_counter() - began
-    with folder.locked(workdir):
-        record(loaded, workdir, seeds, setting.batches.fingerprint)
-        with failing(workdir, loaded.path), kept(console, setting, workdir, stopped):
-            reached = watched(
-                console, loaded, setting, workdir, stopped, stages, claims
-            )
-        drawings = pictures.of_metrics(workdir)
-        if not stopped:
-            drawings += pictures.of_answers(workdir, loaded, experiments, setting)
-        pictures.draw(drawings, warn)
-    if not session.finished(setting, workdir, reached):
-        saved = "and saved" if reached else "before there was anything to save"
-        print(
-            f"fdl: stopped at step {reached} of {setting.num_steps}, {saved}. "
-            f"To go on: fdl resume {shlex.quote(str(workdir))}",
-            file=sys.stderr,
+    with locked(workdir):
+        record(loaded, workdir, num_seeds, run_setup.batches.fingerprint, warn)
+        with (
+            failing(workdir, loaded.path),
+            snapshot_on_failure(out, run_setup, workdir, stopped),
+        ):
+            step = train(out, loaded, run_setup, workdir, stopped, stages, claims)
+        draw_plots(
+            loaded, workdir, experiments, run_setup, with_predictions=not stopped
+        )
+    num_steps = run_setup.num_steps
+    if not session.finished(run_setup, workdir, step):
+        saved = "and saved" if step else "before there was anything to save"
+        warn(
+            f"stopped at step {step} of {num_steps}, {saved}. "
+            f"To go on: fdl resume {shlex.quote(str(workdir))}"
         )
         return 128 + stopped[0]
-    if reached < setting.num_steps:
-        text = ended_early(setting.rule, workdir, reached, setting.num_steps)
-        console.print(text)
-    closing(console, workdir, reached, loading.num_folds(loaded.config), claims)
+    if step < num_steps and run_setup.rule is not None:
+        out.print(early_stop_message(run_setup.rule, workdir, step, num_steps))
+    print_results(out, workdir, step, num_folds(loaded.config), claims)
     return 0
 
 
-def watched(
-    console, loaded, setting, workdir: pathlib.Path, stopped, stages, claims=()
+def train(
+    out: Console,
+    loaded: LoadedExperiment,
+    run_setup: RunSetup,
+    workdir: pathlib.Path,
+    stopped: list[int],
+    stages: Mapping[str, float],
+    claims: Sequence[Claim] = (),
 ) -> int:
-    """Trains while the user looks on; returns the step that was reached."""
-    from fdl.cli import loading, progress
-    from fdl.train import session, verdicts
-
-    begun = session.begin(setting, loaded.config, workdir, warn)
-    total = setting.num_steps
-    if session.finished(setting, workdir, begun.step):
-        total = begun.step  # It may have ended early.
-    if claims and begun.step < total:  # What they ask for shows here.
-        with loading.user_code(loaded.path):
-            verdicts.check(claims, setting.evaluate(begun.carry.state))
-    console.print(greeting(loaded, workdir, begun.step, total))
-    with progress.shown(console, setting.batches, begun.step, total) as show:
+    """Trains with a progress display; returns the step that was reached."""
+    start = session.start(run_setup, loaded.config, workdir, warn)
+    total = run_setup.num_steps
+    if session.finished(run_setup, workdir, start.step):
+        total = start.step  # It may have ended early.
+    if claims and start.step < total:
+        # A claim on a metric that is not evaluated is told before hours of training.
+        with user_code(loaded.path):
+            check_claims(claims, run_setup.evaluate(start.loop_state.state))
+    out.print(greeting(loaded, workdir, start.step, total))
+    with progress.shown(out, run_setup.batches, start.step, total) as show:
 
         def show_or_stop(*line) -> None:
             try:
@@ -103,8 +139,8 @@ def watched(
                 silence()
 
         return session.train(
-            setting,
-            begun,
+            run_setup,
+            start,
             workdir,
             show=show_or_stop,
             stop=lambda: bool(stopped),
@@ -112,119 +148,113 @@ def watched(
         )
 
 
-@contextmanager
+@contextlib.contextmanager
 def failing(workdir: pathlib.Path, path: pathlib.Path) -> Iterator[None]:
-    """Says of a run that fails, however it does, where, and what is left of it."""
-    from fdl.cli.loading import line_of
-    from fdl.errors import RunError, UserError
-    from fdl.train.checkpoint import Checkpoints
-    from fdl.train.digests import reason
-
+    """Turns any exception of a run into a `RunError` with the last good checkpoint."""
     try:
         yield
     except (UserError, BrokenPipeError):
         raise
     except Exception as error:
-        good = Checkpoints(workdir / "checkpoints").steps()
-        last = f"checkpoint of step {good[-1]}" if good else "no checkpoint yet"
-        what = str(error)
+        steps = Checkpoints(workdir / "checkpoints").steps()
+        last = f"checkpoint of step {steps[-1]}" if steps else "no checkpoint yet"
+        text = str(error)
         if not isinstance(error, RunError):
-            kind = type(error).__name__
-            what = f"{line_of(error, path)}{kind}: {reason(error)}"
-        raise RunError(f"{what}; last good: {last}, in {workdir}") from error
+            text = f"{line_of(error, path)}{type(error).__name__}: {reason(error)}"
+        raise RunError(f"{text}; last good: {last}, in {workdir}") from error
 
 
-def default_workdir(loaded, seeds: int) -> str:
-    """A folder for each file, config and number of seeds: one command, one folder."""
-    content = [loaded.config.to_json_best_effort(), loaded.source, seeds]
+@contextlib.contextmanager
+def snapshot_on_failure(
+    out: Console, run_setup: RunSetup, workdir: pathlib.Path, stopped: list[int]
+) -> Iterator[None]:
+    """Saves a failure snapshot of a run that becomes NaN or infinite."""
+    try:
+        yield
+    except NonFiniteError as error:
+        traceback.clear_frames(error.__traceback__)  # They hold on to memory.
+        command = f"fdl replay {shlex.quote(str(workdir))}"
+        out.print(
+            f"step {error.step} went wrong: going back, to keep what it was made of"
+        )
+        try:
+            failure.save_snapshot(run_setup, workdir, error, lambda: bool(stopped))
+            hint = f"{command} names the operation"
+        except Exception as problem:  # Whatever it is must not hide the first error.
+            hint = (
+                f"no failure snapshot, {reason(problem)}: {command} --step {error.step}"
+            )
+        raise RunError(f"{error}: {hint}") from error
+
+
+def draw_plots(
+    loaded: LoadedExperiment,
+    workdir: pathlib.Path,
+    experiments: list,
+    run_setup: RunSetup,
+    *,
+    with_predictions: bool,
+) -> None:
+    """Draws the plots of a run, as far as its data allows."""
+    # Imported when training is over: matplotlib would delay the first step.
+    from fdl.runs.plots_of_run import draw, metric_plots_of, prediction_plots_of
+
+    plots = metric_plots_of(workdir)
+    if with_predictions:
+        plots += prediction_plots_of(workdir, loaded, experiments, run_setup)
+    draw(plots, warn)
+
+
+def default_workdir(loaded: LoadedExperiment, num_seeds: int) -> str:
+    """Run directory of a file, config and number of seeds: one for each command."""
+    content = [loaded.config.to_json_best_effort(), loaded.source, num_seeds]
     digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()
     return f"runs/{loaded.name.replace('/', '_')}-{digest[:8]}"
 
 
-def greeting(loaded, workdir: pathlib.Path, at: int, num_steps: int) -> str:
-    """What is about to happen, in one line."""
-    if at >= num_steps:
+def greeting(
+    loaded: LoadedExperiment, workdir: pathlib.Path, step: int, num_steps: int
+) -> str:
+    """First line of a run: its experiment, steps and directory."""
+    if step >= num_steps:
         return f"{loaded.name} has finished in {workdir}: nothing is left to do"
-    verb = f"going on at step {at} of" if at else "training"
+    verb = f"going on at step {step} of" if step else "training"
     return f"{verb} {loaded.name}, {num_steps} steps, in {workdir}"
 
 
-def closing(
-    console, workdir: pathlib.Path, step: int, num_folds: int = 0, claims=()
+def print_results(
+    out: Console,
+    workdir: pathlib.Path,
+    step: int,
+    num_folds: int = 0,
+    claims: Sequence[Claim] = (),
 ) -> None:
-    """Prints the last evaluation, what it says of claims, and where everything lies."""
-    from fdl.cli.progress import show_metrics
-    from fdl.train import verdicts
-    from fdl.train.report import lines
-
-    rows = lines(workdir / "metrics.jsonl")
-    values = last_evaluation(rows)
-    stages = [
-        row["stages"] for row in lines(workdir / "timings.jsonl") if "stages" in row
-    ]
+    """Prints the last evaluation, the verdicts on claims, and the files of the run."""
+    evaluation = last_evaluation(read_lines(workdir / "metrics.jsonl"))
+    timings = read_lines(workdir / "timings.jsonl")
+    stages = [row["stages"] for row in timings if "stages" in row]
     for last in stages[-1:]:
         parts = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in last.items())
-        console.print(f"before the first step: {parts}")
-    console.print(f"evaluation at step {step}")
-    show_metrics(console, values, "fold" if num_folds else "")
+        out.print(f"before the first step: {parts}")
+    out.print(f"evaluation at step {step}")
+    values = {
+        name: np.array(value, np.float64).tolist()
+        for name, value in evaluation.items()
+        if value is not None
+    }
+    progress.show_metrics(out, values, "fold" if num_folds else "")
     if claims:
-        found = verdicts.verdicts(claims, verdicts.evaluated(rows))
-        verdicts.write(workdir, found)
-        for verdict in found:
-            console.print(str(verdict))
+        verdicts = evaluate_claims(claims, evaluation)
+        write_claims(workdir, verdicts)
+        for verdict in verdicts:
+            out.print(str(verdict))
     again = f"fdl eval {shlex.quote(str(workdir))} --checkpoint best"
     for name, what in (
         ("metrics.jsonl", "every number"),
         ("curves.png", "the curves"),
-        ("pictures", "what the model answers, drawn; fdl pictures draws it anew"),
+        ("plots", "plots of the predictions; fdl plot draws them anew"),
         ("checkpoints", f"the state; {again}"),
         ("config.json", "what was run"),
     ):
         if (workdir / name).exists():
-            console.print(f"  {workdir / name}  {what}")
-
-
-def last_evaluation(rows: list[dict]) -> dict:
-    """The metrics of the last evaluation of a run; NaN where a seed has no number."""
-    import numpy as np
-
-    for row in reversed(rows):
-        values = {
-            key.removeprefix("eval/"): np.array(value, np.float64).tolist()
-            for key, value in row.items()
-            if key.startswith("eval/") and value is not None
-        }
-        if values:
-            return values
-    return {}
-
-
-@contextmanager
-def stoppable() -> Iterator[list[int]]:
-    """Notes Ctrl-C, SIGTERM and a lost terminal instead of dying; a second one kills.
-
-    Yields:
-      A list that holds the signal once it came.
-    """
-    came: list[int] = []
-
-    def note(number, frame):
-        del frame
-        if came:
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
-        came.append(number)
-        with contextlib.suppress(OSError):  # A print could interrupt itself.
-            os.write(2, b"\nfdl: stopping after this step; once more to kill\n")
-
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    # What is ignored, say by nohup, stays ignored.
-    before = {n: signal.getsignal(n) for n in numbers}
-    before = {n: f for n, f in before.items() if f is not signal.SIG_IGN}
-    try:
-        for number in before:
-            signal.signal(number, note)
-        yield came
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler or signal.SIG_DFL)
+            out.print(f"  {workdir / name}  {what}")

@@ -1,17 +1,17 @@
 """Data sets, tables, batches and augmentations."""
 
 from fdl.data import augment
-from fdl.data.batching import batches, order
-from fdl.data.bundled_rows import bundled_rows
-from fdl.data.combining import nothing, scale, stack, transform
-from fdl.data.csv_files import read_csv
-from fdl.data.encoding import Encoding
-from fdl.data.folding import Folds, fold, folds
+from fdl.data.batches import batches, order
 from fdl.data.loading import load
+from fdl.data.preprocessing import standardize
 from fdl.data.sources import fingerprint
-from fdl.data.standardizing import standardize
-from fdl.data.tables import Table, table
-from fdl.data.weighting import class_weights, weighted_batches
+from fdl.data.splits import Folds, fold, folds
+from fdl.data.tabular.csv_files import read_csv
+from fdl.data.tabular.encoding import Encoding
+from fdl.data.tabular.sklearn_tables import bundled_rows
+from fdl.data.tabular.table import Table, table
+from fdl.data.transforms import no_data, scale, stack, transform
+from fdl.data.weighted_sampling import class_weights, weighted_batches
 
 __all__ = [
     "Encoding",
@@ -25,7 +25,7 @@ __all__ = [
     "fold",
     "folds",
     "load",
-    "nothing",
+    "no_data",
     "order",
     "read_csv",
     "scale",

@@ -2,12 +2,12 @@
 
 from fdl.losses.binary import binary_cross_entropy, binary_focal, hinge
 from fdl.losses.classification import crammer_singer, cross_entropy, focal
+from fdl.losses.clipped_surrogate import clipped_surrogate
 from fdl.losses.ctc import ctc
 from fdl.losses.divergences import distillation, kl_divergence
-from fdl.losses.labels import check_labels, label_weights
+from fdl.losses.label_weights import check_labels, label_weights
 from fdl.losses.likelihoods import gaussian_nll, poisson_nll
 from fdl.losses.penalties import kernels, l1_penalty, l2_penalty
-from fdl.losses.policy import clipped_surrogate
 from fdl.losses.regression import (
     absolute_error,
     huber,

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import optax
 
 from fdl.errors import UserError
-from fdl.losses.labels import is_label, known_labels
-from fdl.losses.precision import at_least_float32
+from fdl.losses.half_precision import at_least_float32
+from fdl.losses.label_weights import is_label, known_labels
 from fdl.types import Array
 
 

@@ -5,8 +5,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from fdl.losses.labels import known_labels
-from fdl.losses.precision import at_least_float32
+from fdl.losses.half_precision import at_least_float32
+from fdl.losses.label_weights import known_labels
 from fdl.types import Array
 
 # Stands for log 0, since −∞ would make gradients NaN. Optax's default of −1e5 is no

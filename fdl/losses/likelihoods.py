@@ -7,7 +7,7 @@ import chex
 import jax.numpy as jnp
 from jax.scipy.special import gammaln
 
-from fdl.losses.precision import at_least_float32
+from fdl.losses.half_precision import at_least_float32
 from fdl.types import Array
 
 

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from fdl.errors import UserError
-from fdl.losses.precision import at_least_float32
+from fdl.losses.half_precision import at_least_float32
+from fdl.trees import path_name
 from fdl.types import Array, Params, PyTree
 
 Mask = PyTree | Callable[[Params], PyTree]
@@ -28,7 +29,7 @@ def kernels(params: Params) -> PyTree:
       {'Dense_0': {'bias': False, 'kernel': True}}
     """
     return jax.tree.map_with_path(
-        lambda path, _: _name(path).rpartition("/")[-1] == "kernel", params
+        lambda path, _: path_name(path).rpartition("/")[-1] == "kernel", params
     )
 
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from fdl.errors import UserError
-from fdl.losses.precision import at_least_float32
+from fdl.losses.half_precision import at_least_float32
 from fdl.types import Array
 
 

@@ -5,16 +5,16 @@ with options as keywords, and return sums that merge by adding their leaves. The
 ``compute()`` returns a scalar; some have further methods, such as ``per_class()``.
 """
 
-from fdl.metrics import bootstrap, comparison, exact
+from fdl.metrics import bootstrap, exact, paired_comparison
+from fdl.metrics.accuracy import accuracy, mean, top_k_accuracy
 from fdl.metrics.calibration import calibration_error
 from fdl.metrics.confusion import confusion_matrix
 from fdl.metrics.correlation import balanced_accuracy, matthews_correlation
 from fdl.metrics.f_score import f_beta
 from fdl.metrics.kappa import cohen_kappa
-from fdl.metrics.means import accuracy, mean, top_k_accuracy
 from fdl.metrics.multilabel import hamming_loss, subset_accuracy
 from fdl.metrics.precision_recall import f1, precision, recall
-from fdl.metrics.probabilities import brier_score, log_loss
+from fdl.metrics.r2 import explained_variance, r2
 from fdl.metrics.ranking import average_precision, roc_auc
 from fdl.metrics.regression import (
     mean_absolute_error,
@@ -22,7 +22,7 @@ from fdl.metrics.regression import (
     mean_squared_error,
     root_mean_squared_error,
 )
-from fdl.metrics.variance import explained_variance, r2
+from fdl.metrics.scoring_rules import brier_score, log_loss
 
 __all__ = [
     "accuracy",
@@ -32,7 +32,6 @@ __all__ = [
     "brier_score",
     "calibration_error",
     "cohen_kappa",
-    "comparison",
     "confusion_matrix",
     "exact",
     "explained_variance",
@@ -45,6 +44,7 @@ __all__ = [
     "mean_absolute_error",
     "mean_absolute_percentage_error",
     "mean_squared_error",
+    "paired_comparison",
     "precision",
     "r2",
     "recall",

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from fdl.errors import UserError
-from fdl.metrics.inputs import weights_of
-from fdl.metrics.probabilities import log_probabilities
+from fdl.metrics.decisions import weights_of
+from fdl.metrics.scoring_rules import log_probabilities
 from fdl.types import Array
 
 

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 
 from fdl.errors import UserError
-from fdl.metrics.counts import Counts, count, spoil
-from fdl.metrics.inputs import decide, is_multilabel, weights_of
+from fdl.metrics.decisions import decide, is_multilabel, weights_of
+from fdl.metrics.exact_counts import Counts, count, spoil
 from fdl.types import Array
 
 

@@ -5,10 +5,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from fdl.metrics.averaging import check_average
+from fdl.metrics.class_averaging import check_average
 from fdl.metrics.class_counts import needed
-from fdl.metrics.counts import Counts, count, spoil
-from fdl.metrics.inputs import decide, weights_of
+from fdl.metrics.decisions import decide, weights_of
+from fdl.metrics.exact_counts import Counts, count, spoil
 from fdl.types import Array
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from fdl.metrics.averaging import divide
+from fdl.metrics.class_averaging import divide
 from fdl.metrics.class_counts import ClassCounts, class_counts
 from fdl.metrics.precision_recall import recall
 from fdl.types import Array, Metric

@@ -6,7 +6,7 @@ No fixed number of sums determines them, so that they cannot be merged over batc
 import jax
 import jax.numpy as jnp
 
-from fdl.metrics.one_against_rest import average_problems, check_problems, problems
+from fdl.metrics.one_vs_rest import average_problems, check_problems, problems
 from fdl.metrics.regression import by_output, differences
 from fdl.types import Array
 

@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 
 from fdl.errors import UserError
-from fdl.metrics.averaging import average_defined, check_average, divide
+from fdl.metrics.class_averaging import average_defined, check_average, divide
 from fdl.metrics.class_counts import ClassCounts, class_counts, label_counts
-from fdl.metrics.inputs import is_multilabel
+from fdl.metrics.decisions import is_multilabel
 from fdl.metrics.multilabel import f_beta_of_examples
 from fdl.types import Array, Metric
 

@@ -2,10 +2,10 @@
 
 import jax.numpy as jnp
 
-from fdl.metrics.averaging import divide
+from fdl.metrics.accuracy import mean
+from fdl.metrics.class_averaging import divide
 from fdl.metrics.class_counts import check_multilabel
-from fdl.metrics.inputs import decide, weights_of
-from fdl.metrics.means import mean
+from fdl.metrics.decisions import decide, weights_of
 from fdl.types import Array, Mean
 
 

@@ -5,9 +5,9 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from fdl.metrics.averaging import divide
-from fdl.metrics.histograms import Histograms, histograms
-from fdl.metrics.one_against_rest import average_problems
+from fdl.metrics.class_averaging import divide
+from fdl.metrics.one_vs_rest import average_problems
+from fdl.metrics.score_histograms import Histograms, histograms
 from fdl.types import Array
 
 

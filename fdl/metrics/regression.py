@@ -6,8 +6,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 
 from fdl.errors import UserError
-from fdl.metrics.inputs import weights_of
-from fdl.metrics.means import mean
+from fdl.metrics.accuracy import mean
+from fdl.metrics.decisions import weights_of
 from fdl.types import Array, Mean
 
 

@@ -1,25 +1,25 @@
-"""Model zoo: flax modules, published sizes, and pretrained weights."""
+"""The model zoo: flax modules, their published sizes, and `functional`."""
 
-from fdl.models.actor import Actor, Critic, sac_actor, td3_actor, twin_critic
-from fdl.models.actor_critic import ActorCritic, atari_ppo, cartpole_ppo, mujoco_ppo
-from fdl.models.alexnet import AlexNet, alexnet, alexnet_one_tower
-from fdl.models.autoencoder import Autoencoder, conv_autoencoder, deep_autoencoder
-from fdl.models.bert import BERT, bert_base, bert_large, bert_tiny
-from fdl.models.bert_pretraining import BERTPretraining, bert_base_pretraining
-from fdl.models.cifar_resnet import resnet20, resnet32, resnet44, resnet56, resnet110
 from fdl.models.cnn import CNN
-from fdl.models.convnext import ConvNeXt, convnext_b, convnext_s, convnext_t
-from fdl.models.dcgan import (
+from fdl.models.features import features
+from fdl.models.functional import functional
+from fdl.models.generative.autoencoder import (
+    Autoencoder,
+    conv_autoencoder,
+    deep_autoencoder,
+)
+from fdl.models.generative.dcgan import (
     DCGANDiscriminator,
     DCGANGenerator,
     dcgan_discriminator,
     dcgan_generator,
 )
-from fdl.models.ddpm_unet import DDPMUNet, ddpm_256, ddpm_cifar10
-from fdl.models.densenet import DenseNet, densenet121
-from fdl.models.efficientnet import EfficientNet, efficientnet_b0
-from fdl.models.features import features
-from fdl.models.gpt import (
+from fdl.models.generative.ddpm_unet import DDPMUNet, ddpm_256, ddpm_cifar10
+from fdl.models.generative.realnvp import RealNVP, realnvp
+from fdl.models.generative.vae import VAE, VAEOutput, conv_vae, vae_mnist
+from fdl.models.language.bert import BERT, bert_base, bert_large, bert_tiny
+from fdl.models.language.bert_pretraining import BERTPretraining, bert_base_pretraining
+from fdl.models.language.gpt import (
     GPT,
     gpt2_large,
     gpt2_medium,
@@ -29,27 +29,7 @@ from fdl.models.gpt import (
     nanogpt_baby,
     nanogpt_char,
 )
-from fdl.models.heads import (
-    CategoricalHead,
-    DeterministicHead,
-    GaussianHead,
-    GaussianParams,
-    SquashedGaussianHead,
-)
-from fdl.models.layers.attention import Attention
-from fdl.models.layers.image_tokens import patchify, resize_positions, unpatchify
-from fdl.models.layers.masks import (
-    causal_mask,
-    mask_positions,
-    padding_mask,
-    segment_mask,
-    segment_positions,
-)
-from fdl.models.layers.recurrent_core import RecurrentCore
-from fdl.models.layers.stack import stack_layers, unstack_layers
-from fdl.models.layers.transformer_block import FeedForward, TransformerBlock
-from fdl.models.lenet import LeNet1998, lenet5, lenet5_1998
-from fdl.models.llama import (
+from fdl.models.language.llama import (
     Llama,
     llama2_7b,
     llama3_8b,
@@ -58,21 +38,44 @@ from fdl.models.llama import (
     stories110m,
     tinyllama_1b,
 )
-from fdl.models.mae import MAE, mae_vit_b16, mae_vit_l16
-from fdl.models.mlp import MLP, linear
-from fdl.models.mlp_mixer import MLPMixer, mixer_b16, mixer_l16, mixer_s16, mixer_s32
-from fdl.models.mobilenet import MobileNetV2, mobilenet_v2
-from fdl.models.nielsen import (
-    nielsen_conv1,
-    nielsen_conv1_only,
-    nielsen_conv2,
-    nielsen_conv2_dropout,
-    nielsen_conv2_two_hidden,
-    nielsen_deep,
-    nielsen_shallow,
+from fdl.models.language.rnn_classifier import RNNClassifier, RNNEncoder
+from fdl.models.language.rnn_lm import (
+    RNNLanguageModel,
+    zaremba_large,
+    zaremba_medium,
+    zaremba_small,
 )
-from fdl.models.pure import pure
-from fdl.models.q_network import (
+from fdl.models.language.seq2seq import Seq2Seq, rnnsearch
+from fdl.models.language.transformer import (
+    Transformer,
+    transformer_base,
+    transformer_big,
+)
+from fdl.models.layers.attention import Attention
+from fdl.models.layers.image_tokens import patchify, resize_positions, unpatchify
+from fdl.models.layers.layer_stack import stack_layers, unstack_layers
+from fdl.models.layers.masks import (
+    causal_mask,
+    mask_positions,
+    padding_mask,
+    segment_mask,
+    segment_positions,
+)
+from fdl.models.layers.recurrent_core import RecurrentCore
+from fdl.models.layers.transformer_block import FeedForward, TransformerBlock
+from fdl.models.mlp import MLP, linear
+from fdl.models.pretrained import load, save
+from fdl.models.rl.actor import Actor, Critic, sac_actor, td3_actor, twin_critic
+from fdl.models.rl.actor_critic import ActorCritic, atari_ppo, cartpole_ppo, mujoco_ppo
+from fdl.models.rl.encoders import ConvEncoder, minatar_encoder, nature_encoder
+from fdl.models.rl.policy_heads import (
+    CategoricalHead,
+    DeterministicHead,
+    GaussianHead,
+    GaussianParams,
+    SquashedGaussianHead,
+)
+from fdl.models.rl.q_network import (
     QNetwork,
     c51,
     cartpole_dqn,
@@ -81,25 +84,50 @@ from fdl.models.q_network import (
     nature_dqn,
     qr_dqn,
 )
-from fdl.models.realnvp import RealNVP, realnvp
-from fdl.models.recurrent import RNN, elman, gru, lstm
-from fdl.models.recurrent_actor_critic import RecurrentActorCritic, atari_lstm_ppo
-from fdl.models.recurrent_classifier import RNNClassifier, RNNEncoder
-from fdl.models.recurrent_lm import (
-    RNNLanguageModel,
-    zaremba_large,
-    zaremba_medium,
-    zaremba_small,
+from fdl.models.rl.recurrent_actor_critic import RecurrentActorCritic, atari_lstm_ppo
+from fdl.models.rnn import RNN, elman, gru, lstm
+from fdl.models.vision.alexnet import AlexNet, alexnet, alexnet_one_tower
+from fdl.models.vision.cifar_resnet import (
+    resnet20,
+    resnet32,
+    resnet44,
+    resnet56,
+    resnet110,
 )
-from fdl.models.resnet import ResNet, resnet18, resnet34, resnet50, resnet101, resnet152
-from fdl.models.resnext import resnext50_32x4d
-from fdl.models.seq2seq import Seq2Seq, rnnsearch
-from fdl.models.simclr import ProjectionHead, SimCLR, simclr_resnet50
-from fdl.models.torsos import ConvTorso, minatar_torso, nature_torso
-from fdl.models.transformer import Transformer, transformer_base, transformer_big
-from fdl.models.unet import UNet, unet
-from fdl.models.vae import VAE, VAEOutput, conv_vae, vae_mnist
-from fdl.models.vgg import (
+from fdl.models.vision.convnext import ConvNeXt, convnext_b, convnext_s, convnext_t
+from fdl.models.vision.densenet import DenseNet, densenet121
+from fdl.models.vision.efficientnet import EfficientNet, efficientnet_b0
+from fdl.models.vision.lenet import LeNet1998, lenet5, lenet5_1998
+from fdl.models.vision.mae import MAE, mae_vit_b16, mae_vit_l16
+from fdl.models.vision.mlp_mixer import (
+    MLPMixer,
+    mixer_b16,
+    mixer_l16,
+    mixer_s16,
+    mixer_s32,
+)
+from fdl.models.vision.mobilenet import MobileNetV2, mobilenet_v2
+from fdl.models.vision.nielsen import (
+    nielsen_conv1,
+    nielsen_conv1_only,
+    nielsen_conv2,
+    nielsen_conv2_dropout,
+    nielsen_conv2_two_hidden,
+    nielsen_deep,
+    nielsen_shallow,
+)
+from fdl.models.vision.resnet import (
+    ResNet,
+    resnet18,
+    resnet34,
+    resnet50,
+    resnet101,
+    resnet152,
+)
+from fdl.models.vision.resnext import resnext50_32x4d
+from fdl.models.vision.simclr import ProjectionHead, SimCLR, simclr_resnet50
+from fdl.models.vision.unet import UNet, unet
+from fdl.models.vision.vgg import (
     VGG,
     vgg11,
     vgg11_bn,
@@ -110,9 +138,8 @@ from fdl.models.vgg import (
     vgg19,
     vgg19_bn,
 )
-from fdl.models.vit import ViT, vit_b16, vit_b32, vit_l16, vit_s16, vit_ti16
-from fdl.models.weights import load, save
-from fdl.models.wide_resnet import (
+from fdl.models.vision.vit import ViT, vit_b16, vit_b32, vit_l16, vit_s16, vit_ti16
+from fdl.models.vision.wide_resnet import (
     WideResNet,
     wide_resnet50_2,
     wrn16_4,
@@ -138,8 +165,8 @@ __all__ = [
     "Autoencoder",
     "BERTPretraining",
     "CategoricalHead",
+    "ConvEncoder",
     "ConvNeXt",
-    "ConvTorso",
     "Critic",
     "DCGANDiscriminator",
     "DCGANGenerator",
@@ -199,6 +226,7 @@ __all__ = [
     "efficientnet_b0",
     "elman",
     "features",
+    "functional",
     "gpt2_large",
     "gpt2_medium",
     "gpt2_small",
@@ -215,7 +243,7 @@ __all__ = [
     "mae_vit_l16",
     "mask_positions",
     "minatar_dqn",
-    "minatar_torso",
+    "minatar_encoder",
     "mixer_b16",
     "mixer_l16",
     "mixer_s16",
@@ -226,7 +254,7 @@ __all__ = [
     "nanogpt_baby",
     "nanogpt_char",
     "nature_dqn",
-    "nature_torso",
+    "nature_encoder",
     "nielsen_conv1",
     "nielsen_conv1_only",
     "nielsen_conv2",
@@ -236,7 +264,6 @@ __all__ = [
     "nielsen_shallow",
     "padding_mask",
     "patchify",
-    "pure",
     "qr_dqn",
     "realnvp",
     "resize_positions",

@@ -44,7 +44,7 @@ class MLP(nn.Module):
     Example:
       >>> from fdl import models
       >>> deep = MLP((64,) * 20, 10, norm=nn.BatchNorm, residual=True)
-      >>> shapes = jax.eval_shape(models.pure(deep).init, jax.random.key(0))
+      >>> shapes = jax.eval_shape(models.functional(deep).init, jax.random.key(0))
       >>> list(shapes["params"])[-3:], shapes["params"]["head"]["kernel"].shape
       (['norm_7', 'norm_8', 'norm_9'], (64, 10))
     """

@@ -2,7 +2,7 @@
 
 from fdl import losses
 from fdl import metrics as measures
-from fdl.losses.precision import at_least_float32
+from fdl.losses.half_precision import at_least_float32
 from fdl.objectives import supervised
 from fdl.objectives.supervised import Loss, Measures
 from fdl.types import Model, Objective

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import jax.numpy as jnp
 
 from fdl.errors import UserError, near
-from fdl.losses.labels import is_label
+from fdl.losses.label_weights import is_label
 from fdl.types import Array, Batch, Mean, Metric, Metrics
 
 Loss = Callable[[Array, Array], Array]  # (outputs, labels) to one loss per label.

@@ -1,15 +1,19 @@
 """Optimizers: chains of optax transformations, assembled from a config."""
 
 from fdl.optim import masks, optimizers, schedules
-from fdl.optim.averaging import averaged, exponential_average, stochastic_average
 from fdl.optim.chain import Chain, chain, describe
-from fdl.optim.freezing import freeze, frozen
-from fdl.optim.guarding import accepted, guard, loss_scale
-from fdl.optim.max_norm import max_norm
-from fdl.optim.noise import noisy_weights
-from fdl.optim.sharpness import sharpness_aware
-from fdl.optim.warmups import noam_peak
-from fdl.optim.watching import watch, watched
+from fdl.optim.schedules.warmup import noam_peak
+from fdl.optim.transforms.averaging import (
+    averaged,
+    exponential_average,
+    stochastic_average,
+)
+from fdl.optim.transforms.freezing import freeze, frozen
+from fdl.optim.transforms.logging import watch, watched
+from fdl.optim.transforms.max_norm import max_norm
+from fdl.optim.transforms.sharpness_aware import sharpness_aware
+from fdl.optim.transforms.skip_nonfinite import accepted, guard, loss_scale
+from fdl.optim.transforms.weight_noise import noisy_weights
 
 __all__ = [
     "Chain",

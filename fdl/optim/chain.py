@@ -9,11 +9,11 @@ import optax
 
 from fdl.config import make
 from fdl.errors import UserError, near
-from fdl.optim import links, masks, optimizers, schedules
-from fdl.optim.durations import Steps, steps
-from fdl.optim.links import Link
-from fdl.optim.warmups import with_warmup
-from fdl.optim.watching import watch
+from fdl.optim import chain_steps, masks, optimizers, schedules
+from fdl.optim.chain_steps import ChainStep
+from fdl.optim.schedules.step_counts import Steps, steps
+from fdl.optim.schedules.warmup import with_warmup
+from fdl.optim.transforms.logging import watch
 from fdl.types import Params
 
 # Optimizers whose updates no later transformation may change. The line search of L-BFGS
@@ -25,7 +25,7 @@ WHOLE = ("lbfgs", "schedule_free_adamw", "schedule_free_sgd")
 class Chain(optax.GradientTransformationExtraArgs):
     """Gradient transformation with a description of its parts; see `describe`."""
 
-    links: Sequence[Link] = ()
+    steps: Sequence[ChainStep] = ()
 
 
 def chain(
@@ -111,16 +111,16 @@ def chain(
     later = {"learning_rates": learning_rates, "max_norm": max_norm}
     later |= {"schedule plateau": plateau}
     _check_compatible(name, constant, later, {"weight_decay": weight_decay, "l2": l2})
-    decayed = links.exempt(decay_exempt)
+    decayed = chain_steps.exempt(decay_exempt)
     # A constant rate is passed as a number: some optimizers take no schedule, and
     # others keep a count of steps in their state for one.
     rate = learning_rate if constant else rates
-    chain_links = [
-        *links.guards(freeze, sam, skip_nonfinite, loss_scale),
+    steps_in_order = [
+        *chain_steps.guards(freeze, sam, skip_nonfinite, loss_scale),
         # Logged inside of the guards and before any clipping: the gradient norm is that
         # of the raw gradients of trainable parameters.
-        Link("", transformation=watch(rates)),
-        *links.before(
+        ChainStep("", transformation=watch(rates)),
+        *chain_steps.before(
             gradient_noise,
             clip_by_value,
             clip_by_global_norm,
@@ -128,25 +128,25 @@ def chain(
             l2,
             decayed,
         ),
-        *links.optimizer(name, rates, rate, weight_decay, decayed, arguments),
+        *chain_steps.optimizer(name, rates, rate, weight_decay, decayed, arguments),
         *(
             []
             if rates is None
-            else [Link(_rate_text(rates, schedule, warmup, num_steps))]
+            else [ChainStep(_rate_text(rates, schedule, warmup, num_steps))]
         ),
-        *links.multipliers(learning_rates or {}),
+        *chain_steps.multipliers(learning_rates or {}),
         *plateau,
-        *links.after(max_norm, ema, swa, swa_every, num_steps),
+        *chain_steps.after(max_norm, ema, swa, swa_every, num_steps),
     ]
     if freeze:
         # The first link hides frozen parameters from all others, so that their masks,
         # which `describe` counts, leave them out as well.
-        trainable = masks.others(chain_links[0].touches)
-        chain_links[1:] = [
+        trainable = masks.others(steps_in_order[0].touches)
+        steps_in_order[1:] = [
             link._replace(touches=masks.both(link.touches, trainable))
-            for link in chain_links[1:]
+            for link in steps_in_order[1:]
         ]
-    return _combine(chain_links)
+    return _combine(steps_in_order)
 
 
 def describe(optimizer: Chain, params: Params) -> list[tuple[str, str]]:
@@ -167,7 +167,7 @@ def describe(optimizer: Chain, params: Params) -> list[tuple[str, str]]:
     """
     sizes = [leaf.size for leaf in jax.tree.leaves(params)]
     rows = []
-    for link in optimizer.links:
+    for link in optimizer.steps:
         affected = jax.tree.leaves(link.touches(params))
         num_affected = sum(n for n, yes in zip(sizes, affected, strict=True) if yes)
         count = f"{num_affected:,} of {sum(sizes):,}"
@@ -231,7 +231,7 @@ def _rates(peak, num_steps: int, spec: Any, warmup: Steps):
                 "there is nothing to schedule"
             )
         return None, True, []
-    links.positive("learning_rate", peak)
+    chain_steps.positive("learning_rate", peak)
     num_warmup = steps(warmup, num_steps, "warmup")
     if num_warmup and num_warmup >= num_steps:
         raise UserError(
@@ -242,7 +242,7 @@ def _rates(peak, num_steps: int, spec: Any, warmup: Steps):
         # It is a transformation that reads the loss and scales updates, rather than a
         # function of the step: the schedule beneath it is constant.
         text = ", ".join(f"{k}={v}" for k, v in spec.items() if k != "name")
-        plateau = [Link(f"plateau ({text})", transformation=make(schedules, spec))]
+        plateau = [ChainStep(f"plateau ({text})", transformation=make(schedules, spec))]
         spec = {"name": "constant"}
     # The warmup is part of the run, so the schedule has the remaining steps.
     rates = make(schedules, spec, peak=peak, num_steps=num_steps - num_warmup)
@@ -261,16 +261,16 @@ def _rate_text(rates, schedule: Any, warmup: Steps, num_steps: int) -> str:
     return f"learning rate {shape}: {', '.join(f'{value:.3g}' for value in values)}"
 
 
-def _combine(chain_links: list[Link]) -> Chain:
+def _combine(steps_in_order: list[ChainStep]) -> Chain:
     """Chain of all transformations, enclosed by all wrappers."""
-    parts = [x.transformation for x in chain_links if x.transformation is not None]
+    parts = [x.transformation for x in steps_in_order if x.transformation is not None]
     combined: optax.GradientTransformation = optax.chain(*parts)
     # In reverse, so that the first wrapper of the list is the outermost.
-    for link in reversed(chain_links):
+    for link in reversed(steps_in_order):
         if link.wrapper is not None:
             combined = link.wrapper(combined)
     # Plain transformations are given a signature that accepts the loss, its function
     # and gradients, which `gradient_step` passes to every optimizer.
     optimizer = Chain(*optax.with_extra_args_support(combined))
-    optimizer.links = tuple(chain_links)
+    optimizer.steps = tuple(steps_in_order)
     return optimizer

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 import jax
 
 from fdl.errors import UserError, near
+from fdl.trees import path_name
 from fdl.types import Params, PyTree
 
 Mask = Callable[[Params], PyTree]  # From parameters to a tree of bools.
@@ -42,7 +43,7 @@ def matching(patterns: str | Iterable[str], key: str | None = None) -> Mask:
         if key is not None:
             _check(patterns, paths(params), key)
         return jax.tree.map_with_path(
-            lambda path, _: any(_matches(name(path), p) for p in patterns), params
+            lambda path, _: any(_matches(path_name(path), p) for p in patterns), params
         )
 
     return mask

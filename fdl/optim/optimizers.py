@@ -44,10 +44,10 @@ from optax import (
 )
 from optax.contrib import ademamix, adopt, muon
 
-from fdl.optim.momentum import momentum, nesterov
-from fdl.optim.rate_free import dadapt_adamw, dog, prodigy
-from fdl.optim.schedule_free import schedule_free_adamw, schedule_free_sgd
-from fdl.optim.sm3 import sm3
+from fdl.optim.transforms.learning_rate_free import dadapt_adamw, dog, prodigy
+from fdl.optim.transforms.momentum import momentum, nesterov
+from fdl.optim.transforms.schedule_free import schedule_free_adamw, schedule_free_sgd
+from fdl.optim.transforms.sm3 import sm3
 
 __all__ = [
     "adabelief",

@@ -1,6 +1,6 @@
 """Reinforcement learning: rollouts, advantage estimation, on-policy learning."""
 
-from fdl.rl.evaluation import on_episodes, play
+from fdl.rl.episodes import on_episodes, play
 from fdl.rl.on_policy import OnPolicyState, on_policy
 from fdl.rl.policies import Policy, greedy, sampling
 from fdl.rl.returns import gae

@@ -10,7 +10,7 @@ from jax.sharding import PartitionSpec
 
 from fdl.distributions import Distribution
 from fdl.errors import UserError
-from fdl.learner import gradient_step, init_train_state
+from fdl.learners.gradient import gradient_step, init_train_state
 from fdl.rl.policies import sampling
 from fdl.rl.returns import gae
 from fdl.rl.rollout import Episode, Transition, finished, unroll
@@ -118,7 +118,7 @@ def on_policy(
         episode, episodes = finished(state.episode, transitions)
         # Advantages and log-probabilities are computed once, before the first update:
         # PPO compares each update with the policy that collected the rollout.
-        experience = judge(
+        experience = with_advantages(
             model,
             distribution,
             variables,
@@ -148,7 +148,7 @@ def on_policy(
     return Learner(init, step, partition, optimizer=optimizer)
 
 
-def judge(
+def with_advantages(
     model: Model,
     distribution: Distribution,
     variables: Variables,

@@ -1,12 +1,14 @@
-"""Training: the loop, its hooks, checkpoints, meshes and reports."""
+"""Training: the loop, its hooks, early stopping and device meshes."""
 
-from fdl.train.loop import Carry, Hook, Program, compiled, iterate, run
+from fdl.train.early_stopping import early_stopping
+from fdl.train.hooks import Hook
+from fdl.train.loop import Program, compiled, iterate, run
+from fdl.train.loop_state import LoopState
 from fdl.train.mesh import make_mesh
-from fdl.train.stopping import early_stopping
 
 __all__ = [
-    "Carry",
     "Hook",
+    "LoopState",
     "Program",
     "compiled",
     "early_stopping",

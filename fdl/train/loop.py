@@ -10,39 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
 
-from fdl.errors import NonFiniteError
-from fdl.learner import repeat
+from fdl.learners.repeat import repeat
+from fdl.train.hooks import Hook, read_metrics
+from fdl.train.loop_state import LoopState, merge_metrics
 from fdl.train.mesh import place_batch, state_sharding
-from fdl.types import Array, Batches, Key, Learner, Metrics, PyTree, State
+from fdl.types import Array, Batches, Key, Learner, PyTree, State
 
 MAX_CALLS_AHEAD = 16  # Bounds the memory of batches that wait for the device.
-
-
-class Carry(NamedTuple):
-    """All that one step hands to the next, and all that a checkpoint holds.
-
-    Attributes:
-      state: The learner's.
-      metrics: Merged over the steps since they were last read.
-      first_bad: The first step at which a metric was not finite, int32 []; or 0.
-    """
-
-    state: State
-    metrics: Metrics
-    first_bad: Mapping[str, Array]
-
-
-class Hook(NamedTuple):
-    """What the host does at multiples of a period, and after the last step.
-
-    Attributes:
-      every: The period in steps; zero for after the last step only.
-      call: ``call(step, carry) -> carry``. The carry is donated to the next step, so
-        a hook copies what it keeps.
-    """
-
-    every: int
-    call: Callable[[int, Carry], Carry]
 
 
 class Program(NamedTuple):
@@ -58,9 +32,9 @@ class Program(NamedTuple):
       steps_per_call: How many items one call takes.
     """
 
-    init: Callable[[Key], Carry]
+    init: Callable[[Key], LoopState]
     abstract: Callable[[Key], PyTree]
-    advance: Callable[..., tuple[Carry, Array]]
+    advance: Callable[..., tuple[LoopState, Array]]
     place: Callable[[PyTree], PyTree]
     data: PyTree
     steps_per_call: int
@@ -131,12 +105,14 @@ def compiled(
         state = learner.init(key)
         _, metrics = jax.eval_shape(learner_step, state, example)
         zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), metrics)
-        return Carry(state, zeros, {name: jnp.zeros((), jnp.int32) for name in metrics})
+        return LoopState(
+            state, zeros, {name: jnp.zeros((), jnp.int32) for name in metrics}
+        )
 
     def advance(carry, data, items, num_steps):
         def step(carry, item):
             state, metrics = learner_step(carry.state, batches.take(data, item))
-            return _merge(carry, state, metrics), {}
+            return merge_metrics(carry, state, metrics), {}
 
         if steps_per_call == 1:
             carry, _ = step(carry, items)
@@ -162,13 +138,13 @@ def compiled(
 
 def iterate(
     program: Program,
-    carry: Carry,
+    carry: LoopState,
     batches: Batches,
     start: int,
     num_steps: int,
     hooks: Iterable[Hook] = (),
     stop: Callable[[], bool] = lambda: False,
-) -> tuple[Carry, int]:
+) -> tuple[LoopState, int]:
     """Advances from step ``start`` to ``num_steps``, or until ``stop()``.
 
     Args:
@@ -206,47 +182,6 @@ def iterate(
     return carry, step
 
 
-def read_metrics(
-    write: Callable[[int, Mapping[str, Any]], None],
-) -> tuple[Callable[[int, Carry], Carry], Callable[[], None]]:
-    """A hook that reads the metrics since its last call, one call late.
-
-    The host never waits for the device: it reads what was computed a period ago.
-
-    Args:
-      write: Takes a step and its metrics as floats, or arrays [S] of several seeds.
-        Metrics that have seen nothing (an episode's return before one has ended) are
-        left out.
-
-    Returns:
-      The hook, and a function that reads what is pending. Both raise `NonFiniteError`
-      if a metric was not finite.
-    """
-    pending: list[tuple[int, Metrics, Mapping[str, Array]]] = []
-
-    def flush() -> None:
-        while pending:
-            step, metrics, first_bad = pending.pop(0)
-            check_finite(first_bad)
-            values = {n: np.asarray(m.compute()) for n, m in metrics.items()}
-            write(step, {n: v for n, v in values.items() if not np.isnan(v).all()})
-
-    def hook(step: int, carry: Carry) -> Carry:
-        flush()
-        pending.append((step, carry.metrics, jax.tree.map(jnp.copy, carry.first_bad)))
-        return carry._replace(metrics=jax.tree.map(jnp.zeros_like, carry.metrics))
-
-    return hook, flush
-
-
-def check_finite(first_bad: Mapping[str, Array]) -> None:
-    """Raises `NonFiniteError` with the first metric that was not finite."""
-    bad = {name: int(step) for name, step in first_bad.items() if int(step) > 0}
-    if bad:
-        name = min(bad, key=lambda name: (bad[name], name != "loss"))
-        raise NonFiniteError(name, bad[name])
-
-
 def _layout(
     learner: Learner, batches: Batches, steps_per_call: int, mesh: Mesh | None
 ) -> tuple[PyTree, NamedSharding | None, Callable[[PyTree], PyTree]]:
@@ -254,7 +189,8 @@ def _layout(
     if mesh is None or mesh.size == 1:
         return None, None, lambda items: items
     everywhere = NamedSharding(mesh, PartitionSpec())
-    shardings = Carry(state_sharding(mesh, learner.partition), everywhere, everywhere)  # type: ignore[arg-type]
+    state = state_sharding(mesh, learner.partition)
+    shardings = LoopState(state, everywhere, everywhere)  # type: ignore[arg-type]
     batch_axis = batches.batch_axis + (steps_per_call > 1)
     return shardings, everywhere, functools.partial(place_batch, mesh, batch_axis)
 
@@ -269,19 +205,6 @@ def _abstract(init: Callable, shardings: PyTree, key: Key) -> PyTree:
         )
 
     return jax.tree.map(placed, where, jax.eval_shape(init, key))
-
-
-def _merge(carry: Carry, state: State, metrics: Metrics) -> Carry:
-    """Adds the metrics of a step, and notes whether it was the first bad one."""
-    step = jnp.max(state.step).astype(jnp.int32)
-
-    def first(earlier, metric):
-        leaves = [jnp.isfinite(x).all() for x in jax.tree.leaves(metric)]
-        good = jnp.all(jnp.stack(leaves))
-        return jnp.where((earlier == 0) & ~good, step, earlier)
-
-    first_bad = {n: first(carry.first_bad[n], metrics[n]) for n in carry.first_bad}
-    return Carry(state, jax.tree.map(jnp.add, carry.metrics, metrics), first_bad)
 
 
 def _block(items: Iterator[PyTree], length: int, size: int) -> PyTree:

@@ -43,7 +43,7 @@ def get_config(size: str = "full") -> ConfigDict:
 def build(config: ConfigDict) -> fdl.Experiment:
     train, test = (fdl.data.load("digits", split) for split in ("train", "test"))
     module = fdl.make(fdl.models, config.model, num_outputs=10)
-    model = fdl.models.pure(module, jnp.zeros((1, 8, 8, 1)))
+    model = fdl.models.functional(module, jnp.zeros((1, 8, 8, 1)))
     objective = fdl.objectives.classification(model)
     batches = fdl.data.batches(train, config.batch_size, config.seed)
     testing = fdl.data.batches(test, 180, shuffle=False)
@@ -76,7 +76,7 @@ def environment(monkeypatch, data_dir, tmp_path):
 def set_environment(monkeypatch, folder: pathlib.Path) -> None:
     cache = pathlib.Path(jax.config.jax_compilation_cache_dir).parent
     monkeypatch.setenv("FDL_CACHE_DIR", str(cache))
-    monkeypatch.setattr("fdl.cli.start.keep_freed_memory", lambda: False)
+    monkeypatch.setattr("fdl.runs.process.keep_freed_memory", lambda: False)
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.chdir(folder)

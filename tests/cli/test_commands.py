@@ -8,9 +8,10 @@ import sys
 
 import jax
 import pytest
+from fdl.runs.experiment_files import find
 
 import fdl as package
-from fdl.cli import loading
+from fdl.runs.experiment import build, load
 
 ROOT = pathlib.Path(package.__file__).parent
 
@@ -20,8 +21,8 @@ def test_show_says_what_training_would_do(fdl, experiment):
     assert called.code == 0 and called.error == ""
     assert "tiny: Tell digits apart, in little time." in called.out
     assert "--config.model.hidden_sizes=(7, 5)" in called.out
-    loaded = loading.load(experiment(), ["model.hidden_sizes=(7,5)"])
-    (built,) = loading.build(loaded)
+    loaded = load(experiment(), ["model.hidden_sizes=(7,5)"])
+    (built,) = build(loaded)
     state = jax.eval_shape(built.learner.init, jax.random.key(0))
     sizes = [leaf.size for leaf in jax.tree.leaves(state.params)]
     assert sum(sizes) == 64 * 7 + 7 + 7 * 5 + 5 + 5 * 10 + 10
@@ -45,8 +46,8 @@ def test_every_key_that_show_prints_can_be_set(fdl, experiment):
     path = experiment()
     keys = re.findall(r"^  (--config\..*)$", fdl("show", path).out, re.MULTILINE)
     assert len(keys) > 15
-    before = loading.load(path).config
-    after = loading.load(path, [k.removeprefix("--config.") for k in keys]).config
+    before = load(path).config
+    after = load(path, [k.removeprefix("--config.") for k in keys]).config
     assert after == before
 
 
@@ -72,7 +73,7 @@ def test_list_names_what_train_finds(fdl, experiment, tmp_path):
     assert "deep/plain    Tell digits apart, in little time.\n" in called.out
     assert "(no docstring)" in called.out and "(line 4: " in called.out
     for name in ("deep/plain", "plain", "experiments/deep/plain.py"):
-        assert loading.find(name) == folder / "plain.py"
+        assert find(name) == folder / "plain.py"
 
 
 def test_the_module_is_the_command(finished):

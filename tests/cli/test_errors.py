@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from fdl.train.checkpoint import Checkpoints
+from fdl.runs.checkpoint import Checkpoints
 
 BUILD = "def build(config: ConfigDict) -> fdl.Experiment:\n"
 EVALUATE = "objective, fdl.data.scale(testing, image=1 / 16)"
@@ -250,7 +250,7 @@ def test_data_that_cannot_be_reached_is_told(fdl, experiment, tmp_path, monkeypa
 
 
 def test_an_error_of_fdl_itself_is_told_as_such(fdl, finished, monkeypatch):
-    monkeypatch.setattr("fdl.cli.loading.name_of", None)
+    monkeypatch.setattr("fdl.runs.experiment.name_of", None)
     called = fdl("list", finished)
     assert called.code == 1 and is_one_line(called.error)
     assert "TypeError" in called.error and "(--debug shows where)" in called.error
@@ -264,6 +264,6 @@ def test_ctrl_c_while_nothing_runs_is_no_traceback(
         raise KeyboardInterrupt
 
     experiment()
-    monkeypatch.setattr("fdl.cli.loading.summary", interrupt)
+    monkeypatch.setattr("fdl.runs.experiment.summary", interrupt)
     called = fdl(*arguments)
     assert called.code == 130 and is_one_line(called.error)

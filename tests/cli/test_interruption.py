@@ -17,9 +17,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fdl.cli import loading
-from fdl.cli.recorded import restore
-from fdl.train import session
+from fdl.runs import run_setup
+from fdl.runs.experiment import build, load
+from fdl.runs.open_run import restore
+from fdl.trees import path_name
 
 NUM_STEPS = 240
 LONGER = [
@@ -38,12 +39,12 @@ def straight():
 
 def numbers(workdir, path):
     """The last checkpoint, leaf by leaf as bytes, and all bytes of the metrics."""
-    loaded = loading.load(path)
-    setting = session.setting(loading.build(loaded), loaded.config)
-    step, carry = restore(pathlib.Path(workdir), setting, loaded.config, "latest")
+    loaded = load(path)
+    setup = run_setup.setup(build(loaded), loaded.config)
+    step, carry = restore(pathlib.Path(workdir), setup, loaded.config, "latest")
     assert step == NUM_STEPS
     found = {
-        jax.tree_util.keystr(place, simple=True, separator="/"): np.asarray(
+        path_name(place): np.asarray(
             jax.random.key_data(x)
             if jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
             else x
@@ -82,7 +83,7 @@ def unfinished(workdir):
 
 def disturb(start, wait_for, arguments, workdir, number, rng, *, saving=False):
     """Sends a signal while the run is under way; the process, and if it was saving."""
-    goal, begun = reached(workdir) + 5 * rng.randrange(7), time.time()
+    goal, start = reached(workdir) + 5 * rng.randrange(7), time.time()
     process = start(*arguments)
     alive = wait_for(pathlib.Path(workdir, "run.json").exists, process)
     if goal or saving or rng.random() < 0.5:  # Or else while it compiles.
@@ -96,7 +97,7 @@ def disturb(start, wait_for, arguments, workdir, number, rng, *, saving=False):
     assert "Traceback" not in error, error
     hit = process.returncode == -signal.SIGKILL
     amid = unfinished(workdir) is not None
-    print(f"signal {number} after {time.time() - begun:.1f} s, {hit=}, {amid=}")
+    print(f"signal {number} after {time.time() - start:.1f} s, {hit=}, {amid=}")
     return process.returncode, out + error, hit, hit and amid
 
 
@@ -137,8 +138,8 @@ def test_killed_at_many_moments(start, wait_for, straight, experiment, seed):
     reference = expected(straight, start, path)
     hits = amid = 0
     while reached(workdir) < NUM_STEPS:
-        begun = pathlib.Path(workdir, "run.json").exists()
-        arguments = resume if begun and rng.random() < 0.5 else train
+        start = pathlib.Path(workdir, "run.json").exists()
+        arguments = resume if start and rng.random() < 0.5 else train
         saving = rng.random() < 0.5
         *_, hit, was_saving = disturb(
             start, wait_for, arguments, workdir, signal.SIGKILL, rng, saving=saving

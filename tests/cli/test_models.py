@@ -8,15 +8,16 @@ import jax.numpy as jnp
 import pytest
 
 from fdl import models
-from fdl.cli import layer_table
 from fdl.cli import models as command
-from fdl.cli.layers import layers
-from fdl.flops import flops
-from fdl.models.layers.stack import Stack
-from fdl.models.weights.checkpoint import load, save
-from fdl.models.weights.layers import dense
+from fdl.diagnostics import summary_table
+from fdl.diagnostics.flops import flops
+from fdl.diagnostics.summary import summarize
+from fdl.models import catalog
+from fdl.models.layers.layer_stack import Stack
+from fdl.models.pretrained.checkpoint import load, save
+from fdl.models.pretrained.layer_rules import dense
 
-ZOO = command.zoo()
+ZOO = catalog.zoo()
 
 
 # The list.
@@ -73,7 +74,7 @@ def test_docstrings_state_the_number_of_parameters(name):
     module = ZOO[name]()
     if getattr(module, "scan_layers", None) is False:
         module = module.clone(scan_layers=True)  # The same number, and traced once.
-    assert command.parameters(ZOO[name]) == command.count(module)
+    assert catalog.parameters(ZOO[name]) == catalog.count_parameters(module)
 
 
 def test_what_states_no_number_is_counted():
@@ -81,8 +82,8 @@ def test_what_states_no_number_is_counted():
         """A model, without a word on its size."""
         return models.lenet5()
 
-    assert command.parameters(silent) == 61_706
-    assert command.paper_of(silent) is None
+    assert catalog.parameters(silent) == 61_706
+    assert catalog.paper_of(silent) is None
 
 
 # The table of layers.
@@ -122,7 +123,7 @@ def by_path(layer, prefix=""):
 @pytest.mark.parametrize("remat", [False, True])
 @pytest.mark.parametrize("scan", [False, True])
 def test_layers_count_what_they_do_and_what_is_inside(scan, remat):
-    found = by_path(layers(Shared(scan, remat)))
+    found = by_path(summarize(Shared(scan, remat)))
     dense, einsum, attend = 2 * 4 * 5 * 5, 2 * 4 * 4 * 5, 2 * 4 * 5 * 7
     einsum = flops(lambda x: jnp.einsum("ti,tj->tj", x, x), jnp.zeros((4, 5)))
     expected = {  # Path: parameters, operations, output.
@@ -158,7 +159,7 @@ class Whole(nn.Module):
 
 
 def test_what_is_never_called_itself_has_layers_all_the_same():
-    found = by_path(layers(Whole()))
+    found = by_path(summarize(Whole()))
     assert {path: (layer.kind, layer.flops) for path, layer in found.items()} == {
         "": ("Whole", 24),
         "/part": ("Part", 24),
@@ -175,9 +176,9 @@ def test_what_is_never_called_itself_has_layers_all_the_same():
     ],
 )
 def test_totals_are_those_of_the_model(module, macs):
-    layer, model = layers(module), models.pure(module)
+    layer, model = summarize(module), models.functional(module)
     variables = jax.eval_shape(model.init, jax.random.key(0))
-    assert layer.parameters == command.count(module)
+    assert layer.parameters == catalog.count_parameters(module)
     assert layer.flops == flops(model.apply, variables, *module.example())
     assert macs is None or layer.flops == 2 * macs
     assert sum(inner.flops for inner in layer.inside) == layer.flops
@@ -185,23 +186,23 @@ def test_totals_are_those_of_the_model(module, macs):
 
 
 def test_equal_layers_share_a_row():
-    layer = layers(Shared())
-    one, two, three = (layer_table.rows(layer, depth) for depth in (1, 2, 3))
+    layer = summarize(Shared())
+    one, two, three = (summary_table.rows(layer, depth) for depth in (1, 2, 3))
     assert [row.name for row in one] == ["Shared", "embed", "stack", "twice", "readout"]
     (row,) = [row for row in two if row.times > 1]
     assert row.name == "layers_0, layers_1, layers_2"
     assert (row.times, row.depth, row.layer.parameters) == (3, 2, 30)
     assert [row.name for row in three][4] == "inner" and len(three) == 7
-    assert layer_table.depth_of(layer, most=40) == 3
-    assert layer_table.depth_of(layer, most=6) == 2
-    assert layer_table.depth_of(layer, most=1) == 1
-    assert len(layer_table.rows(layer, 0)) == 1
+    assert summary_table.depth_of(layer, most=40) == 3
+    assert summary_table.depth_of(layer, most=6) == 2
+    assert summary_table.depth_of(layer, most=1) == 1
+    assert len(summary_table.rows(layer, 0)) == 1
 
 
 def test_many_equal_layers_are_named_by_the_first_and_the_last():
-    layer = layers(Shared())._replace(inside=layers(Shared()).inside[:1] * 24)
+    layer = summarize(Shared())._replace(inside=summarize(Shared()).inside[:1] * 24)
     named = [inner._replace(name=f"layers_{i}") for i, inner in enumerate(layer.inside)]
-    _, row = layer_table.rows(layer._replace(inside=tuple(named)), 1)
+    _, row = summary_table.rows(layer._replace(inside=tuple(named)), 1)
     assert (row.name, row.times) == ("layers_0 .. layers_23", 24)
 
 

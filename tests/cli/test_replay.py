@@ -46,7 +46,7 @@ def build(config):
     if kind == "one seed":
         first = next(fdl.data.batches(data, 4, 1).stream(0))
         data["x"][first["index"][0]] = np.inf
-    model = fdl.models.pure(Net(), jnp.zeros((1, 3)))
+    model = fdl.models.functional(Net(), jnp.zeros((1, 3)))
 
     def objective(variables, batch, key=None, *, train=False):
         x = batch["x"]
@@ -236,13 +236,13 @@ def test_behind_the_step_that_went_wrong_there_is_nothing(fdl, wrong):
 def test_a_black_box_that_cannot_be_kept_does_not_hide_what_went_wrong(
     fdl, wrong, monkeypatch
 ):
-    from fdl.train import blackbox
+    from fdl.runs import failure
 
     def full(*_):
         raise OSError(28, os.strerror(28))
 
     with monkeypatch.context() as patch:
-        patch.setattr(blackbox, "keep", full)
+        patch.setattr(failure, "keep", full)
         called = train(fdl, "log")
     assert called.code == 1 and called.error == (
         "fdl: metric 'loss' became NaN or infinite at step 8: no black box, No space "

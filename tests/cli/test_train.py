@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fdl.cli import loading
-from fdl.cli.recorded import restore
-from fdl.train import folder, session
-from fdl.train.checkpoint import Checkpoints
+from fdl.runs import directory, run_setup
+from fdl.runs.checkpoint import Checkpoints
+from fdl.runs.experiment import build, load
+from fdl.runs.open_run import restore
 
 
 def files(workdir):
@@ -36,9 +36,9 @@ def rows(workdir):
 
 def parameters(workdir, place, *overrides, seeds=1):
     """The parameters of the latest checkpoint, as bytes."""
-    loaded = loading.load(str(place), overrides)
-    setting = session.setting(loading.build(loaded, seeds), loaded.config)
-    _, carry = restore(workdir, setting, loaded.config, "latest")
+    loaded = load(str(place), overrides)
+    setup = run_setup.setup(build(loaded, seeds), loaded.config)
+    _, carry = restore(workdir, setup, loaded.config, "latest")
     return [np.asarray(x).tobytes() for x in jax.tree.leaves(carry.state.params)]
 
 
@@ -139,7 +139,7 @@ def test_a_changed_file_is_told(done, fdl, experiment):
 
 
 def test_a_second_process_is_refused(fdl, experiment, tmp_path):
-    with folder.locked(tmp_path / "run"):
+    with directory.locked(tmp_path / "run"):
         called = fdl("train", experiment(), "--workdir", tmp_path / "run")
     assert called.code == 2
     assert called.error == f"fdl: another run is at work in {tmp_path / 'run'}\n"
@@ -152,11 +152,11 @@ def test_eval_says_what_the_run_said(done, fdl, experiment, which):
     checkpoints = Checkpoints(done / "checkpoints", best="max accuracy")
     step = {"best": checkpoints.best(), "latest": 20, "16": 16}[which]
     assert f"evaluation at step {step}\n" in called.out
-    loaded = loading.load(experiment())
-    setting = session.setting(loading.build(loaded), loaded.config)
-    found, carry = restore(done, setting, loaded.config, which)
+    loaded = load(experiment())
+    setup = run_setup.setup(build(loaded), loaded.config)
+    found, carry = restore(done, setup, loaded.config, which)
     assert found == step
-    values = setting.evaluate(carry.state)
+    values = setup.evaluate(carry.state)
     for name, value in values.items():
         assert re.search(rf"│ {name} +│ +{value:.5g} │", called.out)
     if step == 20:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import fdl.data
-from fdl.data import digests, preparing
+from fdl.data import checksums, tfds_prepare
 from fdl.data.datasets.dataset import Dataset
 from fdl.errors import UserError
 
@@ -44,7 +44,7 @@ def dataset(num_classes=4, **changes):
 def by_tfds(root, name="numbers", **changes):
     """What TFDS prepares: without digests, right below the root."""
     root.mkdir(exist_ok=True)
-    return preparing.write(name, dataset(), splits(**changes), str(root))
+    return tfds_prepare.write(name, dataset(), splits(**changes), str(root))
 
 
 def rewrite(path, old, new):
@@ -184,17 +184,17 @@ def test_what_was_killed_is_not_used(tmp_path, monkeypatch):
         raise KilledError
 
     for place, name in (
-        (preparing, "write"),
-        (digests, "write"),
-        (preparing, "publish"),
+        (tfds_prepare, "write"),
+        (checksums, "write"),
+        (tfds_prepare, "publish"),
     ):
         with monkeypatch.context() as patch:
             patch.setattr(place, name, killed)
             with pytest.raises(KilledError):
-                preparing.prepare("numbers", dataset(), tmp_path, tmp_path)
+                tfds_prepare.prepare("numbers", dataset(), tmp_path, tmp_path)
         assert not (tmp_path / "fdl" / "numbers" / "1.0.0").exists()
-    folder = preparing.prepare("numbers", dataset(), tmp_path, tmp_path)
-    assert len(digests.check(folder)) == 64
+    folder = tfds_prepare.prepare("numbers", dataset(), tmp_path, tmp_path)
+    assert len(checksums.check(folder)) == 64
 
 
 def test_the_first_of_two_that_prepare_at_once_wins(tmp_path):
@@ -202,7 +202,7 @@ def test_the_first_of_two_that_prepare_at_once_wins(tmp_path):
     for path in (made, folder):
         path.mkdir()
         (path / "file").write_text(path.name)
-    preparing.publish(made, folder)
+    tfds_prepare.publish(made, folder)
     assert (folder / "file").read_text() == "folder"
 
 

@@ -12,7 +12,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import fdl
 from fdl import data, metrics, models, train
-from fdl.train.checkpoint import Checkpoints
+from fdl.runs.checkpoint import Checkpoints
 
 RANDOM = np.random.default_rng(0)
 SIZE = 32
@@ -193,7 +193,7 @@ def compute_all(found):
 
 
 def learner_and_batches():
-    model = models.pure(models.MLP((4,), 3), SOURCE["features"][:1])
+    model = models.functional(models.MLP((4,), 3), SOURCE["features"][:1])
 
     def objective(variables, batch, key=None, *, train=False):
         logits, model_state = model.apply(variables, batch["features"], train=train)

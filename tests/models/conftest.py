@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fdl.models.pure import zeros
-from fdl.models.weights.convert import flatten, to_ours, to_theirs, unflatten
+from fdl.models.functional import zeros
+from fdl.models.pretrained.convert import flatten, to_ours, to_theirs, unflatten
 
 KEY = jax.random.key(0)
 REFERENCES = pathlib.Path(__file__).parent / "references"

@@ -6,11 +6,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fdl.models import features, pure
+from fdl.models import features, functional
 from fdl.models.cnn import CNN
-from fdl.models.weights.layers import conv, dense
-from fdl.models.weights.resnet import batch_norm
-from fdl.models.weights.rules import of_flat_images
+from fdl.models.pretrained.layer_rules import conv, dense
+from fdl.models.pretrained.resnet import batch_norm
+from fdl.models.pretrained.rules import of_flat_images
 
 NORM = functools.partial(nn.BatchNorm, momentum=0.9)
 FORMS = {
@@ -99,7 +99,7 @@ def test_shifted_images_give_shifted_maps(random_inputs, random_variables):
 def test_pooled_maps_are_dropped_in_training_alone(random_inputs, random_variables):
     module, images = FORMS["plain"], images_for("plain", random_inputs)
     variables = random_variables(module)
-    blind = pure(module.clone(pooled_dropout=1.0))
+    blind = functional(module.clone(pooled_dropout=1.0))
     trained, _ = blind.apply(variables, images, key=jax.random.key(0), train=True)
     nothing = jax.tree.map(np.zeros_like, variables["params"]["convolution_1"])
     params = {**variables["params"], "convolution_1": nothing}
@@ -112,7 +112,7 @@ def test_pooled_maps_are_dropped_in_training_alone(random_inputs, random_variabl
 def test_hidden_units_are_dropped_in_training_alone(random_inputs, random_variables):
     module, images = FORMS["plain"], images_for("plain", random_inputs)
     variables = random_variables(module)
-    blind = pure(module.clone(dropout=1.0))
+    blind = functional(module.clone(dropout=1.0))
     trained, _ = blind.apply(variables, images, key=jax.random.key(0), train=True)
     bias = variables["params"]["head"]["bias"]
     np.testing.assert_allclose(trained, np.broadcast_to(bias, (16, 3)))
@@ -123,7 +123,7 @@ def test_hidden_units_are_dropped_in_training_alone(random_inputs, random_variab
 def test_initialisers_are_those_of_all_layers_and_of_the_readout():
     fill = nn.initializers.constant
     inits = {"kernel_init": fill(1), "bias_init": fill(2), "head_init": (fill(3),) * 2}
-    init = jax.jit(pure(FORMS["plain"].clone(**inits)).init)
+    init = jax.jit(functional(FORMS["plain"].clone(**inits)).init)
     params = init(jax.random.key(0))["params"]
     for name, layer in params.items():
         kernel, bias = (3, 3) if name == "head" else (1, 2)
@@ -135,7 +135,7 @@ def test_bfloat16_computes_near_float32_and_keeps_its_parameters(
 ):
     images, module = images_for("batch norm", random_inputs), FORMS["batch norm"]
     half = module.clone(dtype="bfloat16")
-    variables = jax.jit(pure(half).init)(jax.random.key(0))
+    variables = jax.jit(functional(half).init)(jax.random.key(0))
     assert {x.dtype for x in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
     outputs = jax.jit(half.apply)(variables, images)
     assert outputs.dtype == jnp.bfloat16

@@ -138,7 +138,7 @@ def name(row):
 @pytest.mark.parametrize("row", MODELS, ids=name)
 def test_models_have_the_published_number_of_parameters(row):
     module, params, *statistics = row
-    shapes = jax.eval_shape(models.pure(module).init, jax.random.key(0))
+    shapes = jax.eval_shape(models.functional(module).init, jax.random.key(0))
 
     def count(collection):
         return sum(leaf.size for leaf in jax.tree.leaves(shapes.get(collection, {})))

@@ -27,7 +27,7 @@ def test_features_come_in_the_order_in_which_they_arise():
 
 def test_features_are_seen_in_training_too(random_inputs):
     module = models.ResNet((1, 1), False, num_classes=3, width=4, small_images=True)
-    images, model = random_inputs(4, 8, 8, 3), models.pure(module)
+    images, model = random_inputs(4, 8, 8, 3), models.functional(module)
     variables = jax.jit(model.init)(jax.random.key(0))
     see = jax.jit(functools.partial(features, module, train=True))
     outputs, seen = see(variables, images)

@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fdl.models import features, pure
+from fdl.models import features, functional
 from fdl.models.layers import layer_norm
 from fdl.models.mlp import MLP, linear
-from fdl.models.weights.layers import dense
-from fdl.models.weights.resnet import batch_norm
+from fdl.models.pretrained.layer_rules import dense
+from fdl.models.pretrained.resnet import batch_norm
 
 NORMS = {
     "batch": functools.partial(nn.BatchNorm, momentum=0.9),
@@ -35,7 +35,7 @@ every_form = pytest.mark.parametrize("form", FORMS)
 def test_an_mlp_is_the_chain_of_its_layers(random_inputs, random_variables):
     x, module = random_inputs(5, 2, 3), FORMS["plain"]
     variables = random_variables(module, x)
-    outputs, model_state = jax.jit(pure(module, x).apply)(variables, x)
+    outputs, model_state = jax.jit(functional(module, x).apply)(variables, x)
     expected = x.reshape(5, 6).astype(np.float64)
     for name in (*(f"dense_{i}" for i in range(4)), "head"):
         layer = variables["params"][name]
@@ -94,7 +94,7 @@ def test_mlps_agree_with_torch(
 def test_batch_norm_normalises_by_the_batch_in_training_alone(random_inputs):
     x = 5 + random_inputs(64, 4)
     module = MLP((8,), None, lambda x: x, norm=nn.BatchNorm)
-    model = pure(module, x)
+    model = functional(module, x)
     variables = model.init(jax.random.key(0))
     outputs, state = jax.jit(functools.partial(model.apply, train=True))(variables, x)
     np.testing.assert_allclose(outputs.mean(axis=0), np.zeros(8), atol=1e-5)
@@ -108,9 +108,9 @@ def test_batch_norm_normalises_by_the_batch_in_training_alone(random_inputs):
 
 def test_dropout_is_off_in_evaluation_and_follows_its_key_in_training():
     x = jnp.ones((3, 4))
-    model = pure(MLP((32,), 2, dropout=0.5), x)
+    model = functional(MLP((32,), 2, dropout=0.5), x)
     variables = model.init(jax.random.key(0))
-    plain = pure(MLP((32,), 2), x)
+    plain = functional(MLP((32,), 2), x)
     same, _ = model.apply(variables, x, key=jax.random.key(1))
     np.testing.assert_array_equal(same, plain.apply(variables, x)[0])
     one, again, other = (
@@ -125,7 +125,7 @@ def test_initialisers_are_those_of_the_hidden_layers_and_of_the_readout():
     fill = nn.initializers.constant
     module = MLP((3, 3), 2, kernel_init=fill(1), bias_init=fill(2), input_shape=(4,))
     for head_init, expected in ((None, (1, 2)), ((fill(3), fill(4)), (3, 4))):
-        params = pure(module.clone(head_init=head_init)).init(jax.random.key(0))
+        params = functional(module.clone(head_init=head_init)).init(jax.random.key(0))
         for name, layer in params["params"].items():
             kernel, bias = expected if name == "head" else (1, 2)
             assert (layer["kernel"] == kernel).all() and (layer["bias"] == bias).all()
@@ -160,7 +160,7 @@ def test_a_linear_model_is_one_matrix_and_trains_to_the_least_squares(random_inp
     x = random_inputs(20, 3)
     y = x @ np.array([[1.0], [-2.0], [0.5]], np.float32) + 3
     module = linear(1, input_shape=(3,))
-    variables = pure(module).init(jax.random.key(0))
+    variables = functional(module).init(jax.random.key(0))
     assert list(variables["params"]) == ["head"]
 
     @jax.jit

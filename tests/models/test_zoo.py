@@ -6,7 +6,7 @@ import pytest
 
 from fdl import models
 from fdl.cli.models import family, paper_of, zoo
-from fdl.models.pure import zeros
+from fdl.models.functional import zeros
 
 FIRST = {}  # Of each family, the one that the list shows first.
 for _name, _function in zoo().items():

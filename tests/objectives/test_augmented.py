@@ -14,7 +14,7 @@ from fdl.data import augment
 KEY = jax.random.key(0)
 IMAGES = jax.random.uniform(jax.random.key(1), (6, 8, 8, 3))
 BATCH = {"image": IMAGES, "label": jnp.array([0, 1, 2, 0, 1, 2])}
-MODEL = models.pure(models.MLP((5,), 3), IMAGES)
+MODEL = models.functional(models.MLP((5,), 3), IMAGES)
 PLAIN = objectives.classification(MODEL)
 VARIABLES = MODEL.init(KEY)
 CHANGE = augment.compose(augment.pad_crop(2), augment.horizontal_flip())
@@ -62,7 +62,7 @@ def test_fused_steps_and_seeds_give_the_same_numbers(objective):
     chex.assert_trees_all_close(fused.params, one.params, atol=1e-6)
 
     keys = jax.vmap(jax.random.key)(jnp.arange(3))
-    seeds = fdl.learner.over_seeds(learner)
+    seeds = fdl.over_seeds(learner)
     states = jax.jit(seeds.init)(keys)
     stacked = jax.tree.map(lambda x: jnp.stack([x] * 3), BATCH)
     for _ in range(4):

@@ -14,7 +14,7 @@ SOURCE = {
     "features": RANDOM.normal(size=(24, 4)).astype(np.float32),
     "label": RANDOM.integers(3, size=24).astype(np.int32),
 }
-MODEL = models.pure(models.MLP((6,), 3), SOURCE["features"][:1])
+MODEL = models.functional(models.MLP((6,), 3), SOURCE["features"][:1])
 VARIABLES = MODEL.init(jax.random.key(0))
 PLAIN = objectives.classification(MODEL, inputs="features")
 L2 = partial(losses.l2_penalty, strength=0.05)

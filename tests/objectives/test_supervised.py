@@ -14,7 +14,7 @@ MASK = np.array([1, 1, 1, 1, 1, 1, 0, 0, 0], np.float32)
 
 
 def measured(make, batch, num_outputs):
-    model = models.pure(models.MLP((5,), num_outputs), X)
+    model = models.functional(models.MLP((5,), num_outputs), X)
     variables = model.init(jax.random.key(0))
     loss, (_, metrics) = jax.jit(make(model))(variables, batch)
     outputs = np.asarray(model.apply(variables, X)[0], np.float64)
@@ -51,7 +51,7 @@ def test_regression_learns_standardised_and_reports_in_the_units_of_the_targets(
 
 
 def test_reconstruction_compares_with_the_inputs():
-    model = models.pure(models.Autoencoder((), 2), X)
+    model = models.functional(models.Autoencoder((), 2), X)
     variables = model.init(jax.random.key(0))
     batch = {"features": X, "mask": MASK}
     objective = objectives.reconstruction(model, inputs="features")
@@ -61,7 +61,7 @@ def test_reconstruction_compares_with_the_inputs():
 
 
 def test_padding_changes_no_gradient():
-    model = models.pure(models.MLP((5,), 3), X)
+    model = models.functional(models.MLP((5,), 3), X)
     objective = objectives.classification(model, inputs="features")
     variables = model.init(jax.random.key(0))
 

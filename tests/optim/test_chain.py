@@ -6,6 +6,7 @@ import pytest
 
 from fdl import optim
 from fdl.errors import UserError
+from fdl.trees import path_name
 
 RANDOM = np.random.default_rng(0)
 SHAPES = {
@@ -33,10 +34,7 @@ def updates_of(weights=WEIGHTS, grads=GRADS, **options):
 
 def flat(updates):
     leaves = jax.tree.leaves_with_path(updates)
-    return {
-        jax.tree_util.keystr(p, simple=True, separator="/"): np.asarray(x)
-        for p, x in leaves
-    }
+    return {path_name(p): np.asarray(x) for p, x in leaves}
 
 
 @pytest.mark.parametrize("name", ["adamw", "lion", "sgd", "adam", "muon", "adan"])

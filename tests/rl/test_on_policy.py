@@ -8,7 +8,7 @@ from jax.sharding import AxisType, NamedSharding
 
 from fdl.distributions import categorical
 from fdl.errors import UserError
-from fdl.learner import over_seeds, repeat
+from fdl.learners import over_seeds, repeat
 from fdl.objectives.ppo import ppo
 from fdl.rl import gae, greedy, on_policy, play
 from fdl.rl.on_policy import shuffle

@@ -6,11 +6,10 @@ augmented independently, as a function of the key and of its index in the batch 
 act on whole batches, with labels, for `fdl.objectives.mixed`.
 """
 
-from fdl.data.augment.combining import Augment, compose, one_of, sometimes
+from fdl.data.augment.color import color_jitter, gaussian_noise, normalize
+from fdl.data.augment.composition import Augment, compose, one_of, sometimes
 from fdl.data.augment.erasing import cutout, random_erasing
-from fdl.data.augment.jitter import color_jitter, gaussian_noise, normalize
-from fdl.data.augment.mixing import cutmix, mixup
-from fdl.data.augment.placing import (
+from fdl.data.augment.geometric import (
     affine,
     horizontal_flip,
     pad_crop,
@@ -18,7 +17,8 @@ from fdl.data.augment.placing import (
     rotation,
     vertical_flip,
 )
-from fdl.data.augment.policies import rand_augment
+from fdl.data.augment.mixup import cutmix, mixup
+from fdl.data.augment.rand_augment import rand_augment
 
 __all__ = [
     "Augment",

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from fdl.data.augment.boxes import Box, check_ranges, random_box
-from fdl.data.augment.combining import Augment, check_probability, per_image
+from fdl.data.augment.composition import Augment, check_probability, per_image
 from fdl.errors import UserError
 
 Range = tuple[float, float]

@@ -10,7 +10,7 @@ from jax.typing import DTypeLike
 from fdl.errors import UserError
 from fdl.models.layers.dense import dense
 from fdl.models.layers.masks import causal_mask
-from fdl.models.layers.positions import rotate
+from fdl.models.layers.position_encodings import rotate
 from fdl.types import Array
 
 

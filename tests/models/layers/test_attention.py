@@ -8,7 +8,7 @@ import pytest
 
 from fdl.models.layers.attention import Attention
 from fdl.models.layers.masks import padding_mask
-from fdl.models.layers.positions import rotate
+from fdl.models.layers.position_encodings import rotate
 
 LENGTHS = np.array([7, 4])
 MASK = np.arange(7) < LENGTHS[:, None]

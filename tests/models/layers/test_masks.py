@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from fdl.models.layers import masks
-from fdl.models.layers.places import Places
-from fdl.models.layers.positions import rotate, sinusoids
+from fdl.models.layers.position_encodings import rotate, sinusoids
+from fdl.models.layers.token_positions import TokenPositions
 
 SEGMENTS = np.array([[1, 1, 2, 2, 2, 0], [3, 4, 4, 0, 0, 0], [0, 0, 1, 1, 1, 1]])
 
@@ -39,7 +39,7 @@ def test_positions_begin_anew_in_each_segment():
 @pytest.mark.parametrize("splits", [(8,), (3, 5), (1,) * 8, (2, 1, 5)])
 def test_places_are_the_same_in_parts_as_at_once(splits):
     mask = np.array([[0, 0, 1, 1, 1, 1, 1, 1], [1, 1, 1, 0, 0, 1, 1, 1]], bool)
-    places, state, begin = Places(max_length=9), {}, 0
+    places, state, begin = TokenPositions(max_length=9), {}, 0
     for length in splits:
         part = mask[:, begin : begin + length]
         (seen, positions), state = places.apply(
@@ -54,7 +54,7 @@ def test_places_are_the_same_in_parts_as_at_once(splits):
 
 
 def test_places_say_what_does_not_go_together():
-    tokens, places = jnp.zeros((1, 5), int), Places(max_length=4)
+    tokens, places = jnp.zeros((1, 5), int), TokenPositions(max_length=4)
     with pytest.raises(ValueError, match="segments: expected"):
         places.apply({}, tokens, segments=tokens, decode=True, mutable=["cache"])
     with pytest.raises(ValueError, match="segments: expected"):

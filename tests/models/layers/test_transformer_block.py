@@ -8,12 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fdl.models.gpt import GPT
-from fdl.models.layers.stack import Stack, unstack_layers
+from fdl.models.functional import zeros
+from fdl.models.language.gpt import GPT
+from fdl.models.language.llama import Llama
+from fdl.models.language.transformer import Transformer
+from fdl.models.layers.layer_stack import Stack, unstack_layers
 from fdl.models.layers.transformer_block import TransformerBlock
-from fdl.models.llama import Llama
-from fdl.models.pure import zeros
-from fdl.models.transformer import Transformer
 
 
 @pytest.fixture

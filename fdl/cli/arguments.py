@@ -1,0 +1,61 @@
+"""Arguments that several commands share."""
+
+import argparse
+import pathlib
+
+from fdl.errors import UserError
+
+
+def add_experiment(parser: argparse.ArgumentParser) -> None:
+    """Adds the experiment, and lets ``--config.KEY=VALUE`` through."""
+    parser.add_argument(
+        "experiment", help="a file, or a name that `fdl list` shows; FILE:ARG too"
+    )
+    parser.set_defaults(takes_config=True)
+    parser.epilog = "--config.KEY=VALUE sets a key of the experiment's config."
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """Adds the run directory, and where its experiment's file is."""
+    parser.add_argument("workdir", help="the folder of a run")
+    parser.add_argument(
+        "--experiment", help="where the experiment's file is, if it has moved"
+    )
+
+
+def add_checkpoint(parser: argparse.ArgumentParser) -> None:
+    """Adds the choice of a checkpoint."""
+    parser.add_argument(
+        "--checkpoint", default="latest", help="best, latest (default) or a step"
+    )
+
+
+def add_seed(parser: argparse.ArgumentParser) -> None:
+    """Adds the choice of a seed."""
+    parser.add_argument("--seed", type=int, help="which, of a run of several")
+
+
+def output_path(name: str, suffixes: tuple[str, ...]) -> pathlib.Path:
+    """Path of ``--output``; `UserError` if it has none of the suffixes."""
+    path = pathlib.Path(name)
+    if path.suffix not in suffixes:
+        raise UserError(
+            f"--output={name}: expected a name with {' or '.join(suffixes)}"
+        )
+    return path
+
+
+def existing_output_path(
+    name: str | None, suffixes: tuple[str, ...]
+) -> pathlib.Path | None:
+    """Path of ``--output`` in a folder that exists; None if there is none.
+
+    Raises:
+      UserError: It has none of the suffixes, or there is no such folder.
+    """
+    if name is None:
+        return None
+    path = output_path(name, suffixes)
+    if not path.parent.is_dir():
+        raise UserError(f"--output={name}: there is no folder {path.parent}")
+    return path

@@ -1,0 +1,1 @@
+"""Tabular data: CSV files and scikit-learn tables, encoded as arrays."""

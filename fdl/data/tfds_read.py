@@ -1,0 +1,125 @@
+"""Reading of prepared data sets: into memory if they fit, else example by example."""
+
+import functools
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fdl.data import checksums
+from fdl.data.sources import Source
+from fdl.data.tfds_decode import decode, num_bytes, open_folder
+from fdl.data.tfds_prepare import publish
+from fdl.errors import UserError, near
+
+
+def read(folder: Path, split: str, digest: str, max_bytes: int) -> Source:
+    """Reads a split of a prepared data set.
+
+    Args:
+      folder: Folder of the data set, in the layout of TFDS.
+      split: Split in the syntax of TFDS, as in ``train[:90%]``.
+      digest: Digest of the files of the folder, under which decoded arrays are stored;
+        empty to store none.
+      max_bytes: Largest size of arrays in memory.
+
+    Returns:
+      Numeric features as read-only arrays [N, ...], or else the data source of TFDS.
+
+    Raises:
+      UserError: There is no such split, it cannot be read, or it is not valid.
+    """
+    # Stored arrays of a whole split are read without importing TFDS, which is slow. The
+    # pattern keeps texts such as ``../train`` from becoming paths.
+    if re.fullmatch(r"\w+", split) and _stored(folder, digest, split).is_dir():
+        arrays = read_whole(folder, split, digest, max_bytes)
+        if arrays is not None:
+            return arrays
+    builder = open_folder(folder)
+    parts = _parts(builder, split)
+    pieces = []
+    for name, rows in parts:
+        arrays = read_whole(folder, name, digest, max_bytes)
+        if arrays is not None:
+            pieces.append({k: v[rows] for k, v in arrays.items()})
+    if len(pieces) == len(parts) == 1:
+        return pieces[0]  # Views, which take no memory of their own.
+    if len(pieces) == len(parts):
+        return {k: _frozen(np.concatenate([p[k] for p in pieces])) for k in pieces[0]}
+    # A part may fit although its whole split does not.
+    if num_bytes(builder.info, split) <= max_bytes:
+        return {k: _frozen(v) for k, v in decode(builder, split).items()}
+    return builder.as_data_source(split)
+
+
+@functools.cache
+def read_whole(
+    folder: Path, split: str, digest: str, max_bytes: int
+) -> dict[str, np.ndarray] | None:
+    """Reads a whole split into memory; None if it does not fit.
+
+    Decoded arrays are stored beside the files, since reading them back is a hundred
+    times as fast as decoding. They are stored anew when the files change.
+    """
+    stored = _stored(folder, digest, split)
+    if stored.is_dir():
+        checksums.check(stored)
+        arrays = {path.stem: np.load(path) for path in sorted(stored.glob("*.npy"))}
+    else:
+        builder = open_folder(folder)
+        if num_bytes(builder.info, split) > max_bytes:
+            return None
+        arrays = decode(builder, split)
+        if digest and os.access(folder, os.W_OK):
+            _store(arrays, stored)
+    # Arrays that were stored under a larger limit may exceed this one.
+    fits = sum(array.nbytes for array in arrays.values()) <= max_bytes
+    return {k: _frozen(v) for k, v in arrays.items()} if fits else None
+
+
+def _parts(builder: Any, split: str) -> list[tuple[str, slice]]:
+    """Slices of stored splits that make up a split in the syntax of TFDS."""
+    import tensorflow_datasets as tfds
+
+    splits = builder.info.splits
+    try:
+        instruction = tfds.core.ReadInstruction.from_spec(split)
+        parts = instruction.to_absolute(splits)
+    except (ValueError, AssertionError) as error:
+        name = split.partition("[")[0]
+        hint = "" if name in splits else f". {near(name, splits)}"
+        raise UserError(
+            f"split={split!r}: expected a split of {builder.name}{hint}"
+        ) from error
+    if not splits[split].num_examples:
+        raise UserError(
+            f"split={split!r}: expected at least one example of {builder.name}, got "
+            "none"
+        )
+    return [(part.splitname, slice(part.from_, part.to)) for part in parts]
+
+
+def _stored(folder: Path, digest: str, split: str) -> Path:
+    """Folder of the decoded arrays of a split."""
+    return folder / f"arrays-{digest[:16]}" / split
+
+
+def _store(arrays: dict[str, np.ndarray], folder: Path) -> None:
+    """Stores arrays in a folder, of which other processes see all or nothing."""
+    folder.parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".storing-", dir=folder.parent) as aside:
+        unpublished = Path(aside) / "arrays"
+        unpublished.mkdir()
+        for name, array in arrays.items():
+            np.save(unpublished / f"{name}.npy", array)
+        checksums.write(unpublished)
+        publish(unpublished, folder)
+
+
+def _frozen(array: np.ndarray) -> np.ndarray:
+    """Marks an array as read-only, because arrays are shared over the process."""
+    array.flags.writeable = False
+    return array

@@ -1,0 +1,34 @@
+"""Evaluation: metrics on a dataset, predictions, paired comparisons."""
+
+from fdl.evaluation.compare import changes, compare
+from fdl.evaluation.dataset import on_dataset
+from fdl.evaluation.examples import (
+    EvaluatedExamples,
+    batch_shapes,
+    evaluate_examples,
+    target_name,
+)
+from fdl.evaluation.export import as_csv, as_json, prediction_rows
+from fdl.evaluation.predict import expected_input, predict, white_level
+from fdl.evaluation.predictors import classifier, regressor
+from fdl.evaluation.scores import ExampleScores, score_examples
+
+__all__ = [
+    "EvaluatedExamples",
+    "ExampleScores",
+    "as_csv",
+    "as_json",
+    "batch_shapes",
+    "changes",
+    "classifier",
+    "compare",
+    "evaluate_examples",
+    "expected_input",
+    "on_dataset",
+    "predict",
+    "prediction_rows",
+    "regressor",
+    "score_examples",
+    "target_name",
+    "white_level",
+]

@@ -1,0 +1,108 @@
+"""Catalogue of the model zoo: families, parameter counts and papers."""
+
+import inspect
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+
+from fdl import models
+from fdl.models.functional import functional
+
+
+class Paper(NamedTuple):
+    """Publication of a model."""
+
+    authors: str
+    title: str
+    link: str
+    year: str
+
+    def __str__(self) -> str:
+        """Authors, year and link."""
+        return f"{self.authors}, {self.year}  {self.link}"
+
+
+def zoo() -> dict[str, Callable[[], Any]]:
+    """Sizes of the zoo: public functions of `fdl.models` that need no arguments."""
+    sizes = {}
+    for name in models.__all__:
+        function = getattr(models, name)
+        if not inspect.isfunction(function):
+            continue
+        signature = inspect.signature(function, eval_str=True)
+        needed = [
+            parameter
+            for parameter in signature.parameters.values()
+            if parameter.default is parameter.empty
+            and parameter.kind is not parameter.VAR_KEYWORD
+        ]
+        made = signature.return_annotation
+        if isinstance(made, type) and issubclass(made, nn.Module) and not needed:
+            sizes[name] = function
+
+    def place(name):  # Sizes stand in their file from small to large.
+        return family(sizes[name]), sizes[name].__code__.co_firstlineno
+
+    return {name: sizes[name] for name in sorted(sizes, key=place)}
+
+
+def family(function: Callable[[], Any]) -> str:
+    """Family of a model: the name of its file."""
+    return function.__module__.rpartition(".")[2]
+
+
+def parameters(function: Callable[[], Any]) -> int:
+    """Number of parameters of a size, as its docstring states it.
+
+    Tracing all of the zoo takes long; the docstrings are exact, and tested.
+    """
+    summary, _, _ = (inspect.getdoc(function) or "").partition("\n\n")
+    stated = re.search(r";\s+([\d,]+)\s", summary)
+    if stated:
+        return int(stated[1].replace(",", ""))
+    return count_parameters(function())
+
+
+def count_parameters(module: Any) -> int:
+    """Number of parameters of a module, by tracing its `init`."""
+    shapes = jax.eval_shape(functional(module).init, jax.random.key(0))
+    return sum(leaf.size for leaf in jax.tree.leaves(shapes.get("params", {})))
+
+
+def paper_of(function: Callable[[], Any]) -> Paper | None:
+    """First reference in the docstring of a size, or else in that of its module."""
+    made = inspect.signature(function, eval_str=True).return_annotation
+    for owner in (function, made):
+        _, _, references = (inspect.getdoc(owner) or "").partition("References:\n")
+        found = re.match(
+            r"\s*([^`]+),\s+`([^<]+)\s<([^>]+)>`_,\s+.*?(\d{4})", references, re.DOTALL
+        )
+        if found:
+            return Paper(*(" ".join(text.split()) for text in found.groups()))
+    return None
+
+
+# Names of torchvision and timm, for those that look for a model by them.
+PUBLISHED_NAMES = {
+    "convnext_base": "convnext_b",
+    "convnext_small": "convnext_s",
+    "convnext_tiny": "convnext_t",
+    "gpt2": "gpt2_small",
+    "mixer_b16_224": "mixer_b16",
+    "mixer_l16_224": "mixer_l16",
+    "mixer_s16_224": "mixer_s16",
+    "mixer_s32_224": "mixer_s32",
+    "mobilenetv2_100": "mobilenet_v2",
+    "vit_b_16": "vit_b16",
+    "vit_b_32": "vit_b32",
+    "vit_base_patch16_224": "vit_b16",
+    "vit_base_patch32_224": "vit_b32",
+    "vit_l_16": "vit_l16",
+    "vit_large_patch16_224": "vit_l16",
+    "vit_small_patch16_224": "vit_s16",
+    "vit_tiny_patch16_224": "vit_ti16",
+    "wide_resnet50": "wide_resnet50_2",
+}

@@ -1,0 +1,1 @@
+"""Generative models: autoencoders, VAEs, GANs, diffusion U-Nets, normalising flows."""

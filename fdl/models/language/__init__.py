@@ -1,0 +1,1 @@
+"""Language models: recurrent, encoder-decoder, BERT, GPT, Llama."""

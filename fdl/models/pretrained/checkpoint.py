@@ -1,0 +1,200 @@
+"""Loading and saving variables of modules as safetensors checkpoints."""
+
+import dataclasses
+import fnmatch
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fdl.errors import UserError
+from fdl.models.functional import functional
+from fdl.models.layers.layer_stack import unstack_layers
+from fdl.models.pretrained import formats
+from fdl.models.pretrained.convert import (
+    Resize,
+    flatten,
+    names_of,
+    to_ours,
+    to_theirs,
+    unflatten,
+)
+from fdl.models.pretrained.report import Report, WeightsError, fault, listed
+from fdl.models.pretrained.rules import Numpy, Rules
+from fdl.models.pretrained.safetensors_files import reading, write
+from fdl.types import Key, Variables
+
+
+def load(
+    path: str | os.PathLike[str],
+    into: nn.Module,
+    *,
+    allow: str | Sequence[str] = (),
+    format: str | Rules | None = None,
+    key: Key | None = None,
+) -> tuple[Variables, Report]:
+    """Loads the variables of a module from a safetensors checkpoint.
+
+    Loading is strict: every array of the file has to match one of the module in shape,
+    and conversely. Differences are errors unless they are allowed.
+
+    Args:
+      path: Path of the file, or of the ``.index.json`` of a sharded checkpoint.
+      into: Module to load into. Its method ``checkpoints`` returns the formats that it
+        supports, and its method ``example`` the shapes of its inputs; modules of the
+        zoo have both.
+      allow: Patterns of paths of variables, such as ``params/head/*``, or of names in
+        the checkpoint, that may differ. Missing and mismatched variables are then
+        initialised by the module, or resized where its method ``resizable`` has a
+        function for them; unexpected arrays are ignored.
+      format: Name of a format, or rules; the format with the most matches where None.
+      key: Random key of initialised variables; ``jax.random.key(0)`` where None.
+
+    Returns:
+      Variables in the dtypes of the module, and a report of what was loaded.
+
+    Raises:
+      UserError: The file cannot be read.
+      WeightsError: The checkpoint does not fit the module; its ``report`` has details.
+
+    Example:
+      >>> import pathlib, tempfile
+      >>> from fdl import models
+      >>> model = models.lenet5()
+      >>> variables = models.functional(model).init(jax.random.key(0))
+      >>> file = pathlib.Path(tempfile.mkdtemp()) / "lenet5.safetensors"
+      >>> save(file, variables, of=model)
+      >>> loaded, report = load(file, into=model)
+      >>> len(report.matched), report.format
+      (10, 'fdl')
+    """
+    patterns = [allow] if isinstance(allow, str) else [*allow]
+    module = unrolled(into)
+
+    def allowed(name):
+        aliases = formats.aliases(name, rules) if patterns else ()
+        return any(fnmatch.fnmatchcase(a, p) for a in aliases for p in patterns)
+
+    with reading(path) as tensors:
+        like = formats.shapes(module)
+        label, rules = formats.found(format, module, like, tensors, path)
+        arrays, report = to_ours(tensors, rules, like, _resize(module, allowed))
+    report = dataclasses.replace(report, source=os.fspath(path), format=label)
+    refused = report.without(allowed)
+    published = {p: [*names_of(p, rules), p][0] for p in refused.missing[:3]}
+    message = fault(refused, type(module).__name__, published)
+    if message:
+        raise WeightsError(message, report)
+    missing = flatten(like).keys() - arrays.keys()
+    arrays |= _initialised(module, missing, jax.random.key(0) if key is None else key)
+    # Checkpoints are unrolled: a scanned module gets its layers stacked at the end.
+    paths = flatten(like if module is into else formats.shapes(into))
+    _stack(arrays, paths)
+    # Each array is popped as it is copied to JAX: the model is never held twice.
+    return unflatten({path: jnp.asarray(arrays.pop(path)) for path in paths}), report
+
+
+def save(
+    path: str | os.PathLike[str],
+    variables: Variables,
+    of: nn.Module,
+    *,
+    format: str | Rules = "fdl",
+) -> None:
+    """Saves the variables of a module to a safetensors file, atomically.
+
+    `load` restores them bit for bit.
+
+    Args:
+      path: Path of the file, with the suffix ``.safetensors``.
+      variables: All variables of the module.
+      of: Module that the variables belong to.
+      format: ``"fdl"``, whose names are the paths of the variables; a format of the
+        module's method ``checkpoints``, for other libraries; or rules.
+
+    Raises:
+      UserError: The variables do not fit the module, or the file cannot be written.
+    """
+    leaves, expected = flatten(variables), flatten(formats.shapes(of))
+    differing = sorted(leaves.keys() ^ expected.keys()) or [
+        f"{path} {[*leaves[path].shape]}, expected {[*leaf.shape]}"
+        for path, leaf in expected.items()
+        if leaves[path].shape != leaf.shape
+    ]
+    if differing:
+        name = type(of).__name__
+        raise UserError(
+            f"variables are not the variables of {name}: {listed(differing, 3)}"
+        )
+    module = unrolled(of)
+    variables = jax.tree.map(np.asarray, variables)
+    if module is not of:
+        variables = unstack_layers(variables)
+    label, rules = formats.named(format, formats.known(module, variables))
+    try:
+        arrays = flatten(variables) if label == "fdl" else to_theirs(variables, rules)
+    except KeyError as error:
+        raise UserError(f"format {label} has no name for {error.args[0]}") from error
+    # Hugging Face transformers refuses files without this entry.
+    write(path, arrays, {"format": "flax" if label == "fdl" else "pt"})
+
+
+def unrolled(module: nn.Module) -> nn.Module:
+    """Copy of a module with all scanned layers unrolled; itself if there are none.
+
+    Raises:
+      UserError: The argument is no flax module.
+    """
+    if not isinstance(module, nn.Module):
+        raise UserError(f"module is a {type(module).__name__}: expected a flax module")
+    changes: dict[str, Any] = {}
+    for field in dataclasses.fields(module):
+        value = getattr(module, field.name, None)
+        if field.name == "scan_layers" and value:
+            changes["scan_layers"] = False
+        elif field.name != "parent" and isinstance(value, nn.Module):
+            inner = unrolled(value)
+            if inner is not value:
+                changes[field.name] = inner
+    return module.clone(**changes) if changes else module
+
+
+def _resize(module: nn.Module, allowed: Callable[[str], bool]) -> Resize:
+    resizable: Mapping[str, Any] = getattr(module, "resizable", dict)()
+
+    def resize(path, array, shape):
+        for pattern, function in resizable.items():
+            if fnmatch.fnmatchcase(path, pattern) and allowed(path):
+                try:
+                    return function(array, shape)
+                except ValueError as error:
+                    raise UserError(f"{path} cannot be resized: {error}") from error
+        return None
+
+    return resize
+
+
+def _initialised(module: nn.Module, paths: Set[str], key: Key) -> dict[str, Numpy]:
+    """Initial values of a module at some paths."""
+
+    # Compiled, so that XLA removes the initialisation of all other leaves.
+    def init(key):
+        leaves = flatten(functional(module).init(key))
+        return {path: leaf for path, leaf in leaves.items() if path in paths}
+
+    return jax.tree.map(np.asarray, jax.jit(init)(key)) if paths else {}
+
+
+def _stack(arrays: dict[str, Numpy], paths: Iterable[str]) -> None:
+    """Stacks arrays of ``layers_0``, ``layers_1``, ... as in `paths`, in place."""
+    layers: dict[str, dict[int, str]] = {}
+    for path in arrays.keys() - {*paths}:
+        prefix, number, suffix = re.split(r"\blayers_(\d+)\b", path, maxsplit=1)
+        layers.setdefault(f"{prefix}layers{suffix}", {})[int(number)] = path
+    for path, parts in layers.items():
+        arrays[path] = np.stack([arrays.pop(parts[i]) for i in sorted(parts)])

@@ -1,0 +1,1 @@
+"""Networks of reinforcement learning: policies, critics, Q-networks."""

@@ -1,0 +1,1 @@
+"""Vision models: convolutional networks, Vision Transformers, MLP-Mixer."""

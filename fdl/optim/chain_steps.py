@@ -1,0 +1,259 @@
+"""Transformations that an optimizer chain consists of, and the parameters they affect.
+
+Each has a description and a mask, from which `describe` makes its table.
+"""
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import optax
+
+from fdl.config import make
+from fdl.errors import UserError
+from fdl.optim import optimizers
+from fdl.optim.masks import Mask, everything, matching, others, weights
+from fdl.optim.schedules.step_counts import Steps, steps
+from fdl.optim.transforms import averaging
+from fdl.optim.transforms.freezing import freeze, frozen
+from fdl.optim.transforms.max_norm import max_norm
+from fdl.optim.transforms.sharpness_aware import sharpness_aware
+from fdl.optim.transforms.skip_nonfinite import guard
+
+# Optimizers whose own weight decay is used in place of a separate transformation, since
+# it is a part of their update (the trust ratio of lamb and lars, say), and the name of
+# their argument for the mask of the decayed parameters.
+DECAY_MASK = {
+    "adamaxw": "mask",
+    "adamw": "mask",
+    "lamb": "mask",
+    "lars": "weight_decay_mask",
+    "lion": "mask",
+    "nadamw": "mask",
+    "schedule_free_adamw": "mask",
+    "schedule_free_sgd": "mask",
+}
+NOISE_DECAY = 0.55  # γ of Neelakantan et al., "Adding Gradient Noise ...", 2015.
+
+Wrapper = Callable[[optax.GradientTransformation], optax.GradientTransformation]
+
+
+class ChainStep(NamedTuple):
+    """Transformation in a chain, with its description.
+
+    Attributes:
+      text: Description; empty for what `describe` does not show.
+      touches: Mask of the parameters that it affects.
+      transformation: Gradient transformation; None for a wrapper, or where another
+        link computes it (weight decay inside of an optimizer).
+      wrapper: Function of the transformation of all following links, which returns
+        the one that encloses it; None for a plain transformation.
+    """
+
+    text: str
+    touches: Mask = everything
+    transformation: optax.GradientTransformation | None = None
+    wrapper: Wrapper | None = None
+
+
+def guards(
+    patterns: str | Iterable[str],
+    radius: float | None,
+    skip_nonfinite: int,
+    loss_scale: float | None,
+) -> list[ChainStep]:
+    """Wrappers of the whole chain: freezing, sharpness-aware minimisation, skipping.
+
+    Args:
+      patterns: Patterns of the frozen parameters.
+      radius: Radius of sharpness-aware minimisation, or None.
+      skip_nonfinite: Maximum number of consecutive non-finite steps to skip.
+      loss_scale: Initial dynamic loss scale, or None.
+    """
+    links = []
+    if patterns:
+        out = frozen(patterns)
+        links.append(ChainStep("frozen", out, wrapper=lambda inner: freeze(inner, out)))
+    if radius is not None:
+        links.append(
+            ChainStep(
+                f"sam within {radius:g}",
+                wrapper=lambda inner: sharpness_aware(inner, radius),
+            )
+        )
+    if skip_nonfinite or loss_scale is not None:
+        text = f"skip up to {skip_nonfinite} steps in a row that are not finite"
+        if loss_scale is not None:
+            text = f"loss scale, {loss_scale:g} at first; {text}"
+
+        def wrapper(inner):
+            return guard(inner, skip_nonfinite=skip_nonfinite, loss_scale=loss_scale)
+
+        links.append(ChainStep(text, wrapper=wrapper))
+    return links
+
+
+def before(
+    noise: float | None,
+    by_value: float | None,
+    by_global_norm: float | None,
+    adaptive: float | None,
+    l2: float,
+    decayed: Mask,
+) -> list[ChainStep]:
+    """Transformations of gradients before the optimizer: noise, clipping, L2 penalty.
+
+    Args:
+      noise: η of the gradient noise, or None.
+      by_value: Maximum absolute value of a gradient's elements, or None.
+      by_global_norm: Maximum global norm, or None.
+      adaptive: Maximum ratio of gradient norm to weight norm of a unit, or None.
+      l2: λ of the L2 penalty.
+      decayed: Mask of the parameters that are penalised.
+    """
+    links = []
+    if noise is not None:
+        # A fixed key, because `init` of an optimizer is given none.
+        noisy = optax.add_noise(positive("gradient_noise", noise), NOISE_DECAY, 0)
+        links.append(ChainStep(f"gradient_noise {noise:g}", everything, noisy))
+    for key, value, make_clip in (
+        ("clip_by_value", by_value, optax.clip),
+        ("clip_by_global_norm", by_global_norm, optax.clip_by_global_norm),
+        ("adaptive_clip", adaptive, optax.adaptive_grad_clip),
+    ):
+        if value is not None:
+            links.append(
+                ChainStep(
+                    f"{key} {value:g}", everything, make_clip(positive(key, value))
+                )
+            )
+    if l2:  # After clipping, which is of the gradient of the loss alone.
+        penalty = optax.add_decayed_weights(positive("l2", l2), decayed)
+        links.append(ChainStep(f"l2 penalty {l2:g}", decayed, penalty))
+    return links
+
+
+def optimizer(
+    name: str,
+    schedule: optax.Schedule | None,
+    rate: Any,
+    weight_decay: float,
+    decayed: Mask,
+    arguments: Mapping[str, Any],
+) -> list[ChainStep]:
+    """Optimizer and weight decay.
+
+    Args:
+      name: Name of the optimizer in `optim.optimizers`.
+      schedule: Learning rate schedule, or None where the optimizer chooses the rate.
+      rate: Learning rate that the optimizer is given: a number, a schedule or None.
+      weight_decay: λ of decoupled weight decay.
+      decayed: Mask of the parameters that decay.
+      arguments: Further arguments of the optimizer.
+    """
+    keywords = dict(arguments) if rate is None else {**arguments, "learning_rate": rate}
+    maker = getattr(optimizers, name, None)
+    has_decay = maker and "weight_decay" in inspect.signature(maker).parameters
+    if has_decay:
+        # Optax has another default for each optimizer; here nothing decays by default.
+        keywords["weight_decay"] = 0.0
+    if weight_decay and name in DECAY_MASK:
+        keywords |= {"weight_decay": weight_decay, DECAY_MASK[name]: decayed}
+    options = ", ".join(f"{key}={value}" for key, value in arguments.items())
+    text = f"{name} ({options})" if options else name
+    links = [ChainStep(text, everything, make(optimizers, {"name": name}, **keywords))]
+    if weight_decay:
+        link = ChainStep(
+            f"weight_decay {positive('weight_decay', weight_decay):g}", decayed
+        )
+        if name not in DECAY_MASK:  # Elsewhere the link only describes the decay.
+            link = link._replace(transformation=_decay(schedule, weight_decay, decayed))
+        links.append(link)
+    return links
+
+
+def multipliers(learning_rates: Mapping[str, float]) -> list[ChainStep]:
+    """Learning rate multipliers of parameters, by pattern."""
+    links = []
+    for pattern, factor in learning_rates.items():
+        touched = matching(pattern, "learning_rates")
+        scaled = optax.masked(optax.scale(float(factor)), touched)
+        links.append(
+            ChainStep(f"learning rate x {factor:g}: {pattern}", touched, scaled)
+        )
+    return links
+
+
+def after(
+    limit: float | None, ema: float | None, swa: Steps | None, every: Steps, total: int
+) -> list[ChainStep]:
+    """Transformations of updates after the optimizer: max-norm, weight averaging.
+
+    Args:
+      limit: Maximum norm of the incoming weights of a unit, or None.
+      ema: Decay of the exponential moving average, or None.
+      swa: First step of stochastic weight averaging, or None.
+      every: Number of steps between two sets of weights in that average.
+      total: Number of steps of the run.
+    """
+    links = []
+    if limit is not None:
+        links.append(ChainStep(f"max_norm {limit:g}", _matrices, max_norm(limit)))
+    if ema is not None and swa is not None:
+        raise UserError(f"ema={ema} and swa={swa}: expected one average of the weights")
+    if ema is not None:
+        average = averaging.exponential_average(ema)
+        links.append(ChainStep(f"moving average, decay {ema:g}", everything, average))
+    if swa is not None:
+        start, period = steps(swa, total, "swa", 1), steps(every, total, "swa_every", 1)
+        if start > total:
+            raise UserError(f"swa={start}: expected at most num_steps={total}")
+        average = averaging.stochastic_average(start, period)
+        text = f"mean of the weights after step {start} and every {period} more"
+        links.append(ChainStep(text, everything, average))
+    return links
+
+
+def exempt(patterns: str | Iterable[str] | None) -> Mask:
+    """Mask of the parameters that decay: all except those that match the patterns.
+
+    Without patterns, it is `masks.weights`.
+    """
+    if patterns is None:
+        return weights
+    return others(matching(patterns, "decay_exempt"))
+
+
+def positive(key: str, value: float) -> float:
+    """Positive value, unchanged.
+
+    Args:
+      key: Name of the option, for the error message.
+      value: Value of the option.
+
+    Raises:
+      UserError: The value is not positive.
+    """
+    if not value > 0:
+        raise UserError(f"{key}={value}: expected a positive number")
+    return value
+
+
+def _decay(
+    schedule: optax.Schedule | None, weight_decay: float, decayed: Mask
+) -> optax.GradientTransformation:
+    """Decoupled weight decay, w ← w − ηλw, for optimizers that have none.
+
+    Without a schedule, η is one.
+    """
+    # Updates have the sign of the optimizer already, so that decay is subtracted.
+    if schedule is None:
+        return optax.add_decayed_weights(-weight_decay, decayed)
+    return optax.add_decayed_weights(
+        lambda step: -weight_decay * schedule(step), decayed
+    )
+
+
+def _matrices(params):
+    return jax.tree.map(lambda x: x.ndim > 1, params)

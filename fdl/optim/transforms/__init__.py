@@ -1,0 +1,1 @@
+"""Gradient transformations that optax lacks, or has with other defaults."""

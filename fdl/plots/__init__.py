@@ -1,0 +1,39 @@
+"""Plots of metrics, predictions and weights as matplotlib figures.
+
+Functions take NumPy arrays and return a `Figure`: notebooks display the last one of a
+cell, and `save` writes it to a file. Colours suit readers with red-green colour
+blindness.
+"""
+
+from fdl.plots.comparison import comparison
+from fdl.plots.confusion_matrix import confusion_matrix
+from fdl.plots.curves import curves
+from fdl.plots.figure import COLORS, colors, new_figure, save
+from fdl.plots.filters import filters, weights
+from fdl.plots.layer_norms import layer_norms
+from fdl.plots.lr_range_test import lr_range_test
+from fdl.plots.mistakes import mistakes, worst
+from fdl.plots.regression import predictions, residuals
+from fdl.plots.reliability import reliability
+from fdl.plots.roc_curves import precision_recall, roc
+
+__all__ = [
+    "COLORS",
+    "colors",
+    "comparison",
+    "confusion_matrix",
+    "curves",
+    "filters",
+    "layer_norms",
+    "lr_range_test",
+    "mistakes",
+    "new_figure",
+    "precision_recall",
+    "predictions",
+    "reliability",
+    "residuals",
+    "roc",
+    "save",
+    "weights",
+    "worst",
+]

@@ -1,0 +1,82 @@
+"""Figures, colours and files of plots."""
+
+import io
+import pathlib
+from typing import TYPE_CHECKING, Any
+
+from fdl.plots.class_names import literal
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# The palette of Okabe and Ito for colour-blind readers, without black, and three more.
+COLORS = (
+    *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00"),
+    *("#56B4E9", "#7F4A1E", "#BBBBBB", "#4B2E83", "#F0E442"),
+)
+
+
+def new_figure(width: float, height: float, title: str = "") -> "Figure":
+    """Creates an empty figure that needs no display.
+
+    Args:
+      width: Width in inches.
+      height: Height in inches.
+      title: Title of the figure; none if empty.
+    """
+    # Without pyplot, figures are neither registered globally nor bound to a window.
+    # Matplotlib is imported lazily, as it is slow to import.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    if title:
+        figure.suptitle(literal(title), fontsize=11)
+    return figure
+
+
+def colors(count: int, *, ordered: bool = False) -> list[Any]:
+    """Distinct colours from `COLORS`, or a sequence from dark to light.
+
+    Args:
+      count: Number of colours.
+      ordered: Whether to return a sequence from dark to light, as is done anyway for
+        more colours than there are in `COLORS`.
+    """
+    if count <= len(COLORS) and not ordered:
+        return list(COLORS[:count])
+    from matplotlib import colormaps
+
+    # The lightest yellow of the colour map is hard to see on white.
+    return [colormaps["viridis"](0.9 * i / max(1, count - 1)) for i in range(count)]
+
+
+def step_axis(axes: "Axes") -> None:
+    """Labels the horizontal axis with steps, at integer ticks."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.set_xlabel("step")
+    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
+    axes.grid(alpha=0.3)
+
+
+def save(figure: "Figure", path: pathlib.Path | str) -> pathlib.Path:
+    """Writes a figure to a PNG file, atomically.
+
+    Raises:
+      OSError: The file cannot be written.
+    """
+    path = pathlib.Path(path)
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=110)
+    # Readers see the old file or the complete one, as a rename is atomic.
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_bytes(png.getvalue())
+        part.rename(path)
+    except OSError:
+        part.unlink(missing_ok=True)  # The disk may be full.
+        raise
+    return path

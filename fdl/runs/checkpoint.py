@@ -1,0 +1,277 @@
+"""Checkpoints: written atomically in the background, verified by SHA-256 digests."""
+
+import contextlib
+import json
+import pathlib
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import orbax.checkpoint as ocp
+
+from fdl.errors import RunError, UserError, near
+from fdl.runs.checksums import (
+    DamageError,
+    check_digests,
+    read_whole,
+    reason,
+    sync,
+    write_digests,
+)
+from fdl.runs.directory import differences
+from fdl.train.loop_state import LoopState, check_finite
+from fdl.train.metric_goal import parse_goal
+from fdl.trees import named_leaves
+from fdl.types import PyTree
+
+METRICS = "metrics.json"
+ARRAYS = "arrays.json"
+
+
+class Checkpoints:
+    """Checkpoints of one run: the latest few, and the best.
+
+    A checkpoint is a directory named after its step. A background thread writes it
+    under a temporary name, the digests of all its files last, and then renames it. So
+    there is never a partial checkpoint, and a later change of its files is detected.
+
+    Args:
+      directory: Directory of all checkpoints; made by the first save.
+      keep: Number of the latest checkpoints that are kept.
+      best: "min METRIC" or "max METRIC", of the metrics given to `save`; of several
+        seeds, the mean counts.
+
+    Raises:
+      UserError: ``keep`` or ``best`` is invalid.
+    """
+
+    def __init__(
+        self, directory: pathlib.Path, *, keep: int = 2, best: str = "min loss"
+    ):
+        self._sign, self._metric = policy(keep, best)
+        self._keep, self._goal = keep, best
+        self.directory = directory
+        # A single thread, so that checkpoints are written in the order of their steps.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._pending: Future[None] | None = None
+
+    def save(
+        self, step: int, loop_state: LoopState, metrics: Mapping[str, float] | None
+    ) -> None:
+        """Saves a loop state in the background; waits for the previous save only.
+
+        Args:
+          step: Number of the step.
+          loop_state: State to save; copied on the device, so that it may be donated.
+          metrics: Evaluation at this step; None if there was none.
+
+        Raises:
+          RunError: The previous save failed.
+          UserError: The metric of ``best`` was not evaluated.
+        """
+        if metrics is not None:
+            self.check(metrics)
+        self.wait()
+        # Dispatched asynchronously: the host does not wait for the device here.
+        copy = jax.tree.map(jnp.copy, loop_state)
+        self._pending = self._thread.submit(self._write, step, copy, metrics)
+
+    def check(self, metrics: Mapping[str, Any]) -> None:
+        """Raises `UserError` if the metric of ``best`` is not among the metrics."""
+        if self._metric not in metrics:
+            hint = near(self._metric, metrics)
+            raise UserError(
+                f"config.best={self._goal!r}: {self._metric!r} is not evaluated. {hint}"
+            )
+
+    def wait(self) -> None:
+        """Waits until the last save is on disk; `RunError` if it failed."""
+        if self._pending is None:
+            return
+        pending, self._pending = self._pending, None
+        try:
+            pending.result()
+        except RunError:
+            raise
+        except Exception as error:  # Orbax and the file system raise many types.
+            raise RunError(
+                f"cannot write a checkpoint in {self.directory}: {reason(error)}"
+            ) from error
+
+    def steps(self) -> list[int]:
+        """Steps of all checkpoints, in ascending order."""
+        names = [path.name for path in self.directory.glob("[0-9]*")]
+        return sorted(int(name) for name in names if name.isdigit())
+
+    def best(self) -> int | None:
+        """Step of the best checkpoint; None if none was evaluated.
+
+        Raises:
+          RunError: The metrics of a checkpoint are damaged: it might be the best.
+        """
+        return self._best({step: self._score(step) for step in self.steps()})
+
+    def restore(self, step: int, like: PyTree) -> LoopState:
+        """Restores a checkpoint.
+
+        Args:
+          step: Number of its step.
+          like: Shapes, dtypes and shardings of the loop state.
+
+        Raises:
+          DamageError: A file of it is not as it was written.
+          RunError: Its arrays have other names, shapes or dtypes.
+        """
+        folder = self._folder(step)
+        check_digests(folder)
+        # Orbax casts silently to the dtypes of `like`, so these are compared first.
+        differing = differences(arrays(like), read_whole(folder, ARRAYS))
+        for name, (here, there) in differing.items():
+            raise RunError(
+                f"checkpoint {folder} is not of this experiment: "
+                f"{name} is {here}, there {there}"
+            )
+        try:
+            with _glob_safe(folder) as path, ocp.StandardCheckpointer() as orbax:
+                return orbax.restore(path / "state", like)
+        except Exception as error:  # Orbax raises many types, with long messages.
+            raise RunError(
+                f"checkpoint {folder} is not of this experiment: {reason(error)}"
+            ) from error
+
+    def restore_latest(
+        self, like: PyTree, warn: Callable[[str], None]
+    ) -> tuple[int, LoopState] | None:
+        """Restores the latest undamaged checkpoint.
+
+        Partial checkpoints of a killed run are removed.
+
+        Args:
+          like: Shapes, dtypes and shardings of the loop state.
+          warn: Called with one line for each damaged checkpoint, which is removed.
+
+        Returns:
+          Its step and its loop state; None if there is no checkpoint.
+
+        Raises:
+          RunError: All checkpoints are damaged, or one is of another experiment.
+        """
+        self._remove_leftovers()
+        damaged: list[tuple[int, DamageError]] = []
+        for step in reversed(self.steps()):
+            try:
+                loop_state = self.restore(step, like)
+            except DamageError as error:
+                damaged.append((step, error))
+                continue
+            # Only when an older one is restored: if all are damaged, none is deleted.
+            for damaged_step, damage in damaged:
+                warn(f"{damage}; going on from the one before it")
+                self._remove(damaged_step)
+            return step, loop_state
+        if damaged:
+            raise RunError(f"every checkpoint is damaged; the last: {damaged[0][1]}")
+        return None
+
+    def _folder(self, step: int) -> pathlib.Path:
+        return self.directory / f"{step:08d}"
+
+    def _write(self, step: int, loop_state: LoopState, metrics: Mapping | None) -> None:
+        # Waits for the device, which is why it is checked in this thread.
+        check_finite(loop_state.first_nonfinite)
+        folder = self.directory / f"unfinished-{step:08d}"
+        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            folder.mkdir(parents=True)
+            with _glob_safe(folder) as path, ocp.StandardCheckpointer() as orbax:
+                orbax.save(path / "state", loop_state)
+            (folder / METRICS).write_text(json.dumps(_to_json(metrics)))
+            (folder / ARRAYS).write_text(json.dumps(arrays(loop_state)))
+            write_digests(folder)
+        except BaseException:
+            # The disk may be full: a partial checkpoint would keep it so.
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        self._remove(step)
+        folder.rename(self._folder(step))
+        # The new name is durable before older checkpoints are removed.
+        sync(self.directory)
+        for old_step in {*self.steps()} - self._steps_to_keep():
+            self._remove(old_step)
+
+    def _steps_to_keep(self) -> set[int | None]:
+        """Steps of the latest and the best; damaged metrics cannot be the best."""
+        scores = {}
+        for step in self.steps():
+            with contextlib.suppress(DamageError):
+                scores[step] = self._score(step)
+        return {*self.steps()[-self._keep :], self._best(scores)}
+
+    def _remove(self, step: int) -> None:
+        """Removes a checkpoint, if it exists."""
+        if self._folder(step).exists():
+            # Renamed first: a process that is killed here leaves no partial checkpoint.
+            renamed = self._folder(step).rename(
+                self.directory / f"unfinished-old-{step}"
+            )
+            shutil.rmtree(renamed)
+
+    def _best(self, scores: Mapping[int, float]) -> int | None:
+        finite = {step: score for step, score in scores.items() if np.isfinite(score)}
+        return min(finite, key=lambda step: finite[step]) if finite else None
+
+    def _score(self, step: int) -> float:
+        """Score of a checkpoint, lower is better; NaN if it was not evaluated."""
+        metrics = read_whole(self._folder(step), METRICS)
+        if metrics is None or self._metric not in metrics:
+            return float("nan")
+        return self._sign * float(np.mean(metrics[self._metric]))
+
+    def _remove_leftovers(self) -> None:
+        for folder in self.directory.glob("unfinished-*"):
+            shutil.rmtree(folder)
+
+
+def policy(keep: int, best: str) -> tuple[int, str]:
+    """Sign and metric of the best checkpoint: 1 where less is better, or -1.
+
+    Raises:
+      UserError: ``keep`` or ``best`` is invalid.
+    """
+    if keep < 1:
+        raise UserError(f"config.keep={keep}: expected at least 1")
+    return parse_goal(best, "config.best")
+
+
+def _to_json(metrics: Mapping | None) -> dict[str, Any] | None:
+    """Metrics as floats or lists, from numbers or arrays of NumPy or JAX."""
+    if metrics is None:
+        return None
+    return {k: np.asarray(x, np.float64).tolist() for k, x in metrics.items()}
+
+
+@contextlib.contextmanager
+def _glob_safe(folder: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Path of a directory without glob characters: a link to it, where it has some."""
+    # Orbax finds its own files by a glob of the full path, which would match others.
+    absolute = folder.absolute()
+    if not {*str(absolute)} & {*"*?[\\"}:
+        yield absolute
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        link = pathlib.Path(temporary) / "checkpoint"
+        link.symlink_to(absolute, target_is_directory=True)
+        yield link
+
+
+def arrays(tree: PyTree) -> dict[str, str]:
+    """Dtype and shape of each array of a tree, by name."""
+    return {
+        name: f"{leaf.dtype}{list(leaf.shape)}"
+        for name, leaf in named_leaves(tree).items()
+    }

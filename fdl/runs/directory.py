@@ -1,0 +1,154 @@
+"""Run directory: its lock, JSON files, and the versions that were used."""
+
+import fcntl
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import jax
+
+from fdl.errors import RunError, UserError
+
+PACKAGES = ("fdl", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+
+
+@contextmanager
+def locked(workdir: pathlib.Path) -> Iterator[None]:
+    """Makes a run directory, and locks it against other runs.
+
+    Raises:
+      UserError: Another run holds the lock.
+      RunError: The directory cannot be made or written.
+    """
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(workdir / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise RunError(f"cannot write in {workdir}: {error.strerror}") from error
+    try:
+        # The system frees the lock when the process ends, however it ends.
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise UserError(f"another run is at work in {workdir}") from None
+    except OSError as error:
+        os.close(descriptor)
+        raise RunError(f"cannot lock {workdir}: {error.strerror}") from error
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def check_unchanged(
+    path: pathlib.Path, content: Mapping[str, Any], *, exact: bool = True
+) -> None:
+    """Checks the content of a JSON file of a run directory, if the file exists.
+
+    Args:
+      path: Path of the file.
+      content: Expected content.
+      exact: If false, further keys of the file are ignored.
+
+    Raises:
+      UserError: The content is another; the differing keys are named.
+    """
+    if not path.exists():
+        return
+    there = read_json(path)
+    if not exact:
+        there = {key: value for key, value in there.items() if key in content}
+    differing = [
+        f"{key} is {ours!r}, there {theirs!r}"
+        for key, (ours, theirs) in differences(content, there).items()
+    ]
+    if differing:
+        raise UserError(
+            f"{path.parent} holds another run: {'; '.join(differing)} ({path.name}). "
+            "Choose another --workdir, or delete that directory"
+        )
+
+
+def differences(here: Any, there: Any, prefix: str = "") -> dict[str, tuple]:
+    """Pairs of leaves in which two JSON objects differ, by dotted key."""
+    if isinstance(here, Mapping) and isinstance(there, Mapping):
+        pairs: dict[str, tuple] = {}
+        for key in sorted({*here, *there}):
+            missing = "missing"
+            values = here.get(key, missing), there.get(key, missing)
+            pairs |= differences(*values, f"{prefix}.{key}" if prefix else key)
+        return pairs
+    # NaN, which alone is unequal to itself, counts as equal to NaN.
+    same = here == there or (here != here and there != there)
+    return {} if same else {prefix: (here, there)}
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages and of Python, the platform and the devices."""
+    packages = {name: importlib.metadata.version(name) for name in PACKAGES}
+    device = jax.devices()[0]
+    return {
+        **packages,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "device": f"{len(jax.devices())} x {device.platform} ({device.device_kind})",
+    }
+
+
+def commit(path: pathlib.Path) -> str | None:
+    """Git commit of a file's repository, with "+" if it has uncommitted changes."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(path.parent), *arguments]
+        process = subprocess.run(command, capture_output=True, text=True, check=True)
+        return process.stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def read_json(path: pathlib.Path) -> dict[str, Any]:
+    """Reads a JSON object; `UserError` if it is missing or damaged."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+    except ValueError as error:
+        raise UserError(f"{path} is damaged: {error}") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path} is damaged: no JSON object")
+    return content
+
+
+def write_json(path: pathlib.Path, content: Any) -> None:
+    """Writes a JSON file atomically; `RunError` if that fails."""
+    write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def write_text(path: pathlib.Path, text: str) -> None:
+    """Writes a text file atomically; `RunError` if that fails."""
+    part = path.with_name(path.name + ".part")
+    with writing(path):
+        with part.open("w", encoding="utf-8") as file:
+            file.write(text)
+            # On disk before it is renamed: a crash leaves the old file or the new one.
+            file.flush()
+            os.fsync(file.fileno())
+        part.rename(path)
+
+
+@contextmanager
+def writing(path: pathlib.Path) -> Iterator[None]:
+    """Turns an `OSError` into a `RunError` that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror}") from error

@@ -1,0 +1,171 @@
+"""Experiments, loaded from their files and built; errors in them are one line."""
+
+import hashlib
+import importlib.util
+import inspect
+import pathlib
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+from typing import NamedTuple
+
+from ml_collections import ConfigDict, FrozenConfigDict
+
+from fdl import config as configs
+from fdl.errors import UserError
+from fdl.runs.cross_validation import combine_folds
+from fdl.runs.experiment_files import find, name_of, user_code
+from fdl.types import Experiment
+
+
+class LoadedExperiment(NamedTuple):
+    """Experiment file with its config.
+
+    Attributes:
+      path: Path of the file.
+      arg: Argument behind the colon, of ``FILE:ARG``.
+      overrides: Overrides of the config, ``key=value``.
+      module: Module of the imported file.
+      config: Config, resolved and locked.
+    """
+
+    path: pathlib.Path
+    arg: str
+    overrides: tuple[str, ...]
+    module: ModuleType
+    config: ConfigDict
+
+    @property
+    def name(self) -> str:
+        """Name in `fdl list`: ``vision/digits_mlp``."""
+        return name_of(self.path)
+
+    @property
+    def source(self) -> str:
+        """SHA-256 of the file."""
+        return hashlib.sha256(self.path.read_bytes()).hexdigest()
+
+
+def load(experiment: str, overrides: Sequence[str] = ()) -> LoadedExperiment:
+    """Loads an experiment and resolves its config.
+
+    Args:
+      experiment: Path or name of its file, with ``:ARG`` if it takes an argument.
+      overrides: Overrides of the config, ``key=value``.
+
+    Raises:
+      UserError: The file does not exist or cannot be imported, or its config has no
+        such key.
+    """
+    file, arg = _split(experiment)
+    path = find(file)
+    module = _import(path)
+    for function in ("get_config", "build"):
+        if not callable(getattr(module, function, None)):
+            raise UserError(
+                f"{path} has no function {function}: an experiment has get_config(arg) "
+                "and build(config)"
+            )
+    with user_code(path):
+        if arg and not inspect.signature(module.get_config).parameters:
+            raise UserError(f"get_config takes no argument, {arg!r} was given")
+        config = module.get_config(arg) if arg else module.get_config()
+    if not isinstance(config, ConfigDict):
+        raise UserError(
+            f"{path}: get_config returns {type(config).__name__}, "
+            "expected an ml_collections.ConfigDict"
+        )
+    config = configs.override(configs.complete(config), overrides)
+    return LoadedExperiment(path, arg, tuple(overrides), module, config)
+
+
+def build(loaded: LoadedExperiment, num_seeds: int = 1) -> list[Experiment]:
+    """Builds an experiment for each seed, or all its folds as one.
+
+    Args:
+      loaded: Experiment to build.
+      num_seeds: Number of seeds, from ``config.seed`` on.
+
+    Raises:
+      UserError: The file's `build` failed, or returned no `Experiment`.
+    """
+    count = num_folds(loaded.config)
+    if count and num_seeds > 1:
+        raise UserError(f"{count} folds and {num_seeds} seeds: choose one of them")
+    if count:
+        experiments = [_build(loaded, fold=k) for k in range(count)]
+        with user_code(loaded.path):
+            return [combine_folds(experiments)]
+    first = loaded.config.seed
+    return [_build(loaded, seed=seed) for seed in range(first, first + num_seeds)]
+
+
+def with_folds(loaded: LoadedExperiment, count: int) -> LoadedExperiment:
+    """Sets the number of folds of an experiment, for cross-validation.
+
+    Raises:
+      UserError: Its config has no folds, or ``count`` is less than two.
+    """
+    for key in ("num_folds", "fold"):
+        if key not in loaded.config:
+            raise UserError(
+                f"{loaded.name} has no folds: its config has no {key!r}, and its "
+                "build no fdl.data.fold"
+            )
+    if count < 2:
+        raise UserError(f"--folds={count}: expected at least 2")
+    # Kept among the overrides, since these are applied again when a run is resumed.
+    assignment = f"num_folds={count}"
+    configs.override(loaded.config, [assignment])
+    return loaded._replace(overrides=(*loaded.overrides, assignment))
+
+
+def num_folds(config: ConfigDict) -> int:
+    """Number of folds that are trained at once; 0 if it is none, or a single one."""
+    if "num_folds" not in config or "fold" not in config or config.fold >= 0:
+        return 0
+    return config.num_folds
+
+
+def _split(experiment: str) -> tuple[str, str]:
+    """File and argument of ``FILE:ARG``."""
+    parts = experiment.split(":")
+    # A path may contain colons itself: the longest prefix that is a file counts.
+    for count in range(len(parts), 1, -1):
+        file = ":".join(parts[:count])
+        if pathlib.Path(file).is_file():
+            return file, ":".join(parts[count:])
+    return parts[0], ":".join(parts[1:])
+
+
+def _build(loaded: LoadedExperiment, **changes: int) -> Experiment:
+    """Builds an experiment, with some keys of its config changed."""
+    config = loaded.config.copy_and_resolve_references()
+    config.update(changes)
+    with user_code(loaded.path):
+        experiment = loaded.module.build(FrozenConfigDict(config))
+    if not isinstance(experiment, Experiment):
+        kind = type(experiment).__name__
+        raise UserError(
+            f"{loaded.path}: build returns {kind}, expected an fdl.Experiment"
+        )
+    return experiment
+
+
+def _import(path: pathlib.Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"experiment_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise UserError(f"{path} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    # Functions of the file are pickled for worker processes by this name.
+    sys.modules[spec.name] = module
+    try:
+        with user_code(path):
+            spec.loader.exec_module(module)
+    except UserError as error:
+        # A syntax error has no frame in the file, but a line of its own.
+        cause = error.__cause__
+        if isinstance(cause, SyntaxError) and cause.filename and cause.lineno:
+            raise UserError(f"{cause.filename}:{cause.lineno}: {cause.msg}") from error
+        raise
+    return module

@@ -1,0 +1,143 @@
+"""Log of a run: metrics, timings and layer norms as JSON lines."""
+
+import json
+import os
+import pathlib
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from fdl.errors import RunError
+from fdl.runs.directory import write_text, writing
+from fdl.runs.tensorboard import Events
+
+
+class RunLog:
+    """Log of a run: ``metrics.jsonl``, ``timings.jsonl``, ``layers.jsonl``, TensorBoard.
+
+    Args:
+      workdir: Run directory.
+      start: Step from which the run goes on.
+    """
+
+    def __init__(self, workdir: pathlib.Path, start: int):
+        self._metrics = JsonLines(workdir / "metrics.jsonl", start)
+        self._timings = JsonLines(workdir / "timings.jsonl", start)
+        self._events = Events(workdir / "tensorboard", start)
+        self._layers: JsonLines | None = None
+        self._layers_path = workdir / "layers.jsonl", start
+        self._began = time.perf_counter()
+
+    def write(self, step: int, values: Mapping[str, Any]) -> None:
+        """Logs the metrics of a step, as of `to_json`; `RunError` if that fails."""
+        self._metrics.write({"step": step, **values})
+        seconds = time.perf_counter() - self._began
+        self._timings.write({"step": step, "seconds": seconds})
+        self._events.write(step, values)
+
+    def write_layers(self, step: int, norms: Mapping[str, Mapping[str, Any]]) -> None:
+        """Logs the norms of each layer, in a file of their own."""
+        if self._layers is None:
+            path, start = self._layers_path
+            # A run from the beginning logs step 0 again, so no line is kept.
+            self._layers = JsonLines(path, start or -1)
+        self._layers.write({"step": step, **norms})
+
+    def write_stages(self, seconds: Mapping[str, float]) -> None:
+        """Logs the seconds of each stage before the first step."""
+        self._timings.write({"stages": seconds})
+
+    def sync(self) -> None:
+        """Flushes metrics and layer norms to disk."""
+        self._metrics.sync()
+        if self._layers is not None:
+            self._layers.sync()
+
+    def close(self) -> None:
+        """Closes all files."""
+        self._metrics.close()
+        if self._layers is not None:
+            self._layers.close()
+        self._timings.close()
+        self._events.close()
+
+
+class JsonLines:
+    """File of JSON objects, one on each line, appended without a buffer.
+
+    Args:
+      path: Path of the file.
+      until: Step from which the run goes on. Lines of later steps and a partial last
+        line are dropped, as they will be written again.
+    """
+
+    def __init__(self, path: pathlib.Path, until: int):
+        self._path = path
+        lines = [line for line in read_lines(path) if line.get("step", 0) <= until]
+        write_text(path, "".join(json.dumps(line) + "\n" for line in lines))
+        # Without a buffer, nothing is left over to fail when the file is closed.
+        with writing(path):
+            self._file = path.open("ab", buffering=0)
+
+    def write(self, line: Mapping[str, Any]) -> None:
+        """Appends a line; `RunError` if that fails."""
+        rest = (json.dumps(line, allow_nan=False) + "\n").encode()
+        with writing(self._path):
+            while rest:  # Without a buffer, a write may take only some of the bytes.
+                rest = rest[self._file.write(rest) :]
+
+    def sync(self) -> None:
+        """Flushes all lines to disk."""
+        with writing(self._path):
+            os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+
+def read_lines(path: pathlib.Path) -> list[dict[str, Any]]:
+    """All complete lines of a file of JSON objects; none if there is no file.
+
+    Raises:
+      RunError: A line is damaged, or the file cannot be read.
+    """
+    rows: list[dict[str, Any]] = []
+    if not path.exists():
+        return rows
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise RunError(f"cannot read {path}: {error.strerror}") from error
+    # After the last newline there is nothing, or what a killed run wrote of a line.
+    for number, line in enumerate(lines[:-1], start=1):
+        try:
+            rows.append(dict(json.loads(line)))
+        except (ValueError, TypeError):
+            raise RunError(f"{path} is damaged: line {number}") from None
+    return rows
+
+
+def last_evaluation(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Last evaluation in the rows of ``metrics.jsonl``; None stands for NaN."""
+    for row in reversed(rows):
+        keys = [key for key in row if key.startswith("eval/")]
+        if keys:
+            return {key.removeprefix("eval/"): row[key] for key in keys}
+    return {}
+
+
+def to_json(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Metrics as JSON holds them: floats, lists over seeds, None for NaN and infinity."""
+    before = f"{prefix}/" if prefix else ""
+
+    def number(x):
+        return float(x) if np.isfinite(x) else None
+
+    def leaf(value):
+        array = np.asarray(value, np.float64)
+        return [number(x) for x in array] if array.ndim else number(array)
+
+    return {f"{before}{name}": leaf(value) for name, value in values.items()}

@@ -1,0 +1,140 @@
+"""Plots of the metrics that a run has logged, in its directory."""
+
+import pathlib
+import re
+from typing import Any
+
+import numpy as np
+
+from fdl import plots
+from fdl.plots.curves import Points, learners_of
+from fdl.runs.directory import read_json, writing
+from fdl.runs.log import read_lines
+
+FOLDER = "plots"
+
+
+def draw(workdir: pathlib.Path) -> pathlib.Path:
+    """Draws every metric over the steps into ``curves.png``.
+
+    Returns:
+      Path of the file.
+
+    Raises:
+      RunError: The file cannot be written.
+    """
+    rows = read_lines(workdir / "metrics.jsonl")
+    figure = plots.curves(series(rows), order(rows), title=heading(workdir))
+    path = workdir / "curves.png"
+    with writing(path):
+        return plots.save(figure, path)
+
+
+def draw_comparison(workdir: pathlib.Path) -> pathlib.Path | None:
+    """Draws the last evaluation of compared learners into ``plots/comparison.png``.
+
+    Returns:
+      Path of the file; None if no metric is called ``learner/metric``.
+
+    Raises:
+      RunError: The file cannot be written.
+    """
+    rows = read_lines(workdir / "metrics.jsonl")
+    metrics = series(rows)
+    last: dict[str, dict[str, np.ndarray]] = {}
+    steps = set()
+    for learner in order(rows):
+        for name, splits in metrics.items():
+            prefix, _, metric = name.rpartition("/")
+            if prefix == learner and "eval" in splits:
+                last.setdefault(metric, {})[learner] = splits["eval"][1][-1]
+                steps.add(splits["eval"][0][-1])
+    if not last:
+        return None
+    title = f"{heading(workdir)}, evaluation at step {max(steps)}"
+    return save(plots.comparison(last, title=title), workdir, "comparison.png")
+
+
+def draw_layers(workdir: pathlib.Path) -> pathlib.Path | None:
+    """Draws the norms of each layer into ``plots/layers.png``.
+
+    Returns:
+      Path of the file; None if no norms were logged.
+
+    Raises:
+      RunError: The file cannot be written.
+    """
+    rows = read_lines(workdir / "layers.jsonl")
+    if not rows:
+        return None
+    steps = [row["step"] for row in rows]
+    norms = [
+        {name: _column(rows, kind, name) for name in rows[0][kind]}
+        for kind in ("gradient", "activation")
+    ]
+    seeds = read_json(workdir / "run.json")["seeds"]
+    suffix = f", median of {seeds} seeds" if seeds > 1 else ""
+    title = read_json(workdir / "run.json")["experiment"] + suffix
+    return save(plots.layer_norms(steps, *norms, title=title), workdir, "layers.png")
+
+
+def save(figure: Any, workdir: pathlib.Path, name: str) -> pathlib.Path:
+    """Writes a plot into ``plots/`` of a run directory; `RunError` if that fails."""
+    path = workdir / FOLDER / name
+    with writing(path):
+        path.parent.mkdir(exist_ok=True)
+        return plots.save(figure, path)
+
+
+def heading(workdir: pathlib.Path) -> str:
+    """Title of a plot: the experiment, and the number of seeds if there are several."""
+    run = read_json(workdir / "run.json")
+    seeds = f" ({run['seeds']} seeds: their mean and its 95 % interval)"
+    return run["experiment"] + (seeds if run["seeds"] > 1 else "")
+
+
+def series(rows: list[dict[str, Any]]) -> dict[str, dict[str, Points]]:
+    """Rows of ``metrics.jsonl`` by metric and split: steps [T] and values [T, S]."""
+    metrics: dict[str, dict[str, list]] = {}
+    for row in rows:
+        for key, value in row.items():
+            split, _, name = key.partition("/")
+            # Keys without a split are the step, and what counts steps in other units.
+            if name and value is not None:
+                # The None of a seed without a value becomes NaN.
+                values = np.ravel(value).astype(float)
+                metrics.setdefault(name, {}).setdefault(split, []).append(
+                    (row["step"], values)
+                )
+    return {
+        name: {
+            split: ([step for step, _ in points], np.array([x for _, x in points]))
+            for split, points in splits.items()
+        }
+        for name, splits in metrics.items()
+    }
+
+
+def order(rows: list[dict[str, Any]]) -> list[str]:
+    """Compared learners in the order of the evaluation.
+
+    JAX sorts the keys of a dict that passes through a compiled program, so that "width
+    16" precedes "width 2". Names in alphabetical order are therefore sorted again, by
+    the values of the numbers in them.
+    """
+    keys = [key.partition("/") for row in rows for key in row]
+    splits = sorted({split for split, _, _ in keys}, key=lambda split: split != "eval")
+    names = [name for split in splits for s, _, name in keys if s == split]
+    learners = learners_of(dict.fromkeys(names))
+
+    # The text and the numbers of a name alternate, so each is compared with its kind.
+    def natural(learner):
+        parts = re.split(r"(\d+(?:\.\d+)?)", learner)
+        return [(float(p), "") if i % 2 else (0.0, p) for i, p in enumerate(parts)]
+
+    return sorted(learners, key=natural) if learners == sorted(learners) else learners
+
+
+def _column(rows: list[dict[str, Any]], kind: str, name: str) -> np.ndarray:
+    """Norms of one layer, float [T, S]; NaN where they were not finite."""
+    return np.array([np.ravel(row[kind].get(name)).astype(float) for row in rows])

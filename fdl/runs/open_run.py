@@ -1,0 +1,124 @@
+"""Finished or stopped runs, opened from their directory."""
+
+import pathlib
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+from ml_collections import ConfigDict
+
+from fdl.errors import UserError
+from fdl.runs.checkpoint import Checkpoints
+from fdl.runs.experiment import LoadedExperiment, build
+from fdl.runs.experiment_files import user_code
+from fdl.runs.process import prepare
+from fdl.runs.record import check_same_run, reload
+from fdl.runs.run_setup import RunSetup, setup
+from fdl.train.loop_state import LoopState
+from fdl.types import Experiment, State
+
+
+class Run(NamedTuple):
+    """Run with its experiment built again.
+
+    Attributes:
+      workdir: Directory of the run.
+      loaded: File and config of its experiment.
+      num_seeds: Number of seeds that were trained at once.
+      experiments: Experiments that were built, one for each seed.
+      setup: Setup of the run: learner, batches and evaluation of all seeds.
+    """
+
+    workdir: pathlib.Path
+    loaded: LoadedExperiment
+    num_seeds: int
+    experiments: list[Experiment]
+    setup: RunSetup
+
+    def member(self, seed: int | None) -> int:
+        """Index of a seed among those of the run; the first by default.
+
+        Raises:
+          UserError: The run has no such seed.
+        """
+        first = self.loaded.config.seed
+        if seed is None:
+            return 0
+        if not first <= seed < first + self.num_seeds:
+            last = first + self.num_seeds - 1
+            there = f"seed {first}" if first == last else f"the seeds {first} to {last}"
+            raise UserError(f"--seed={seed}: {self.workdir} has {there}")
+        return seed - first
+
+    def state_of(self, loop_state: LoopState, member: int) -> State:
+        """State of the learner of one seed, by its index."""
+        if self.num_seeds == 1:
+            return loop_state.state
+        return jax.tree.map(lambda x: x[member], loop_state.state)
+
+
+def open_run(
+    workdir: str | pathlib.Path,
+    warn: Callable[[str], None],
+    experiment_file: str | None = None,
+) -> Run:
+    """Opens a run: loads and builds its experiment, and checks that it is the same.
+
+    Args:
+      workdir: Directory of the run.
+      warn: Called with one line if the experiment's file has changed.
+      experiment_file: Path of the experiment's file; default: that of the run.
+
+    Raises:
+      UserError: There is no run, or it is of another experiment, config or data.
+    """
+    workdir = pathlib.Path(workdir)
+    loaded, run = reload(workdir, experiment_file)
+    num_seeds = run["seeds"]
+    prepare(keep_memory=loaded.config.keep_memory)
+    experiments = build(loaded, num_seeds)
+    with user_code(loaded.path):
+        run_setup = setup(experiments, loaded.config)
+    fingerprint = run_setup.batches.fingerprint
+    check_same_run(loaded, workdir, num_seeds, fingerprint, warn)
+    return Run(workdir, loaded, num_seeds, experiments, run_setup)
+
+
+def restore(
+    workdir: pathlib.Path, setup: RunSetup, config: ConfigDict, checkpoint: str
+) -> tuple[int, LoopState]:
+    """Step and loop state of a checkpoint.
+
+    Args:
+      workdir: Directory of the run.
+      setup: Setup of the run.
+      config: Config of the run, for ``keep`` and ``best``.
+      checkpoint: "best", "latest" or a step.
+
+    Raises:
+      UserError: There is no such checkpoint.
+      RunError: The checkpoint is damaged.
+    """
+    checkpoints = Checkpoints(
+        workdir / "checkpoints", keep=config.keep, best=config.best
+    )
+    steps = checkpoints.steps()
+    if not steps:
+        raise UserError(f"{workdir} has no checkpoint yet")
+    if checkpoint.isdecimal():
+        step = int(checkpoint)
+    elif checkpoint in ("best", "latest"):
+        best = checkpoints.best() if checkpoint == "best" else steps[-1]
+        if best is None:
+            raise UserError(
+                f"no checkpoint in {workdir} was evaluated: there is no best"
+            )
+        step = best
+    else:
+        raise UserError(f"--checkpoint={checkpoint}: expected best, latest or a step")
+    if step not in steps:
+        there = ", ".join(map(str, steps))
+        raise UserError(
+            f"{workdir} has no checkpoint of step {step}. There is: {there}."
+        )
+    return step, checkpoints.restore(step, setup.program.abstract(setup.keys))

@@ -1,0 +1,31 @@
+"""Names of the leaves of pytrees."""
+
+from typing import Any
+
+import jax
+
+from fdl.types import PyTree
+
+
+def path_name(path: tuple[Any, ...]) -> str:
+    """Name of a leaf: the keys of its path, joined by slashes.
+
+    Args:
+      path: Of `jax.tree_util.tree_leaves_with_path` and its kin.
+
+    Example:
+      >>> (path, _), = jax.tree.leaves_with_path({"dense_0": {"kernel": 1.0}})
+      >>> path_name(path)
+      'dense_0/kernel'
+    """
+    return jax.tree_util.keystr(path, simple=True, separator="/")
+
+
+def named_leaves(tree: PyTree) -> dict[str, Any]:
+    """Leaves of a tree by `path_name`, in the order of the tree.
+
+    Example:
+      >>> named_leaves({"a": [1, 2]})
+      {'a/0': 1, 'a/1': 2}
+    """
+    return {path_name(path): leaf for path, leaf in jax.tree.leaves_with_path(tree)}

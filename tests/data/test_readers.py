@@ -1,0 +1,245 @@
+"""Files of new examples: what is read, and every mistake told in a line."""
+
+import zipfile
+
+import numpy as np
+import pytest
+from fdl.data.readers import arrays, encoded, fitted, table
+from PIL import Image
+
+from fdl.data import readers
+from fdl.errors import UserError
+
+
+def images(paths, shape, white, **options):
+    return readers.images(paths, shape, **options) * white
+
+
+def picture(path, pixels, mode=None):
+    Image.fromarray(np.asarray(pixels, np.uint8), mode).save(path)
+    return path
+
+
+# Images.
+
+
+def test_pixels_are_those_of_the_file(tmp_path):
+    pixels = np.arange(24).reshape(4, 6) * 10
+    path = picture(tmp_path / "a.png", pixels)
+    np.testing.assert_allclose(
+        images([path], (4, 6, 1), 255)[0, ..., 0], pixels, atol=1e-4
+    )
+    sixteenths = images([path], (4, 6, 1), 16.0)[0, ..., 0]
+    np.testing.assert_allclose(sixteenths, pixels * 16 / 255, atol=1e-5)
+    inverted = images([path], (4, 6, 1), 255, invert=True)[0, ..., 0]
+    np.testing.assert_allclose(inverted, 255 - pixels, atol=1e-4)
+
+
+def test_colours_become_grey_by_their_weights_and_grey_becomes_colour(tmp_path):
+    colours = np.zeros((2, 2, 3))
+    colours[0, 0], colours[0, 1], colours[1, 0] = (255, 0, 0), (0, 255, 0), (0, 0, 255)
+    path = picture(tmp_path / "c.png", colours)
+    grey = images([path], (2, 2, 1), 255)[0, ..., 0]
+    np.testing.assert_allclose(grey, [[76, 150], [29, 0]], atol=1)  # ITU-R 601.
+    np.testing.assert_allclose(images([path], (2, 2, 3), 255)[0], colours)
+    path = picture(tmp_path / "g.png", [[0, 100], [200, 255]])
+    rgb = images([path], (2, 2, 3), 255)[0]
+    np.testing.assert_allclose(rgb[0, 1], [100, 100, 100], atol=1e-4)
+
+
+def test_large_images_are_averaged_down_and_stretched(tmp_path):
+    pixels = np.random.default_rng(0).integers(256, size=(18, 10))
+    path = picture(tmp_path / "a.png", pixels)
+    small = images([path], (2, 2, 1), 255)[0, ..., 0]
+    expected = pixels.reshape(2, 9, 2, 5).mean(axis=(1, 3))
+    np.testing.assert_allclose(small, expected, atol=0.6)
+
+
+def test_small_images_are_interpolated(tmp_path):
+    path = picture(tmp_path / "a.png", [[0, 200]])
+    found = images([path], (1, 4, 1), 255)[0, 0, :, 0]
+    np.testing.assert_allclose(found, [0, 50, 150, 200], atol=0.6)
+
+
+def test_what_is_transparent_is_paper(tmp_path):
+    pixels = np.zeros((2, 2, 4))
+    pixels[0, 0, 3] = 255
+    path = picture(tmp_path / "t.png", pixels)
+    assert images([path], (2, 2, 1), 1)[0, ..., 0].tolist() == [[0, 1], [1, 1]]
+
+
+def test_images_stand_as_the_camera_held_them(tmp_path):
+    image = Image.fromarray(np.array([[0, 255], [0, 255]], np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # Turned by 90 degrees.
+    image.save(tmp_path / "t.png", exif=exif)
+    found = images([tmp_path / "t.png"], (2, 2, 1), 1)[0, ..., 0]
+    assert found.tolist() == [[0, 0], [1, 1]]
+
+
+def test_sixteen_bits_are_the_same_picture_as_eight(tmp_path):
+    pixels = np.arange(24).reshape(4, 6) * 10
+    path = tmp_path / "a.png"
+    Image.fromarray(np.uint16(pixels * 257)).save(path)
+    with Image.open(path) as opened:
+        assert opened.mode == "I;16"
+    found = images([path], (4, 6, 1), 255)[0, ..., 0]
+    np.testing.assert_allclose(found, pixels, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int32])
+def test_pixels_without_a_known_white_are_told(tmp_path, dtype):
+    path = tmp_path / "a.tiff"
+    Image.fromarray(np.full((2, 2), 0.5, dtype)).save(path)
+    with pytest.raises(UserError, match="32 bits: what is white there is not known"):
+        images([path], (2, 2, 1), 255)
+
+
+def test_jpegs_are_read_and_several_files_stand_in_order(tmp_path):
+    paths = []
+    for i, value in enumerate((10, 250)):
+        path = tmp_path / f"{i}.jpg"
+        Image.new("L", (8, 8), value).save(path)
+        paths.append(path)
+    found = images(paths, (4, 4, 1), 255)
+    np.testing.assert_allclose(found.mean(axis=(1, 2, 3)), [10, 250], atol=2)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"text", b"\x89PNG\r\n\x1a\nrubbish"])
+def test_what_is_no_image_is_told(tmp_path, content):
+    path = tmp_path / "a.png"
+    if content is not None:
+        path.write_bytes(content)
+    expected = "there is no file" if content is None else "is no image, or a damaged"
+    with pytest.raises(UserError, match=expected):
+        images([path], (4, 4, 1), 255)
+
+
+def test_half_an_image_is_told(tmp_path):
+    noise = np.random.default_rng(0).integers(256, size=(64, 64))
+    path = picture(tmp_path / "a.png", noise)
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(UserError, match="is no image, or a damaged one"):
+        images([path], (4, 4, 1), 255)
+
+
+@pytest.mark.parametrize("shape", [(4,), (4, 4, 2), (4, 4)])
+def test_a_model_of_no_images_is_told(tmp_path, shape):
+    with pytest.raises(UserError, match="is no image of one channel or three"):
+        images([tmp_path / "a.png"], shape, 255)
+
+
+# Tables.
+
+
+def write(tmp_path, text, encoding="utf-8"):
+    path = tmp_path / "t.csv"
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+def test_columns_are_found_by_name_in_any_order(tmp_path):
+    path = write(tmp_path, 'name,"b",a,target\nx,2,1,?\n\ny, 4e1 ,-3,\n')
+    assert table(path, 2, ("a", "b")).tolist() == [[1, 2], [-3, 40]]
+
+
+@pytest.mark.parametrize("header", ["", "a,b\n", "\ufeffa,b\r\n"])
+def test_columns_without_names_stand_as_they_are(tmp_path, header):
+    path = write(tmp_path, f"{header}1,2\n3,4\n")
+    assert table(path, 2).tolist() == [[1, 2], [3, 4]]
+
+
+BAD = {
+    "a missing column": (
+        "a,bb\n1,2\n",
+        ("a", "b"),
+        "has no column 'b'. Did you mean 'b",
+    ),
+    "a text": ("a,b\n1,2\n1,x\n", ("a", "b"), "line 3, column 'b': 'x' is no number"),
+    "a text without names": ("1,2\n1,x\n", (), "line 2, column '2': 'x' is no number"),
+    "nothing": ("a,b\n1,\n", ("a", "b"), "line 2, column 'b': the value is missing"),
+    "not a number": ("1,nan\n", (), "line 1, column '2': 'nan' is no number"),
+    "too few": ("a,b\n1,2\n1\n", ("a", "b"), "line 3: 1 values, expected 2"),
+    "another width": ("1,2,3\n", (), "has 3 columns, but the model takes 2"),
+    "a header only": ("a,b\n", (), "has no examples"),
+    "an empty file": ("", (), "is empty"),
+    "an open quote": ('1,"2\n', (), "is no CSV file"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_every_mistake_in_a_table_is_told(tmp_path, case):
+    text, columns, expected = BAD[case]
+    with pytest.raises(UserError) as caught:
+        table(write(tmp_path, text), 2, columns)
+    assert expected in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_what_is_no_text_is_told(tmp_path):
+    path = write(tmp_path, "ä,1\n", "latin-1")
+    with pytest.raises(UserError, match="is no CSV file"):
+        table(path, 2)
+    with pytest.raises(UserError, match="there is no file"):
+        table(tmp_path / "none.csv", 2)
+
+
+def test_rows_of_text_are_left_to_who_knows_what_they_are(tmp_path):
+    path = write(tmp_path, "town;age\nRome;41\nOslo;?\n")
+
+    def encode(rows):
+        ages = [float(row["age"].replace("?", "nan")) for row in rows]
+        return np.stack([[row["town"] == "Rome" for row in rows], ages], axis=1)
+
+    np.testing.assert_array_equal(encoded(path, encode), [[1, 41], [0, np.nan]])
+
+    def refuse(rows):
+        raise UserError("row 2 is wrong")
+
+    with pytest.raises(UserError, match=r"t\.csv: row 2 is wrong"):
+        encoded(path, refuse)
+
+
+# Arrays.
+
+
+def test_arrays_are_found_by_name(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez(path, image=np.arange(4), other=np.zeros(1))
+    assert arrays(path, "image").tolist() == [0, 1, 2, 3]
+    with pytest.raises(UserError, match=r"no array 'imag'\. Did you mean 'image'"):
+        arrays(path, "imag")
+
+
+def test_what_is_no_array_of_numbers_is_told(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez(path, text=np.array(["a"]), one=np.float32(1))
+    np.savez(tmp_path / "o.npz", object=np.array([{}], dtype=object))
+    for name in ("text", "one"):
+        with pytest.raises(UserError, match="expected numbers"):
+            arrays(path, name)
+    with pytest.raises(UserError, match="is no npz file"):
+        arrays(tmp_path / "o.npz", "object")
+    np.savez(tmp_path / "c.npz", complex=np.ones(3, complex))
+    with pytest.raises(UserError, match="complex128"):
+        arrays(tmp_path / "c.npz", "complex")
+    with zipfile.ZipFile(tmp_path / "b.npz", "w") as file:
+        file.writestr("bytes", b"rubbish")
+    with pytest.raises(UserError, match="is no npz file"):
+        arrays(tmp_path / "b.npz", "bytes")
+    path.write_bytes(b"PK rubbish")
+    with pytest.raises(UserError, match="is no npz file"):
+        arrays(path, "text")
+    with pytest.raises(UserError, match="there is no file"):
+        arrays(tmp_path / "none.npz", "text")
+
+
+def test_numbers_are_cast_where_nothing_is_lost():
+    uint8, float32 = np.dtype("uint8"), np.dtype("float32")
+    assert fitted(np.array([0.0, 255.0]), uint8, "x").dtype == uint8
+    assert fitted(np.array([0.5]), float32, "x").dtype == float32
+    assert fitted(np.zeros((0, 3)), uint8, "x").shape == (0, 3)  # Told later on.
+    for wrong in ([0.5], [-1.0], [256.0]):
+        with pytest.raises(UserError, match="expected whole numbers from 0 to 255"):
+            fitted(np.array(wrong), uint8, "x")
+    with pytest.raises(UserError, match="not finite"):
+        fitted(np.array([np.nan]), float32, "x")

@@ -1,0 +1,135 @@
+"""Gradients in parts equal those of the whole, whatever counts in which part."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import fdl
+from fdl import models, objectives, train
+from fdl.errors import UserError
+from fdl.learners.microbatches import gradient
+from fdl.types import Mean
+
+RANDOM = np.random.default_rng(0)
+BATCH = {
+    "features": jnp.asarray(RANDOM.normal(size=(12, 4)), jnp.float32),
+    "label": jnp.asarray(RANDOM.integers(3, size=12), jnp.int32),
+}
+MASKS = {
+    "equal": np.ones(12),
+    "unequal": np.array([1, 1, 1, 1, 1, 0, 1, 0, 1, 1, 0, 0]),
+    "weights": RANDOM.uniform(size=12),
+    "a part without": np.tile([1, 0, 1], 4),
+    "one": np.eye(12)[4],
+    "none": np.zeros(12),
+}
+MODEL = models.functional(models.MLP((5,), 3), BATCH["features"][:1])
+OBJECTIVE = objectives.classification(MODEL, inputs="features")
+KEY = jax.random.key(0)
+VARIABLES = MODEL.init(KEY)
+
+
+def careless(variables, batch, key=None, *, train=False):
+    """An objective whose loss is NaN where nothing counts."""
+    loss, (state, metrics) = OBJECTIVE(variables, batch, key, train=train)
+    return loss + 0 * metrics["loss"].compute(), (state, metrics)
+
+
+@pytest.mark.parametrize("num_microbatches", [2, 3, 4, 12])
+@pytest.mark.parametrize("mask", MASKS)
+def test_parts_equal_the_whole_under_any_mask(mask, num_microbatches):
+    batch = {**BATCH, "mask": jnp.asarray(MASKS[mask], jnp.float32)}
+    whole, parts = (
+        jax.jit(gradient(objective, n))(VARIABLES, batch, KEY, None)
+        for objective, n in ((OBJECTIVE, 1), (careless, num_microbatches))
+    )
+    if mask == "none":
+        parts = parts._replace(loss=whole.loss)  # There is no loss to speak of.
+        zeros = jax.tree.map(jnp.zeros_like, VARIABLES["params"])
+        whole = whole._replace(grads=zeros)
+    chex.assert_trees_all_close(parts, whole, rtol=1e-5, atol=1e-6)
+
+
+def test_a_scale_is_in_the_loss_but_not_in_the_gradient():
+    plain, scaled, parts = (
+        jax.jit(gradient(OBJECTIVE, n))(VARIABLES, BATCH, KEY, scale)
+        for n, scale in ((1, None), (1, jnp.float32(2**15)), (3, jnp.float32(2**15)))
+    )
+    chex.assert_trees_all_close(plain, scaled, rtol=1e-6)
+    chex.assert_trees_all_close(plain, parts, rtol=1e-5, atol=1e-6)
+
+
+def test_parts_see_keys_of_their_own_and_the_state_of_those_before():
+    def counting(variables, batch, key=None, *, train=False):
+        seen = variables["seen"]
+        noise = jax.random.uniform(key)
+        count = {"seen": {"sum": seen["sum"] + batch.sum(), "parts": seen["parts"] + 1}}
+        loss = variables["params"] * noise
+        return loss, (count, {"loss": Mean(noise, jnp.float32(1))})
+
+    seen = {"sum": jnp.float32(0), "parts": jnp.float32(0)}
+    variables = {"params": jnp.float32(1), "seen": seen}
+    batch = jnp.arange(6.0)
+    found = jax.jit(gradient(counting, 3))(variables, batch, KEY, None)
+    assert found.model_state == {"seen": {"sum": 15, "parts": 3}}
+    noises = [float(jax.random.uniform(jax.random.fold_in(KEY, i))) for i in range(3)]
+    assert len(set(noises)) == 3
+    np.testing.assert_allclose(found.grads, np.mean(noises), rtol=1e-6)
+
+
+def test_low_precision_is_added_up_in_float32():
+    def tiny(variables, batch, key=None, *, train=False):
+        loss = (variables["params"] * batch).sum().astype(jnp.float32)
+        return loss, ({}, {"loss": Mean(loss, jnp.float32(1))})
+
+    variables = {"params": jnp.ones((), jnp.bfloat16)}
+    batch = jnp.full(1024, 1.0, jnp.bfloat16).at[0].set(256.0)
+    found = jax.jit(gradient(tiny, 1024))(variables, batch, KEY, None)
+    assert found.grads.dtype == jnp.bfloat16  # As the parameters are.
+    np.testing.assert_allclose(float(found.grads), (256 + 1023) / 1024, rtol=4e-3)
+
+
+def test_parts_take_the_memory_of_one():
+    module = models.MLP((256, 256), 3)
+    model = models.functional(module, jnp.zeros((1, 64)))
+    objective = objectives.classification(model, inputs="features")
+    batch = {
+        "features": jax.ShapeDtypeStruct((4096, 64), jnp.float32),
+        "label": jax.ShapeDtypeStruct((4096,), jnp.int32),
+    }
+    variables = jax.eval_shape(model.init, KEY)
+
+    def memory(n):
+        compiled = jax.jit(gradient(objective, n)).lower(variables, batch, KEY, None)
+        return compiled.compile().memory_analysis().temp_size_in_bytes
+
+    assert memory(16) < memory(1) / 4
+
+
+def test_a_learner_in_parts_goes_where_one_in_whole_goes():
+    source = {name: np.asarray(x) for name, x in BATCH.items()}
+    batches = fdl.data.batches(source, 8)  # The second of two is filled up and masked.
+    params = [
+        train.run(
+            fdl.gradient_learner(
+                MODEL, OBJECTIVE, optax.adam(1e-2), num_microbatches=n
+            ),
+            batches,
+            num_steps=6,
+            steps_per_call=call,
+        ).params
+        for n, call in ((1, 1), (2, 1), (4, 3))
+    ]
+    chex.assert_trees_all_close(params[0], params[1], rtol=1e-4, atol=1e-6)
+    chex.assert_trees_all_close(params[0], params[2], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "n, message", [(0, "num_microbatches=0"), (5, "=5: expected a divisor of .* 12")]
+)
+def test_a_batch_has_to_be_divisible(n, message):
+    with pytest.raises(UserError, match=message):
+        gradient(OBJECTIVE, n)(VARIABLES, BATCH, KEY, None)

@@ -1,0 +1,271 @@
+import functools
+import types
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fdl.models import features, functional, stack_layers
+from fdl.models.language.bert import BERT
+from fdl.models.language.bert_pretraining import BERTPretraining
+from fdl.models.pretrained import bert as formats
+from fdl.models.pretrained.convert import to_ours, unflatten
+
+SMALL = {
+    "num_layers": 2,
+    "num_heads": 2,
+    "hidden_size": 16,
+    "vocab_size": 23,
+    "max_length": 8,
+}
+MODULES = {  # Name in transformers: ours.
+    "BertForSequenceClassification": BERT(**SMALL, num_classes=3),
+    "BertForTokenClassification": BERT(**SMALL, num_classes=3, pool="none"),
+    "BertForPreTraining": BERTPretraining(**SMALL),
+    "BertForMaskedLM": BERTPretraining(**SMALL, num_classes=None, pool="none"),
+}
+MODULE = MODULES["BertForSequenceClassification"]
+TOKENS = np.random.RandomState(0).randint(0, 23, (3, 8)).astype(np.int32)
+TYPES = (np.arange(8)[None] >= np.array([[4], [2], [5]])).astype(np.int32)
+MASK = np.arange(8)[None] < np.array([[8], [5], [7]])
+every_head = pytest.mark.parametrize("name", MODULES)
+
+
+@pytest.fixture(scope="module")
+def variables(random_variables):
+    return random_variables(MODULE)
+
+
+def as_positional(module):
+    """The same, called as transformers' modules: tokens, mask, token types."""
+
+    def apply(variables, tokens, mask, token_types, **options):
+        return module.apply(
+            variables, tokens, token_types=token_types, mask=mask, **options
+        )
+
+    return types.SimpleNamespace(
+        init=lambda key, tokens, *rest: module.init(key, tokens), apply=apply
+    )
+
+
+def joined(outputs):
+    """All numbers of a text in a row, where there are outputs of two kinds."""
+    if not isinstance(outputs, tuple):
+        return outputs
+    logits, others = outputs
+    if others.ndim == 3:
+        return logits
+    return jnp.concatenate([logits.reshape(len(logits), -1), others], axis=1)
+
+
+@every_head
+def test_berts_are_those_of_transformers(name, random_variables, references):
+    module = MODULES[name]
+    apply = jax.jit(as_positional(module).apply)
+    outputs = apply(random_variables(module), TOKENS, MASK, TYPES)
+    references.agree(name, joined(outputs))
+
+
+def transformers_bert(name):
+    import transformers
+
+    config = transformers.BertConfig(
+        vocab_size=23,
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=8,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        num_labels=3,
+        pad_token_id=None,  # To which no gradient would flow.
+    )
+    return getattr(transformers, name)(config)
+
+
+@pytest.mark.oracle
+@every_head
+def test_berts_agree_with_transformers(name, torch, agrees_with_torch, references):
+    def outputs_of(outputs):
+        if name == "BertForPreTraining":
+            logits = outputs.prediction_logits.flatten(1)
+            return torch.cat([logits, outputs.seq_relationship_logits], dim=1)
+        return outputs.logits
+
+    module = MODULES[name]
+    outputs = agrees_with_torch(
+        as_positional(module),
+        transformers_bert(name),
+        module.checkpoints()["transformers"],
+        TOKENS,
+        MASK,
+        TYPES,
+        outputs_of=outputs_of,
+        to_theirs_outputs=joined,
+    )
+    references.check(name, outputs)
+
+
+@pytest.mark.oracle
+def test_features_agree_with_those_of_transformers(
+    torch, random_variables, assert_close
+):
+    from fdl.models.pretrained.convert import to_theirs
+
+    module = BERT(**SMALL)
+    variables = random_variables(module)
+    reference = transformers_bert("BertModel").eval()
+    arrays = to_theirs(variables, formats.TRANSFORMERS)
+    reference.load_state_dict(
+        {k.removeprefix("bert."): torch.tensor(np.array(v)) for k, v in arrays.items()}
+    )
+    tokens, mask, token_types = map(torch.tensor, (TOKENS, MASK, TYPES))
+    with torch.no_grad():
+        outputs = reference(tokens, mask, token_types)
+    options = {"mask": MASK, "token_types": TYPES}
+    pooled, seen = features(module, variables, TOKENS, **options)
+    assert_close(pooled, outputs.pooler_output.numpy(), 1e-5)
+    last = seen["encoder/layers_1/outputs"]
+    assert_close(last, outputs.last_hidden_state.numpy(), 1e-5)
+
+
+@pytest.mark.oracle
+@every_head
+@pytest.mark.parametrize("norm", ["weight", "gamma"])
+def test_files_of_transformers_are_read(name, norm, torch, tmp_path, assert_close):
+    """The first ones were converted from TensorFlow, and have kept its names."""
+    from safetensors.numpy import load_file
+
+    reference, module = transformers_bert(name).eval(), MODULES[name]
+    reference.save_pretrained(tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+    form = "transformers"
+    if norm == "gamma":
+        form = "transformers_gamma"
+        for old, new in [("weight", "gamma"), ("bias", "beta")]:
+            old, new = f"LayerNorm.{old}", f"LayerNorm.{new}"
+            tensors = {k.replace(old, new): v for k, v in tensors.items()}
+    shapes = jax.eval_shape(functional(module).init, jax.random.key(0))
+    arrays, report = to_ours(tensors, module.checkpoints()[form], shapes)
+    assert not (report.missing or report.unexpected or report.mismatched), report
+    ours = module.apply(unflatten(arrays), TOKENS)
+    with torch.no_grad():
+        theirs = reference(torch.tensor(TOKENS))[0]
+    ours = ours[0] if isinstance(ours, tuple) else ours
+    assert_close(ours, theirs.numpy(), 1e-5)
+
+
+def test_padding_changes_nothing(variables, assert_close):
+    module = MODULE.clone(pool="none", num_classes=None)
+    apply = jax.jit(module.apply)
+    padded = np.where(MASK, TOKENS, 22 - TOKENS)
+    expected = apply(variables, TOKENS[1:2, :5])
+    for tokens in (TOKENS, padded):
+        outputs = apply(variables, tokens, mask=MASK)
+        assert_close(outputs[1:2, :5], expected, 1e-5)
+    assert np.abs(apply(variables, padded)[1:2, :5] - expected).max() > 0.01
+
+
+def test_gradients_are_finite_where_a_text_is_empty(variables):
+    def loss(variables, mask):
+        logits = MODULE.apply(variables, TOKENS[:2], mask=mask, train=True)
+        return jnp.sum(logits[0])
+
+    gradients = jax.jit(jax.grad(loss))
+    alone = gradients(variables, MASK[:2])
+    beside_nothing = gradients(variables, MASK[:2] & np.array([[True], [False]]))
+    assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(beside_nothing))
+    chex.assert_trees_all_close(beside_nothing, alone, rtol=1e-4, atol=1e-6)
+
+
+def test_tokens_without_positions_are_a_set(variables, assert_close):
+    params = dict(variables["params"])
+    embedding = params["position_embedding"]["embedding"]
+    params["position_embedding"] = {"embedding": np.zeros_like(embedding)}
+    apply = jax.jit(MODULE.clone(pool="none", num_classes=None).apply)
+    order = np.random.RandomState(0).permutation(8)
+    outputs = apply({"params": params}, TOKENS)
+    swapped = apply({"params": params}, TOKENS[:, order])
+    assert_close(swapped, outputs[:, order], 1e-5)
+    placed = apply(variables, TOKENS[:, order]) - apply(variables, TOKENS)[:, order]
+    assert np.abs(placed).max() > 0.01
+
+
+def test_tokens_are_all_of_the_first_part_unless_told(variables):
+    apply = jax.jit(MODULE.apply)
+    expected = apply(variables, TOKENS, token_types=np.zeros_like(TYPES))
+    np.testing.assert_array_equal(apply(variables, TOKENS), expected)
+    told = apply(variables, TOKENS, token_types=TYPES)
+    assert np.abs(told - expected).max() > 0.01
+
+
+@pytest.mark.parametrize("remat", [False, True])
+def test_scanned_layers_equal_unrolled_ones(remat, variables):
+    def gradients(module):
+        def loss(variables):
+            logits = module.apply(variables, TOKENS, mask=MASK, train=True)
+            return jnp.sum(jnp.sin(logits))
+
+        return jax.jit(jax.grad(loss))
+
+    scanned = MODULE.clone(scan_layers=True, remat=remat)
+    expected = stack_layers(gradients(MODULE)(variables))
+    actual = gradients(scanned)(stack_layers(variables))
+    chex.assert_trees_all_close(actual, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_attention_weights_are_seen_on_request(variables):
+    see = jax.jit(functools.partial(features, MODULE))
+    logits, seen = see(variables, TOKENS, mask=MASK)
+    for layer in range(2):
+        weights = seen[f"encoder/layers_{layer}/attention/weights"]
+        np.testing.assert_allclose(weights.sum(axis=-1), 1, rtol=1e-5)
+        assert np.all((np.asarray(weights) > 0) == MASK[:, None, None])
+    expected = jax.jit(MODULE.apply)(variables, TOKENS, mask=MASK)
+    np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_what_is_pretrained_serves_a_classifier(random_variables):
+    pretrained = random_variables(MODULES["BertForPreTraining"])
+    apply = jax.jit(MODULES["BertForPreTraining"].apply)
+    _, expected = apply(pretrained, TOKENS)
+    classifier = MODULE.clone(num_classes=2)
+    shapes = jax.eval_shape(functional(classifier).init, jax.random.key(0))["params"]
+    params = {name: pretrained["params"][name] for name in shapes}
+    chex.assert_trees_all_equal_shapes(params, shapes)
+    actual = jax.jit(classifier.apply)({"params": params}, TOKENS)
+    np.testing.assert_array_equal(actual, expected)
+
+
+@pytest.mark.parametrize("option", ["dropout", "attention_dropout"])
+def test_there_is_dropout_in_training_alone(option, variables):
+    module = MODULE.clone(**{option: 0.5})
+    evaluated = jax.jit(module.apply)(variables, TOKENS)
+    expected = jax.jit(MODULE.apply)(variables, TOKENS)
+    np.testing.assert_array_equal(evaluated, expected)
+    train = jax.jit(functools.partial(functional(module).apply, train=True))
+    (trained, _), (other, _) = (
+        train(variables, TOKENS, key=jax.random.key(i)) for i in range(2)
+    )
+    assert not np.allclose(trained, evaluated) and not np.allclose(trained, other)
+
+
+@every_head
+def test_bfloat16_is_near_float32(name, random_variables, assert_close):
+    module = MODULES[name]
+    variables = random_variables(module)
+    actual = joined(jax.jit(module.clone(dtype="bfloat16").apply)(variables, TOKENS))
+    assert actual.dtype == jnp.bfloat16
+    expected = joined(jax.jit(module.apply)(variables, TOKENS))
+    assert_close(actual.astype("float32"), expected, 0.05)
+
+
+def test_texts_must_not_be_too_long(variables):
+    with pytest.raises(ValueError, match=r"max_length=8: expected .* tokens, 9"):
+        MODULE.apply(variables, jnp.zeros((1, 9), int))
+    with pytest.raises(ValueError, match="pool='mean': expected 'token' or 'none'"):
+        MODULE.clone(pool="mean").apply(variables, TOKENS)

@@ -1,0 +1,116 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fdl.models.features import features
+from fdl.models.language.rnn_classifier import RNNClassifier, RNNEncoder
+from fdl.models.rnn import RNN
+
+TOKENS = np.random.RandomState(0).randint(11, size=(3, 6))
+MASK = np.arange(6) < np.array([6, 2, 4])[:, None]
+SMALL = RNNClassifier(5, 2, "gru", True, num_classes=3, vocab_size=11, embedding_size=4)
+
+
+def pooled(pooling, states):
+    """Of the states [T, 10] of one text without padding."""
+    if pooling == "last":
+        return np.concatenate([states[-1, :5], states[0, 5:]])
+    return states.mean(axis=0) if pooling == "mean" else states.max(axis=0)
+
+
+@pytest.mark.parametrize("pooling", ["last", "mean", "max"])
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_what_is_read_out_is_that_of_the_tokens(
+    pooling, cell, random_variables, assert_close
+):
+    module = SMALL.clone(pooling=pooling, cell=cell)
+    variables = random_variables(module)
+    logits, seen = features(module, variables, TOKENS, mask=MASK)
+    states = np.array(seen["encoder/rnn/layer_1/states"])
+    states = np.concatenate(
+        [states, seen["encoder/rnn/layer_1_reverse/states"]], axis=-1
+    )
+    expected = np.stack(
+        [pooled(pooling, s[m]) for s, m in zip(states, MASK, strict=True)]
+    )
+    assert_close(seen["features"], expected, 1e-6)
+    head = variables["params"]["head"]
+    assert_close(logits, expected @ head["kernel"] + head["bias"], 1e-5)
+    body = module.clone(num_classes=None)
+    assert_close(body.apply(variables, TOKENS, mask=MASK), expected, 1e-6)
+
+
+@pytest.mark.parametrize("pooling", ["last", "mean", "max"])
+def test_padding_changes_nothing(pooling, random_variables):
+    module = SMALL.clone(pooling=pooling)
+    variables, apply = random_variables(module), jax.jit(module.apply)
+    expected = apply(variables, TOKENS, mask=MASK)
+    other = np.where(MASK, TOKENS, (TOKENS + 1) % 11)
+    wider = np.pad(TOKENS, [(0, 0), (0, 3)]), np.pad(MASK, [(0, 0), (0, 3)])
+    for tokens, mask in ((other, MASK), wider):
+        actual = apply(variables, tokens, mask=mask)
+        np.testing.assert_allclose(actual, expected, atol=1e-6)
+    alone = apply(variables, TOKENS[1:2, :2])
+    np.testing.assert_allclose(alone, expected[1:2], atol=1e-6)
+
+
+def test_without_padding_all_is_pooled(random_variables):
+    module = SMALL.clone(pooling="mean")
+    variables, everything = random_variables(module), np.ones((3, 6), bool)
+    expected = module.apply(variables, TOKENS, mask=everything)
+    np.testing.assert_allclose(module.apply(variables, TOKENS), expected, atol=1e-6)
+
+
+def test_gradients_are_finite_also_of_an_empty_text(random_variables):
+    for pooling in ("last", "mean", "max"):
+        module = SMALL.clone(pooling=pooling)
+        variables, mask = random_variables(module), MASK & (np.arange(3) > 0)[:, None]
+
+        def loss(variables, module=module, mask=mask):
+            return jnp.sum(module.apply(variables, TOKENS, mask=mask))
+
+        grads = jax.jit(jax.grad(loss))(variables)
+        assert all(np.all(np.isfinite(g)) for g in jax.tree.leaves(grads))
+
+
+def test_encoders_read_tokens_or_features(random_variables, random_inputs):
+    x = random_inputs(3, 6, 4)
+    encoder = RNNEncoder(5, 2, bidirectional=True, input_shape=(6, 4))
+    variables = random_variables(encoder)
+    states, carry = encoder.apply(variables, x, mask=MASK, return_carry=True)
+    rnn, params = RNN(5, 2, bidirectional=True), variables["params"]["rnn"]
+    expected = rnn.apply({"params": params}, x, mask=MASK, return_carry=True)
+    jax.tree.map(np.testing.assert_array_equal, (states, carry), expected)
+
+    reader = encoder.clone(vocab_size=3, embedding_size=4)
+    table = random_inputs(3, 4)
+    read = {"params": {"rnn": params, "embedding": {"embedding": table}}}
+    tokens = TOKENS % 3
+    expected = encoder.apply(variables, table[tokens])
+    np.testing.assert_allclose(reader.apply(read, tokens), expected, atol=1e-6)
+
+
+def test_dropout_is_for_training_only(random_variables):
+    module = SMALL.clone(dropout=1.0)
+    variables = random_variables(module)
+    rngs = {"dropout": jax.random.key(0)}
+    logits = module.apply(variables, TOKENS, train=True, rngs=rngs)
+    bias = np.broadcast_to(variables["params"]["head"]["bias"], logits.shape)
+    np.testing.assert_allclose(logits, bias, atol=1e-6)
+    expected = SMALL.apply(variables, TOKENS)
+    np.testing.assert_array_equal(module.apply(variables, TOKENS), expected)
+
+
+def test_bfloat16_stays_near(random_variables, assert_close):
+    variables = random_variables(SMALL)
+    narrow = jax.jit(SMALL.clone(dtype="bfloat16").apply)(variables, TOKENS)
+    wide = jax.jit(SMALL.apply)(variables, TOKENS)
+    assert narrow.dtype == jnp.bfloat16
+    assert_close(narrow.astype(jnp.float32), wide, 0.05)
+
+
+def test_poolings_have_names():
+    module = SMALL.clone(pooling="first")
+    with pytest.raises(ValueError, match="pooling='first': expected 'last'"):
+        module.init(jax.random.key(0), TOKENS)

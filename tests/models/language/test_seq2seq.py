@@ -1,0 +1,166 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fdl.models.features import features
+from fdl.models.language.seq2seq import Seq2Seq
+
+SMALL = Seq2Seq(5, 2, 4, attention_size=6, readout_size=3, vocab_size=11)
+SOURCE = np.random.RandomState(0).randint(11, size=(3, 6))
+TARGET = np.random.RandomState(1).randint(11, size=(3, 4))
+MASK = np.arange(6) < np.array([6, 2, 4])[:, None]
+
+
+@pytest.fixture(scope="module")
+def variables(random_variables):
+    return random_variables(SMALL)
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def gru(p, h, x):
+    """One step of a gated recurrent unit."""
+    term = lambda name, v: v @ p[name]["kernel"] + p[name].get("bias", 0)  # noqa: E731
+    r = sigmoid(term("ir", x) + term("hr", h))
+    z = sigmoid(term("iz", x) + term("hz", h))
+    n = np.tanh(term("in", x) + r * term("hn", h))
+    return (1 - z) * n + z * h
+
+
+def translate(p, source, target):
+    """Logits and weights of one pair of texts without padding, in float64."""
+    states = p["source_embedding"]["embedding"][source]
+    for i in range(2):
+        there, back = np.zeros(5), np.zeros(5)
+        forward, backward = [], []
+        for x in states:
+            there = gru(p["encoder"][f"layer_{i}"], there, x)
+            forward.append(there)
+        for x in states[::-1]:
+            back = gru(p["encoder"][f"layer_{i}_reverse"], back, x)
+            backward.append(back)
+        states = np.concatenate([forward, backward[::-1]], axis=1)
+    s = np.tanh(back @ p["start"]["kernel"] + p["start"]["bias"])
+    logits, alignments = [], []
+    for y in p["target_embedding"]["embedding"][target]:
+        query = s @ p["decoder"]["query"]["kernel"]
+        hidden = np.tanh(query + states @ p["keys"]["kernel"])
+        weights = np.exp(hidden @ p["decoder"]["score"]["kernel"][:, 0])
+        weights = weights / weights.sum()
+        context = weights @ states
+        t = np.concatenate([s, y, context]) @ p["readout"]["kernel"]
+        t = (t + p["readout"]["bias"]).reshape(3, 2).max(axis=1)
+        logits.append(t @ p["head"]["kernel"] + p["head"]["bias"])
+        alignments.append(weights)
+        s = gru(p["decoder"]["gru"], s, np.concatenate([y, context]))
+    return np.array(logits), np.array(alignments)
+
+
+def translate_all(variables):
+    """Logits and weights of all pairs."""
+    params = jax.tree.map(lambda x: np.asarray(x, np.float64), variables["params"])
+    weights, logits = np.zeros((3, 4, 6)), []
+    for b, length in enumerate(MASK.sum(axis=1)):
+        one, weights[b, :, :length] = translate(params, SOURCE[b, :length], TARGET[b])
+        logits.append(one)
+    return np.array(logits), weights
+
+
+def test_it_is_the_network_of_the_paper(variables, assert_close):
+    actual, seen = features(SMALL, variables, SOURCE, TARGET, source_mask=MASK)
+    logits, weights = translate_all(variables)
+    assert_close(actual, logits, 1e-5)
+    assert_close(seen["weights"], weights, 1e-5)
+
+
+def test_gradients_are_those_of_the_reference(variables):
+    """Along a random direction, against a difference in float64."""
+    random = np.random.RandomState(2)
+    v = jax.tree.map(lambda x: random.normal(size=x.shape), variables)
+    weights = random.normal(size=(3, 4, 11))
+
+    def moved(step):
+        at = jax.tree.map(
+            lambda x, v: np.asarray(x, np.float64) + step * v, variables, v
+        )
+        return np.vdot(translate_all(at)[0], weights)
+
+    def loss(variables):
+        logits = SMALL.apply(variables, SOURCE, TARGET, source_mask=MASK)
+        return jnp.vdot(logits, weights)
+
+    grads = jax.jit(jax.grad(loss))(variables)
+    products = jax.tree.map(np.vdot, jax.tree.map(np.asarray, grads), v)
+    actual = sum(jax.tree.leaves(products))
+    expected = (moved(1e-5) - moved(-1e-5)) / 2e-5
+    np.testing.assert_allclose(actual, expected, rtol=1e-4)
+
+
+def test_padding_of_the_source_changes_nothing(variables):
+    def loss(embedded, source, mask):
+        params = {**variables["params"], "source_embedding": {"embedding": embedded}}
+        args = {"params": params}, source, TARGET
+        return jnp.sum(jnp.sin(SMALL.apply(*args, source_mask=mask)))
+
+    embedding = variables["params"]["source_embedding"]["embedding"]
+    run = jax.jit(jax.value_and_grad(loss))
+    other = np.where(MASK, SOURCE, (SOURCE + 1) % 11)
+    wider = np.pad(SOURCE, [(0, 0), (0, 3)]), np.pad(MASK, [(0, 0), (0, 3)])
+    expected = run(embedding, SOURCE, MASK)
+    for source, mask in ((other, MASK), wider):
+        actual = run(embedding, source, mask)
+        np.testing.assert_allclose(actual[0], expected[0], rtol=1e-5)
+        np.testing.assert_allclose(actual[1], expected[1], atol=1e-5)
+
+
+def test_later_tokens_change_no_earlier_logits(variables):
+    apply, changed = jax.jit(SMALL.apply), TARGET.copy()
+    changed[:, 2] = (changed[:, 2] + 1) % 11
+    before, after = (apply(variables, SOURCE, t) for t in (TARGET, changed))
+    np.testing.assert_array_equal(before[:, :2], after[:, :2])
+    assert np.all(np.any(before[:, 2:] != after[:, 2:], axis=-1))
+
+
+def test_a_target_in_parts_is_the_whole(variables):
+    decode = jax.jit(lambda *args, **kw: SMALL.apply(*args, method="decode", **kw))
+    memory = SMALL.apply(variables, SOURCE, mask=MASK, method="encode")
+    whole, last = decode(variables, TARGET, memory)
+    first, carry = decode(variables, TARGET[:, :3], memory)
+    second, carry = decode(variables, TARGET[:, 3:], memory, carry)
+    np.testing.assert_allclose(np.concatenate([first, second], 1), whole, atol=1e-6)
+    np.testing.assert_allclose(carry, last, atol=1e-6)
+    padded = np.pad(TARGET, [(0, 0), (0, 2)])
+    mask = np.arange(6)[None] < np.array([[4], [4], [4]])
+    _, carry = decode(variables, padded, memory, mask=mask)
+    np.testing.assert_allclose(carry, last, atol=1e-6)
+
+
+def test_remat_changes_nothing(variables):
+    found = []
+    for module in (SMALL, SMALL.clone(remat=True)):
+
+        def loss(variables, module=module):
+            return jnp.sum(jnp.sin(module.apply(variables, SOURCE, TARGET)))
+
+        found.append(jax.jit(jax.grad(loss))(variables))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), *found)
+
+
+def test_bfloat16_stays_near(variables, assert_close):
+    narrow = jax.jit(SMALL.clone(dtype="bfloat16").apply)(variables, SOURCE, TARGET)
+    wide = jax.jit(SMALL.apply)(variables, SOURCE, TARGET)
+    assert narrow.dtype == jnp.bfloat16
+    assert_close(narrow.astype(jnp.float32), wide, 0.05)
+
+
+def test_dropout_is_for_training_only(variables):
+    module = SMALL.clone(dropout=1.0)
+    rngs = {"dropout": jax.random.key(0)}
+    logits = module.apply(variables, SOURCE, TARGET, train=True, rngs=rngs)
+    bias = np.broadcast_to(variables["params"]["head"]["bias"], logits.shape)
+    np.testing.assert_allclose(logits, bias, atol=1e-6)
+    expected = SMALL.apply(variables, SOURCE, TARGET)
+    np.testing.assert_array_equal(module.apply(variables, SOURCE, TARGET), expected)

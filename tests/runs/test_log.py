@@ -1,0 +1,203 @@
+"""What a run leaves to read."""
+
+import json
+import math
+import pathlib
+import resource
+import struct
+import warnings
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from fdl.errors import RunError
+from fdl.runs import metric_plots
+from fdl.metrics.t_interval import interval
+from fdl.runs import log
+from fdl.runs import tensorboard
+
+
+def write(path, *rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def test_lines_are_written_as_they_come(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    file = log.JsonLines(path, 0)
+    for step in range(3):
+        file.write({"step": step, "x": [0.1, None]})
+        assert log.read_lines(path)[-1] == {"step": step, "x": [0.1, None]}
+    file.sync()
+    file.close()
+    assert len(path.read_text().splitlines()) == len(log.read_lines(path)) == 3
+
+
+@pytest.mark.parametrize("until, kept", [(0, 0), (4, 1), (5, 2), (6, 2), (100, 3)])
+def test_what_will_be_written_again_is_dropped(tmp_path, until, kept):
+    path = tmp_path / "metrics.jsonl"
+    rows = [{"stages": {}}, {"step": 4}, {"step": 5}, {"step": 7}]
+    write(path, *rows)
+    log.JsonLines(path, until).close()
+    assert log.read_lines(path) == rows[: kept + 1]
+
+
+@pytest.mark.parametrize("length", [1, 5, 19, 20])
+def test_a_line_that_was_written_in_part_is_dropped(tmp_path, length):
+    path = tmp_path / "metrics.jsonl"
+    write(path, {"step": 1}, {"step": 2})
+    whole = path.read_bytes()
+    path.write_bytes(whole + b'{"step": 3, "x": 1.25}'[:length])
+    assert log.read_lines(path) == [{"step": 1}, {"step": 2}]
+    log.JsonLines(path, 5).close()
+    assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("damage", [b"{", b"", b"5", b"\xff", b'["step"]', b"\0" * 9])
+def test_a_damaged_line_is_named_and_nothing_dropped_for_it(tmp_path, damage):
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(b'{"step": 1}\n' + damage + b'\n{"step": 3}\n')
+    before = path.read_bytes()
+    with pytest.raises(RunError, match=f"{path} is damaged: line 2"):
+        log.JsonLines(path, 5)
+    assert path.read_bytes() == before
+
+
+def test_what_is_no_number_is_no_json(tmp_path):
+    file = log.JsonLines(tmp_path / "metrics.jsonl", 0)
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        file.write({"x": math.nan})
+    file.close()
+
+
+def test_a_line_that_does_not_fit_is_an_error_that_names_the_file(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    file = log.JsonLines(path, 0)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (30, limits[1]))
+    try:
+        file.write({"step": 1})
+        with pytest.raises(RunError, match=f"cannot write {path}: File too large"):
+            file.write({"step": 2, "x": "more than 30 bytes"})
+        file.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert log.read_lines(path) == [{"step": 1}]
+
+
+def test_metrics_as_json_has_them():
+    values = {"a": np.float32(0.1), "b": np.array([1.0, np.nan]), "c": math.inf}
+    expected = {"x/a": float(np.float32(0.1)), "x/b": [1.0, None], "x/c": None}
+    assert log.to_json(values, "x") == expected
+    assert json.loads(json.dumps(log.to_json(values, "x"))) == expected
+
+
+@pytest.mark.parametrize("size", [2, 3, 5, 30])
+def test_interval_is_that_of_student(size):
+    values = np.random.default_rng(size).normal(3, 2, size)
+    mean, error, half = interval(values)
+    low, high = stats.t.interval(0.95, size - 1, values.mean(), stats.sem(values))
+    np.testing.assert_allclose([mean, error], [values.mean(), stats.sem(values)])
+    np.testing.assert_allclose([mean - half, mean + half], [low, high])
+
+
+def test_a_single_seed_has_no_interval():
+    assert interval([2.0])[0] == 2.0
+    assert np.isnan([*interval([2.0])[1:], *interval([])]).all()
+
+
+ROWS = {
+    "one seed": [{"step": s, "train/loss": 1 / s, "eval/loss": s} for s in (1, 2, 3)],
+    "three seeds": [{"step": s, "train/loss": [s, s + 1, s * s]} for s in (1, 2, 3)],
+    "one point": [{"step": 1, "train/loss": 1.0, "train/error": 2.0}],
+    "gaps": [
+        {"step": 1, "train/return": None, "eval/return": [None, None]},
+        {"step": 2, "train/return": 1.0, "eval/return": [None, 2.0]},
+    ],
+    "nothing": [],
+    "many": [{"step": s, **{f"eval/m{i}": s * i for i in range(8)}} for s in (1, 2)],
+}
+
+
+@pytest.mark.parametrize("rows", ROWS.values(), ids=ROWS)
+def test_curves_are_a_picture_and_need_no_warning(tmp_path, rows):
+    from matplotlib.image import imread
+
+    write(tmp_path / "metrics.jsonl", *rows)
+    write(tmp_path / "run.json", {"experiment": "a/b", "seeds": 3})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        path = metric_plots.draw(tmp_path)
+    picture = imread(path)
+    assert picture.shape[0] > 300 and picture.shape[1] > 500
+    if rows:
+        assert len(np.unique(picture.reshape(-1, picture.shape[2]), axis=0)) > 10
+
+
+def test_curves_are_the_same_each_time(tmp_path):
+    write(tmp_path / "metrics.jsonl", *ROWS["three seeds"])
+    write(tmp_path / "run.json", {"experiment": "a/b", "seeds": 3})
+    first = metric_plots.draw(tmp_path).read_bytes()
+    assert metric_plots.draw(tmp_path).read_bytes() == first
+
+
+def read_events(directory: pathlib.Path):
+    """TensorBoard's format: length, checksum, event, checksum; one file a process."""
+    event_pb2 = pytest.importorskip("tensorboardX").proto.event_pb2
+    found = []
+    for path in sorted(directory.glob("*tfevents*")):
+        content, place = path.read_bytes(), 0
+        while place < len(content):
+            (length,) = struct.unpack_from("<Q", content, place)
+            event = event_pb2.Event.FromString(
+                content[place + 12 : place + 12 + length]
+            )
+            found.append(event)
+            place += length + 16
+    return found
+
+
+def test_events_are_there_as_soon_as_they_are_written(tmp_path):
+    pytest.importorskip("tensorboardX")
+    events = tensorboard.Events(tmp_path / "tensorboard", 0)
+    events.write(4, {"epoch": 1.0, "train/loss": 0.5, "train/x": None})
+    events.write(6, {"eval/loss": [1.0, 2.0, 6.0]})
+    events.write(8, {"eval/x": [1.0, None, 2.0], "eval/y": [None, None]})
+    found = [
+        (event.step, value.tag, value.simple_value)
+        for event in read_events(tmp_path / "tensorboard")
+        for value in event.summary.value
+    ]
+    assert found == [
+        (4, "train/loss", 0.5),
+        (6, "eval/loss", 3.0),
+        (8, "eval/x", 1.5),  # Of the seeds that have a number.
+    ]
+    events.close()
+
+
+def test_events_behind_the_place_where_a_run_goes_on_are_purged(tmp_path):
+    pytest.importorskip("tensorboardX")
+    tensorboard.Events(tmp_path / "tensorboard", 7).close()
+    starts = [
+        event.step
+        for event in read_events(tmp_path / "tensorboard")
+        if event.HasField("session_log") and event.session_log.status == 1
+    ]
+    assert starts == [8]
+
+
+def test_events_are_what_tensorboard_reads(tmp_path):
+    accumulator = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_accumulator"
+    )
+    pytest.importorskip("tensorboardX")
+    events = tensorboard.Events(tmp_path / "tensorboard", 0)
+    for step in (1, 2):
+        events.write(step, {"train/loss": step / 4})
+    events.close()
+    read = accumulator.EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert [(e.step, e.value) for e in read.Scalars("train/loss")] == [
+        (1, 0.25),
+        (2, 0.5),
+    ]
