@@ -257,7 +257,9 @@ def _resolve(
     modules = {n for n, value in vars(namespace).items() if inspect.ismodule(value)}
     known = [n for n in dir(namespace) if not n.startswith("_") and n not in modules]
     if name not in known or not callable(getattr(namespace, name)):
-        raise UserError(f"{module} has no {name!r}. {near(name, known)}")
+        # A model may be asked for by its name in torchvision or timm.
+        ours = getattr(namespace, "PUBLISHED_NAMES", {}).get(name, name)
+        raise UserError(f"{module} has no {name!r}. {near(ours, known)}")
     function = getattr(namespace, name)
     parameters = inspect.signature(function).parameters
     kinds = [parameter.kind for parameter in parameters.values()]

@@ -4,8 +4,6 @@ from typing import Any
 
 import jax
 
-from fdl.types import PyTree
-
 
 def path_name(path: tuple[Any, ...]) -> str:
     """Name of a leaf: the keys of its path, joined by slashes.
@@ -21,7 +19,7 @@ def path_name(path: tuple[Any, ...]) -> str:
     return jax.tree_util.keystr(path, simple=True, separator="/")
 
 
-def named_leaves(tree: PyTree) -> dict[str, Any]:
+def named_leaves(tree: Any) -> dict[str, Any]:
     """Leaves of a tree by `path_name`, in the order of the tree.
 
     Example:

@@ -1,10 +1,12 @@
 """Interfaces of all components, as tuples of pure functions on pytrees."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import jax
-import optax
+
+if TYPE_CHECKING:  # Research code takes a model with jax and flax alone.
+    import optax
 
 Array = jax.Array
 Key = jax.Array  # A typed key, from `jax.random.key`.
@@ -111,7 +113,7 @@ class Learner(NamedTuple):
     step: Step
     partition: PyTree = jax.sharding.PartitionSpec()
     objective: Objective | None = None
-    optimizer: optax.GradientTransformation | None = None
+    optimizer: "optax.GradientTransformation | None" = None
 
 
 class TrainState(NamedTuple):
@@ -129,7 +131,7 @@ class TrainState(NamedTuple):
     key: Key
     params: Params
     model_state: PyTree
-    opt_state: optax.OptState
+    opt_state: "optax.OptState"
 
     @property
     def variables(self) -> Variables:

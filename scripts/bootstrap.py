@@ -20,7 +20,7 @@ CLEAR = "\r\033[K"  # The line of a terminal.
 
 
 class SetupError(Exception):
-    """Says what failed, as a phrase that follows "failed while"."""
+    """Setup that failed; its text follows "failed while"."""
 
 
 def main(venv: pathlib.Path) -> None:

@@ -1,5 +1,6 @@
-"""One setting for all tests: four CPU devices, strict ranks, a compilation cache."""
+"""Settings of all tests: four CPU devices, strict ranks, counted compilations."""
 
+import collections
 import gc
 import os
 import pathlib
@@ -21,6 +22,23 @@ jax.config.update("jax_compilation_cache_dir", f"{CACHE}/jax-{jax.__version__}")
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
+# Compiling takes most of the time of the tests, and half of that goes to passes of LLVM
+# that make large programs fast. Tests of what users run as a program of their own have
+# them (see `optimized`), and all tests where FDL_TEST_OPTIMIZED is set.
+FAST_COMPILATION = not os.environ.get("FDL_TEST_OPTIMIZED")
+MAX_PROGRAMS = 60  # Of a test file that states no PROGRAMS of its own.
+MAX_MEMORY = 3 << 30  # Bytes of a process that keeps what it has compiled.
+
+compiled: collections.Counter[str] = collections.Counter()
+
+
+@jax.monitoring.register_event_duration_secs_listener
+def count_programs(event: str, seconds: float, **details: str) -> None:
+    """Counts what XLA is given to compile, also where the cache on disk has it."""
+    del seconds, details
+    if event == "/jax/core/compile/backend_compile_duration":
+        compiled["programs"] += 1
+
 
 @pytest.fixture(scope="session", autouse=True)
 def data_dir(tmp_path_factory):
@@ -31,10 +49,31 @@ def data_dir(tmp_path_factory):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def forget_programs():
-    """What was compiled for one file is of no use to the next, and takes gigabytes."""
+def programs(request):
+    """Compiles for one test file, which may state ``PROGRAMS`` and ``OPTIMIZED``.
+
+    ``PROGRAMS`` is how many programs the file may compile: one that needs more has to
+    say so, since that is where the time of the tests goes. ``OPTIMIZED = True`` has
+    them compiled as they are for users.
+    """
+    fast = FAST_COMPILATION and not getattr(request.module, "OPTIMIZED", False)
+    jax.config.update("jax_disable_most_optimizations", fast)
+    before = compiled["programs"]
     yield
-    jax.clear_caches()
+    count = compiled["programs"] - before
+    if memory() > MAX_MEMORY:
+        jax.clear_caches()
+    most = getattr(request.module, "PROGRAMS", MAX_PROGRAMS)
+    assert count <= most, f"{request.path.name} compiled {count} programs, not {most}"
+
+
+def memory() -> int:
+    """Bytes that this process has in memory; more than any limit if nobody knows."""
+    try:
+        pages = pathlib.Path("/proc/self/statm").read_text().split()[1]
+    except OSError:
+        return MAX_MEMORY + 1
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 @pytest.fixture(scope="session")

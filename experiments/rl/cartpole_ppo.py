@@ -15,7 +15,7 @@ import fdl
 
 
 def get_config(size: str = "full") -> ConfigDict:
-    """How much of everything; `build` says of what."""
+    """Config of the experiment: sizes, rates and periods."""
     full = size == "full"
     config = ConfigDict()
     config.num_steps = 195 if full else 2
@@ -49,7 +49,7 @@ def get_config(size: str = "full") -> ConfigDict:
 
 
 def build(config: ConfigDict) -> fdl.Experiment:
-    """What there is; `get_config` says how much of it."""
+    """Experiment of a config: data, model, learner and evaluation."""
     env = fdl.envs.gymnax(**config.env)
     _, observation = jax.eval_shape(env.reset, jax.random.key(0))
     module = fdl.models.ActorCritic(env.action_size, **config.model)

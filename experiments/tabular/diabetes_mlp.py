@@ -16,7 +16,7 @@ COLUMNS = "age", "sex", "bmi", "bp", "s1", "s2", "s3", "s4", "s5", "s6"
 
 
 def get_config(size: str = "full") -> ConfigDict:
-    """How much of everything; `build` says of what."""
+    """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
     config.num_epochs = 60 if size == "full" else 1
     config.log_every = "5 epochs"
@@ -37,7 +37,7 @@ def get_config(size: str = "full") -> ConfigDict:
 
 
 def build(config: ConfigDict) -> fdl.Experiment:
-    """What there is; `get_config` says how much of it."""
+    """Experiment of a config: data, model, learner and evaluation."""
     splits = [fdl.data.load("diabetes", split) for split in ("train", "test")]
     train, test = fdl.data.standardize(*splits)
     module = fdl.make(fdl.models, config.model, num_outputs=1)

@@ -41,7 +41,7 @@ from fdl.types import Batches, Model
 
 
 def get_config(size: str = "full") -> ConfigDict:
-    """How much of everything; `build` says of what."""
+    """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
     config.num_epochs = 60 if size == "full" else 1
     config.log_every = "5 epochs"
@@ -76,7 +76,7 @@ def get_config(size: str = "full") -> ConfigDict:
 
 
 def build(config: ConfigDict) -> fdl.Experiment:
-    """What there is; `get_config` says how much of it."""
+    """Experiment of a config: data, model, learner and evaluation."""
     options: dict[str, Any] = dict(config.data)
     name, csv = options.pop("table"), options.pop("csv")
     table = fdl.data.table(
@@ -107,7 +107,7 @@ def build(config: ConfigDict) -> fdl.Experiment:
 
 
 def classes(model: Model, table: fdl.data.Table, testing: Batches):
-    """How to learn a class, and how to ask for it."""
+    """Objective and predictor of a class."""
     names = table.encoding.classes
     f1 = partial(metrics.f1, num_classes=len(names))
     objective = fdl.objectives.classification(
@@ -119,7 +119,7 @@ def classes(model: Model, table: fdl.data.Table, testing: Batches):
 
 
 def numbers(model: Model, table: fdl.data.Table, testing: Batches):
-    """How to learn a number, and how to ask for it."""
+    """Objective and predictor of a number."""
     target = table.train["target"]
     mean, std = float(target.mean()), float(target.std())
     objective = fdl.objectives.regression(

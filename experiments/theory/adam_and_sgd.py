@@ -19,7 +19,7 @@ import fdl
 
 
 def get_config(size: str = "full") -> ConfigDict:
-    """How much of everything; `build` says of what."""
+    """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
     config.num_steps = 300 if size == "full" else 5
     config.log_every = "5 steps"
@@ -45,7 +45,7 @@ def get_config(size: str = "full") -> ConfigDict:
 
 
 def build(config: ConfigDict) -> fdl.Experiment:
-    """What there is; `get_config` says how much of it."""
+    """Experiment of a config: data, model, learner and evaluation."""
     curvatures = np.geomspace(1, config.condition, config.num_dimensions)
     noise = np.random.default_rng(0).normal(size=(config.num_dimensions,) * 2)
     rotation, _ = np.linalg.qr(noise)

@@ -1,4 +1,4 @@
-"""Where gradients are well scaled, as on digits, SGD with momentum is as good as Adam.
+"""SGD with momentum is as good as Adam where gradients are well scaled, as on digits.
 
 fdl train experiments/theory/adam_and_sgd_on_digits.py --seeds 5
 
@@ -14,7 +14,7 @@ import fdl
 
 
 def get_config(size: str = "full") -> ConfigDict:
-    """How much of everything; `build` says of what."""
+    """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
     config.num_epochs = 40 if size == "full" else 1
     config.log_every = "1 epoch"
@@ -34,7 +34,7 @@ def get_config(size: str = "full") -> ConfigDict:
 
 
 def build(config: ConfigDict) -> fdl.Experiment:
-    """What there is; `get_config` says how much of it."""
+    """Experiment of a config: data, model, learner and evaluation."""
     train, test = (fdl.data.load("digits", split) for split in ("train", "test"))
     batches = fdl.data.batches(train, config.batch_size, config.seed)
     testing = fdl.data.batches(test, len(test["label"]), shuffle=False)

@@ -20,7 +20,7 @@ from ml_collections import ConfigDict
 
 import fdl
 
-ARMS = {  # Name: of the cost, hidden layers of 30 sigmoids, learning rate.
+CASES = {  # Name: of the cost, hidden layers of 30 sigmoids, learning rate.
     "quadratic_1": ("quadratic", 1, 3.0),
     "quadratic_3": ("quadratic", 3, 3.0),
     "cross_entropy_1": ("cross_entropy", 1, 0.5),
@@ -29,7 +29,7 @@ ARMS = {  # Name: of the cost, hidden layers of 30 sigmoids, learning rate.
 
 
 def get_config(size: str = "full") -> ConfigDict:
-    """How much of everything; `build` says of what."""
+    """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
     config.num_epochs = 30 if size == "full" else 1
     config.log_every = "1 epoch"
@@ -43,13 +43,13 @@ def get_config(size: str = "full") -> ConfigDict:
 
 
 def build(config: ConfigDict) -> fdl.Experiment:
-    """What there is; `get_config` says how much of it."""
+    """Experiment of a config: data, model, learner and evaluation."""
     train, test = (fdl.data.load("digits", split) for split in ("train", "test"))
     batches = fdl.data.batches(train, config.batch_size, config.seed)
     testing = fdl.data.batches(test, len(test["label"]), shuffle=False)
     testing = fdl.data.scale(testing, image=1 / 16)
     learners, evaluations = {}, {}
-    for name, (cost, depth, learning_rate) in ARMS.items():
+    for name, (cost, depth, learning_rate) in CASES.items():
         module = fdl.models.nielsen_deep(depth)
         model = fdl.models.functional(module, jnp.zeros((1, 8, 8, 1)))
         objective = fdl.objectives.classification(model, loss=globals()[cost])
@@ -63,7 +63,9 @@ def build(config: ConfigDict) -> fdl.Experiment:
         evaluate=fdl.evaluate_each(evaluations),
         claims=[
             fdl.Claim(
-                worst, lambda m: max(m[f"{arm}/error"] for arm in ARMS), at_most=1e-12
+                worst,
+                lambda m: max(m[f"{case}/error"] for case in CASES),
+                at_most=1e-12,
             )
         ],
     )

@@ -20,7 +20,7 @@ import fdl
 
 
 def get_config(size: str = "full") -> ConfigDict:
-    """How much of everything; `build` says of what."""
+    """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
     config.num_epochs = 20 if size == "full" else 1
     config.log_every = "1 epoch"
@@ -29,9 +29,9 @@ def get_config(size: str = "full") -> ConfigDict:
     config.steps_per_call = 5
     config.best = "max batch_8/accuracy"
 
-    config.batch_size = 256  # Every arm sees these, in parts of its own size.
+    config.batch_size = 256  # Every case sees these, in parts of its own size.
     config.hidden_sizes = (64,)
-    config.arms = {
+    config.cases = {
         "batch_8": {"size": 8, "learning_rate": 0.03},
         "batch_32": {"size": 32, "learning_rate": 0.03},
         "batch_256": {"size": 256, "learning_rate": 0.03},
@@ -41,7 +41,7 @@ def get_config(size: str = "full") -> ConfigDict:
 
 
 def build(config: ConfigDict) -> fdl.Experiment:
-    """What there is; `get_config` says how much of it."""
+    """Experiment of a config: data, model, learner and evaluation."""
     train, test = (fdl.data.load("digits", split) for split in ("train", "test"))
     batches = fdl.data.batches(
         train, config.batch_size, config.seed, drop_remainder=True
@@ -52,10 +52,10 @@ def build(config: ConfigDict) -> fdl.Experiment:
     model = fdl.models.functional(module, jnp.zeros((1, 8, 8, 1)))
     objective = fdl.objectives.classification(model)
     learners = {}
-    for name, arm in config.arms.items():
-        optimizer = fdl.optim.chain("sgd", arm.learning_rate, num_steps=1)
+    for name, case in config.cases.items():
+        optimizer = fdl.optim.chain("sgd", case.learning_rate, num_steps=1)
         learner = fdl.gradient_learner(model, objective, optimizer)
-        learners[name] = in_parts(learner, config.batch_size // arm.size)
+        learners[name] = in_parts(learner, config.batch_size // case.size)
     evaluate = fdl.on_dataset(objective, testing)
     return fdl.Experiment(
         learner=fdl.compare_learners(learners),

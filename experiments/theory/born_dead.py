@@ -23,7 +23,7 @@ ACTIVATIONS = {"relu": nn.relu, "leaky_relu": nn.leaky_relu}
 
 
 def get_config(size: str = "full") -> ConfigDict:
-    """How much of everything; `build` says of what."""
+    """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
     config.num_steps = 10 if size == "full" else 1  # Each draws new networks.
     config.log_every = "1 step"
@@ -38,7 +38,7 @@ def get_config(size: str = "full") -> ConfigDict:
 
 
 def build(config: ConfigDict) -> fdl.Experiment:
-    """What there is; `get_config` says how much of it."""
+    """Experiment of a config: data, model, learner and evaluation."""
     learners = {
         f"{name}_{width}": fdl.monte_carlo(deaths(config, width, activation))
         for name, activation in ACTIVATIONS.items()

@@ -32,7 +32,7 @@ KINDS = {
 
 
 def get_config(size: str = "full") -> ConfigDict:
-    """How much of everything; `build` says of what."""
+    """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
     config.num_epochs = 30 if size == "full" else 1
     config.log_every = "1 epoch"
@@ -54,7 +54,7 @@ def get_config(size: str = "full") -> ConfigDict:
 
 
 def build(config: ConfigDict) -> fdl.Experiment:
-    """What there is; `get_config` says how much of it."""
+    """Experiment of a config: data, model, learner and evaluation."""
     train, test = (fdl.data.load("digits", split) for split in ("train", "test"))
     batches = fdl.data.batches(train, config.batch_size, config.seed)
     testing = fdl.data.batches(test, len(test["label"]), shuffle=False)

@@ -23,7 +23,7 @@ import fdl
 
 
 def get_config(size: str = "full") -> ConfigDict:
-    """How much of everything; `build` says of what."""
+    """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
     config.num_draws = 10 if size == "full" else 1  # Of examples and features.
     config.num_steps = 1
@@ -37,7 +37,7 @@ def get_config(size: str = "full") -> ConfigDict:
 
 
 def build(config: ConfigDict) -> fdl.Experiment:
-    """What there is; `get_config` says how much of it."""
+    """Experiment of a config: data, model, learner and evaluation."""
     train, test = (fdl.data.load("digits", split) for split in ("train", "test"))
     size, widths = config.num_examples, config.widths
     below = [f"features_{width}/log10_error" for width in widths if width < size]

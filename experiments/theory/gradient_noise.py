@@ -17,7 +17,7 @@ import fdl
 
 
 def get_config(size: str = "full") -> ConfigDict:
-    """How much of everything; `build` says of what."""
+    """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
     config.num_steps = 50 if size == "full" else 1  # Each draws a new network.
     config.log_every = "1 step"
@@ -32,7 +32,7 @@ def get_config(size: str = "full") -> ConfigDict:
 
 
 def build(config: ConfigDict) -> fdl.Experiment:
-    """What there is; `get_config` says how much of it."""
+    """Experiment of a config: data, model, learner and evaluation."""
     (train,) = fdl.data.standardize(fdl.data.load("digits", "train"), name="image")
     sizes = config.batch_sizes
     learners = {

@@ -22,7 +22,7 @@ import fdl
 
 
 def get_config(size: str = "full") -> ConfigDict:
-    """How much of everything; `build` says of what."""
+    """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
     config.num_steps = 3000 if size == "full" else 10
     config.log_every = "100 steps"
@@ -36,7 +36,7 @@ def get_config(size: str = "full") -> ConfigDict:
     config.batch_size = 32
     config.hidden_sizes = (512, 512)
     config.optimizer = {"name": "adam", "learning_rate": 1e-3}
-    config.arms = {
+    config.cases = {
         "none": {"dropout": 0.0, "l2": 0.0},
         "dropout": {"dropout": 0.5, "l2": 0.0},
         "l2": {"dropout": 0.0, "l2": 1e-2},
@@ -46,7 +46,7 @@ def get_config(size: str = "full") -> ConfigDict:
 
 
 def build(config: ConfigDict) -> fdl.Experiment:
-    """What there is; `get_config` says how much of it."""
+    """Experiment of a config: data, model, learner and evaluation."""
     train = with_noise(
         fdl.data.load("digits", f"train[:{config.num_examples}]"), config
     )
@@ -56,7 +56,7 @@ def build(config: ConfigDict) -> fdl.Experiment:
     testing = fdl.data.scale(testing, image=1 / 16)
     learners, evaluations = {}, {}
     for name in ("none", "dropout", "l2", "both"):
-        objective, learners[name] = learner(config, **config.arms[name])
+        objective, learners[name] = learner(config, **config.cases[name])
         evaluations[name] = fdl.on_dataset(objective, testing)
     return fdl.Experiment(
         learner=fdl.compare_learners(learners),
@@ -66,10 +66,10 @@ def build(config: ConfigDict) -> fdl.Experiment:
             *(
                 fdl.Claim(
                     f"with {what} the test cross-entropy is lower (by a share)",
-                    lambda m, arm=arm: 1 - m[f"{arm}/loss"] / m["none/loss"],
+                    lambda m, case=case: 1 - m[f"{case}/loss"] / m["none/loss"],
                     at_least=least,
                 )
-                for arm, what, least in (
+                for case, what, least in (
                     ("dropout", "dropout", 0.0),
                     ("l2", "L2", 0.2),
                     ("both", "both", 0.2),

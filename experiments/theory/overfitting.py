@@ -19,7 +19,7 @@ import fdl
 
 
 def get_config(size: str = "full") -> ConfigDict:
-    """How much of everything; `build` says of what."""
+    """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
     config.num_steps = 2000 if size == "full" else 10  # Each of all examples.
     config.log_every = "100 steps"
@@ -30,7 +30,7 @@ def get_config(size: str = "full") -> ConfigDict:
 
     config.hidden_sizes = (128, 128)
     config.optimizer = {"name": "adam", "learning_rate": 1e-3}
-    config.arms = {
+    config.cases = {
         "none": {"dropout": 0.0, "l2": 0.0},
         "dropout": {"dropout": 0.5, "l2": 0.0},
         "l2": {"dropout": 0.0, "l2": 0.02},
@@ -40,13 +40,13 @@ def get_config(size: str = "full") -> ConfigDict:
 
 
 def build(config: ConfigDict) -> fdl.Experiment:
-    """What there is; `get_config` says how much of it."""
+    """Experiment of a config: data, model, learner and evaluation."""
     splits = [fdl.data.load("diabetes", split) for split in ("train", "test")]
     train, test = fdl.data.standardize(*splits)
     size = len(train["target"])
     learners, evaluations = {}, {}
     for name in ("none", "dropout", "l2", "both"):
-        objective, learners[name] = learner(config, train, **config.arms[name])
+        objective, learners[name] = learner(config, train, **config.cases[name])
         evaluations[name] = on_both(objective, train, test)
     return fdl.Experiment(
         learner=fdl.compare_learners(learners),
@@ -55,18 +55,18 @@ def build(config: ConfigDict) -> fdl.Experiment:
         claims=[
             fdl.Claim(
                 f"{what} narrows the gap between test and training error (by a share)",
-                lambda m, arm=arm: 1 - m[f"{arm}/gap"] / m["none/gap"],
+                lambda m, case=case: 1 - m[f"{case}/gap"] / m["none/gap"],
                 at_least=0.2,
             )
-            for arm, what in (("dropout", "dropout"), ("l2", "L2"))
+            for case, what in (("dropout", "dropout"), ("l2", "L2"))
         ]
         + [
             fdl.Claim(
                 f"{what} lowers the test error (by a share)",
-                lambda m, arm=arm: 1 - m[f"{arm}/test_mse"] / m["none/test_mse"],
+                lambda m, case=case: 1 - m[f"{case}/test_mse"] / m["none/test_mse"],
                 at_least=least,
             )
-            for arm, what, least in (("dropout", "dropout", 0.15), ("l2", "L2", 0.1))
+            for case, what, least in (("dropout", "dropout", 0.15), ("l2", "L2", 0.1))
         ]
         + [
             fdl.Claim(

@@ -19,7 +19,7 @@ SIDE = 16  # Of the canvas; digits have 8.
 
 
 def get_config(size: str = "full") -> ConfigDict:
-    """How much of everything; `build` says of what."""
+    """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
     config.num_steps = 1800 if size == "full" else 5
     config.log_every = "90 steps"
@@ -45,7 +45,7 @@ def get_config(size: str = "full") -> ConfigDict:
 
 
 def build(config: ConfigDict) -> fdl.Experiment:
-    """What there is; `get_config` says how much of it."""
+    """Experiment of a config: data, model, learner and evaluation."""
     train, test = (
         shifted(fdl.data.load("digits", split), config.copies[split])
         for split in ("train", "test")
@@ -56,11 +56,11 @@ def build(config: ConfigDict) -> fdl.Experiment:
     for name, options in config.models.items():
         module = fdl.make(fdl.models, options, num_outputs=10)
         model = fdl.models.functional(module, jnp.zeros((1, SIDE, SIDE, 1)))
-        for arm, inputs in ((name, "image"), (f"{name}_permuted", "permuted")):
+        for case, inputs in ((name, "image"), (f"{name}_permuted", "permuted")):
             objective = fdl.objectives.classification(model, inputs=inputs)
             optimizer = fdl.optim.chain(**config.optimizer, num_steps=config.num_steps)
-            learners[arm] = fdl.gradient_learner(model, objective, optimizer)
-            evaluations[arm] = fdl.on_dataset(objective, testing)
+            learners[case] = fdl.gradient_learner(model, objective, optimizer)
+            evaluations[case] = fdl.on_dataset(objective, testing)
     return fdl.Experiment(
         learner=fdl.compare_learners(learners),
         batches=batches,

@@ -18,7 +18,7 @@ import fdl
 
 
 def get_config(size: str = "full") -> ConfigDict:
-    """How much of everything; `build` says of what."""
+    """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
     config.num_steps = 3000 if size == "full" else 10  # Each of all examples.
     config.log_every = "100 steps"
@@ -34,7 +34,7 @@ def get_config(size: str = "full") -> ConfigDict:
 
 
 def build(config: ConfigDict) -> fdl.Experiment:
-    """What there is; `get_config` says how much of it."""
+    """Experiment of a config: data, model, learner and evaluation."""
     x = np.linspace(-np.pi, np.pi, config.num_examples, dtype=np.float32)
     between = (x[1:] + x[:-1]) / 2  # Where nothing is learnt, but all is asked.
     whole = fdl.data.batches(

@@ -24,7 +24,7 @@ from ml_collections import ConfigDict
 
 import fdl
 
-ARMS = {
+CASES = {
     "sigmoid_xavier": (nn.sigmoid, nn.initializers.xavier_normal()),
     "sigmoid_lecun": (nn.sigmoid, nn.initializers.lecun_normal()),
     "tanh_xavier": (nn.tanh, nn.initializers.xavier_normal()),
@@ -35,7 +35,7 @@ ARMS = {
 
 
 def get_config(size: str = "full") -> ConfigDict:
-    """How much of everything; `build` says of what."""
+    """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
     config.num_steps = 20 if size == "full" else 1  # Each draws new networks.
     config.log_every = "1 step"
@@ -50,16 +50,16 @@ def get_config(size: str = "full") -> ConfigDict:
 
 
 def build(config: ConfigDict) -> fdl.Experiment:
-    """What there is; `get_config` says how much of it."""
+    """Experiment of a config: data, model, learner and evaluation."""
     (train,) = fdl.data.standardize(fdl.data.load("digits", "train"), name="image")
     learners = {
-        name: fdl.monte_carlo(gradients(train, config, *arm))
-        for name, arm in ARMS.items()
+        name: fdl.monte_carlo(gradients(train, config, *case))
+        for name, case in CASES.items()
     }
     return fdl.Experiment(
         learner=fdl.compare_learners(learners),
         batches=fdl.data.no_data(),
-        evaluate=fdl.evaluate_each({name: fdl.monte_carlo_estimates for name in ARMS}),
+        evaluate=fdl.evaluate_each({name: fdl.monte_carlo_estimates for name in CASES}),
         claims=[
             fdl.Claim(
                 "sigmoids make the gradient of the first layer 10⁸ times smaller than "

@@ -35,7 +35,7 @@ from ml_collections import ConfigDict
 
 import fdl
 
-ARMS = {
+CASES = {
     "elman": ("elman", 0.0),
     "gru": ("gru", 0.0),
     "lstm_bias_0": ("lstm", 0.0),
@@ -45,7 +45,7 @@ ARMS = {
 
 
 def get_config(size: str = "full") -> ConfigDict:
-    """How much of everything; `build` says of what."""
+    """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
     config.num_steps = 20 if size == "full" else 1  # Each draws new networks.
     config.log_every = "1 step"
@@ -61,22 +61,22 @@ def get_config(size: str = "full") -> ConfigDict:
 
 
 def build(config: ConfigDict) -> fdl.Experiment:
-    """What there is; `get_config` says how much of it."""
+    """Experiment of a config: data, model, learner and evaluation."""
     learners = {
-        name: fdl.monte_carlo(gradients(config, *arm)) for name, arm in ARMS.items()
+        name: fdl.monte_carlo(gradients(config, *case)) for name, case in CASES.items()
     }
     return fdl.Experiment(
         learner=fdl.compare_learners(learners),
         batches=fdl.data.no_data(),
-        evaluate=fdl.evaluate_each({name: fdl.monte_carlo_estimates for name in ARMS}),
+        evaluate=fdl.evaluate_each({name: fdl.monte_carlo_estimates for name in CASES}),
         claims=[
             fdl.Claim(
                 f"{what} (log10 of the ratio)",
-                lambda m, arm=arm: m[f"{arm}/log10_50"],
+                lambda m, case=case: m[f"{case}/log10_50"],
                 at_least=least,
                 at_most=most,
             )
-            for arm, what, least, most in (
+            for case, what, least, most in (
                 ("elman", "over 50 steps Elman's network loses the gradient", None, -6),
                 ("lstm_bias_0", "so does an LSTM without a bias to keep", None, -6),
                 ("lstm_bias_1", "with a bias of 1 less of it", -5, None),

@@ -20,7 +20,7 @@ import fdl
 
 
 def get_config(size: str = "full") -> ConfigDict:
-    """How much of everything; `build` says of what."""
+    """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
     config.num_steps = 10 if size == "smoke" else 500  # Each of all examples.
     config.log_every = "10 steps"
@@ -36,7 +36,7 @@ def get_config(size: str = "full") -> ConfigDict:
 
 
 def build(config: ConfigDict) -> fdl.Experiment:
-    """What there is; `get_config` says how much of it."""
+    """Experiment of a config: data, model, learner and evaluation."""
     bits = np.array([*itertools.product((0, 1), repeat=config.num_bits)])
     examples = {
         "features": (2 * bits - 1).astype(np.float32),

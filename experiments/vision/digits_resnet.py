@@ -13,7 +13,7 @@ import fdl
 
 
 def get_config(size: str = "full") -> ConfigDict:
-    """How much of everything; `build` says of what."""
+    """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
     config.num_epochs = 40 if size == "full" else 1
     config.log_every = "1 epoch"
@@ -42,7 +42,7 @@ def get_config(size: str = "full") -> ConfigDict:
 
 
 def build(config: ConfigDict) -> fdl.Experiment:
-    """What there is; `get_config` says how much of it."""
+    """Experiment of a config: data, model, learner and evaluation."""
     train, test = (fdl.data.load("digits", split) for split in ("train", "test"))
     module = fdl.make(fdl.models, config.model, num_classes=10)
     model = fdl.models.functional(module, jnp.zeros((1, 8, 8, 1)))

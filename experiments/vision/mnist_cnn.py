@@ -16,7 +16,7 @@ import fdl
 
 
 def get_config(size: str = "full") -> ConfigDict:
-    """How much of everything; `build` says of what."""
+    """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
     if size == "full":
         config.num_epochs = 10
@@ -58,7 +58,7 @@ def get_config(size: str = "full") -> ConfigDict:
 
 
 def build(config: ConfigDict) -> fdl.Experiment:
-    """What there is; `get_config` says how much of it."""
+    """Experiment of a config: data, model, learner and evaluation."""
     train, test = (fdl.data.load(config.data, split) for split in ("train", "test"))
     module = fdl.make(fdl.models, config.model, num_outputs=10, norm=nn.BatchNorm)
     model = fdl.models.functional(module, jnp.zeros((1, 28, 28, 1)))

@@ -55,7 +55,7 @@ FEW = ("few", "few_regularised", "smoke")
 
 
 def get_config(network: str = "full") -> ConfigDict:
-    """How much of everything; `build` says of what."""
+    """Config of the experiment: sizes, rates and periods."""
     if network not in NETWORKS:
         raise UserError(f"There is no network {network!r}. {near(network, NETWORKS)}")
     num_hidden, quadratic, large, rate, lambda_, num_epochs = NETWORKS[network]
@@ -79,7 +79,7 @@ def get_config(network: str = "full") -> ConfigDict:
 
 
 def build(config: ConfigDict) -> fdl.Experiment:
-    """What there is; `get_config` says how much of it."""
+    """Experiment of a config: data, model, learner and evaluation."""
     train = fdl.data.load("mnist", f"train[:{config.num_examples}]")
     test = fdl.data.load("mnist", "test")
     model = fdl.models.functional(fdl.make(fdl.models, config.model))

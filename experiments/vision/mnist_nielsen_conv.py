@@ -35,7 +35,7 @@ NETWORKS = {
 
 
 def get_config(network: str = "full") -> ConfigDict:
-    """How much of everything; `build` says of what."""
+    """Config of the experiment: sizes, rates and periods."""
     if network not in NETWORKS:
         raise UserError(f"There is no network {network!r}. {near(network, NETWORKS)}")
     name, relu, rate, lambda_, shift, num_epochs = NETWORKS[network]
@@ -61,7 +61,7 @@ def get_config(network: str = "full") -> ConfigDict:
 
 
 def build(config: ConfigDict) -> fdl.Experiment:
-    """What there is; `get_config` says how much of it."""
+    """Experiment of a config: data, model, learner and evaluation."""
     train = fdl.data.load("mnist", f"train[:{config.num_examples}]")
     test = fdl.data.load("mnist", "test")
     activation = nn.relu if config.relu else nn.sigmoid

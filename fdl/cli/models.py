@@ -14,7 +14,8 @@ from fdl.cli.console import console
 from fdl.diagnostics.summary import summarize
 from fdl.diagnostics.summary_table import depth_of, rows, table
 from fdl.errors import UserError, near
-from fdl.models.catalog import PUBLISHED_NAMES, family, paper_of, parameters, zoo
+from fdl.models.catalog import family, paper_of, parameters, zoo
+from fdl.models.published_names import PUBLISHED_NAMES
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

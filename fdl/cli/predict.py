@@ -12,7 +12,8 @@ from fdl.cli.arguments import add_checkpoint, add_run, add_seed, existing_output
 from fdl.cli.console import warn
 from fdl.data.image.image_files import read_images
 from fdl.data.npz_files import as_dtype, read_npz
-from fdl.data.tabular.numeric_rows import encode_csv, read_numeric_csv
+from fdl.data.tabular.csv_files import encode_csv
+from fdl.data.tabular.numeric_csv import read_numeric_csv
 from fdl.errors import UserError
 from fdl.runs.directory import write_text
 from fdl.runs.load_trained import load_trained

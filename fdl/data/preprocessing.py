@@ -36,13 +36,39 @@ def standardize(train: Arrays, *others: Arrays, name: str = "features") -> list[
     reference = np.asarray(train[name], np.float64)
     if not np.isfinite(reference).all():
         raise UserError(f"{name!r}: expected finite numbers, got some that are not")
-    # The mean of a constant feature may be off by a rounding error, and its standard
-    # deviation then tiny but not 0, by which values would be divided.
-    constant = reference.max(axis=0) == reference.min(axis=0)
-    mean = np.where(constant, reference[0], reference.mean(axis=0))
-    deviation = np.where(constant, 1.0, reference.std(axis=0))
+    mean, std = mean_and_std(reference)
 
     def apply(arrays: Arrays) -> Arrays:
-        return {**arrays, name: ((arrays[name] - mean) / deviation).astype(np.float32)}
+        return {**arrays, name: ((arrays[name] - mean) / std).astype(np.float32)}
 
     return [apply(arrays) for arrays in (train, *others)]
+
+
+def mean_and_std(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation over examples, to standardise by.
+
+    Missing values count as the mean. A constant feature has a deviation of 1, so that
+    it is only shifted; one without any value has the mean 0.
+
+    Args:
+      values: Float64 [N, ...], NaN where a value is missing.
+
+    Returns:
+      Both float64 [...].
+
+    Example:
+      >>> mean_and_std(np.array([[1.0, 5.0], [3.0, 5.0], [np.nan, 5.0]]))
+      (array([2., 5.]), array([0.81649658, 1.        ]))
+    """
+    missing = np.isnan(values)
+    count = (~missing).sum(axis=0)
+    low = np.min(values, axis=0, where=~missing, initial=np.inf)
+    high = np.max(values, axis=0, where=~missing, initial=-np.inf)
+    total = np.where(missing, 0, values).sum(axis=0)
+    # The mean of a constant feature may be off by a rounding error, and its standard
+    # deviation then tiny but not 0, by which values would be divided.
+    constant = low >= high
+    mean = np.where(constant, low, total / np.maximum(count, 1))
+    mean = np.where(count == 0, 0, mean)
+    std = np.where(missing, mean, values).std(axis=0)
+    return mean, np.where(constant, 1, std)

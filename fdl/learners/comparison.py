@@ -15,17 +15,17 @@ class ComparisonState(NamedTuple):
 
     Attributes:
       step: Number of steps that each of them has taken, int32 [].
-      arms: State of each learner, by its name.
+      states: State of each learner, by its name.
     """
 
     step: Array
-    arms: Mapping[str, State]
+    states: Mapping[str, State]
 
     @property
     def params(self) -> dict[str, Any]:
         """Parameters of the learners that have any, by name."""
         params = {
-            name: getattr(state, "params", {}) for name, state in self.arms.items()
+            name: getattr(state, "params", {}) for name, state in self.states.items()
         }
         return {name: tree for name, tree in params.items() if tree}
 
@@ -64,7 +64,7 @@ def compare_learners(learners: Mapping[str, Learner]) -> Learner:
         states: dict[str, State] = {}
         metrics: dict[str, Any] = {}
         for name, learner in learners.items():
-            states[name], values = learner.step(state.arms[name], batch)
+            states[name], values = learner.step(state.states[name], batch)
             metrics |= {f"{name}/{metric}": value for metric, value in values.items()}
         return ComparisonState(state.step + 1, states), metrics
 
@@ -93,12 +93,12 @@ def evaluate_each(
     def evaluate(state: ComparisonState) -> dict[str, float]:
         values: dict[str, float] = {}
         for name, function in evaluations.items():
-            if name not in state.arms:
+            if name not in state.states:
                 raise UserError(
                     f"there is no learner {name!r} to evaluate. "
-                    f"{near(name, state.arms)}"
+                    f"{near(name, state.states)}"
                 )
-            metrics = function(state.arms[name])
+            metrics = function(state.states[name])
             values |= {f"{name}/{metric}": value for metric, value in metrics.items()}
         return values
 

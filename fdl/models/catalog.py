@@ -39,14 +39,14 @@ def zoo() -> dict[str, Callable[[], Any]]:
             if parameter.default is parameter.empty
             and parameter.kind is not parameter.VAR_KEYWORD
         ]
-        made = signature.return_annotation
-        if isinstance(made, type) and issubclass(made, nn.Module) and not needed:
+        kind = signature.return_annotation
+        if isinstance(kind, type) and issubclass(kind, nn.Module) and not needed:
             sizes[name] = function
 
-    def place(name):  # Sizes stand in their file from small to large.
+    def order(name):  # Sizes stand in their file from small to large.
         return family(sizes[name]), sizes[name].__code__.co_firstlineno
 
-    return {name: sizes[name] for name in sorted(sizes, key=place)}
+    return {name: sizes[name] for name in sorted(sizes, key=order)}
 
 
 def family(function: Callable[[], Any]) -> str:
@@ -83,26 +83,3 @@ def paper_of(function: Callable[[], Any]) -> Paper | None:
         if found:
             return Paper(*(" ".join(text.split()) for text in found.groups()))
     return None
-
-
-# Names of torchvision and timm, for those that look for a model by them.
-PUBLISHED_NAMES = {
-    "convnext_base": "convnext_b",
-    "convnext_small": "convnext_s",
-    "convnext_tiny": "convnext_t",
-    "gpt2": "gpt2_small",
-    "mixer_b16_224": "mixer_b16",
-    "mixer_l16_224": "mixer_l16",
-    "mixer_s16_224": "mixer_s16",
-    "mixer_s32_224": "mixer_s32",
-    "mobilenetv2_100": "mobilenet_v2",
-    "vit_b_16": "vit_b16",
-    "vit_b_32": "vit_b32",
-    "vit_base_patch16_224": "vit_b16",
-    "vit_base_patch32_224": "vit_b32",
-    "vit_l_16": "vit_l16",
-    "vit_large_patch16_224": "vit_l16",
-    "vit_small_patch16_224": "vit_s16",
-    "vit_tiny_patch16_224": "vit_ti16",
-    "wide_resnet50": "wide_resnet50_2",
-}

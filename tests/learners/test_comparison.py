@@ -48,7 +48,7 @@ def test_an_arm_learns_number_for_number_what_it_learns_alone(steps_per_call):
     assert together.step == 9
     for name, learner in LEARNERS.items():
         alone, expected = logged(learner, steps_per_call=steps_per_call)
-        arm = together.arms[name]
+        arm = together.states[name]
         chex.assert_trees_all_close(alone.params, arm.params, rtol=1e-6)
         chex.assert_trees_all_equal(
             *(jax.random.key_data(state.key) for state in (alone, arm))
@@ -66,7 +66,7 @@ def test_arms_are_evaluated_each_by_its_own_function_in_the_order_given():
     expected = {
         f"{name}/{metric}": value
         for name in ("sgd", "adam")
-        for metric, value in EVALUATE(state.arms[name]).items()
+        for metric, value in EVALUATE(state.states[name]).items()
     }
     found = evaluate(state)
     assert found == expected and list(found) == list(expected)
@@ -79,7 +79,7 @@ def test_the_parameters_are_those_of_the_arms_that_have_some():
     )
     state = fdl.compare_learners({**LEARNERS, "coin": coin}).init(jax.random.key(0))
     chex.assert_trees_all_equal(
-        state.params, {name: state.arms[name].params for name in LEARNERS}
+        state.params, {name: state.states[name].params for name in LEARNERS}
     )
 
 

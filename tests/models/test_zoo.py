@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import pytest
 
 from fdl import models
-from fdl.cli.models import family, paper_of, zoo
+from fdl.models.catalog import family, paper_of, zoo
 from fdl.models.functional import zeros
 
 FIRST = {}  # Of each family, the one that the list shows first.
@@ -14,16 +14,19 @@ for _name, _function in zoo().items():
 every_family = pytest.mark.parametrize("name", FIRST.values())
 
 
-def shapes(module):
+def shapes(module, dtype="float32"):
     """Shapes and dtypes of the variables, and of what comes out of them."""
 
     def run(key):
-        inputs = zeros(module.example())
-        variables = module.init(key, *inputs, train=False)
-        return variables, module.apply(variables, *inputs, train=False)
+        inputs = jax.tree.map(
+            lambda x: x.astype(dtype) if x.dtype == jnp.float32 else x,
+            zeros(module.example()),
+        )
+        return module.init_with_output(key, *inputs, train=False)
 
     # Lowered, as what a dtype lacks shows there and not in the shapes.
-    return jax.jit(run).lower(jax.random.key(0)).out_info
+    outputs, variables = jax.jit(run).lower(jax.random.key(0)).out_info
+    return variables, outputs
 
 
 @every_family
@@ -45,16 +48,7 @@ def test_parameters_and_computation_have_the_dtypes_that_are_asked_for(name):
 def test_models_follow_the_dtype_of_their_parameters_and_inputs(name):
     with jax.enable_x64(True):
         module = zoo()[name](param_dtype="float64")
-        variables = shapes(module)[0]
-        doubled = [
-            jax.ShapeDtypeStruct(
-                x.shape, "float64" if x.dtype == jnp.float32 else x.dtype
-            )
-            for x in module.example()
-        ]
-        outputs = jax.eval_shape(
-            lambda v, *x: module.apply(v, *x, train=False), variables, *doubled
-        )
+        _, outputs = shapes(module, "float64")
     dtypes = {x.dtype for x in jax.tree.leaves(outputs)} - {jnp.dtype(bool)}
     assert dtypes == {jnp.dtype("float64")}
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from fdl.data.datasets.dataset import Dataset, Splits
+from fdl.data.tabular.sklearn_tables import sklearn_table
 
 
 def _train_test_split(arrays: Mapping[str, np.ndarray], **options) -> Splits:
@@ -28,9 +29,7 @@ def _classification(name: str) -> Callable[[Mapping[str, Path]], Splits]:
 
     def read(paths: Mapping[str, Path]) -> Splits:
         del paths  # Scikit-learn has the data itself.
-        from sklearn import datasets
-
-        table = getattr(datasets, f"load_{name}")()
+        table = sklearn_table(name)
         features, label = table.data.astype(np.float32), table.target.astype(np.int64)
         arrays = {"features": features, "label": label}
         return _train_test_split(arrays, test_size=0.25, stratify=label)
@@ -52,10 +51,7 @@ def _digits(paths: Mapping[str, Path]) -> Splits:
 def _diabetes(paths: Mapping[str, Path]) -> Splits:
     """Reader of diabetes: features float32 [N, 10] unscaled, target float32 [N]."""
     del paths  # Scikit-learn has the data itself.
-    from sklearn.datasets import load_diabetes
-
-    # The scaled version was standardised over all rows, those for testing included.
-    table = load_diabetes(scaled=False)
+    table = sklearn_table("diabetes")
     arrays = {
         "features": table.data.astype(np.float32),
         "target": table.target.astype(np.float32),

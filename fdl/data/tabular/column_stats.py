@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fdl.data.preprocessing import mean_and_std
 from fdl.errors import UserError
 
 # Default texts of a missing value.
@@ -52,17 +53,9 @@ Column = Number | Category
 def learn_number(name: str, values: Sequence[float]) -> Number:
     """Fits a numeric column to numbers, float [N], with NaN for missing ones."""
     numbers = np.asarray(values, np.float64)
-    missing = np.isnan(numbers)
-    # Possible in the training part alone: the test part may hold all its numbers.
-    if missing.all():
-        return Number(name, 0.0, 1.0, True)
-    present = numbers[~missing]
-    # The mean of a constant column may be off by a rounding error, and its standard
-    # deviation then tiny but not 0, by which values would be divided.
-    constant = present.min() == present.max()
-    mean = float(present[0] if constant else present.mean())
-    std = 1.0 if constant else float(np.where(missing, mean, numbers).std())
-    return Number(name, mean, std, bool(missing.any()))
+    # The training part may have none at all: the test part may hold all its numbers.
+    mean, std = mean_and_std(numbers)
+    return Number(name, float(mean), float(std), bool(np.isnan(numbers).any()))
 
 
 def learn_category(name: str, values: Sequence[str | None]) -> Category:

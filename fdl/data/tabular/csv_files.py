@@ -2,8 +2,11 @@
 
 import csv
 import os
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
+
+import numpy as np
 
 from fdl.errors import UserError, near
 
@@ -27,6 +30,30 @@ def read_csv(path: str | os.PathLike, *, delimiter: str | None = None) -> Rows:
       UserError: There is no such file, or it is not a table; the text names the line.
     """
     path = Path(path).expanduser()
+    lines = csv_lines(path, delimiter=delimiter)
+    names = _names(path, lines[0][1])
+    for line, values in lines[1:]:
+        if len(values) != len(names):
+            raise UserError(
+                f"{path}:{line}: expected {len(names)} values, as in the header, got "
+                f"{len(values)}"
+            )
+    if len(lines) == 1:
+        raise UserError(f"{path}: expected rows below the header, got none")
+    return [
+        dict(zip(names, (value.strip() for value in values), strict=True))
+        for _, values in lines[1:]
+    ]
+
+
+def csv_lines(
+    path: Path, *, delimiter: str | None = None
+) -> list[tuple[int, list[str]]]:
+    """Lines of a CSV file that have any value, with their numbers; see `read_csv`.
+
+    Raises:
+      UserError: There is no such file, it is not a table, or it is empty.
+    """
     if not path.is_file():
         raise UserError(_no_file(path))
     if delimiter is not None and len(delimiter) != 1:
@@ -50,20 +77,28 @@ def read_csv(path: str | os.PathLike, *, delimiter: str | None = None) -> Rows:
         line = reader.line_num if reader else 1
         raise UserError(f"{path}:{line}: {error}") from None
     if not lines:
-        raise UserError(f"{path}: expected a header and rows, got an empty file")
-    names = _names(path, lines[0][1])
-    for line, values in lines[1:]:
-        if len(values) != len(names):
-            raise UserError(
-                f"{path}:{line}: expected {len(names)} values, as in the header, got "
-                f"{len(values)}"
-            )
-    if len(lines) == 1:
-        raise UserError(f"{path}: expected rows below the header, got none")
-    return [
-        dict(zip(names, (value.strip() for value in values), strict=True))
-        for _, values in lines[1:]
-    ]
+        raise UserError(f"{path}: expected rows, got an empty file")
+    return lines
+
+
+def encode_csv(
+    path: Path, encode: Callable[[Sequence[Mapping[str, Any]]], np.ndarray]
+) -> np.ndarray:
+    """Reads the rows of a CSV file, of numbers and of text, and encodes them.
+
+    Args:
+      path: Path of the file, which has a header.
+      encode: Function of rows, dicts of text by the name of the column, to inputs
+        [N, ...].
+
+    Raises:
+      UserError: It is no such file, or its rows are not what ``encode`` expects.
+    """
+    rows = read_csv(path)
+    try:
+        return encode(rows)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
 
 
 def _names(path: Path, header: list[str]) -> list[str]:

@@ -28,17 +28,26 @@ def bundled_rows(name: str) -> list[dict[str, Any]]:
       >>> bundled_rows("iris")[0]["petal width (cm)"], bundled_rows("iris")[0]["target"]
       (0.2, 'setosa')
     """
+    table = sklearn_table(name)
+    targets = table.target
+    if name != "diabetes":
+        targets = table.target_names[targets]
+    names = [*table.feature_names, TARGET]
+    rows = zip(table.data.tolist(), targets.tolist(), strict=True)
+    return [dict(zip(names, [*row, y], strict=True)) for row, y in rows]
+
+
+def sklearn_table(name: str) -> Any:
+    """Table as scikit-learn loads it, in the units in which it was measured.
+
+    Raises:
+      UserError: There is no such table.
+    """
     from sklearn import datasets
 
     if name not in TABLES:
         raise UserError(f"name={name!r}: expected a table. {near(name, TABLES)}")
     if name == "diabetes":
         # The scaled version was standardised over all rows, those for testing included.
-        bunch = datasets.load_diabetes(scaled=False)
-        targets = bunch.target.tolist()
-    else:
-        bunch = getattr(datasets, f"load_{name}")()
-        targets = bunch.target_names[bunch.target].tolist()
-    names = [*bunch.feature_names, TARGET]
-    rows = zip(bunch.data.tolist(), targets, strict=True)
-    return [dict(zip(names, [*row, y], strict=True)) for row, y in rows]
+        return datasets.load_diabetes(scaled=False)
+    return getattr(datasets, f"load_{name}")()

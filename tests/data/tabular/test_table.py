@@ -210,8 +210,8 @@ def test_quotes_marks_blank_lines_and_other_delimiters_are_understood(write):
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("", "people.csv: expected a header and rows, got an empty file"),
-        ("\n\n", "people.csv: expected a header and rows, got an empty file"),
+        ("", "people.csv: expected rows, got an empty file"),
+        ("\n\n", "people.csv: expected rows, got an empty file"),
         ("a,y\n", "people.csv: expected rows below the header, got none"),
         ("a,y\n1,2\n3\n", "people.csv:3: expected 2 values, as in the header, got 1"),
         ("a,y\n1,2,3\n", "people.csv:2: expected 2 values, as in the header, got 3"),
