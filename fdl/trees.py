@@ -1,4 +1,4 @@
-"""Names of the leaves of pytrees."""
+"""Names of pytree leaves."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ def path_name(path: tuple[Any, ...]) -> str:
     """Name of a leaf: the keys of its path, joined by slashes.
 
     Args:
-      path: Of `jax.tree_util.tree_leaves_with_path` and its kin.
+      path: Key path, as from `jax.tree.leaves_with_path`.
 
     Example:
       >>> (path, _), = jax.tree.leaves_with_path({"dense_0": {"kernel": 1.0}})
@@ -22,7 +22,7 @@ def path_name(path: tuple[Any, ...]) -> str:
 
 
 def named_leaves(tree: PyTree) -> dict[str, Any]:
-    """Leaves of a tree by `path_name`, in the order of the tree.
+    """Leaves of a pytree by name, in the order of the tree; see `path_name`.
 
     Example:
       >>> named_leaves({"a": [1, 2]})

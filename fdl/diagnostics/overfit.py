@@ -83,7 +83,9 @@ def overfit(
     """
     objective = learner.objective
     if objective is None:
-        raise UserError("learner.objective=None: expected one, whose loss is to overfit")
+        raise UserError(
+            "learner.objective=None: expected one, whose loss is to overfit"
+        )
     step, initial_state = jax.jit(learner.step), state
     losses: list[float] = []
     pending: list = []  # Metrics that are still on the device.
@@ -100,7 +102,7 @@ def overfit(
             losses += [float(metric.compute()) for metric in pending]
             pending.clear()
             threshold = losses[0] / 100 if target is None else target
-            # With dropout a single loss may be low by chance, so two have to be.
+            # A single loss may be low by chance, so two in a row have to be.
             if not np.isfinite(losses).all() or max(losses[-2:]) <= threshold:
                 break
     eval_loss = jax.jit(lambda variables: objective(variables, batch)[0])
