@@ -1,4 +1,4 @@
-"""Names of the leaves of pytrees."""
+"""Names of pytree leaves."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ def path_name(path: tuple[Any, ...]) -> str:
     """Name of a leaf: the keys of its path, joined by slashes.
 
     Args:
-      path: Of `jax.tree_util.tree_leaves_with_path` and its kin.
+      path: Key path, as from `jax.tree.leaves_with_path`.
 
     Example:
       >>> (path, _), = jax.tree.leaves_with_path({"dense_0": {"kernel": 1.0}})

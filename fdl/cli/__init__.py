@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
       argv: Arguments; default: those of the process.
 
     Returns:
-      The exit code: 0, 1 for a failed run, 2 for a user's mistake, 130 or 143 for a run
+      Exit code: 0, 1 for a failed run, 2 for a user's mistake, 130 or 143 for a run
       that was stopped and can be resumed.
     """
     if argv is None:
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = [*(sys.argv[1:] if argv is None else argv)]
     debug = "--debug" in arguments
     if argv is None and not debug:
-        # In a process of its own an error is told once, and not again by the threads
+        # In a process of its own an error is printed once, and not again by the threads
         # and generators that it leaves behind.
         sys.unraisablehook = lambda _: None
     try:
@@ -75,8 +75,8 @@ def parser(
     """Parser of all commands, with the arguments of one of them.
 
     Args:
-      name: Of that command.
-      command: Its module, with a function ``add_arguments(parser)``.
+      name: Name of that command.
+      command: Module of the command, with a function ``add_arguments(parser)``.
     """
     top = argparse.ArgumentParser(
         prog="fdl", description="Functional deep learning: launch and read experiments."
@@ -92,18 +92,18 @@ def parser(
 
 def _run(arguments: list[str]) -> int:
     name = next((a for a in arguments if not a.startswith("-")), None)
-    # Imports that a signal interrupts fail in ways of their own: for a run that can be
-    # stopped and resumed, it is noted from here on.
-    noting: contextlib.AbstractContextManager[list[int]] = (
+    # A signal during an import makes it fail in unforeseen ways, so that for a run that
+    # can be stopped and resumed signals are recorded before its module is imported.
+    recording: contextlib.AbstractContextManager[list[int]] = (
         stoppable() if name in STOPPABLE else contextlib.nullcontext([])
     )
-    with noting as stopped:
+    with recording as stopped:
         command = _module(name) if name in COMMANDS else None
         options = _parse(arguments, name, command)
         options.stopped = stopped
         assert command is not None  # Without one, parsing has ended the process.
         code = command.main(options)
-    # Flushed here, where a reader that has gone is told apart from other errors.
+    # Flushed here, where a closed pipe raises a BrokenPipeError that `main` handles.
     sys.stdout.flush()
     return code
 
@@ -115,6 +115,7 @@ def _module(name: str) -> ModuleType:
 def _parse(
     arguments: list[str], name: str | None, command: ModuleType | None
 ) -> argparse.Namespace:
+    # Argparse cannot know the keys of a config, so overrides are taken out before it.
     top = parser(name, command)
     overrides = [a for a in arguments if a.startswith("--config.")]
     for option in overrides:
@@ -128,5 +129,6 @@ def _parse(
 
 
 def _fail(error: object, code: int) -> int:
+    """Prints an error in one line; returns the exit code."""
     print(f"fdl: {' '.join(str(error).split())}", file=sys.stderr)
     return code

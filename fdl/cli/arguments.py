@@ -7,7 +7,7 @@ from fdl.errors import UserError
 
 
 def add_experiment(parser: argparse.ArgumentParser) -> None:
-    """Adds the experiment, and lets ``--config.KEY=VALUE`` through."""
+    """Adds the experiment, and accepts ``--config.KEY=VALUE``."""
     parser.add_argument(
         "experiment", help="a file, or a name that `fdl list` shows; FILE:ARG too"
     )
@@ -16,10 +16,10 @@ def add_experiment(parser: argparse.ArgumentParser) -> None:
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
-    """Adds the run directory, and where its experiment's file is."""
-    parser.add_argument("workdir", help="the folder of a run")
+    """Adds the run directory, and the path of its experiment's file."""
+    parser.add_argument("workdir", help="directory of a run")
     parser.add_argument(
-        "--experiment", help="where the experiment's file is, if it has moved"
+        "--experiment", help="path of the experiment's file, if it has moved"
     )
 
 
@@ -32,7 +32,7 @@ def add_checkpoint(parser: argparse.ArgumentParser) -> None:
 
 def add_seed(parser: argparse.ArgumentParser) -> None:
     """Adds the choice of a seed."""
-    parser.add_argument("--seed", type=int, help="which, of a run of several")
+    parser.add_argument("--seed", type=int, help="default: the first of the run")
 
 
 def output_path(name: str, suffixes: tuple[str, ...]) -> pathlib.Path:
@@ -48,14 +48,14 @@ def output_path(name: str, suffixes: tuple[str, ...]) -> pathlib.Path:
 def existing_output_path(
     name: str | None, suffixes: tuple[str, ...]
 ) -> pathlib.Path | None:
-    """Path of ``--output`` in a folder that exists; None if there is none.
+    """Path of ``--output`` in a directory that exists; None if it is not set.
 
     Raises:
-      UserError: It has none of the suffixes, or there is no such folder.
+      UserError: It has none of the suffixes, or there is no such directory.
     """
     if name is None:
         return None
     path = output_path(name, suffixes)
     if not path.parent.is_dir():
-        raise UserError(f"--output={name}: there is no folder {path.parent}")
+        raise UserError(f"--output={name}: there is no directory {path.parent}")
     return path

@@ -39,13 +39,15 @@ def main(options: argparse.Namespace) -> int:
     first = first_batch(options.experiment, options.overrides)
     count = min(options.examples, first.num_examples)
     batch = jax.tree.map(lambda x: x[:count], first.batch)
+    # The key of the first step, so that dropout is that of training.
     key = jax.random.fold_in(first.state.key, first.state.step)
     objective = first.experiment.learner.objective
     assert objective is not None  # As `first_batch` has checked.
     subject = objective, first.state.variables, batch, key
     dtypes = diagnostics.rounded_dtypes(*subject)
     precision = diagnostics.SINGLE if dtypes == "float32" else diagnostics.DOUBLE
-    tolerance = max(options.tolerance, precision.sharpest)
+    # A tolerance below the error of the differences would fail right gradients.
+    tolerance = max(options.tolerance, precision.min_tolerance)
     checks = diagnostics.check_gradients(
         *subject,
         num_directions=options.directions,
@@ -61,7 +63,7 @@ def main(options: argparse.Namespace) -> int:
         )
     for line in remarks(checks):
         out.print(line)
-    wrong = [check for check in checks if not check.good]
+    wrong = [check for check in checks if not check.passed]
     if not wrong:
         print(f"all {len(checks)} gradients are right, to {tolerance:g}")
         return 0
@@ -88,15 +90,20 @@ def table(checks: Sequence[LeafCheck], tolerance: float) -> Table:
         rows.add_column(name, justify="right", no_wrap=True)
     rows.add_column("verdict")
     for check in checks:
-        shown = "-" if math.isnan(check.difference) else f"{check.difference:.1e}"
-        row = (f"{check.size:,}", f"{check.norm:.3g}", shown, verdict(check, tolerance))
-        rows.add_row(check.name, *row)
+        difference = "-" if math.isnan(check.difference) else f"{check.difference:.1e}"
+        rows.add_row(
+            check.name,
+            f"{check.size:,}",
+            f"{check.norm:.3g}",
+            difference,
+            verdict(check, tolerance),
+        )
     return rows
 
 
 def verdict(check: LeafCheck, tolerance: float) -> str:
-    """Verdict on a leaf, in a word or two."""
-    if not check.good:
+    """Verdict on the gradient of a leaf, in a few words."""
+    if not check.passed:
         return "kinks only" if math.isnan(check.difference) else "WRONG"
     if not check.norm:
         return "right: zero"

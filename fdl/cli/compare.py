@@ -19,11 +19,11 @@ from fdl.runs.load_trained import Trained, load_trained
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
-    parser.add_argument("first", help="the folder of a run")
-    parser.add_argument("second", help="the folder of another")
+    parser.add_argument("first", help="directory of a run")
+    parser.add_argument("second", help="directory of another run")
     add_checkpoint(parser)
     add_seed(parser)
-    parser.add_argument("--output", help="a .csv file for what differs")
+    parser.add_argument("--output", help="a .csv file of the examples that differ")
 
 
 def main(options: argparse.Namespace) -> int:
@@ -33,6 +33,7 @@ def main(options: argparse.Namespace) -> int:
         load_trained(workdir, warn, checkpoint=options.checkpoint, seed=options.seed)
         for workdir in (options.first, options.second)
     ]
+    # Differences are paired by example, which is why the examples must be the same.
     check_same_test(*runs)
     first, second = (evaluation.score_examples(x.predictor, x.state) for x in runs)
     comparisons = {
@@ -58,10 +59,10 @@ def main(options: argparse.Namespace) -> int:
 def shared_metrics(
     first: Mapping[str, ExampleScores], second: Mapping[str, ExampleScores]
 ) -> list[str]:
-    """Metrics that both runs have.
+    """Names of the metrics that both runs have, with a value for each example.
 
     Raises:
-      UserError: There are none.
+      UserError: The runs share no metric.
     """
     names = [
         name
@@ -107,13 +108,13 @@ def table(comparisons: Mapping[str, Comparison]) -> Table:
 def changes_in_words(changes: Changes) -> str:
     """Numbers and first indices of the examples that only one model has right."""
 
-    def shown(indices):
+    def brief(indices):
         first = ", ".join(map(str, indices[:10]))
         more = ", ..." if len(indices) > 10 else ""
         return f"{len(indices)} ({first}{more})" if len(indices) else "none"
 
     return (
-        f"only B has right: {shown(changes.gained)}; only A: {shown(changes.lost)}; "
+        f"only B has right: {brief(changes.gained)}; only A: {brief(changes.lost)}; "
         f"McNemar's p {changes.p_value():.2g}"
     )
 
@@ -124,11 +125,19 @@ def as_csv(
     names: Sequence[str],
     changes: Changes | None,
 ) -> str:
-    """CSV of the examples that only one model has right; of all, without accuracy."""
+    """CSV of the examples that only one model has right; all, without accuracy.
+
+    Args:
+      first: Scores of run A by metric.
+      second: Scores of run B by metric.
+      names: Metrics to write, two columns each.
+      changes: Examples that only one model has right; None if there is no accuracy.
+    """
     better: dict[int, str] = {}
     if changes is not None:
         better = {int(i): "B" for i in changes.gained}
         better |= {int(i): "A" for i in changes.lost}
+    # All columns of A and B in turn, metric by metric, as in the header.
     columns = [values[name].values for name in names for values in (first, second)]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

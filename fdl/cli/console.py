@@ -1,4 +1,4 @@
-"""Console output, also where nobody reads it any more."""
+"""Console output, safe against closed streams and missing encodings."""
 
 import os
 import sys
@@ -14,9 +14,10 @@ def console() -> Any:
 
 
 def prepare() -> None:
-    """Keeps output from failing at a letter without encoding, or a closed stream."""
+    """Keeps output from failing at a character without encoding, or a closed stream."""
     for name in ("stdout", "stderr"):
         stream: Any = getattr(sys, name)
+        # Python sets a stream to None if its file descriptor was closed at the start.
         if stream is None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
         elif hasattr(stream, "reconfigure"):
@@ -24,7 +25,8 @@ def prepare() -> None:
 
 
 def silence() -> None:
-    """Discards all further output, so that nothing fails of it, nor the exit."""
+    """Discards all further output, after its reader has gone."""
+    # Redirected rather than closed: Python flushes standard output once more at exit.
     devnull = os.open(os.devnull, os.O_WRONLY)
     os.dup2(devnull, sys.stdout.fileno())
     os.close(devnull)

@@ -1,4 +1,4 @@
-"""`fdl list`: the experiments of a folder, with their one-line docstrings."""
+"""`fdl list`: list the experiments of a folder."""
 
 import argparse
 import pathlib
@@ -13,7 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> int:
-    """Lists experiments without importing them."""
+    """Lists experiments with the first lines of their docstrings, without importing."""
     if not pathlib.Path(options.folder).is_dir():
         raise UserError(f"there is no folder {options.folder!r}: fdl list FOLDER")
     paths = files(options.folder)

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             f"--{name}", type=float, default=rate, help=f"rate (default: {rate:g})"
         )
     parser.add_argument(
-        "--key", help="which key of the config is the learning rate, if not obvious"
+        "--key", help="key of the learning rate in the config, if it is not obvious"
     )
     parser.add_argument("--output", help="the plot (default: runs/NAME-lr-find.png)")
 
@@ -46,6 +46,7 @@ def main(options: argparse.Namespace) -> int:
     first = first_batch(options.experiment, options.overrides)
     key, configured = rate_in(first.loaded.config, options.key)
     learner, batches = first.experiment.learner, first.experiment.batches
+    # The rate is a metric of each step, or else a constant of the config.
     metrics = jax.eval_shape(learner.step, first.state, first.batch)[1]
     if "learning_rate" not in metrics and configured is None:
         raise UserError(
@@ -72,36 +73,40 @@ def main(options: argparse.Namespace) -> int:
     path = path or pathlib.Path(f"runs/{name}-lr-find.png")
     title = f"{first.loaded.name}, {len(result.rates)} rates"
     suggestions = {
-        "falls fastest": result.steepest,
-        "a tenth of the lowest": result.tenth,
+        "falls fastest": result.rate_at_steepest,
+        "a tenth of the lowest": result.tenth_of_rate_at_minimum,
     }
     figure = plots.lr_range_test(
         result.rates,
         result.losses,
         result.smoothed,
-        suggestions if result.fell else {},
+        suggestions if result.loss_decreased else {},
         title=title,
     )
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         plots.save(figure, path)
     print_result(result, key, path)
-    return 0 if result.fell else 1
+    return 0 if result.loss_decreased else 1
 
 
 def rate_in(config: ConfigDict, asked: str | None) -> tuple[str | None, float | None]:
     """Key of the learning rate in a config, and its value, if there is one.
 
     Raises:
-      UserError: The key that was asked for is no number of the config.
+      UserError: The key that was asked for does not exist, or is no positive number.
     """
     values = flat(config)
     if asked is not None:
         if asked not in values:
             raise UserError(f"--key={asked}: no such key. {near(asked, values)}")
         if not isinstance(values[asked], int | float) or not values[asked] > 0:
-            raise UserError(f"--key={asked}: it is {values[asked]!r}, no learning rate")
+            raise UserError(
+                f"--key={asked}: expected the key of a positive number, it is "
+                f"{values[asked]!r}"
+            )
         return asked, float(values[asked])
+    # Without a key, the only one of that name; of several, one would be a guess.
     keys = [key for key in values if key.rpartition(".")[2] == "learning_rate"]
     if len(keys) != 1 or not isinstance(values[keys[0]], int | float):
         return None, None
@@ -109,18 +114,21 @@ def rate_in(config: ConfigDict, asked: str | None) -> tuple[str | None, float | 
 
 
 def print_result(result: LRRangeTest, key: str | None, path: pathlib.Path) -> None:
-    """Prints the suggested rates."""
+    """Prints the suggested rates as overrides of the config."""
     first, least = result.smoothed[0], result.smoothed.min()
     print(f"smoothed loss {first:.4g} at first, {least:.4g} at least")
-    if not result.fell:
+    if not result.loss_decreased:
         print("the loss did not fall at any rate: there is nothing to suggest")
     else:
         option = f"--config.{key}=" if key else ""
-        for rate, why in (
-            (result.steepest, "where the loss falls fastest"),
-            (result.tenth, f"a tenth of {result.lowest:.2g}, where it is lowest"),
+        for rate, explanation in (
+            (result.rate_at_steepest, "where the loss falls fastest"),
+            (
+                result.tenth_of_rate_at_minimum,
+                f"a tenth of {result.rate_at_minimum:.2g}, where it is lowest",
+            ),
         ):
-            print(f"  {option}{rate:.2g}  {why}")
+            print(f"  {option}{rate:.2g}  {explanation}")
         print("either is the highest rate of a schedule, for this batch size")
     if not result.diverged:
         print(f"it did not diverge up to {result.rates[-1]:.2g}: see also --end")

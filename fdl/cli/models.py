@@ -12,7 +12,7 @@ import jax
 
 from fdl.cli.console import console
 from fdl.diagnostics.summary import summarize
-from fdl.diagnostics.summary_table import depth_of, rows, table
+from fdl.diagnostics.summary_table import max_depth, rows, table
 from fdl.errors import UserError, near
 from fdl.models.catalog import family, paper_of, parameters, zoo
 from fdl.models.published_names import PUBLISHED_NAMES
@@ -39,6 +39,7 @@ def main(options: argparse.Namespace) -> int:
         return 0
     names = [name for name in models if fits(name, models[name], pattern)]
     if not names:
+        # Without a close name, `near` would list the whole zoo.
         close = difflib.get_close_matches(pattern, models, n=1, cutoff=0.5)
         hint = near(pattern, models) if close else "fdl models lists them all"
         raise UserError(f"there is no model {pattern!r}. {hint}")
@@ -61,21 +62,20 @@ def fits(name: str, function: Callable[[], Any], pattern: str | None) -> bool:
 
 
 def describe(name: str, function: Callable[[], Any], depth: int | None) -> None:
-    """Prints the layers of a model, and how to use it."""
+    """Prints the layers of a model, its paper and an example of its use."""
     module, paper = function(), paper_of(function)
     layer = summarize(module)
     out = console()
-    if not out.is_terminal:  # Whatever reads it: no line is cut.
-        out.width = 500
+    if not out.is_terminal:
+        out.width = 500  # Rich would fit the table into 80 columns for a pipe.
     summary = (inspect.getdoc(function) or name).partition("\n\n")[0]
     out.print(f"{name}: {' '.join(summary.split())}")
     if paper:
         out.print(f"{paper.authors}, {paper.title}, {paper.year}")
         out.print(paper.link)
-    depth = depth_of(layer, most=40) if depth is None else depth
+    depth = max_depth(layer, max_rows=40) if depth is None else depth
     out.print(table(rows(layer, depth)))
-    note = "FLOPs are those of matrix products and convolutions, 2 per MAC.\n"
-    out.print(note)
+    out.print("FLOPs are those of matrix products and convolutions, 2 per MAC.\n")
     out.print("\n".join(example(name, module)))
 
 
@@ -89,14 +89,14 @@ def example(name: str, module: nn.Module) -> Iterator[str]:
     yield f"module = models.{name}()"
     yield "model = models.functional(module)"
     yield "variables = jax.jit(model.init)(jax.random.key(0))"
-    known = [*getattr(module, "checkpoints", dict)()]
-    if known:
-        yield f"# Or as they were published, in the format of {' or '.join(known)}:"
+    formats = [*getattr(module, "checkpoints", dict)()]
+    if formats:
+        yield f"# Or as they were published, in the format of {' or '.join(formats)}:"
         yield f'# variables, report = models.load("{name}.safetensors", into=module)'
     yield f"outputs, _ = jax.jit(model.apply)(variables, {inputs})"
 
 
 def zeros(array: jax.ShapeDtypeStruct) -> str:
-    """Expression for zeros of a shape and dtype."""
+    """Python expression for an array of zeros of a shape and dtype."""
     dtype = "" if array.dtype == "float32" else f', "{array.dtype}"'
     return f"jnp.zeros({tuple(array.shape)}{dtype})"

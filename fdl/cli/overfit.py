@@ -11,8 +11,8 @@ from fdl.config import flat
 from fdl.errors import RunError, UserError
 from fdl.runs.first_batch import first_batch
 
-# Keys of regularisation, which keeps a model from overfitting; beside all that end with
-# "dropout".
+# Config keys of regularisation, which keeps a model from overfitting; all that end with
+# "dropout" count as well.
 REGULARISATION = (
     *("drop_path", "stochastic_depth", "smoothing", "label_smoothing"),
     *("weight_decay", "l1", "l2", "gradient_noise"),
@@ -37,18 +37,19 @@ def main(options: argparse.Namespace) -> int:
         raise UserError(f"--steps={options.steps}: expected at least 1")
     if options.target is not None and not options.target > 0:
         raise UserError(f"--target={options.target:g}: expected more than zero")
-    off: list[str] = []
+    switched: list[str] = []
 
+    # They depend on the config, which is known only when the experiment is loaded.
     def more_overrides(config: ConfigDict) -> list[str]:
-        off.extend(switched_off(config, options.overrides))
-        return [f"num_steps={options.steps}", "num_epochs=none", *off]
+        switched.extend(switched_off(config, options.overrides))
+        return [f"num_steps={options.steps}", "num_epochs=none", *switched]
 
     first = first_batch(
         options.experiment, options.overrides, more_overrides=more_overrides
     )
     size = first.num_examples
     print(f"{first.loaded.name}: the first batch of {size} examples, again and again")
-    for assignment in off:
+    for assignment in switched:
         print(f"  --config.{assignment}, so that nothing holds it back")
     result = diagnostics.overfit(
         first.experiment.learner,
@@ -70,14 +71,14 @@ def main(options: argparse.Namespace) -> int:
 
 def switched_off(config: ConfigDict, overrides: Sequence[str]) -> list[str]:
     """Assignments that turn off regularisation, where no override has set it."""
-    known = {assignment.partition("=")[0] for assignment in overrides}
+    overridden = {assignment.partition("=")[0] for assignment in overrides}
     return [
         f"{path}=0"
         for path, value in flat(config).items()
         if _regularises(path.rpartition(".")[2])
         and isinstance(value, int | float)
         and value
-        and path not in known
+        and path not in overridden
     ]
 
 

@@ -63,18 +63,24 @@ def main(options: argparse.Namespace) -> int:
 def read(
     predictor: Predictor, paths: Sequence[pathlib.Path], *, invert: bool
 ) -> tuple[np.ndarray, list[str]]:
-    """Inputs [N, ...] as the test set has them, and names of the examples.
+    """Inputs [N, ...] encoded as those of the test set, and names of the examples.
+
+    Args:
+      predictor: Predictor of the experiment.
+      paths: Paths of images, or of one CSV or npz file.
+      invert: True if black and white of images are to be swapped.
 
     Raises:
-      UserError: They cannot be read, or are nothing that the model takes.
+      UserError: A file cannot be read, or does not have the shape that the model takes.
     """
     example = evaluation.expected_input(predictor)
     kinds = {path.suffix.lower() for path in paths} & {".csv", ".npz"}
     if kinds and len(paths) > 1:
         raise UserError("expected images, or else one CSV or npz file")
     if invert and kinds:
-        raise UserError("--invert is for images")
+        raise UserError(f"--invert: expected images, not {paths[0]}")
     if not kinds:
+        # Between 0 and 1, and then in the range of the test set's pixels.
         pixels = read_images(paths, example.shape, invert=invert)
         inputs = predictor.encode(pixels * evaluation.white_level(predictor))
         if example.dtype.kind in "iu":
@@ -82,8 +88,8 @@ def read(
     elif kinds == {".csv"}:
         if len(example.shape) != 1:
             raise UserError(
-                f"the model takes {list(example.shape)} of each example, and no row of "
-                "a table: give it images, or an npz file"
+                f"{paths[0]}: the model takes {list(example.shape)} of each example, "
+                "not a row of a table: expected images, or an npz file"
             )
         inputs = read_table(predictor, paths[0], example.shape[0])
     else:

@@ -1,4 +1,4 @@
-"""What a user sees of a run: a bar on a terminal, plain lines elsewhere."""
+"""Progress and results of a run: a bar on a terminal, plain lines elsewhere."""
 
 import datetime
 import time
@@ -20,7 +20,13 @@ from fdl.types import Batches
 def shown(
     console: Console, batches: Batches, start: int, num_steps: int
 ) -> Iterator[Show]:
-    """Shows a run from ``start`` to ``num_steps`` while it goes on.
+    """Displays the progress of a run from ``start`` to ``num_steps``.
+
+    Args:
+      console: Console to print on.
+      batches: Batches of the run, for its speed and its epochs.
+      start: Step from which the run goes on.
+      num_steps: Number of steps of the run.
 
     Yields:
       ``show(step, split, values)``.
@@ -58,30 +64,31 @@ def shown(
 
 
 def _column(ratio: int | None = None) -> Column:
-    """One line high; what has no room is cut off, in the column with a ratio first."""
+    """Column that is one line high; without room, the one with a ratio is cut first."""
     return Column(no_wrap=True, overflow="ellipsis", ratio=ratio)
 
 
 def _describe(batches: Batches, step: int, values: Mapping[str, Any]) -> str:
-    where = [f"{name} {x:,.4g}" for name, x in progress(batches, step).items()]
-    # What matters comes first: a narrow terminal cuts off the rest.
+    position = [f"{name} {x:,.4g}" for name, x in progress(batches, step).items()]
+    # The loss first and the gradient's norm last, as a narrow terminal cuts the end.
     names = sorted(values, key=lambda name: (name == "grad_norm") - (name == "loss"))
     numbers = [f"{name} {brief(values[name])}" for name in names]
-    return "  ".join([*where, *numbers])
+    return "  ".join([*position, *numbers])
 
 
 def _speed(batches: Batches, num_steps: int) -> Callable[[int], list[str]]:
-    """Says how fast it goes, since it was first asked: behind the compiling."""
-    first: list[tuple[int, float]] = []
+    """Function of the step that returns the speed and the remaining time."""
+    calls: list[tuple[int, float]] = []
     unit = batches.unit if batches.per_step else "steps"
 
     def speed(step: int) -> list[str]:
-        first.append((step, time.perf_counter()))
-        (since, began), (_, now) = first[0], first[-1]
-        del first[1:]
-        if step == since:
+        # Measured from the first call, which comes after the program was compiled.
+        calls.append((step, time.perf_counter()))
+        (first_step, began), (_, now) = calls[0], calls[-1]
+        del calls[1:]
+        if step == first_step:
             return []
-        rate = (step - since) / (now - began)
+        rate = (step - first_step) / (now - began)
         left = datetime.timedelta(seconds=round((num_steps - step) / rate))
         return [f"{rate * (batches.per_step or 1):,.0f} {unit}/s", f"{left} left"]
 
@@ -89,28 +96,28 @@ def _speed(batches: Batches, num_steps: int) -> Callable[[int], list[str]]:
 
 
 def brief(value: Any) -> str:
-    """A number in four digits; the mean where there are several seeds."""
+    """Number in four significant digits; of several seeds, their mean."""
     return f"{np.mean(value):.4g}"
 
 
 def show_metrics(console: Console, values: Mapping[str, Any], what: str = "") -> None:
-    """Prints final metrics, names in full: what does not fit comes off at the right.
+    """Prints a table of the final metrics; without room, its last column is left out.
 
     Args:
-      console: Where to.
-      values: By name; numbers, or arrays over seeds or folds.
-      what: "fold" prints a column for each of those, before.
+      console: Console to print on.
+      values: Metrics by name: floats, or one value for each seed or fold [S].
+      what: "fold" prints a table with a column for each fold before; default: none.
     """
     if what:
-        _print_whole(console, each(values, what))
-    whole = table(values)
-    if len(whole.columns) > 2 and _width(console, whole) > console.width:
-        whole.columns.pop()
-    _print_whole(console, whole)
+        _print_uncut(console, each(values, what))
+    metrics = table(values)
+    if len(metrics.columns) > 2 and _width(console, metrics) > console.width:
+        metrics.columns.pop()
+    _print_uncut(console, metrics)
 
 
 def table(values: Mapping[str, Any]) -> Table:
-    """Final metrics; over several seeds with standard error and 95 % interval."""
+    """Table of final metrics; of several seeds, with standard error and interval."""
     several = any(np.ndim(value) for value in values.values())
     heads = ["mean ± s.e.", "95 % interval", "least .. greatest"]
     result = _table("metric", *(heads if several else ["value"]))
@@ -129,9 +136,9 @@ def table(values: Mapping[str, Any]) -> Table:
 
 
 def each(values: Mapping[str, Any], what: str) -> Table:
-    """Final metrics of each of several: a row for each metric, a column for each."""
+    """Table of final metrics, with a column for each seed or fold."""
     count = max((np.size(value) for value in values.values()), default=0)
-    result = _table("metric", *(f"{what} {place}" for place in range(count)))
+    result = _table("metric", *(f"{what} {k}" for k in range(count)))
     for name, value in values.items():
         result.add_row(name, *(f"{x:.4g}" for x in np.atleast_1d(value)))
     return result
@@ -147,8 +154,9 @@ def _width(console: Console, table: Table) -> int:
     return console.measure(table, options=unbounded).maximum
 
 
-def _print_whole(console: Console, table: Table) -> None:
-    """A line that is too long for the window is better than one without its end."""
+def _print_uncut(console: Console, table: Table) -> None:
+    """Prints a table in full width, also on a narrow terminal."""
+    # Lines that the terminal wraps are better than numbers that Rich cuts.
     width = max(console.width, _width(console, table))
-    whole = Console(file=console.file, width=width, markup=False, emoji=False)
-    whole.print(table)
+    wide = Console(file=console.file, width=width, markup=False, emoji=False)
+    wide.print(table)

@@ -26,9 +26,9 @@ class StepInputs(NamedTuple):
     """Inputs of a step of one seed.
 
     Attributes:
-      experiment: That of the seed.
-      state: Before the step.
-      item: Item by which the batch is taken.
+      experiment: Experiment of the seed.
+      state: State of the learner before the step.
+      item: Item that the batch is taken by.
     """
 
     experiment: Experiment
@@ -58,7 +58,7 @@ def main(options: argparse.Namespace) -> int:
     out.print(
         f"{run.loaded.name}: step {step} again, from the state of step {checkpoint}"
     )
-    state = jax.tree.map(jnp.copy, loop_state.state)  # The other one is donated.
+    state = jax.tree.map(jnp.copy, loop_state.state)  # The step donates the original.
     after, metrics = failure.run_step(setup, loop_state, step)
     out.print(metric_table(metrics, logged_metrics(workdir, step)))
     bad = nonfinite_leaves(metrics) or nonfinite_leaves(after, state)
@@ -100,12 +100,13 @@ def chosen_step(step: int | None, workdir: pathlib.Path, num_steps: int) -> int:
 
 
 def nonfinite_leaves(tree: PyTree, before: PyTree = None) -> dict[str, Any]:
-    """Leaves of a tree that are not finite, by name; without those that were before."""
-    was = {} if before is None else named_leaves(before)
+    """Non-finite leaves of a tree by name, without those that ``before`` has too."""
+    leaves_before = {} if before is None else named_leaves(before)
     return {
         name: leaf
         for name, leaf in named_leaves(tree).items()
-        if nonfinite_kind(leaf) and not (name in was and nonfinite_kind(was[name]))
+        if nonfinite_kind(leaf)
+        and not (name in leaves_before and nonfinite_kind(leaves_before[name]))
     }
 
 
@@ -124,7 +125,7 @@ def inputs_of(run: Run, state: State, step: int, members: Sequence[int]) -> Step
 
 
 def several(noun: str, numbers: Sequence[int]) -> str:
-    """Line on the seeds or folds that are not finite, and the one that is traced."""
+    """Sentence that names the seeds or folds that are not finite, the traced first."""
     if len(numbers) == 1:
         return f"{noun} {numbers[0]} went wrong"
     names = ", ".join(map(str, numbers))
@@ -138,6 +139,8 @@ def logged_metrics(workdir: pathlib.Path, step: int) -> Mapping[str, Any]:
         for row in read_lines(workdir / "metrics.jsonl")
         if any(name.startswith("train/") for name in row)
     ]
+    # A row holds the means since the row before it: of one step only if that row is of
+    # the step before.
     steps = [row["step"] for row in rows]
     if step not in steps or (step > 1 and step - 1 not in steps):
         return {}
@@ -145,12 +148,12 @@ def logged_metrics(workdir: pathlib.Path, step: int) -> Mapping[str, Any]:
 
 
 def metric_table(metrics: Metrics, logged: Mapping[str, Any]) -> Table:
-    """Table of the metrics of a step, beside those that were logged of it."""
+    """Table of the metrics of a step, with those that were logged beside them."""
     table = Table("metric", "value", *(["logged"] if logged else []))
     for name, metric in metrics.items():
         value = np.asarray(metric.compute())
         if np.isnan(value).all() and not nonfinite_leaves(metric):
-            continue  # It has counted nothing, as an episode's return before its end.
+            continue  # A mean of nothing, as the return before an episode has ended.
         row = [name, ", ".join(f"{x:.5g}" for x in np.atleast_1d(value))]
         ((key, number),) = to_json({name: value}, "train").items()
         if logged:
@@ -169,7 +172,7 @@ def explanation(inputs: StepInputs, bad: set[str], path: pathlib.Path) -> Iterat
         leaves = named_leaves(after) | named_leaves(metrics)
         return {name: leaf for name, leaf in leaves.items() if name in bad}
 
-    # On one device, so that what several devices share is seen as one array.
+    # On one device, so that sharded arrays are traced in one piece.
     arguments = jax.device_put(
         (inputs.state, batches.data, inputs.item), jax.devices()[0]
     )

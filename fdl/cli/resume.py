@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> int:
-    """Resumes a run, from its directory alone."""
+    """Resumes a run by the record in its directory."""
     workdir = pathlib.Path(options.workdir)
     loaded, run = reload(workdir, options.experiment)
     return train.run(loaded, workdir, run["seeds"], options.stopped)

@@ -24,11 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> int:
-    """Prints an experiment without training it."""
+    """Prints config, parameters, optimizer and FLOPs of an experiment, untrained."""
     loaded = load(options.experiment, options.overrides)
     (experiment,) = build(loaded)
     with user_code(loaded.path):
         run_setup = setup([experiment], loaded.config)
+        # Shapes are enough, so that no parameter of a large model is initialised.
         state = jax.eval_shape(experiment.learner.init, run_setup.keys)
         batches = experiment.batches
         item = next(batches.stream(0))
@@ -38,6 +39,7 @@ def main(options: argparse.Namespace) -> int:
     out.print(f"{loaded.name}: {summary(loaded.path)}")
     for key, value in flat(loaded.config).items():
         out.print(f"  --config.{key}={value}")
+    # States of reinforcement learning hold the training state as a part.
     params = state.params if hasattr(state, "params") else state.train.params
     out.print(parameter_table(params))
     if isinstance(experiment.learner.optimizer, optim.Chain):
@@ -48,7 +50,7 @@ def main(options: argparse.Namespace) -> int:
 
 
 def parameter_table(params: Params) -> Table:
-    """Table of all parameters, by layer."""
+    """Table of all parameters: path, shape, dtype and number."""
     table = Table(title="parameters", title_justify="left")
     for name in ("layer", "shape", "dtype"):
         table.add_column(name)
@@ -65,7 +67,7 @@ def parameter_table(params: Params) -> Table:
 
 def optimizer_table(optimizer: optim.Chain, params: Params) -> Table:
     """Table of the steps of an optimizer, and the parameters that each applies to."""
-    table = Table("in this order", "what it touches", title="optimizer")
+    table = Table("in this order", "applies to", title="optimizer")
     table.title_justify = "left"
     for row in optim.describe(optimizer, params):
         table.add_row(*row)

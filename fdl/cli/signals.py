@@ -8,31 +8,32 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def stoppable() -> Iterator[list[int]]:
-    """Notes Ctrl-C, SIGTERM and a lost terminal instead of dying; a second one kills.
+    """Records SIGINT, SIGTERM and SIGHUP instead of ending; a second signal kills.
 
     Yields:
-      A list that holds the signal once it came.
+      List that the first signal is appended to.
     """
-    came: list[int] = []
+    received: list[int] = []
 
-    def note(number, frame):
+    def record(number, frame):
         del frame
-        if came:
+        if received:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
-        came.append(number)
-        # Not by print: a signal may come amid another one, which is not re-entrant.
+        received.append(number)
+        # Not by `print`, which is not re-entrant: a signal may interrupt another print.
         with contextlib.suppress(OSError):
             os.write(2, b"\nfdl: stopping after this step; once more to kill\n")
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    # What is ignored, say by nohup, stays ignored.
+    # A signal that is ignored, as SIGHUP under nohup, stays ignored.
     before = {n: signal.getsignal(n) for n in numbers}
     before = {n: f for n, f in before.items() if f is not signal.SIG_IGN}
     try:
         for number in before:
-            signal.signal(number, note)
-        yield came
+            signal.signal(number, record)
+        yield received
     finally:
+        # A handler that was not set in Python is None.
         for number, handler in before.items():
             signal.signal(number, handler or signal.SIG_DFL)

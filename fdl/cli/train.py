@@ -37,7 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     add_experiment(parser)
     parser.add_argument(
-        "--workdir", help="run folder (default: runs/NAME-DIGEST, one for each config)"
+        "--workdir",
+        help="run directory (default: runs/NAME-DIGEST, one for each config)",
     )
     parser.add_argument(
         "--seeds", type=int, default=1, metavar="N", help="train N seeds at once"
@@ -67,13 +68,13 @@ def run(
     """Trains an experiment in a directory, and prints its results.
 
     Args:
-      loaded: The experiment.
+      loaded: File and config of the experiment.
       workdir: Directory of the run.
-      num_seeds: Seeds to train at once.
-      stopped: Holds a signal once one has asked the run to stop.
+      num_seeds: Number of seeds to train at once.
+      stopped: List that a signal is appended to when the run is to stop.
 
     Returns:
-      The exit code.
+      Exit code.
     """
     out = console()
     stages = {"imports": time.perf_counter() - STARTED}
@@ -82,7 +83,7 @@ def run(
     experiments = build(loaded, num_seeds)
     with user_code(loaded.path):
         run_setup = setup(experiments, loaded.config)
-        # Tracing here tells wrong shapes with the line of the experiment's file.
+        # Traced here, so that a wrong shape is reported with its line of the file.
         run_setup.program.abstract(run_setup.keys)
     claims = experiments[0].claims
     stages["data and build"] = time.perf_counter() - began
@@ -125,7 +126,7 @@ def train(
     if session.finished(run_setup, workdir, start.step):
         total = start.step  # It may have ended early.
     if claims and start.step < total:
-        # A claim on a metric that is not evaluated is told before hours of training.
+        # A claim on a metric that is not evaluated fails here, not after hours.
         with user_code(loaded.path):
             check_claims(claims, run_setup.evaluate(start.loop_state.state))
     out.print(greeting(loaded, workdir, start.step, total))
@@ -134,7 +135,7 @@ def train(
         def show_or_stop(*line) -> None:
             try:
                 show(*line)
-            except OSError:  # Whoever reads the output has gone.
+            except OSError:  # The reader of the output has gone.
                 stopped.append(signal.SIGPIPE)
                 silence()
 
@@ -172,15 +173,16 @@ def snapshot_on_failure(
     try:
         yield
     except NonFiniteError as error:
-        traceback.clear_frames(error.__traceback__)  # They hold on to memory.
+        # The frames hold the arrays of the failed step in memory.
+        traceback.clear_frames(error.__traceback__)
         command = f"fdl replay {shlex.quote(str(workdir))}"
         out.print(
-            f"step {error.step} went wrong: going back, to keep what it was made of"
+            f"step {error.step} went wrong: going back, to save a failure snapshot"
         )
         try:
             failure.save_snapshot(run_setup, workdir, error, lambda: bool(stopped))
             hint = f"{command} names the operation"
-        except Exception as problem:  # Whatever it is must not hide the first error.
+        except Exception as problem:  # No other error may hide the first one.
             hint = (
                 f"no failure snapshot, {reason(problem)}: {command} --step {error.step}"
             )
@@ -207,6 +209,7 @@ def draw_plots(
 
 def default_workdir(loaded: LoadedExperiment, num_seeds: int) -> str:
     """Run directory of a file, config and number of seeds: one for each command."""
+    # Another config or another version of the file is another run.
     content = [loaded.config.to_json_best_effort(), loaded.source, num_seeds]
     digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()
     return f"runs/{loaded.name.replace('/', '_')}-{digest[:8]}"
@@ -249,7 +252,7 @@ def print_results(
         for verdict in verdicts:
             out.print(str(verdict))
     again = f"fdl eval {shlex.quote(str(workdir))} --checkpoint best"
-    for name, what in (
+    for name, description in (
         ("metrics.jsonl", "every number"),
         ("curves.png", "the curves"),
         ("plots", "plots of the predictions; fdl plot draws them anew"),
@@ -257,4 +260,4 @@ def print_results(
         ("config.json", "what was run"),
     ):
         if (workdir / name).exists():
-            out.print(f"  {workdir / name}  {what}")
+            out.print(f"  {workdir / name}  {description}")

@@ -1,7 +1,6 @@
-"""Arrays of npz files, and inputs in the dtype of a dataset."""
+"""Reading of npz files, and conversion of inputs to the dtype of a dataset."""
 
 import pathlib
-import zipfile
 
 import numpy as np
 
@@ -9,39 +8,62 @@ from fdl.errors import UserError, near
 
 
 def read_npz(path: pathlib.Path, name: str) -> np.ndarray:
-    """Reads an array [N, ...] of an npz file; nothing in it is executed.
+    """Reads an array from an npz file, without unpickling.
+
+    Args:
+      path: Path of the file.
+      name: Name of the array.
+
+    Returns:
+      Integer or floating-point array [N, ...].
 
     Raises:
-      UserError: There is none of this name, or it holds no numbers.
+      UserError: The file is missing or damaged, or has no such array of numbers.
     """
     try:
+        # Object arrays would run code when they are loaded.
         with np.load(path, allow_pickle=False) as file:
             if name not in file:
-                raise UserError(f"{path} has no array {name!r}. {near(name, file)}")
+                raise UserError(
+                    f"{name!r}: expected an array in {path}. {near(name, file)}"
+                )
             array = file[name]
     except FileNotFoundError:
-        raise UserError(f"there is no file {path}") from None
+        raise UserError(f"{path}: expected a file") from None
     except UserError:
         raise
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError):
-        raise UserError(f"{path} is no npz file, or a damaged one") from None
-    if not isinstance(array, np.ndarray):  # What begins as no array does is bytes.
-        raise UserError(f"{path} is no npz file, or a damaged one")
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        zipfile.BadZipFile,
+        AttributeError,
+        TypeError,
+    ):
+        raise UserError(f"{path}: expected an undamaged npz file") from None
+    # A member of the archive that does not begin like a npy file is read as bytes.
+    if not isinstance(array, np.ndarray):
+        raise UserError(f"{path}: expected an undamaged npz file")
     if not array.ndim or array.dtype.kind not in "iuf":
-        shown = f"{array.dtype} {list(array.shape)}"
-        raise UserError(f"{name!r} in {path} is {shown}: expected numbers [N, ...]")
+        found = f"{array.dtype} {list(array.shape)}"
+        raise UserError(f"{name!r} in {path} is {found}: expected numbers [N, ...]")
     return array
 
 
 def as_dtype(inputs: np.ndarray, dtype: np.dtype, name: str) -> np.ndarray:
-    """The inputs in the dtype of the data, where no meaning is lost.
+    """Inputs converted to the dtype of a dataset, if it can represent them.
+
+    Args:
+      inputs: Array of numbers.
+      dtype: Dtype of the dataset.
+      name: Name of the inputs, for errors.
 
     Raises:
-      UserError: They are not finite; or they are no whole numbers, or too large, and
-        the data has only such.
+      UserError: The inputs are not finite; or the dtype is one of integers, and they
+        have a fractional part or are out of its range.
     """
     if not np.isfinite(inputs).all():
-        raise UserError(f"{name!r} has values that are not finite")
+        raise UserError(f"{name!r} has NaN or infinity: expected finite numbers")
     if not np.issubdtype(dtype, np.integer) or not inputs.size:
         return inputs.astype(dtype)
     limits = np.iinfo(dtype)

@@ -102,7 +102,7 @@ def overfit(
             losses += [float(metric.compute()) for metric in pending]
             pending.clear()
             threshold = losses[0] / 100 if target is None else target
-            # With dropout a single loss may be low by chance, so two have to be.
+            # A single loss may be low by chance, so two in a row have to be.
             if not np.isfinite(losses).all() or max(losses[-2:]) <= threshold:
                 break
     eval_loss = jax.jit(lambda variables: objective(variables, batch)[0])

@@ -66,8 +66,8 @@ def _leaf_causes(leaves: Sequence[LeafStats]) -> Iterator[str]:
     initial_norm = np.linalg.norm([leaf.initial_norm for leaf in leaves])
     if 0 < distance < STUCK * initial_norm:
         yield (
-            f"the parameters moved by {distance / initial_norm:.1g} of their norm only: try a "
-            "higher learning rate"
+            f"the parameters moved by {distance / initial_norm:.1g} of their norm "
+            "only: try a higher learning rate"
         )
     grad_norms = [leaf.final_grad_norm for leaf in leaves]
     largest = max((norm for norm in grad_norms if np.isfinite(norm)), default=0)
@@ -85,6 +85,6 @@ def _leaf_causes(leaves: Sequence[LeafStats]) -> Iterator[str]:
             yield f"the gradient of {leaf.name} vanishes: {share:.1g} of the largest"
         elif leaf.num_dead_units:
             yield (
-                f"{leaf.num_dead_units} of {leaf.num_units} units of {leaf.name} are dead: no "
-                "example gives them a gradient"
+                f"{leaf.num_dead_units} of {leaf.num_units} units of {leaf.name} are "
+                "dead: no example gives them a gradient"
             )

@@ -52,8 +52,8 @@ def summarize(module: nn.Module) -> Layer:
     def record(call, arguments, options, context):
         path, name = context.module.path, context.method_name
         kinds.setdefault(path, type(context.module).__name__)
-        # Scopes of flax are lost inside scan and remat, and may repeat; this one has
-        # the full path, and a prefix by which it is found again.
+        # A scope with the full path of the module, in a form that no scope of flax or
+        # of the model itself has.
         with jax.named_scope(f"fdl[{'/'.join(path)}]"):
             result = call(*arguments, **options)
         # The output is that of __call__; of another method only if there is none.

@@ -16,13 +16,13 @@ class Row(NamedTuple):
       depth: Depth of nesting; 0 for the model itself.
       name: Names of the layers.
       layer: The first of the layers.
-      count: Number of the layers.
+      num_layers: Number of the layers.
     """
 
     depth: int
     name: str
     layer: Layer
-    count: int
+    num_layers: int
 
 
 def table(rows: Sequence[Row]) -> Table:
@@ -33,7 +33,7 @@ def table(rows: Sequence[Row]) -> Table:
     for name in ("parameters", "FLOPs"):
         result.add_column(name, justify="right", overflow="fold")
     for row in rows:
-        times = f"{row.count} x " if row.count > 1 else ""
+        times = f"{row.num_layers} x " if row.num_layers > 1 else ""
         numbers = (row.layer.parameters, row.layer.flops)
         result.add_row(
             "  " * row.depth + row.name,

@@ -1,4 +1,4 @@
-"""Two models, held against each other on the same examples."""
+"""Paired comparison of two models on the same examples."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -14,19 +14,19 @@ def compare(
     num_resamples: int = 2000,
     seed: int = 0,
 ) -> paired_comparison.Comparison:
-    """The difference of a metric, its interval and p-value.
+    """Paired comparison of a metric: difference, confidence interval and p-value.
 
-    Whatever the metric is, it is recomputed of the summed scores of the examples that
-    are drawn or swapped: see `fdl.metrics.paired_comparison.compare`.
+    The metric of each resample is computed from the sums of its examples, so that it
+    need not be a mean over examples: see `fdl.metrics.paired_comparison.compare`.
 
     Args:
-      first: Of the first model.
-      second: Of the second, on the same examples.
-      num_resamples: How many times to draw, and to swap.
-      seed: Of the drawing.
+      first: Scores of the first model.
+      second: Scores of the second model on the same examples, in the same order.
+      num_resamples: Number of bootstrap resamples, and of random permutations.
+      seed: Seed of the resampling.
     """
     return paired_comparison.compare(
-        lambda rows: first.whole(rows.sum(axis=0)),
+        lambda rows: first.to_metric(rows.sum(axis=0)),
         jnp.asarray(first.sums),
         jnp.asarray(second.sums),
         num_resamples=num_resamples,
@@ -35,13 +35,14 @@ def compare(
 
 
 def changes(first: ExampleScores, second: ExampleScores) -> paired_comparison.Changes:
-    """Which examples only one of the models has right.
+    """Examples that only one of two models classifies correctly.
 
     Args:
-      first: The accuracy of the first model.
-      second: That of the second.
+      first: Accuracy scores of the first model.
+      second: Accuracy scores of the second model on the same examples.
     """
-    before, after = (scores.values >= 1 for scores in (first, second))
+    first_correct, second_correct = (scores.values >= 1 for scores in (first, second))
     return paired_comparison.Changes(
-        np.flatnonzero(~before & after), np.flatnonzero(before & ~after)
+        np.flatnonzero(~first_correct & second_correct),
+        np.flatnonzero(first_correct & ~second_correct),
     )

@@ -1,4 +1,4 @@
-"""Answers, written down: as CSV or JSON lines."""
+"""Predictions as CSV or JSON lines."""
 
 import csv
 import io
@@ -12,68 +12,79 @@ Row = Mapping[str, Any]
 
 
 def prediction_rows(
-    answers: Mapping[str, np.ndarray], names: Sequence[str], classes: Sequence[str] = ()
+    predictions: Mapping[str, np.ndarray],
+    names: Sequence[str],
+    classes: Sequence[str] = (),
 ) -> Iterator[Row]:
-    """One row for each example: its name, and its answers.
+    """Rows of predictions, one for each example.
 
     Args:
-      answers: Each [N, ...].
-      names: Of the examples.
-      classes: Names of the classes: in place of the numbers of ``class``, and of the
-        places of what has one number for each.
+      predictions: Predictions by name, each [N, ...].
+      names: Names of the examples.
+      classes: Names of the classes. They replace the integers of ``class``, and label
+        the elements of vectors that have one for each class.
+
+    Yields:
+      The name of an example as ``example``, and its predictions by name.
 
     Example:
-      >>> answers = {"class": np.array([1]), "probability": np.array([[0.25, 0.75]])}
-      >>> next(prediction_rows(answers, ["a.png"], ["cat", "dog"]))["probability"]
+      >>> outputs = {"class": np.array([1]), "probability": np.array([[0.25, 0.75]])}
+      >>> next(prediction_rows(outputs, ["a.png"], ["cat", "dog"]))["probability"]
       {'cat': 0.25, 'dog': 0.75}
     """
     for i, name in enumerate(names):
         row: dict[str, Any] = {"example": name}
-        for key, values in answers.items():
-            row[key] = _value(key, values[i], classes)
+        for key, values in predictions.items():
+            row[key] = _cell(key, values[i], classes)
         yield row
 
 
-def as_json(found: Iterator[Row]) -> str:
-    """One JSON object a line."""
-    return "".join(json.dumps(row) + "\n" for row in found)
+def as_json(rows: Iterator[Row]) -> str:
+    """JSON lines: one object for each row."""
+    return "".join(json.dumps(row) + "\n" for row in rows)
 
 
-def as_csv(found: Iterator[Row]) -> str:
-    """A table with a header; what has several numbers has a column for each."""
-    flat = [_flat(row) for row in found]
+def as_csv(rows: Iterator[Row]) -> str:
+    """CSV with a header; vectors and mappings have a column for each element."""
+    flat_rows = [_flatten(row) for row in rows]
     text = io.StringIO()
-    writer = csv.DictWriter(text, [*flat[0]] if flat else [], lineterminator="\n")
+    columns = [*flat_rows[0]] if flat_rows else []
+    # RFC 4180 has "\r\n"; a bare newline suits the tools of Unix.
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(flat)
+    writer.writerows(flat_rows)
     return text.getvalue()
 
 
-def _value(key: str, value: np.ndarray, classes: Sequence[str]) -> Any:
+def _cell(key: str, value: np.ndarray, classes: Sequence[str]) -> Any:
+    """Value of a row: plain Python objects, with names of classes if there are any."""
     if key == "class" and classes:
         return classes[int(value)]
-    shown = _short(value)
+    numbers = _to_python(value)
     if value.ndim == 1 and len(classes) == len(value):
-        return dict(zip(classes, shown, strict=True))
-    return shown
+        return dict(zip(classes, numbers, strict=True))
+    return numbers
 
 
-def _short(value: np.ndarray) -> Any:
-    """Numbers in as many digits as it takes to read them back."""
+def _to_python(value: np.ndarray) -> Any:
+    """Nested lists of Python numbers."""
     if value.ndim:
-        return [_short(part) for part in value]
+        return [_to_python(part) for part in value]
+    # Through the shortest text that float32 reads back: 0.1 instead of
+    # 0.10000000149011612.
     if np.issubdtype(value.dtype, np.floating):
         return float(str(np.float32(value)))
     return value.item()
 
 
-def _flat(row: Row) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _flatten(row: Row) -> dict[str, Any]:
+    """Row without nesting, with names joined by underscores."""
+    flat: dict[str, Any] = {}
     for key, value in row.items():
         if isinstance(value, list):
             value = {str(i): x for i, x in enumerate(value)}
         if isinstance(value, Mapping):
-            found |= _flat({f"{key}_{name}": x for name, x in value.items()})
+            flat |= _flatten({f"{key}_{name}": x for name, x in value.items()})
         else:
-            found[key] = value
-    return found
+            flat[key] = value
+    return flat

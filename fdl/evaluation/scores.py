@@ -1,4 +1,4 @@
-"""Metrics of each example of the test set."""
+"""Metrics of each test example."""
 
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -14,59 +14,66 @@ from fdl.types import Array, Batch, Metric, Predictor, PyTree, TrainState
 
 
 class ExampleScores(NamedTuple):
-    """What a metric says of each example of the test.
+    """Scores of a metric on each test example.
 
     Attributes:
-      sums: The sums of the metric, one row for each example, float32 [N, K].
-      whole: Makes the metric of sums [K], those of one example or added up.
+      sums: Sums of the metric, one row for each example, float32 [N, K].
+      to_metric: Function that makes a metric of sums [K], those of one example or the
+        total of several.
     """
 
     sums: np.ndarray
-    whole: Callable[[Array], Metric]
+    to_metric: Callable[[Array], Metric]
 
     @property
     def values(self) -> np.ndarray:
-        """What the metric says of each example alone, float32 [N]."""
-        return np.asarray(jax.vmap(lambda row: self.whole(row).compute())(self.sums))
+        """Value of the metric on each example alone, float32 [N]."""
+        compute = jax.vmap(lambda row: self.to_metric(row).compute())
+        return np.asarray(compute(self.sums))
 
 
 def score_examples(predictor: Predictor, state: TrainState) -> dict[str, ExampleScores]:
-    """What each metric of the objective says of each example of the test.
+    """Scores of each metric of the objective on each test example.
 
-    An example is asked about alone, in a batch of one: so this is for objectives that
-    are means over examples, and not for those that hold them against each other.
+    Each example is evaluated in a batch of its own: this suits objectives that are
+    means over examples, but no contrastive ones, which compare examples of a batch.
 
     Args:
-      predictor: How to ask.
-      state: What was learnt; the averaged weights count, if there are such.
+      predictor: Predictor, with an objective and the batches of the test set.
+      state: State of the trained learner; averaged weights are used if it has them.
 
     Returns:
-      ExampleScores by the name of the metric, in the order of the data.
+      Scores by the name of the metric, with examples in the order of the data.
 
     Raises:
-      UserError: The test has no end.
+      UserError: The test batches have no epochs.
     """
     test = predictor.test
     if not test.steps_per_epoch:
-        raise UserError("the batches of the test have no epochs: there is no end")
+        raise UserError(
+            f"test.steps_per_epoch={test.steps_per_epoch}: expected batches of a "
+            "finite source, which have epochs"
+        )
 
     @jax.jit
     def measure(variables, data, item):
         batch = dict(test.take(data, item))
+        # Without the mask padding is evaluated as well, and dropped afterwards.
         mask = batch.pop("mask", None)
 
-        def alone(example: Batch) -> Any:
-            one = jax.tree.map(lambda x: x[None], example)
-            return predictor.objective(variables, one)[1][1]
+        def metrics_of(example: Batch) -> Any:
+            batch_of_one = jax.tree.map(lambda x: x[None], example)
+            return predictor.objective(variables, batch_of_one)[1][1]
 
-        return jax.vmap(alone)(batch), mask
+        return jax.vmap(metrics_of)(batch), mask
 
-    parts = list(_each(measure, optim.averaged(state), test))
+    parts = list(_measure_batches(measure, optim.averaged(state), test))
     metrics = jax.tree.map(lambda *x: np.concatenate(x), *parts)
     return {name: _scores(metric) for name, metric in metrics.items()}
 
 
-def _each(measure, state, test) -> Iterator[PyTree]:
+def _measure_batches(measure, state, test) -> Iterator[PyTree]:
+    """Metrics of each test batch, with a leading axis of examples, without padding."""
     data = jax.device_put(test.data)
     for item in islice(test.stream(0), test.steps_per_epoch):
         metrics, mask = jax.device_get(measure(state.variables, data, item))
@@ -76,12 +83,14 @@ def _each(measure, state, test) -> Iterator[PyTree]:
 
 
 def _scores(metric: PyTree) -> ExampleScores:
+    """Scores of a metric whose leaves have a leading axis of examples."""
     leaves, structure = jax.tree.flatten(metric)
     shapes = [leaf.shape[1:] for leaf in leaves]
     sizes = [int(np.prod(shape)) for shape in shapes]
     ends = np.cumsum(sizes)
 
-    def whole(row: Array) -> Metric:
+    # Undoes the concatenation below; counts get their integer dtype back.
+    def to_metric(row: Array) -> Metric:
         parts = [
             jnp.asarray(row[end - size : end]).reshape(shape).astype(leaf.dtype)
             for end, size, shape, leaf in zip(ends, sizes, shapes, leaves, strict=True)
@@ -89,4 +98,4 @@ def _scores(metric: PyTree) -> ExampleScores:
         return jax.tree.unflatten(structure, parts)
 
     rows = [np.reshape(leaf, (len(leaf), -1)) for leaf in leaves]
-    return ExampleScores(np.concatenate(rows, axis=1).astype(np.float32), whole)
+    return ExampleScores(np.concatenate(rows, axis=1).astype(np.float32), to_metric)

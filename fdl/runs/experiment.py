@@ -66,6 +66,7 @@ def load(experiment: str, overrides: Sequence[str] = ()) -> LoadedExperiment:
                 f"{path} has no function {function}: an experiment has get_config(arg) "
                 "and build(config)"
             )
+    # What the file does wrong is reported with its path and line.
     with user_code(path):
         if arg and not inspect.signature(module.get_config).parameters:
             raise UserError(f"get_config takes no argument, {arg!r} was given")

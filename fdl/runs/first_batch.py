@@ -65,6 +65,6 @@ def first_batch(
         state = jax.jit(built.learner.init)(jax.random.key(loaded.config.seed))
         batches = built.batches
         batch = jax.jit(batches.take)(batches.data, next(batches.stream(0)))
-        # Tracing here tells mistakes of the experiment's file with their line.
+        # Traced here, so that an error is reported with its line of the file.
         jax.eval_shape(built.learner.step, state, batch)
     return FirstBatch(loaded, built, state, batch)

@@ -51,6 +51,7 @@ def load_trained(
     """
     run = open_run(workdir, warn, experiment_file)
     config = run.loaded.config
+    # Every fold has a model of its own, none of which has seen all the data.
     count = num_folds(config)
     if count:
         raise UserError(

@@ -15,7 +15,7 @@ from fdl.runs.tensorboard import Events
 
 
 class RunLog:
-    """Log of a run: ``metrics.jsonl``, ``timings.jsonl``, ``layers.jsonl``, TensorBoard.
+    """Log of a run: metrics, timings and layer norms as JSON lines, and TensorBoard.
 
     Args:
       workdir: Run directory.
@@ -130,8 +130,8 @@ def last_evaluation(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def to_json(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Metrics as JSON holds them: floats, lists over seeds, None for NaN and infinity."""
-    before = f"{prefix}/" if prefix else ""
+    """Metrics for JSON: floats or lists over seeds, None for NaN and infinity."""
+    path = f"{prefix}/" if prefix else ""
 
     def number(x):
         return float(x) if np.isfinite(x) else None
@@ -140,4 +140,4 @@ def to_json(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         array = np.asarray(value, np.float64)
         return [number(x) for x in array] if array.ndim else number(array)
 
-    return {f"{before}{name}": leaf(value) for name, value in values.items()}
+    return {f"{path}{name}": leaf(value) for name, value in values.items()}

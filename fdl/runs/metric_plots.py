@@ -99,7 +99,7 @@ def series(rows: list[dict[str, Any]]) -> dict[str, dict[str, Points]]:
     for row in rows:
         for key, value in row.items():
             split, _, name = key.partition("/")
-            # Keys without a split are the step, and what counts steps in other units.
+            # Keys without a split are counters: the step, the epoch, examples.
             if name and value is not None:
                 # The None of a seed without a value becomes NaN.
                 values = np.ravel(value).astype(float)

@@ -80,6 +80,7 @@ def open_run(
     with user_code(loaded.path):
         run_setup = setup(experiments, loaded.config)
     fingerprint = run_setup.batches.fingerprint
+    # The file is read again: with other code or data, a checkpoint would not fit it.
     check_same_run(loaded, workdir, num_seeds, fingerprint, warn)
     return Run(workdir, loaded, num_seeds, experiments, run_setup)
 

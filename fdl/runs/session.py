@@ -166,7 +166,7 @@ def _hooks(
         evaluated.clear()
         evaluated[step] = setup.evaluate(loop_state.state)
         write(step, "eval", evaluated[step])
-        # A wrong config.best is told at the first evaluation, not at the first save.
+        # Checked at the first evaluation, as the first save may be hours later.
         checkpoints.check(evaluated[step])
         update(evaluated[step])
         return log_rest(step, loop_state) if over() else loop_state
@@ -198,7 +198,7 @@ def _hooks(
 
 
 def progress(batches: Batches, step: int) -> dict[str, float]:
-    """Number of epochs up to a step; without epochs, of examples or environment steps."""
+    """Epochs up to a step; without epochs, number of examples or environment steps."""
     if batches.steps_per_epoch:
         return {"epoch": step / batches.steps_per_epoch}
     return {batches.unit: step * batches.per_step} if batches.per_step else {}

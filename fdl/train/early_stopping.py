@@ -1,4 +1,4 @@
-"""Early stopping: a run ends when a metric has not improved for a while."""
+"""Early stopping with patience on a metric of the evaluation."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
@@ -20,9 +20,10 @@ class EarlyStoppingRule(NamedTuple):
 
     Attributes:
       metric: Name of a metric of the evaluation.
-      sign: 1 if less of it is better, -1 if more.
-      patience: Evaluations in a row without a new best, after which it ends.
-      min_delta: By how much more a new best has to be better than the one before.
+      sign: 1 to minimise the metric, -1 to maximise it.
+      patience: Number of consecutive evaluations without improvement after which to
+        stop.
+      min_delta: Minimum change of the metric that counts as an improvement.
     """
 
     metric: str
@@ -32,11 +33,11 @@ class EarlyStoppingRule(NamedTuple):
 
 
 class Patience(NamedTuple):
-    """Evaluations since the last improvement of each seed, arrays [S].
+    """State of early stopping, arrays [S] with one element for each seed.
 
     Attributes:
-      best: The best so far times the sign of the rule, so that less is better.
-      waited: Evaluations since the best.
+      best: Best value so far times the sign of the rule, so that less is better.
+      waited: Number of evaluations since the best.
       over: True once a seed has run out of patience; it stays so.
     """
 
@@ -48,14 +49,22 @@ class Patience(NamedTuple):
 def make_rule(
     metric: str, patience: int = 5, min_delta: float = 0.0, prefix: str = ""
 ) -> EarlyStoppingRule:
-    """Early stopping rule of "min METRIC" or "max METRIC".
+    """Early stopping rule from "min METRIC" or "max METRIC".
+
+    Args:
+      metric: "min METRIC" or "max METRIC".
+      patience: Number of evaluations, at least 1.
+      min_delta: Minimum change that counts as an improvement, at least 0.
+      prefix: Prefix of the names in errors.
 
     Raises:
-      UserError: It makes no sense.
+      UserError: An argument is not valid.
     """
     sign, name = parse_goal(metric, f"{prefix}metric")
+    # A bool is an int in Python.
     if not isinstance(patience, int) or isinstance(patience, bool) or patience < 1:
         raise UserError(f"{prefix}patience={patience!r}: expected at least 1")
+    # NaN fails the comparison.
     if not isinstance(min_delta, int | float) or not 0 <= min_delta < float("inf"):
         raise UserError(f"{prefix}min_delta={min_delta!r}: expected at least 0")
     return EarlyStoppingRule(name, sign, patience, float(min_delta))
@@ -66,22 +75,24 @@ def update_patience(
 ) -> Patience:
     """Patience after one more evaluation.
 
-    It is a new best if it is better than the best by more than ``min_delta``. NaN is
-    never better than anything.
+    A value is an improvement if it is better than the best by more than ``min_delta``.
+    NaN never is.
 
     Args:
-      rule: The rule.
-      patience: Before; None before the first evaluation.
-      value: A number, or one of each seed [S]; None stands for NaN.
+      rule: Early stopping rule.
+      patience: State before the evaluation; None before the first one.
+      value: Value of the metric, or one for each seed [S]; None stands for NaN.
     """
     values = rule.sign * np.atleast_1d(np.array(value, np.float64))
     if patience is None:
-        never = np.full(values.shape, np.inf)
-        patience = Patience(never, np.zeros(values.shape, int), np.isnan(never))
-    better = values < patience.best - rule.min_delta
-    waited = np.where(better, 0, patience.waited + 1)
+        best = np.full(values.shape, np.inf)
+        patience = Patience(
+            best, np.zeros(values.shape, int), np.zeros(values.shape, bool)
+        )
+    improved = values < patience.best - rule.min_delta
+    waited = np.where(improved, 0, patience.waited + 1)
     return Patience(
-        np.where(better, values, patience.best),
+        np.where(improved, values, patience.best),
         waited,
         patience.over | (waited >= rule.patience),
     )
@@ -91,6 +102,10 @@ def stop_step(
     rule: EarlyStoppingRule | None, evaluations: Iterable[Evaluation]
 ) -> int | None:
     """Step at which every seed has run out of patience; None if there is none.
+
+    Args:
+      rule: Early stopping rule; None never stops.
+      evaluations: Steps and values of the metric, in order.
 
     Example:
       >>> losses = enumerate([3.0, 2.0, 2.5, 2.0, 1.0])
@@ -110,7 +125,10 @@ def stop_step(
 def best_evaluation(
     rule: EarlyStoppingRule, evaluations: Iterable[Evaluation]
 ) -> tuple[int, float]:
-    """Step and mean over seeds of the best evaluation; NaN is never the best."""
+    """Step of the best evaluation, and its mean over seeds.
+
+    NaN is the best only if all evaluations are NaN.
+    """
     means = [(step, float(np.mean(np.array(x, np.float64)))) for step, x in evaluations]
     return min(means, key=lambda pair: (np.isnan(pair[1]), rule.sign * pair[1]))
 
@@ -120,8 +138,10 @@ def check_metric(
 ) -> None:
     """Raises `UserError` if the metric is not among those of an evaluation."""
     if rule.metric not in values:
-        hint = near(rule.metric, values)
-        raise UserError(f"{prefix}metric names {rule.metric!r}, not evaluated. {hint}")
+        raise UserError(
+            f"{prefix}metric={rule.metric!r}: expected a metric of the evaluation. "
+            f"{near(rule.metric, values)}"
+        )
 
 
 def early_stopping(
@@ -132,21 +152,23 @@ def early_stopping(
     patience: int = 5,
     min_delta: float = 0.0,
 ) -> tuple[Hook, Callable[[], bool]]:
-    """Early stopping of `run`: ends it when a metric has not improved for a while.
+    """Early stopping for `run`: stops when a metric no longer improves.
 
     Args:
-      evaluate: ``evaluate(state)``, to numbers, or one of each seed.
+      evaluate: ``evaluate(state) -> metrics``, numbers by name, or arrays [S] with one
+        for each seed.
       metric: "min METRIC" or "max METRIC".
-      every: Steps between two evaluations.
-      patience: Evaluations in a row without a new best, after which to end; of every
-        seed, if there are several.
-      min_delta: By how much more a new best has to be better than the one before.
+      every: Number of steps between two evaluations.
+      patience: Number of consecutive evaluations without improvement after which to
+        stop; of several seeds, each has to run out of patience.
+      min_delta: Minimum change of the metric that counts as an improvement.
 
     Returns:
-      A hook, and the function to give to `run` as ``stop``.
+      A hook, and a function to pass to `run` as ``stop``.
 
     Raises:
-      UserError: There is no such metric, or a number makes no sense.
+      UserError: A number is not valid; or, at the first evaluation, the metric is
+        unknown.
 
     Example:
       >>> hook, stop = early_stopping(evaluate, "min loss", every=10)  # doctest: +SKIP
@@ -167,30 +189,31 @@ def early_stopping(
 def monitor(
     rule: EarlyStoppingRule | None, before: Iterable[Evaluation], prefix: str = PREFIX
 ) -> tuple[Callable[[Mapping[str, Any]], None], Callable[[], bool]]:
-    """Monitor of a rule over the evaluations of a run.
+    """Monitor of an early stopping rule over the evaluations of a run.
 
     Args:
-      rule: The rule; None never stops.
-      before: Evaluations that the run has behind it.
-      prefix: Of names in errors.
+      rule: Early stopping rule; None never stops.
+      before: Earlier evaluations of a resumed run.
+      prefix: Prefix of the names in errors.
 
     Returns:
-      ``update(values)``, to be called with each evaluation; and ``over()``, which is
-      true once every seed has run out of patience.
+      ``update(values)``, to be called with the metrics of each evaluation; and
+      ``over()``, true once every seed has run out of patience.
     """
-    current: list[Patience] = []
+    current: list[Patience] = []  # Of one element, which `observe` replaces.
 
-    def note(value: Any) -> None:
+    def observe(value: Any) -> None:
         if rule is not None:
             current[:] = [update_patience(rule, current[0] if current else None, value)]
 
+    # A resumed run counts on from where it was, so that it stops at the same step.
     for _, value in before:
-        note(value)
+        observe(value)
 
     def update(values: Mapping[str, Any]) -> None:
         if rule is not None:
             check_metric(rule, values, prefix)
-            note(values[rule.metric])
+            observe(values[rule.metric])
 
     def over() -> bool:
         return bool(current and current[0].over.all())

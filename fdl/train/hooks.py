@@ -1,4 +1,4 @@
-"""Hooks of the training loop: periodic work of the host."""
+"""Hooks of the training loop."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -12,12 +12,13 @@ from fdl.types import Array, Metrics
 
 
 class Hook(NamedTuple):
-    """What the host does at multiples of a period, and after the last step.
+    """Callback of the training loop, on the host.
 
     Attributes:
-      every: The period in steps; zero for after the last step only.
+      every: Period in steps; it is also called after the last step. Zero for after the
+        last step only.
       call: ``call(step, carry) -> carry``. The carry is donated to the next step, so
-        a hook copies what it keeps.
+        that a hook has to copy any array of it that it keeps.
     """
 
     every: int
@@ -27,18 +28,18 @@ class Hook(NamedTuple):
 def read_metrics(
     write: Callable[[int, Mapping[str, Any]], None],
 ) -> tuple[Callable[[int, LoopState], LoopState], Callable[[], None]]:
-    """A hook that reads the metrics since its last call, one call late.
+    """Hook function that reads the metrics since its last call, one call late.
 
-    The host never waits for the device: it reads what was computed a period ago.
+    The host does not wait for the device, since it reads metrics of the period before.
 
     Args:
-      write: Takes a step and its metrics as floats, or arrays [S] of several seeds.
-        Metrics that have seen nothing (an episode's return before one has ended) are
-        left out.
+      write: ``write(step, values)`` with the metrics as float arrays [], or [S] for
+        several seeds. Metrics without any observation, such as the return before an
+        episode has ended, are left out.
 
     Returns:
-      The hook, and a function that reads what is pending. Both raise `NonFiniteError`
-      if a metric was not finite.
+      The ``call`` of a hook, and a function that writes the pending metrics. Both raise
+      `NonFiniteError` if a metric was not finite.
     """
     pending: list[tuple[int, Metrics, Mapping[str, Array]]] = []
 
@@ -47,10 +48,13 @@ def read_metrics(
             step, metrics, first_nonfinite = pending.pop(0)
             check_finite(first_nonfinite)
             values = {n: np.asarray(m.compute()) for n, m in metrics.items()}
+            # A mean of no observations is NaN. NaN of any other kind has raised above.
             write(step, {n: v for n, v in values.items() if not np.isnan(v).all()})
 
     def hook(step: int, carry: LoopState) -> LoopState:
         flush()
+        # The metrics leave the carry, and so need no copy; what stays in it would be
+        # overwritten by the next step, to which the carry is donated.
         pending.append(
             (step, carry.metrics, jax.tree.map(jnp.copy, carry.first_nonfinite))
         )

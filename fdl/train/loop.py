@@ -1,4 +1,4 @@
-"""The one loop: it knows of no algorithm, and nothing in it waits for the device."""
+"""Training loop for any learner, with asynchronous dispatch to the devices."""
 
 import collections
 import functools
@@ -16,20 +16,22 @@ from fdl.train.loop_state import LoopState, merge_metrics
 from fdl.train.mesh import place_batch, state_sharding
 from fdl.types import Array, Batches, Key, Learner, PyTree, State
 
-MAX_CALLS_AHEAD = 16  # Bounds the memory of batches that wait for the device.
+# The host dispatches calls ahead of the device. Each holds a batch in memory, so their
+# number is limited.
+MAX_CALLS_AHEAD = 16
 
 
 class Program(NamedTuple):
-    """A learner and its batches, made ready for a mesh; compiled on first use.
+    """Jitted functions of a learner and its batches on a mesh; compiled on first use.
 
     Attributes:
       init: ``init(key) -> carry``, jitted.
-      abstract: ``abstract(key) -> carry`` of shapes, dtypes and shardings, unmade.
+      abstract: ``abstract(key) -> carry`` of `jax.ShapeDtypeStruct` with shardings.
       advance: ``advance(carry, data, items, num_steps) -> (carry, token)``, jitted; the
-        carry is donated. The token is there when the steps are done.
-      place: Puts items on the devices, without waiting.
-      data: The data of the batches, on the devices.
-      steps_per_call: How many items one call takes.
+        carry is donated. The token is an array that is ready when the steps are.
+      place: ``place(items) -> items`` on the devices, without waiting.
+      data: Data of the batches, on the devices.
+      steps_per_call: Number of items of one call.
     """
 
     init: Callable[[Key], LoopState]
@@ -53,36 +55,38 @@ def run(
     hooks: Iterable[Hook] = (),
     stop: Callable[[], bool] = lambda: False,
 ) -> State:
-    """Trains a learner from its beginning: no config, no files.
+    """Trains a learner from its initial state, without a config and without files.
 
     Args:
-      learner: What to train.
-      batches: What to feed it.
-      num_steps: How many steps.
-      seed: Of the learner's key.
-      steps_per_call: How many steps run on the device as one fused call.
-      mesh: Devices to share the batches; default: one.
-      log_every: Period of `log` in steps.
-      log: Takes a step and its metrics, the mean over the steps since the last.
-      hooks: What else to do on the way.
-      stop: Whether to end already, asked between calls; see `early_stopping`.
+      learner: Learner to train.
+      batches: Batches to train on.
+      num_steps: Number of steps.
+      seed: Seed of the learner's key.
+      steps_per_call: Number of steps that run on the device in one call.
+      mesh: Mesh of devices over which batches are sharded; default: one device.
+      log_every: Period of `log` in steps; default: after the last step only.
+      log: ``log(step, values)`` with the metrics over the steps since the last call.
+      hooks: Further hooks, called after `log` in this order.
+      stop: ``stop()``, called before each call of the program; training ends once it
+        returns true. See `early_stopping`.
 
     Returns:
-      The last state.
+      The final state.
 
     Raises:
-      NonFiniteError: A metric became NaN or infinite, and `log` saw it.
+      NonFiniteError: A metric became NaN or infinite; raised only with `log`.
     """
     program = compiled(learner, batches, steps_per_call=steps_per_call, mesh=mesh)
     carry = program.init(jax.random.key(seed))
     hooks = list(hooks)
     if log is None:
         return iterate(program, carry, batches, 0, num_steps, hooks, stop)[0].state
-    watch, flush = read_metrics(log)
-    hooks.insert(0, Hook(log_every, watch))
+    record_metrics, flush = read_metrics(log)
+    hooks.insert(0, Hook(log_every, record_metrics))
     carry, step = iterate(program, carry, batches, 0, num_steps, hooks, stop)
+    # If stopped early, the last hooks were not called: the carry may hold metrics.
     if step < num_steps and not (log_every and step % log_every == 0):
-        carry = watch(step, carry)
+        carry = record_metrics(step, carry)
     flush()
     return carry.state
 
@@ -94,15 +98,19 @@ def compiled(
     steps_per_call: int = 1,
     mesh: Mesh | None = None,
 ) -> Program:
-    """Prepares a learner and its batches for `iterate`; see `run` for the arguments."""
-    learner_step = jax.jit(learner.step)  # Traced once, by `init` and `advance`.
+    """Program of a learner and its batches for `iterate`; see `run` for arguments."""
+    # Jitted, so that `init` and `advance` share one trace.
+    learner_step = jax.jit(learner.step)
     item = next(batches.stream(0))
     example = jax.eval_shape(batches.take, batches.data, item)
-    if mesh is not None and mesh.size > 1:  # A batch that cannot be shared shows here.
+    # A batch that cannot be sharded raises here, before anything is compiled.
+    if mesh is not None and mesh.size > 1:
         place_batch(mesh, batches.batch_axis, item)
 
     def init(key):
         state = learner.init(key)
+        # Metrics are sums, so that zeros are their neutral element. Which there are is
+        # known from the shapes of a step only.
         _, metrics = jax.eval_shape(learner_step, state, example)
         zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), metrics)
         return LoopState(
@@ -118,9 +126,10 @@ def compiled(
             carry, _ = step(carry, items)
         else:
             carry, _ = repeat(step)(carry, items, num_steps)
+        # The token: an array of its own, which the donation of the carry leaves alive.
         return carry, jnp.max(carry.state.step)
 
-    shardings, everywhere, place = _layout(learner, batches, steps_per_call, mesh)
+    shardings, replicated, place = _layout(learner, batches, steps_per_call, mesh)
     return Program(
         jax.jit(init, out_shardings=shardings),
         functools.partial(_abstract, init, shardings),
@@ -131,7 +140,7 @@ def compiled(
             out_shardings=(shardings, None),
         ),
         place,
-        jax.device_put(batches.data, everywhere),
+        jax.device_put(batches.data, replicated),
         steps_per_call,
     )
 
@@ -149,20 +158,21 @@ def iterate(
 
     Args:
       program: From `compiled`.
-      carry: Where to start. It is donated: do not use it afterwards.
-      batches: The same as the program's.
-      start: Steps that the carry has behind it.
-      num_steps: Where to stop, counted from the very beginning.
-      hooks: Called in this order.
-      stop: Asked between calls.
+      carry: Carry to start from. It is donated: do not use it afterwards.
+      batches: The same batches as of the program.
+      start: Step of the carry.
+      num_steps: Step at which to end, counted from the initial state.
+      hooks: Hooks, called in this order.
+      stop: ``stop()``, called before each call of the program; true ends the loop.
 
     Returns:
-      The last carry, and its step.
+      The final carry, and its step.
     """
     hooks = list(hooks)
     items, step = batches.stream(start), start
     tokens: collections.deque[Array] = collections.deque()
     while step < num_steps and not stop():
+        # A call ends where a hook is due, since hooks run between calls.
         length = min(
             program.steps_per_call,
             num_steps - step,
@@ -174,6 +184,8 @@ def iterate(
         )
         step += length
         tokens.append(token)
+        # Waits for the call before the last MAX_CALLS_AHEAD, not for the latest one, so
+        # that the device is never idle.
         if len(tokens) > MAX_CALLS_AHEAD:
             tokens.popleft().block_until_ready()
         for hook in hooks:
@@ -185,30 +197,35 @@ def iterate(
 def _layout(
     learner: Learner, batches: Batches, steps_per_call: int, mesh: Mesh | None
 ) -> tuple[PyTree, NamedSharding | None, Callable[[PyTree], PyTree]]:
-    """Shardings of a carry, that of a copy everywhere, and what places items."""
+    """Sharding of the carry, replicated sharding, and function that places items."""
     if mesh is None or mesh.size == 1:
         return None, None, lambda items: items
-    everywhere = NamedSharding(mesh, PartitionSpec())
+    replicated = NamedSharding(mesh, PartitionSpec())
     state = state_sharding(mesh, learner.partition)
-    shardings = LoopState(state, everywhere, everywhere)  # type: ignore[arg-type]
+    # Shardings are a prefix of the tree: one serves all metrics.
+    shardings = LoopState(state, replicated, replicated)  # type: ignore[arg-type]
+    # Stacking the items of several steps adds a leading axis.
     batch_axis = batches.batch_axis + (steps_per_call > 1)
-    return shardings, everywhere, functools.partial(place_batch, mesh, batch_axis)
+    return shardings, replicated, functools.partial(place_batch, mesh, batch_axis)
 
 
 def _abstract(init: Callable, shardings: PyTree, key: Key) -> PyTree:
-    """The shapes, dtypes and shardings of what `init` makes."""
-    where = shardings or SingleDeviceSharding(jax.devices()[0])
+    """Shapes, dtypes and shardings of the carry that `init` returns."""
+    prefix = shardings or SingleDeviceSharding(jax.devices()[0])
 
-    def placed(sharding, part):
+    def with_sharding(sharding, part):
         return jax.tree.map(
             lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), part
         )
 
-    return jax.tree.map(placed, where, jax.eval_shape(init, key))
+    return jax.tree.map(with_sharding, prefix, jax.eval_shape(init, key))
 
 
 def _block(items: Iterator[PyTree], length: int, size: int) -> PyTree:
-    """The next items, stacked and padded to one size, so that one trace serves all."""
+    """Next items, stacked and padded to `size`, so that one compilation serves all.
+
+    Padding repeats the last item; the program runs only the first `length` steps.
+    """
     if size == 1:
         return next(items)
     block = [next(items) for _ in range(length)]

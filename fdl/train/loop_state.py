@@ -1,4 +1,4 @@
-"""State of the training loop: what one step hands to the next."""
+"""State of the training loop."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -11,12 +11,13 @@ from fdl.types import Array, Metrics, State
 
 
 class LoopState(NamedTuple):
-    """All that one step hands to the next, and all that a checkpoint holds.
+    """Carry of the training loop, and content of a checkpoint.
 
     Attributes:
-      state: The learner's.
-      metrics: Merged over the steps since they were last read.
-      first_nonfinite: The first step at which a metric was not finite, int32 []; or 0.
+      state: State of the learner.
+      metrics: Metrics, merged over the steps since they were last read.
+      first_nonfinite: First step at which each metric was not finite, int32 [] by name;
+        0 if it always was finite.
     """
 
     state: State
@@ -26,23 +27,34 @@ class LoopState(NamedTuple):
 
 def check_finite(first_nonfinite: Mapping[str, Array]) -> None:
     """Raises `NonFiniteError` with the first metric that was not finite."""
-    bad = {name: int(step) for name, step in first_nonfinite.items() if int(step) > 0}
-    if bad:
-        name = min(bad, key=lambda name: (bad[name], name != "loss"))
-        raise NonFiniteError(name, bad[name])
+    steps = {name: int(step) for name, step in first_nonfinite.items() if int(step) > 0}
+    if steps:
+        # Of several metrics at the same step the loss is the most telling.
+        name = min(steps, key=lambda name: (steps[name], name != "loss"))
+        raise NonFiniteError(name, steps[name])
 
 
 def merge_metrics(carry: LoopState, state: State, metrics: Metrics) -> LoopState:
-    """Adds the metrics of a step, and notes whether it was the first bad one."""
+    """Loop state after a step: metrics added, and the first non-finite step recorded.
+
+    Args:
+      carry: Loop state before the step.
+      state: State of the learner after the step.
+      metrics: Metrics of the step, as sums.
+    """
+    # Several seeds have a vector of steps, all of them equal.
     step = jnp.max(state.step).astype(jnp.int32)
 
-    def first(earlier, metric):
+    def update_first(first, metric):
+        # The sums are checked, not the value: that of a metric without any observation
+        # is NaN, but its sums are zero.
         leaves = [jnp.isfinite(x).all() for x in jax.tree.leaves(metric)]
-        good = jnp.all(jnp.stack(leaves))
-        return jnp.where((earlier == 0) & ~good, step, earlier)
+        is_finite = jnp.all(jnp.stack(leaves))
+        return jnp.where((first == 0) & ~is_finite, step, first)
 
     first_nonfinite = {
-        n: first(carry.first_nonfinite[n], metrics[n]) for n in carry.first_nonfinite
+        name: update_first(first, metrics[name])
+        for name, first in carry.first_nonfinite.items()
     }
     return LoopState(
         state, jax.tree.map(jnp.add, carry.metrics, metrics), first_nonfinite

@@ -1,4 +1,4 @@
-"""Meshes: which devices share the work, and how arrays lie on them."""
+"""Device meshes, and shardings of states and batches on them."""
 
 from collections.abc import Mapping
 
@@ -11,25 +11,31 @@ from fdl.types import PyTree
 
 
 def make_mesh(axes: Mapping[str, int]) -> Mesh:
-    """A mesh of this machine's devices.
+    """Mesh of the devices of this machine.
 
     Args:
-      axes: Devices along each axis; one may be -1, for all that are left. Batches are
-        shared along "data".
+      axes: Number of devices along each axis; one may be -1, for all that remain.
+        Batches are sharded along the axis "data".
 
     Raises:
-      UserError: More devices than there are, or a number that is none.
+      UserError: A size is not valid, or the mesh has more devices than there are.
     """
     sizes, devices = dict(axes), jax.devices()
     if any(size == 0 or size < -1 for size in sizes.values()) or (
         list(sizes.values()).count(-1) > 1
     ):
         raise UserError(f"config.mesh={sizes}: expected positive sizes, at most one -1")
-    known = int(np.prod([size for size in sizes.values() if size > 0]))
-    sizes = {n: max(1, len(devices) // known) if s < 0 else s for n, s in sizes.items()}
+    num_fixed = int(np.prod([size for size in sizes.values() if size > 0]))
+    sizes = {
+        name: max(1, len(devices) // num_fixed) if size < 0 else size
+        for name, size in sizes.items()
+    }
     count = int(np.prod(list(sizes.values())))
     if count > len(devices):
-        raise UserError(f"config.mesh={dict(axes)}: there are {len(devices)} devices")
+        raise UserError(
+            f"config.mesh={dict(axes)}: expected at most {len(devices)} devices"
+        )
+    # With Auto the compiler propagates shardings, and learners need not know of them.
     return jax.make_mesh(
         tuple(sizes.values()),
         tuple(sizes),
@@ -39,7 +45,12 @@ def make_mesh(axes: Mapping[str, int]) -> Mesh:
 
 
 def state_sharding(mesh: Mesh, partition: PyTree) -> PyTree:
-    """A tree of `PartitionSpec`s as shardings on a mesh."""
+    """Shardings on a mesh of a tree of `PartitionSpec`.
+
+    Args:
+      mesh: Device mesh.
+      partition: `PartitionSpec`, or tree of them, as of `Learner.partition`.
+    """
     return jax.tree.map(
         lambda spec: NamedSharding(mesh, spec),
         partition,
@@ -48,24 +59,26 @@ def state_sharding(mesh: Mesh, partition: PyTree) -> PyTree:
 
 
 def place_batch(mesh: Mesh, batch_axis: int, items: PyTree) -> PyTree:
-    """Lays items over the devices, without waiting.
+    """Items sharded along the axis of examples, without waiting for the transfer.
 
     Args:
-      mesh: With an axis "data", along which examples are shared.
-      batch_axis: The axis of the items along which their examples lie.
-      items: Arrays; one that has no such axis goes to every device.
+      mesh: Device mesh with an axis "data", along which examples are sharded.
+      batch_axis: Axis of examples in the items.
+      items: Tree of arrays; those without this axis are replicated.
 
     Raises:
-      UserError: The batch cannot be shared evenly.
+      UserError: The batch size is no multiple of the number of devices.
     """
-    devices = mesh.shape["data"]
+    num_devices = mesh.shape["data"]
 
     def sharding(x):
         if np.ndim(x) <= batch_axis:
             return NamedSharding(mesh, PartitionSpec())
         size = np.shape(x)[batch_axis]
-        if size % devices:
-            raise UserError(f"batch_size={size} cannot be shared by {devices} devices")
+        if size % num_devices:
+            raise UserError(
+                f"batch_size={size}: expected a multiple of {num_devices} devices"
+            )
         return NamedSharding(mesh, PartitionSpec(*(None,) * batch_axis, "data"))
 
     return jax.device_put(items, jax.tree.map(sharding, items))

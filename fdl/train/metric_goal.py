@@ -1,23 +1,21 @@
-"""Goals of a run: a metric, and whether less or more of it is better."""
+"""Parsing of "min METRIC" and "max METRIC"."""
 
 from fdl.errors import UserError
 
 
 def parse_goal(text: str, name: str) -> tuple[int, str]:
-    """Sign and name of a metric to minimise (1) or to maximise (-1).
-
-    The metric times the sign is to be minimised.
+    """Sign and name of a metric to optimise: 1 to minimise it, -1 to maximise it.
 
     Args:
       text: "min METRIC" or "max METRIC".
-      name: Name of the option, for the error message.
+      name: Name of the option, for errors.
 
     Example:
       >>> parse_goal("max accuracy", "config.best")
       (-1, 'accuracy')
 
     Raises:
-      UserError: The text has neither form.
+      UserError: The text is of another form.
     """
     mode, _, metric = text.partition(" ") if isinstance(text, str) else ("", "", "")
     if mode not in ("min", "max") or not metric:

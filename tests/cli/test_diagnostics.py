@@ -65,7 +65,7 @@ def test_a_model_of_a_fixed_dtype_is_a_mistake(fdl, experiment):
     path = experiment(('"dropout": 0.1', '"dropout": 0.1, "dtype": "bfloat16"'))
     called = fdl("check-gradients", path, *QUICK)
     assert called.code == 2
-    assert "the loss is float32 where all it is given is float64" in called.error
+    assert "loss.dtype=float32: expected float64" in called.error
 
 
 def test_overfit_turns_off_what_holds_back_and_gets_there(fdl, experiment):
@@ -153,7 +153,7 @@ MISTAKES = {
     ),
     "a key of something else": (
         ["lr-find", "EXPERIMENT", "--key", "optimizer.name"],
-        "--key=optimizer.name: it is 'adam', no learning rate",
+        "--key=optimizer.name: expected the key of a positive number, it is 'adam'",
     ),
     "a picture of no kind": (
         ["lr-find", "EXPERIMENT", "--output", "lr.txt"],
@@ -178,7 +178,7 @@ def test_a_learner_without_one_objective_is_told(fdl, experiment, command):
     called = fdl(command, path)
     assert called.code == 2
     assert "has no objective of its own" in called.error
-    assert f"fdl {command} needs a learner as fdl.gradient_learner" in called.error
+    assert "expected a learner as fdl.gradient_learner makes it" in called.error
 
 
 def test_a_rate_that_nobody_knows_is_told(fdl, experiment):

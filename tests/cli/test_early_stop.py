@@ -65,7 +65,10 @@ def test_several_seeds_are_waited_for(fdl, experiment):
 @pytest.mark.parametrize(
     "change, told",
     [
-        ("metric=min los", "metric names 'los', not evaluated. Did you mean 'loss'"),
+        (
+            "metric=min los",
+            "metric='los': expected a metric of the evaluation. Did you mean 'loss'",
+        ),
         ("metric=loss", "early_stopping.metric='loss': expected 'min METRIC' or 'max"),
         ("patience=0", "config.early_stopping.patience=0: expected at least 1"),
         ("patients=3", "no key 'early_stopping.patients'. Did you mean 'patience'"),

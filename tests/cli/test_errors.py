@@ -61,7 +61,7 @@ FILES = {
     ),
     "the best of what is not evaluated": (
         [("max accuracy", "max acuracy")],
-        "config.best names 'acuracy', not evaluated. Did you mean 'accuracy'",
+        "config.best='max acuracy': 'acuracy' is not evaluated. Did you mean 'accur",
     ),
 }
 VALUES = {
@@ -83,8 +83,8 @@ VALUES = {
     "steps_per_call=0": "config.steps_per_call=0: expected at least 1",
     "keep=0": "config.keep=0: expected at least 1",
     "best=accuracy": "config.best='accuracy': expected 'min METRIC' or 'max METRIC'",
-    "mesh.data=64": "config.mesh={'data': 64}: there are 4 devices",
-    "mesh.data=3": "batch_size=16 cannot be shared by 3 devices",
+    "mesh.data=64": "config.mesh={'data': 64}: expected at most 4 devices",
+    "mesh.data=3": "batch_size=16: expected a multiple of 3 devices",
     "seed=-1": "seed=-1: expected",
     "model.name=MPL": "fdl.models has no 'MPL'. Did you mean 'MLP'",
     "model.dropout=none": "config.model.dropout='none': expected a value of type float",
@@ -127,8 +127,8 @@ ARGUMENTS = {
         ["train", "tiny.py", "--seeds", "0"],
         "--seeds=0: expected at least 1",
     ),
-    "no run": (["resume", "nowhere"], "nowhere is no run folder: it has no run.json"),
-    "no run to evaluate": (["eval", "nowhere"], "nowhere is no run folder"),
+    "no run": (["resume", "nowhere"], "is no run directory: it has no run.json"),
+    "no run to evaluate": (["eval", "nowhere"], "nowhere is no run directory"),
     "no folder": (["list", "nowhere"], "there is no folder 'nowhere'"),
     "an empty folder": (["list", "empty"], "there is no experiment in 'empty'"),
     "no argument": (

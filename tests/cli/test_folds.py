@@ -80,7 +80,7 @@ def test_without_folds_all_is_as_before(fdl, known, experiment, tmp_path):
 @pytest.mark.parametrize(
     "changes, arguments, message",
     [
-        ([], ["--folds=3"], "tiny knows no folds: its config has no 'num_folds'"),
+        ([], ["--folds=3"], "tiny has no folds: its config has no 'num_folds'"),
         ([KNOWS, FOLDS], ["--folds=1"], "--folds=1: expected at least 2"),
         ([KNOWS, FOLDS], ["--folds=3", "--seeds=2"], "3 folds and 2 seeds"),
         ([KNOWS], ["--folds=3"], "same data: build them with fdl.data.fold"),

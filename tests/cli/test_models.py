@@ -115,7 +115,7 @@ class Shared(nn.Module):
 
 def by_path(layer, prefix=""):
     found = {prefix: layer}
-    for inner in layer.inside:
+    for inner in layer.submodules:
         found |= by_path(inner, f"{prefix}/{inner.name}")
     return found
 
@@ -181,29 +181,31 @@ def test_totals_are_those_of_the_model(module, macs):
     assert layer.parameters == catalog.count_parameters(module)
     assert layer.flops == flops(model.apply, variables, *module.example())
     assert macs is None or layer.flops == 2 * macs
-    assert sum(inner.flops for inner in layer.inside) == layer.flops
-    assert sum(inner.parameters for inner in layer.inside) == layer.parameters
+    assert sum(inner.flops for inner in layer.submodules) == layer.flops
+    assert sum(inner.parameters for inner in layer.submodules) == layer.parameters
 
 
 def test_equal_layers_share_a_row():
     layer = summarize(Shared())
     one, two, three = (summary_table.rows(layer, depth) for depth in (1, 2, 3))
     assert [row.name for row in one] == ["Shared", "embed", "stack", "twice", "readout"]
-    (row,) = [row for row in two if row.times > 1]
+    (row,) = [row for row in two if row.num_layers > 1]
     assert row.name == "layers_0, layers_1, layers_2"
-    assert (row.times, row.depth, row.layer.parameters) == (3, 2, 30)
+    assert (row.num_layers, row.depth, row.layer.parameters) == (3, 2, 30)
     assert [row.name for row in three][4] == "inner" and len(three) == 7
-    assert summary_table.depth_of(layer, most=40) == 3
-    assert summary_table.depth_of(layer, most=6) == 2
-    assert summary_table.depth_of(layer, most=1) == 1
+    assert summary_table.max_depth(layer, max_rows=40) == 3
+    assert summary_table.max_depth(layer, max_rows=6) == 2
+    assert summary_table.max_depth(layer, max_rows=1) == 1
     assert len(summary_table.rows(layer, 0)) == 1
 
 
 def test_many_equal_layers_are_named_by_the_first_and_the_last():
-    layer = summarize(Shared())._replace(inside=summarize(Shared()).inside[:1] * 24)
-    named = [inner._replace(name=f"layers_{i}") for i, inner in enumerate(layer.inside)]
-    _, row = summary_table.rows(layer._replace(inside=tuple(named)), 1)
-    assert (row.name, row.times) == ("layers_0 .. layers_23", 24)
+    layer = summarize(Shared())
+    submodules = tuple(
+        layer.submodules[0]._replace(name=f"layers_{i}") for i in range(24)
+    )
+    _, row = summary_table.rows(layer._replace(submodules=submodules), 1)
+    assert (row.name, row.num_layers) == ("layers_0 .. layers_23", 24)
 
 
 # What is printed of one model.

@@ -131,7 +131,7 @@ def test_titles_say_what_and_which_seed_and_step(folder, fdl, titles):
     [
         (["one", "--checkpoint", "3"], "no checkpoint of step 3"),
         (["seeds", "--seed", "2"], "seeds has the seeds 0 to 1"),
-        (["missing"], "missing is no run folder"),
+        (["missing"], "missing is no run directory"),
     ],
 )
 def test_what_is_not_there_is_told_in_one_line(folder, fdl, arguments, message):

@@ -182,25 +182,25 @@ def test_the_checkpoint_that_is_asked_for_answers(fdl, folder, digits, tmp_path)
 
 
 PREDICT_MISTAKES = {
-    "no run": (["nowhere", "a.png"], "nowhere is no run folder"),
-    "no way to ask": (["silent", "a.png"], "tiny does not say how to ask it"),
-    "no file": (["good", "none.png"], "there is no file none.png"),
-    "no image": (["good", "asked.py"], "asked.py is no image, or a damaged one"),
-    "no table": (["good", "t.csv"], "takes [8, 8, 1] of each example, and no row"),
+    "no run": (["nowhere", "a.png"], "nowhere is no run directory"),
+    "no way to ask": (["silent", "a.png"], "tiny has no predictor: expected its build"),
+    "no file": (["good", "none.png"], "none.png: expected a file"),
+    "no image": (["good", "asked.py"], "asked.py: expected an undamaged image file"),
+    "no table": (["good", "t.csv"], "takes [8, 8, 1] of each example, not a row"),
     "a missing column": (["table", "t.csv"], "t.csv has no column 'age'. Did you m"),
     "two kinds": (["good", "a.npz", "a.png"], "expected images, or else one CSV or"),
-    "no such array": (["good", "other.npz"], "no array 'image'. Did you mean 'imag'"),
+    "no such array": (["good", "other.npz"], "an array in other.npz. Did you mean"),
     "another shape": (["good", "flat.npz"], "expected [8, 8, 1] in one or more"),
     "another range": (["good", "half.npz"], "expected whole numbers from 0 to 255"),
-    "an image for a table": (["table", "a.png"], "which is no image of one channel"),
-    "nothing to invert": (["table", "t.csv", "--invert"], "--invert is for images"),
+    "an image for a table": (["table", "a.png"], "expected [H, W, C] of an image"),
+    "nothing to invert": (["table", "t.csv", "--invert"], "--invert: expected images"),
     "another format": (
         ["good", "a.png", "--output", "a.txt"],
         "--output=a.txt: expected a name with .csv or .jsonl",
     ),
     "no folder": (
         ["good", "a.png", "--output", "none/a.csv"],
-        "--output=none/a.csv: there is no folder none",
+        "--output=none/a.csv: there is no directory none",
     ),
 }
 
@@ -271,8 +271,8 @@ def test_regression_has_no_sides_and_every_example(fdl, folder, tmp_path):
 
 COMPARE_MISTAKES = {
     "different data": (["good", "table"], "are tested on different data: there is"),
-    "no run": (["good", "nowhere"], "nowhere is no run folder"),
-    "no way to ask": (["good", "silent"], "tiny does not say how to ask it"),
+    "no run": (["good", "nowhere"], "nowhere is no run directory"),
+    "no way to ask": (["good", "silent"], "tiny has no predictor: expected its build"),
     "another format": (
         ["good", "poor", "--output", "a.jsonl"],
         "--output=a.jsonl: expected a name with .csv",

@@ -227,7 +227,7 @@ def test_behind_the_step_that_went_wrong_there_is_nothing(fdl, wrong):
         "fdl: --step=12: metric 'loss' became NaN or infinite at step 8; say --step 8\n"
     )
     called = fdl("replay", "nowhere")
-    assert called.code == 2 and "nowhere is no run folder" in called.error
+    assert called.code == 2 and "nowhere is no run directory" in called.error
     pathlib.Path("run/blackbox/blackbox.json").write_text("{}")
     called = fdl("replay", "run")
     assert called.code == 2 and "run/blackbox is damaged" in called.error

@@ -303,7 +303,7 @@ def test_code_inside_of_a_run_folder_is_not_run_unasked(done, fdl):
     (done / "run.json").write_text(json.dumps(run))
     for command in ("resume", "eval"):
         called = fdl(command, done)
-        assert called.code == 2 and "inside of the run folder" in called.error
+        assert called.code == 2 and "inside of the run directory" in called.error
 
 
 def test_a_file_of_the_system_that_is_full_fails_the_run(fdl, experiment):

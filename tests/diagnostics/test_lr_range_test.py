@@ -9,7 +9,12 @@ import optax
 import pytest
 
 import fdl
-from fdl.diagnostics.lr_range_test import LRRangeTest, at_rate, lr_range_test, smooth
+from fdl.diagnostics.lr_range_test import (
+    LRRangeTest,
+    lr_range_test,
+    smooth,
+    step_at_rate,
+)
 from fdl.errors import UserError
 
 KEY = jax.random.key(0)
@@ -50,7 +55,7 @@ def test_steps_at_rates_are_those_of_a_schedule_of_them(optimizer):
     plain = jax.jit(scheduled.step)
     expected = follow(scheduled, lambda state, batch, rate: plain(state, batch))
     learner = learner_of(optimizer(3e-3))
-    actual = follow(learner, jax.jit(at_rate(learner, 3e-3)))
+    actual = follow(learner, jax.jit(step_at_rate(learner, 3e-3)))
     for ours, theirs in zip(actual, expected, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=2e-6)
 
@@ -60,7 +65,7 @@ def test_a_chain_may_have_any_rate_and_schedule():
     plain = jax.jit(scheduled.step)
     expected = follow(scheduled, lambda state, batch, rate: plain(state, batch))
     learner = learner_of(fdl.optim.chain("adam", 7.0, num_steps=9, schedule="cosine"))
-    actual = follow(learner, jax.jit(at_rate(learner)))
+    actual = follow(learner, jax.jit(step_at_rate(learner)))
     for ours, theirs in zip(actual, expected, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=5e-6)
 
@@ -68,10 +73,10 @@ def test_a_chain_may_have_any_rate_and_schedule():
 def test_a_plain_optimizer_needs_its_rate_said():
     learner = learner_of(optax.adam(0.5))
     state = jax.jit(learner.init)(KEY)
-    with pytest.raises(UserError, match="the learning rate of this learner is not kn"):
-        at_rate(learner)(state, BATCH, 0.1)
+    with pytest.raises(UserError, match="configured=None: expected the learning rate"):
+        step_at_rate(learner)(state, BATCH, 0.1)
     expected, _ = jax.jit(learner_of(optax.adam(0.1)).step)(state, BATCH)
-    actual, _ = jax.jit(at_rate(learner, 0.5))(state, BATCH, 0.1)
+    actual, _ = jax.jit(step_at_rate(learner, 0.5))(state, BATCH, 0.1)
     for ours, theirs in zip(
         jax.tree.leaves(actual.params), jax.tree.leaves(expected.params), strict=True
     ):
@@ -83,7 +88,7 @@ def test_a_warmup_from_zero_moves_nothing_and_breaks_nothing():
         fdl.optim.chain("adam", learning_rate=0.1, num_steps=10, warmup=3)
     )
     state = jax.jit(learner.init)(KEY)
-    step = jax.jit(at_rate(learner))
+    step = jax.jit(step_at_rate(learner))
     after, _ = step(state, BATCH, 0.1)
     for old, new in zip(
         jax.tree.leaves(state.params), jax.tree.leaves(after.params), strict=True
@@ -119,11 +124,11 @@ def test_on_a_parabola_it_ends_behind_the_rate_that_diverges(curvature):
         losses.append(curvature / 2 * w**2)
         w -= rate * curvature * w
     np.testing.assert_allclose(result.losses, losses, rtol=1e-3, atol=1e-20)
-    assert result.diverged and result.fell
+    assert result.diverged and result.loss_decreased
     assert result.rates[-1] > 2 / curvature
     # Where it falls fastest, and a tenth of where it is lowest, are safe rates.
-    assert 0.01 / curvature < result.steepest < 2 / curvature
-    assert result.tenth < 2 / curvature
+    assert 0.01 / curvature < result.rate_at_steepest < 2 / curvature
+    assert result.tenth_of_rate_at_minimum < 2 / curvature
 
 
 def test_a_loss_that_is_no_number_ends_it():
@@ -141,10 +146,11 @@ def test_noise_on_the_flat_beginning_is_not_taken_for_a_fall():
     noise = 0.1 * np.random.default_rng(0).normal(size=100) * (np.arange(100) < 40)
     losses = 0.5 + fall + noise
     result = LRRangeTest(rates, losses, smooth(losses, 100), False)
-    assert abs(np.log10(result.steepest / rates[60])) < 0.25
-    assert result.fell
+    assert abs(np.log10(result.rate_at_steepest / rates[60])) < 0.25
+    assert result.loss_decreased
     flat = LRRangeTest(rates, np.ones(100), np.ones(100), False)
-    assert not flat.fell and flat.steepest == flat.lowest == rates[0]
+    assert not flat.loss_decreased
+    assert flat.rate_at_steepest == flat.rate_at_minimum == rates[0]
 
 
 def test_smoothing_keeps_lines_and_hides_what_diverged():

@@ -10,7 +10,7 @@ import optax
 import pytest
 
 import fdl
-from fdl.diagnostics.overfit import Leaf, Overfit, overfit
+from fdl.diagnostics.overfit import LeafStats, Overfit, overfit
 from fdl.diagnostics.overfit_diagnosis import diagnose_overfit
 from fdl.errors import UserError
 from fdl.types import Learner
@@ -41,7 +41,8 @@ def test_a_sound_model_learns_the_batch_by_heart():
     assert result.target == result.losses[0] / 100
     assert 10 <= len(result.losses) < 200
     assert max(result.losses[-2:]) <= result.target < result.losses[0]
-    assert all(leaf.moved > 0 and leaf.first > 0 for leaf in result.leaves)
+    for leaf in result.leaves:
+        assert leaf.distance > 0 and leaf.initial_grad_norm > 0
 
 
 def test_the_losses_and_norms_are_those_of_training():
@@ -63,13 +64,13 @@ def test_the_losses_and_norms_are_those_of_training():
         if len(losses) < 6:
             kernel, bias = kernel - 0.1 * grads[0], bias - 0.1 * grads[1]
     np.testing.assert_allclose(result.losses, losses[:5], rtol=1e-5)
-    np.testing.assert_allclose(result.evaluated, losses[5], rtol=1e-5)
+    np.testing.assert_allclose(result.eval_loss, losses[5], rtol=1e-5)
     by_bias, by_kernel = result.leaves
     for leaf, i, end in ((by_kernel, 0, kernel), (by_bias, 1, bias)):
         expected = [first[i], grads[i], start[i], end - start[i]]
-        found = [leaf.first, leaf.last, leaf.size, leaf.moved]
+        found = leaf[1:5]
         np.testing.assert_allclose(found, [*map(np.linalg.norm, expected)], rtol=1e-4)
-    assert (by_kernel.dead, by_kernel.units) == (0, 3)
+    assert (by_kernel.num_dead_units, by_kernel.num_units) == (0, 3)
 
 
 class Dead(nn.Module):
@@ -161,18 +162,21 @@ def test_it_says_what_stands_in_the_way(case):
 def test_what_dropout_drops_is_not_dead():
     wide = fdl.models.MLP((64,), 3, activation=nn.tanh, dropout=0.9)
     result = attempt(wide, optax.sgd(1e-3), num_steps=5)
-    assert [leaf.dead for leaf in result.leaves] == [0] * 4
+    assert [leaf.num_dead_units for leaf in result.leaves] == [0] * 4
 
 
 def test_a_loss_that_jumps_about_is_told():
     losses = np.append(np.linspace(2, 0.5, 40), np.tile([0.5, 2.0], 10))
-    (line,) = diagnose_overfit(Overfit(losses, target=0.02, evaluated=0.7, leaves=[]))
+    (line,) = diagnose_overfit(Overfit(losses, target=0.02, eval_loss=0.7, leaves=[]))
     assert line.startswith("the loss jumps about or rises, 0.5 to 2 in the last quart")
 
 
 def test_a_gradient_that_vanishes_is_told():
-    leaves = [Leaf("low", 1e-9, 1e-9, 1, 1, 0, 3), Leaf("high", 1, 1, 1, 1, 0, 3)]
-    flat = Overfit(np.full(100, 0.7), target=0.007, evaluated=0.7, leaves=leaves)
+    leaves = [
+        LeafStats("low", 1e-9, 1e-9, 1, 1, 0, 3),
+        LeafStats("high", 1, 1, 1, 1, 0, 3),
+    ]
+    flat = Overfit(np.full(100, 0.7), target=0.007, eval_loss=0.7, leaves=leaves)
     assert diagnose_overfit(flat)[1:] == [
         "the gradient of low vanishes: 1e-09 of the largest",
     ]
@@ -182,5 +186,5 @@ def test_a_learner_without_a_loss_is_told():
     def step(state, batch):
         return state, {"lost": None}
 
-    with pytest.raises(UserError, match=r"no metric 'loss'\. Did you mean 'lost'"):
+    with pytest.raises(UserError, match=r"among them\. Did you mean 'lost'"):
         overfit(Learner(None, step, objective=step), {}, BATCH)

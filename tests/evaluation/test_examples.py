@@ -33,17 +33,17 @@ def test_answers_stand_beside_what_is_true(batch_size, records):
     if records:
         data = [{name: array[i] for name, array in DATA.items()} for i in range(SIZE)]
 
-    def keep(truth, answers):
-        return np.flatnonzero(answers["class"] != truth)
+    def keep(targets, predictions):
+        return np.flatnonzero(predictions["class"] != targets)
 
     found = evaluation.evaluate_examples(predictor(batch_size, data), STATE, keep)
     logits = 2 * DATA["image"] @ KERNEL
     odds = np.exp(logits)
-    np.testing.assert_array_equal(found.truth, DATA["label"])
+    np.testing.assert_array_equal(found.targets, DATA["label"])
     expected = odds / odds.sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(found.answers["probability"], expected, rtol=1e-5)
+    np.testing.assert_allclose(found.predictions["probability"], expected, rtol=1e-5)
     wrong = np.flatnonzero(logits.argmax(axis=1) != DATA["label"])
-    np.testing.assert_array_equal(found.places, wrong)
+    np.testing.assert_array_equal(found.indices, wrong)
     np.testing.assert_allclose(found.inputs, 2 * DATA["image"][wrong])
 
 
@@ -57,11 +57,11 @@ def test_examples_that_are_masked_are_not_asked():
 
     masked = masked._replace(test=fdl.data.transform(masked.test, take))
     found = evaluation.evaluate_examples(
-        masked, STATE, lambda truth, _: np.flatnonzero(truth == 1)
+        masked, STATE, lambda targets, _: np.flatnonzero(targets == 1)
     )
-    np.testing.assert_array_equal(found.truth, DATA["label"][some])
-    np.testing.assert_array_equal(found.places, np.flatnonzero(found.truth == 1))
-    expected = 2 * DATA["image"][some][found.places]
+    np.testing.assert_array_equal(found.targets, DATA["label"][some])
+    np.testing.assert_array_equal(found.indices, np.flatnonzero(found.targets == 1))
+    expected = 2 * DATA["image"][some][found.indices]
     np.testing.assert_allclose(found.inputs, expected)
 
 
@@ -111,5 +111,5 @@ def test_a_test_without_labels_has_no_truth():
 def test_a_test_without_end_is_told():
     endless = predictor(5)
     endless = endless._replace(test=endless.test._replace(steps_per_epoch=None))
-    with pytest.raises(UserError, match="there is no end"):
+    with pytest.raises(UserError, match="which have epochs"):
         evaluation.evaluate_examples(endless, STATE, lambda *_: [])

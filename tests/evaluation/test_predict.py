@@ -70,7 +70,7 @@ def test_pixels_below_black_are_told():
     predictor, _, test, _, _ = digits()
     shifted = {**test, "image": test["image"].astype(np.float32) - 8}
     batches = fdl.data.batches(shifted, 10, shuffle=False)
-    with pytest.raises(UserError, match="goes from -8 to 8 in the data"):
+    with pytest.raises(UserError, match="goes from -8 to 8 in the test data"):
         evaluation.white_level(predictor._replace(test=batches))
 
 
@@ -149,7 +149,7 @@ def test_scores_of_examples_add_up_to_the_evaluation(batch_size):
     assert {*scores} == {"loss", "accuracy", "f1", "brier"} == {*expected}
     for name, found in scores.items():
         assert len(found.sums) == 130
-        whole = float(found.whole(found.sums.sum(axis=0)).compute())
+        whole = float(found.to_metric(found.sums.sum(axis=0)).compute())
         np.testing.assert_allclose(whole, expected[name], rtol=1e-5)
     logits, _ = jax.jit(model.apply)(state.variables, test["image"] / np.float32(16))
     right = np.argmax(logits, axis=-1) == test["label"]
@@ -159,7 +159,7 @@ def test_scores_of_examples_add_up_to_the_evaluation(batch_size):
 def test_a_test_without_an_end_is_told():
     predictor, state, _, _, _ = digits()
     endless = predictor._replace(test=fdl.data.no_data())
-    with pytest.raises(UserError, match="no epochs"):
+    with pytest.raises(UserError, match="which have epochs"):
         evaluation.score_examples(endless, state)
 
 

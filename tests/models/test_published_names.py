@@ -22,5 +22,5 @@ def test_errors_name_ours(theirs, ours):
 
 
 def test_other_names_are_unknown():
-    with pytest.raises(AttributeError, match="no attribute 'resnet19'$"):
+    with pytest.raises(AttributeError, match=r"no attribute 'resnet19'$"):
         models.resnet19  # noqa: B018

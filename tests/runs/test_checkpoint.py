@@ -340,7 +340,7 @@ def test_keeping_none_is_refused(tmp_path, keep):
 def test_a_best_that_is_not_evaluated_is_refused_with_near_names(tmp_path):
     checkpoints = Checkpoints(tmp_path, best="max acuracy")
     with pytest.raises(
-        UserError, match=r"'acuracy', not evaluated\. Did you mean 'acc"
+        UserError, match=r"'acuracy' is not evaluated\. Did you mean 'acc"
     ):
         checkpoints.save(1, carry(1), {"accuracy": 1.0, "loss": 0.0})
     assert checkpoints.steps() == []

@@ -122,5 +122,5 @@ def test_what_has_no_objective_is_told_before_anything_is_trained():
     experiment = make()
     learner = experiment.learner._replace(objective=None)
     config = complete(ConfigDict({"num_steps": 2, "layers_every": 1}))
-    with pytest.raises(UserError, match=r"layers_every: this learner has no one"):
+    with pytest.raises(UserError, match=r"layers_every: expected never, since"):
         run_setup.setup([experiment._replace(learner=learner)], config)

@@ -217,7 +217,7 @@ def test_clock_readings_are_kept_apart(tmp_path):
 
 def test_a_best_that_is_not_evaluated_is_told_at_the_first_evaluation(tmp_path):
     setup, chosen = prepare(best="max los", eval_every="2 steps", save_every="never")
-    with pytest.raises(UserError, match=r"config\.best names 'los', not evaluated"):
+    with pytest.raises(UserError, match=r"config\.best='.*': 'los' is not evaluated"):
         train(setup, chosen, tmp_path)
     assert max(row["step"] for row in rows_of(tmp_path / "metrics.jsonl")) <= 2
 
@@ -277,7 +277,7 @@ NONSENSE = {
     "keep": (0, "expected at least 1"),
     "best": ("most loss", "expected 'min METRIC' or 'max METRIC'"),
     "steps_per_call": (0, "expected at least 1"),
-    "mesh": ({"data": 64}, "there are 4 devices"),
+    "mesh": ({"data": 64}, "expected at most 4 devices"),
     "num_steps": (0, "expected at least 1"),
     "num_epochs": (3, "set exactly one of them"),
 }

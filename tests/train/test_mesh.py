@@ -41,5 +41,5 @@ def test_examples_are_shared_by_the_devices_and_scalars_copied(batch_axis):
 
 
 def test_a_batch_that_cannot_be_shared_evenly_is_an_error():
-    with pytest.raises(UserError, match=r"batch_size=6 .* 4 devices"):
+    with pytest.raises(UserError, match=r"batch_size=6: .* 4 devices"):
         place_batch(make_mesh({"data": -1}), 0, np.zeros((6, 2)))

@@ -1,4 +1,4 @@
-"""Image files in any format that Pillow reads, as arrays of one size."""
+"""Reading of image files into arrays of one size."""
 
 import pathlib
 from collections.abc import Sequence
@@ -15,63 +15,70 @@ def read_images(
     *,
     invert: bool = False,
 ) -> np.ndarray:
-    """Reads images and brings them to one size.
+    """Reads image files, and resizes them to one shape.
 
-    They are turned as their camera says, made grey (ITU-R 601) or RGB, as the shape has
-    one channel or three, and resized to it without regard to their proportions: large
-    ones by the mean of the pixels that become one, others by bilinear interpolation.
-    What is transparent becomes white.
+    Images are rotated by their EXIF orientation, converted to greyscale (ITU-R 601) or
+    RGB for one or three channels, and resized without preserving the aspect ratio: by
+    a box filter if they are larger in both dimensions, else by bilinear interpolation.
+    Transparent pixels are blended with white.
 
     Args:
-      paths: Files in any format that Pillow reads, PNG and JPEG among them.
-      shape: Height, width and channels.
-      invert: Whether to swap black and white, for dark ink where the data has light.
+      paths: Files in any format that Pillow reads, such as PNG and JPEG.
+      shape: Height, width and number of channels, 1 or 3.
+      invert: Whether to swap black and white, as for dark ink on white paper where the
+        dataset has light strokes on black.
 
     Returns:
-      Float32 [N, H, W, C], from black, 0, to white, 1.
+      Images, float32 [N, H, W, C], from 0, black, to 1, white.
 
     Raises:
-      UserError: A file is no image, or the shape is that of none.
+      UserError: A file is no image, or the shape is not that of an image.
     """
     from PIL import Image, ImageOps
 
     if len(shape) != 3 or shape[-1] not in (1, 3):
         raise UserError(
-            f"the model takes {list(shape)}, which is no image of one channel or "
-            "three: give it an npz file"
+            f"shape={list(shape)} of the inputs: expected [H, W, C] of an image with C "
+            "1 or 3; give an npz file instead of images"
         )
     height, width, channels = shape
-    found = []
+    images = []
     for path in paths:
         try:
-            with Image.open(path) as opened:
-                image = _eight_bits(path, ImageOps.exif_transpose(opened))
+            with Image.open(path) as file:
+                image = _to_8_bits(path, ImageOps.exif_transpose(file))
         except FileNotFoundError:
-            raise UserError(f"there is no file {path}") from None
+            raise UserError(f"{path}: expected a file") from None
         except UserError:
             raise
+        # Decoders of Pillow raise all of these for damaged files, that of PNG even a
+        # SyntaxError.
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-            raise UserError(f"{path} is no image, or a damaged one") from None
-        paper = Image.new("RGBA", image.size, "white")
-        flat = Image.alpha_composite(paper, image.convert("RGBA")).convert("RGB")
-        flat = flat.convert("L") if channels == 1 else flat
-        larger = flat.width >= width and flat.height >= height
-        kind = Image.Resampling.BOX if larger else Image.Resampling.BILINEAR
-        small = flat.resize((width, height), kind)
-        found.append(np.asarray(small, np.float32).reshape(shape))
-    pixels = np.stack(found) / 255
+            raise UserError(f"{path}: expected an undamaged image file") from None
+        background = Image.new("RGBA", image.size, "white")
+        opaque = Image.alpha_composite(background, image.convert("RGBA"))
+        opaque = opaque.convert("RGB")
+        opaque = opaque.convert("L") if channels == 1 else opaque
+        # Bilinear interpolation of few pixels would alias when an image shrinks, and a
+        # box filter is blocky when it grows.
+        shrinks = opaque.width >= width and opaque.height >= height
+        kernel = Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR
+        resized = opaque.resize((width, height), kernel)
+        images.append(np.asarray(resized, np.float32).reshape(shape))
+    pixels = np.stack(images) / 255
     return 1 - pixels if invert else pixels
 
 
-def _eight_bits(path: pathlib.Path, image: Any) -> Any:
-    """A grey image of 16 bits in 8: Pillow would take all above 255 for white."""
+def _to_8_bits(path: pathlib.Path, image: Any) -> Any:
+    """Image with 8 bits for each channel; images of 16 bits are converted."""
     from PIL import Image
 
+    # Pillow itself clips 16 bits to 255 instead of scaling them. 257 is 65535 / 255.
     if image.mode.startswith("I;16"):
         return Image.fromarray(np.uint8(np.rint(np.asarray(image) / 257)))
     if image.mode in ("I", "F"):
         raise UserError(
-            f"{path} has pixels of 32 bits: what is white there is not known. Give it "
-            "an npz file"
+            f"{path} has pixels of 32 bits, whose white level is not known: expected 8 "
+            "or 16 bits; give an npz file instead"
         )
     return image

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from jax.extend import source_info_util
 
-PACKAGE = pathlib.Path(__file__).parents[1]
+PACKAGE = pathlib.Path(__file__).parents[2]
 LIBRARIES = {"site-packages", "dist-packages"}
 MAX_FRAMES = 1000
 FRAME = re.compile(r"(?P<file>.*?):(?P<line>\d+)(:\d+)? \((?P<function>.*)\)")
