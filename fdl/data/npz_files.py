@@ -1,6 +1,7 @@
 """Reading of npz files, and conversion of inputs to the dtype of a dataset."""
 
 import pathlib
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -36,7 +37,7 @@ def read_npz(path: pathlib.Path, name: str) -> np.ndarray:
         OSError,
         ValueError,
         EOFError,
-        zipfile.BadZipFile,
+        BadZipFile,
         AttributeError,
         TypeError,
     ):

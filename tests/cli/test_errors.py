@@ -250,7 +250,7 @@ def test_data_that_cannot_be_reached_is_told(fdl, experiment, tmp_path, monkeypa
 
 
 def test_an_error_of_fdl_itself_is_told_as_such(fdl, finished, monkeypatch):
-    monkeypatch.setattr("fdl.runs.experiment.name_of", None)
+    monkeypatch.setattr("fdl.cli.list.name_of", None)
     called = fdl("list", finished)
     assert called.code == 1 and is_one_line(called.error)
     assert "TypeError" in called.error and "(--debug shows where)" in called.error
@@ -264,6 +264,6 @@ def test_ctrl_c_while_nothing_runs_is_no_traceback(
         raise KeyboardInterrupt
 
     experiment()
-    monkeypatch.setattr("fdl.runs.experiment.summary", interrupt)
+    monkeypatch.setattr(f"fdl.cli.{arguments[0]}.summary", interrupt)
     called = fdl(*arguments)
     assert called.code == 130 and is_one_line(called.error)

@@ -1,4 +1,4 @@
-"""`fdl pictures`, and the pictures that `fdl train` leaves."""
+"""`fdl plot`, and the plots that `fdl train` leaves."""
 
 import json
 import pathlib
@@ -15,7 +15,7 @@ from fdl.runs import metric_plots
 TABULAR = pathlib.Path(__file__).parents[2] / "experiments/tabular"
 EVALUATE = "evaluate=fdl.on_dataset(objective, fdl.data.scale(testing, image=1 / 16)),"
 PREDICTOR = """
-        predictor=fdl.evaluation.predictors.classifier(
+        predictor=fdl.evaluation.classifier(
             model, objective, fdl.data.scale(testing, image=1 / 16)
         ),"""
 CLASSES = {"confusion_matrix", "reliability", "roc", "precision_recall", "mistakes"}
@@ -60,7 +60,7 @@ def folder(trained, monkeypatch):
 
 
 def drawn(workdir):
-    return {path.name: path.read_bytes() for path in workdir.glob("pictures/*")}
+    return {path.name: path.read_bytes() for path in workdir.glob("plots/*")}
 
 
 @pytest.fixture
@@ -77,22 +77,22 @@ def titles(monkeypatch):
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_a_run_leaves_the_pictures_that_its_data_allows(folder, name):
+def test_a_run_leaves_the_plots_that_its_data_allows(folder, name):
     from matplotlib.image import imread
 
     assert {pathlib.Path(n).stem for n in drawn(folder / name)} == EXPECTED[name]
-    for picture in (folder / name).rglob("*.png"):
-        assert imread(picture).std() > 0.03
+    for plot in (folder / name).rglob("*.png"):
+        assert imread(plot).std() > 0.03
 
 
-def test_pictures_drawn_anew_are_the_same(folder, fdl):
+def test_plots_drawn_anew_are_the_same(folder, fdl):
     before = {**drawn(folder / "one"), "": (folder / "one/curves.png").read_bytes()}
-    called = fdl("plots", "one")
+    called = fdl("plot", "one")
     assert (called.code, called.error) == (0, "")
     after = {**drawn(folder / "one"), "": (folder / "one/curves.png").read_bytes()}
     assert after == before
     said = {line.strip() for line in called.out.splitlines()}
-    assert said == {"one/curves.png", *(f"one/pictures/{n}" for n in before if n)}
+    assert said == {"one/curves.png", *(f"one/plots/{n}" for n in before if n)}
 
 
 def test_the_numbers_are_those_of_the_evaluation(folder, fdl, monkeypatch):
@@ -107,7 +107,7 @@ def test_the_numbers_are_those_of_the_evaluation(folder, fdl, monkeypatch):
 
     monkeypatch.setattr(plots, "confusion_matrix", note)
     for which in ("16", "latest"):
-        assert fdl("plots", "one", "--checkpoint", which).code == 0
+        assert fdl("plot", "one", "--checkpoint", which).code == 0
         called = fdl("eval", "one", "--checkpoint", which)
         accuracy = float(re.search(r"accuracy\W+([\d.]+)", called.out)[1])
         said = float(re.search(r"accuracy ([\d.]+)", found["said"])[1])
@@ -115,13 +115,13 @@ def test_the_numbers_are_those_of_the_evaluation(folder, fdl, monkeypatch):
 
 
 def test_titles_say_what_and_which_seed_and_step(folder, fdl, titles):
-    assert fdl("plots", "one", "--checkpoint", "16").code == 0
+    assert fdl("plot", "one", "--checkpoint", "16").code == 0
     assert titles["roc"] == "asked, step 16" and titles["layers"] == "asked"
     assert re.fullmatch(
         r"asked, step 16: the 24 most confident of \d+ mistakes in 360 examples",
         titles["mistakes"],
     )
-    assert fdl("plots", "seeds", "--seed", "1").code == 0
+    assert fdl("plot", "seeds", "--seed", "1").code == 0
     assert titles["roc"] == "asked, seed 1, step 2"
     assert titles["curves"] == "asked (2 seeds: their mean and its 95 % interval)"
 
@@ -135,13 +135,13 @@ def test_titles_say_what_and_which_seed_and_step(folder, fdl, titles):
     ],
 )
 def test_what_is_not_there_is_told_in_one_line(folder, fdl, arguments, message):
-    called = fdl("plots", *arguments)
+    called = fdl("plot", *arguments)
     assert message in called.error and called.error.count("\n") == 1
     assert called.code == (2 if arguments != ["one", "--checkpoint", "3"] else 1)
 
 
 @pytest.mark.parametrize("seeds", [[], ["--seeds", "2"]])
-def test_a_picture_that_fails_leaves_the_run_finished(folder, fdl, monkeypatch, seeds):
+def test_a_plot_that_fails_leaves_the_run_finished(folder, fdl, monkeypatch, seeds):
     def broken(*arguments, **options):
         raise KeyError("no such\ncolour")
 
@@ -149,11 +149,11 @@ def test_a_picture_that_fails_leaves_the_run_finished(folder, fdl, monkeypatch, 
     place = f"broken{len(seeds)}"
     called = fdl("train", "asked.py:smoke", "--workdir", place, *seeds)
     assert called.code == 0 and "evaluation at step 2" in called.out
-    told = [line for line in called.error.splitlines() if "picture" in line]
+    told = [line for line in called.error.splitlines() if "plot" in line]
     assert len(told) == 1
-    assert told[0].startswith("fdl: no picture of what the model answers: KeyError")
+    assert told[0].startswith("fdl: no plot of the predictions: KeyError")
     assert {"confusion_matrix.png"} <= set(drawn(folder / place))
-    assert fdl("plots", place).code == 1
+    assert fdl("plot", place).code == 1
     monkeypatch.undo()
 
 
@@ -164,13 +164,13 @@ def test_a_full_disk_is_told_once_and_leaves_the_run_finished(folder, fdl, monke
     monkeypatch.setattr(plots, "save", full)
     called = fdl("train", "asked.py:smoke", "--workdir", "full")
     assert called.code == 0
-    expected = "fdl: no more pictures: cannot write full/curves.png: No space left"
+    expected = "fdl: no more plots: cannot write full/curves.png: No space left"
     assert called.error.splitlines() == [f"{expected} on device"]
     rows = (folder / "full/metrics.jsonl").read_text().splitlines()
     assert json.loads(rows[-1])["step"] == 2
 
 
-def test_arms_are_drawn_in_the_order_of_the_evaluation(tmp_path):
+def test_learners_are_drawn_in_the_order_of_the_evaluation(tmp_path):
     (tmp_path / "run.json").write_text('{"experiment": "a", "seeds": 2}')
 
     def write(*names):
@@ -183,10 +183,10 @@ def test_arms_are_drawn_in_the_order_of_the_evaluation(tmp_path):
     assert write("z", "b", "a") == ["z", "b", "a"]
     assert write("a", "w_1", "w_16", "w_2", "z") == ["a", "w_1", "w_2", "w_16", "z"]
     path = metric_plots.draw_comparison(tmp_path)
-    assert path == tmp_path / "pictures/arms.png" and path.stat().st_size > 3000
+    assert path == tmp_path / "plots/comparison.png" and path.stat().st_size > 3000
 
 
-def test_a_run_without_arms_has_no_picture_of_them(tmp_path):
+def test_a_run_without_a_comparison_has_no_plot_of_one(tmp_path):
     (tmp_path / "metrics.jsonl").write_text('{"step": 1, "eval/loss": 1.0}\n')
     assert metric_plots.draw_comparison(tmp_path) is None
     assert metric_plots.draw_layers(tmp_path) is None
@@ -195,5 +195,5 @@ def test_a_run_without_arms_has_no_picture_of_them(tmp_path):
 def test_a_folder_that_cannot_be_written_is_an_error_that_names_the_file(tmp_path):
     (tmp_path / "plots").write_text("")
     figure = plots.confusion_matrix(np.array([0]), np.array([0]))
-    with pytest.raises(RunError, match=r"cannot write .*pictures/a.png"):
+    with pytest.raises(RunError, match=r"cannot write .*plots/a.png"):
         metric_plots.save(figure, tmp_path, "a.png")

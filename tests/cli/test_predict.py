@@ -17,7 +17,7 @@ from fdl import cli
 TABULAR = pathlib.Path(__file__).parents[2] / "experiments/tabular"
 EVALUATE = "evaluate=fdl.on_dataset(objective, fdl.data.scale(testing, image=1 / 16)),"
 PREDICTOR = """
-        predictor=fdl.evaluation.predictors.classifier(
+        predictor=fdl.evaluation.classifier(
             model, objective, fdl.data.scale(testing, image=1 / 16)
         ),"""
 RUNS = {

@@ -137,7 +137,7 @@ def test_the_example_that_is_not_finite_is_named(fdl, wrong):
     called = fdl("replay", "run")
     assert called.code == 0
     assert called.out.endswith("x is not finite in example 17 of the data\n")
-    told = json.loads(pathlib.Path("run/blackbox/blackbox.json").read_text())
+    told = json.loads(pathlib.Path("run/failure/failure.json").read_text())
     assert 17 in told["examples"]
 
 
@@ -145,9 +145,7 @@ def test_a_learning_rate_that_overflows_is_seen_where_it_first_shows(fdl, wrong)
     assert train(fdl, "rate").code == 1
     called = fdl("replay", "run")
     assert called.code == 0
-    assert re.search(
-        r"^square made inf of finite numbers, at .*watching", called.out, 8
-    )
+    assert re.search(r"^square made inf of finite numbers, at .*logging", called.out, 8)
     assert re.search(r"operand 0 +float32\[.*e\+(29|30)", called.out)
 
 
@@ -167,7 +165,7 @@ def test_modules_are_named(fdl, wrong):
 def test_of_several_seeds_the_one_that_went_wrong_is_replayed(fdl, wrong):
     called = train(fdl, "one seed", "--seeds", 3)
     assert called.code == 1 and "at step 1: fdl replay run" in called.error
-    told = json.loads(pathlib.Path("run/blackbox/blackbox.json").read_text())
+    told = json.loads(pathlib.Path("run/failure/failure.json").read_text())
     called = fdl("replay", "run")
     assert called.code == 0 and told["places"][0] != 0
     if told["places"] == [1]:
@@ -207,7 +205,7 @@ def test_what_was_logged_together_with_other_steps_is_not_compared(fdl, wrong):
 @pytest.mark.parametrize(
     "arguments, told",
     [
-        ([], "run has no black box: no step of it is known to have gone wrong. "),
+        ([], "run has no failure snapshot: no step of it is known to have gone wrong"),
         (["--step", 0], "--step=0: run has the steps 1 to 20"),
         (["--step", 21], "--step=21: run has the steps 1 to 20"),
     ],
@@ -228,12 +226,12 @@ def test_behind_the_step_that_went_wrong_there_is_nothing(fdl, wrong):
     )
     called = fdl("replay", "nowhere")
     assert called.code == 2 and "nowhere is no run directory" in called.error
-    pathlib.Path("run/blackbox/blackbox.json").write_text("{}")
+    pathlib.Path("run/failure/failure.json").write_text("{}")
     called = fdl("replay", "run")
-    assert called.code == 2 and "run/blackbox is damaged" in called.error
+    assert called.code == 2 and "run/failure is damaged" in called.error
 
 
-def test_a_black_box_that_cannot_be_kept_does_not_hide_what_went_wrong(
+def test_a_snapshot_that_cannot_be_saved_does_not_hide_what_went_wrong(
     fdl, wrong, monkeypatch
 ):
     from fdl.runs import failure
@@ -242,12 +240,12 @@ def test_a_black_box_that_cannot_be_kept_does_not_hide_what_went_wrong(
         raise OSError(28, os.strerror(28))
 
     with monkeypatch.context() as patch:
-        patch.setattr(failure, "keep", full)
+        patch.setattr(failure, "save_snapshot", full)
         called = train(fdl, "log")
     assert called.code == 1 and called.error == (
-        "fdl: metric 'loss' became NaN or infinite at step 8: no black box, No space "
-        "left on device: fdl replay run --step 8; last good: checkpoint of step 5, "
-        "in run\n"
+        "fdl: metric 'loss' became NaN or infinite at step 8: no failure snapshot, No "
+        "space left on device: fdl replay run --step 8; last good: checkpoint of step "
+        "5, in run\n"
     )
     called = fdl("replay", "run", "--step", 8)
     assert called.code == 0 and f"at wrong.py:{wrong('log')} " in called.out
@@ -260,7 +258,7 @@ def test_what_makes_its_own_experience_is_replayed(fdl, tmp_path):
     where = ["ppo.py:smoke", "--workdir", "run"]
     called = fdl("train", *where, "--config.optimizer.learning_rate=1e30")
     assert called.code == 1, called
-    told = json.loads(pathlib.Path("run/blackbox/blackbox.json").read_text())
+    told = json.loads(pathlib.Path("run/failure/failure.json").read_text())
     assert told["examples"] is None and "key" in told["keys"]
     called = fdl("replay", "run")
     assert called.code == 0

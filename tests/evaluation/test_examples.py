@@ -23,7 +23,7 @@ MODEL = Model(None, lambda variables, x, **_: (x @ variables["params"]["w"], {})
 
 def predictor(batch_size, data=DATA):
     test = fdl.data.scale(fdl.data.batches(data, batch_size, shuffle=False), image=2)
-    return fdl.evaluation.predictors.classifier(MODEL, None, test)
+    return fdl.evaluation.classifier(MODEL, None, test)
 
 
 @pytest.mark.parametrize("records", [False, True])

@@ -28,7 +28,7 @@ def digits(batch_size=100, **watched):
     batches = fdl.data.scale(batches, image=1 / 16)
     learner = fdl.gradient_learner(model, objective, optax.sgd(0.1))
     state = jax.jit(learner.init)(KEY)
-    predictor = fdl.evaluation.predictors.classifier(model, objective, batches)
+    predictor = fdl.evaluation.classifier(model, objective, batches)
     return predictor, state, test, fdl.on_dataset(objective, batches), model
 
 
@@ -76,7 +76,7 @@ def test_pixels_below_black_are_told():
 
 def test_the_odds_of_yes_answer_no_and_yes():
     model = fdl.types.Model(None, lambda variables, x: (x, {}))
-    predictor = fdl.evaluation.predictors.classifier(model, None, None, inputs="x")
+    predictor = fdl.evaluation.classifier(model, None, None, inputs="x")
     state = fdl.types.TrainState(0, KEY, {}, {}, ())
     found = predictor.predict(state, {"x": jnp.array([[0.0], [2.0], [-2.0]])})
     p = 1 / (1 + np.exp(-np.array([0, 2, -2])))
@@ -91,9 +91,7 @@ def test_the_odds_of_yes_answer_no_and_yes():
 def test_predictions_are_in_the_units_of_the_targets():
     model = fdl.types.Model(None, lambda variables, x: (x, {}))
     state = fdl.types.TrainState(0, KEY, {}, {}, ())
-    predictor = fdl.evaluation.predictors.regressor(
-        model, None, None, mean=10.0, std=2.0
-    )
+    predictor = fdl.evaluation.regressor(model, None, None, mean=10.0, std=2.0)
     found = predictor.predict(state, {"features": jnp.array([[0.0], [-1.5]])})
     assert found["prediction"].tolist() == [10.0, 7.0]
     several = predictor.predict(state, {"features": jnp.ones((2, 3))})
@@ -114,7 +112,7 @@ def test_the_averaged_weights_answer():
     state = jax.jit(learner.init)(KEY)
     for _ in range(2):
         state, _ = jax.jit(learner.step)(state, None)
-    predictor = fdl.evaluation.predictors.regressor(model, None, None)
+    predictor = fdl.evaluation.regressor(model, None, None)
     found = predictor.predict(state, {"features": jnp.ones((1, 1))})
     # w is 1 and then 2; the average of weights 1/2 and 1 is 5/3.
     np.testing.assert_allclose(found["prediction"], [5 / 3], rtol=1e-6)

@@ -41,26 +41,26 @@ def logged(learner, **how):
 
 
 @pytest.mark.parametrize("steps_per_call", [1, 3])
-def test_an_arm_learns_number_for_number_what_it_learns_alone(steps_per_call):
+def test_a_learner_learns_number_for_number_what_it_learns_alone(steps_per_call):
     together, rows = logged(
         fdl.compare_learners(LEARNERS), steps_per_call=steps_per_call
     )
     assert together.step == 9
     for name, learner in LEARNERS.items():
         alone, expected = logged(learner, steps_per_call=steps_per_call)
-        arm = together.states[name]
-        chex.assert_trees_all_close(alone.params, arm.params, rtol=1e-6)
+        compared = together.states[name]
+        chex.assert_trees_all_close(alone.params, compared.params, rtol=1e-6)
         chex.assert_trees_all_equal(
-            *(jax.random.key_data(state.key) for state in (alone, arm))
+            *(jax.random.key_data(state.key) for state in (alone, compared))
         )
         for row, other in zip(rows, expected, strict=True):
-            of_arm = {k: v for k, v in row.items() if k.startswith(f"{name}/")}
-            assert of_arm == {
+            of_learner = {k: v for k, v in row.items() if k.startswith(f"{name}/")}
+            assert of_learner == {
                 f"{name}/{k}": pytest.approx(v, rel=1e-5) for k, v in other.items()
             }
 
 
-def test_arms_are_evaluated_each_by_its_own_function_in_the_order_given():
+def test_learners_are_evaluated_each_by_its_own_function_in_the_order_given():
     state, _ = logged(fdl.compare_learners(LEARNERS))
     evaluate = fdl.evaluate_each({"sgd": EVALUATE, "adam": EVALUATE})
     expected = {
@@ -73,7 +73,7 @@ def test_arms_are_evaluated_each_by_its_own_function_in_the_order_given():
     assert found["sgd/loss"] != found["adam/loss"]
 
 
-def test_the_parameters_are_those_of_the_arms_that_have_some():
+def test_the_parameters_are_those_of_the_learners_that_have_some():
     coin = fdl.monte_carlo(
         lambda key: {"x": fdl.types.Mean(jax.random.normal(key), 1.0)}
     )
@@ -85,7 +85,7 @@ def test_the_parameters_are_those_of_the_arms_that_have_some():
 
 @pytest.mark.parametrize("make", [fdl.compare_learners, fdl.evaluate_each])
 @pytest.mark.parametrize("name", ["", "a/b"])
-def test_an_arm_has_a_name_that_metrics_can_stand_behind(make, name):
+def test_a_learner_has_a_name_that_metrics_can_stand_behind(make, name):
     with pytest.raises(UserError, match=f"learner '{name}': expected a name"):
         make({name: LEARNERS["sgd"]})
     with pytest.raises(UserError, match="expected at least one learner"):

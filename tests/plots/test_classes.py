@@ -147,7 +147,7 @@ def test_a_class_without_examples_has_no_curve_and_does_not_count():
 
 
 @pytest.mark.parametrize("labels", [[], [1], [0, 0]])
-def test_too_few_examples_are_a_picture_without_a_warning(labels):
+def test_too_few_examples_are_a_figure_without_a_warning(labels):
     labels = np.array(labels, int)
     probabilities = np.tile([0.25, 0.75], (len(labels), 1))
     with warnings.catch_warnings():

@@ -31,8 +31,8 @@ def test_every_metric_has_a_panel_with_its_mean_and_interval():
     assert shade.min() == pytest.approx(low) and shade.max() == pytest.approx(high)
 
 
-def arms(names):
-    """One metric for each arm, so that arm i ends at i."""
+def series_of(names):
+    """One metric for each learner, so that learner i ends at i."""
     return {
         f"{name}/accuracy": {
             "train": (STEPS, seeds([0, i / 2, i])),
@@ -42,8 +42,11 @@ def arms(names):
     }
 
 
-def test_arms_share_a_panel_with_a_colour_each_dashed_in_training():
-    series = {**arms(["relu", "tanh"]), "loss": {"train": (STEPS, seeds([3, 2, 1]))}}
+def test_learners_share_a_panel_with_a_colour_each_dashed_in_training():
+    series = {
+        **series_of(["relu", "tanh"]),
+        "loss": {"train": (STEPS, seeds([3, 2, 1]))},
+    }
     figure = plots.curves(series)
     assert [axes.get_title() for axes in figure.axes] == ["loss", "accuracy"]
     lines = figure.axes[1].lines
@@ -55,20 +58,20 @@ def test_arms_share_a_panel_with_a_colour_each_dashed_in_training():
     assert texts == ["relu", "tanh", "train", "eval"]
 
 
-def test_many_arms_go_from_dark_to_light_in_the_order_that_is_asked_for():
+def test_many_learners_go_from_dark_to_light_in_the_order_that_is_asked_for():
     names = [f"width_{2**i}" for i in range(12)]
-    figure = plots.curves(arms(names[::-1]), names)
+    figure = plots.curves(series_of(names[::-1]), names)
     legend = figure.legends[0]
     texts = [text.get_text() for text in legend.get_texts()]
     assert texts == ["width_1", *texts[1:5], "width_2048", "train", "eval"]
-    assert legend.get_title().get_text() == "of 12 arms"
+    assert legend.get_title().get_text() == "of 12 learners"
     colors = plots.colors(12, ordered=True)
     assert figure.axes[0].lines[0].get_color() == colors[11]
     light = [sum(np.array(color[:3]) * [0.3, 0.6, 0.1]) for color in colors]
     assert light == sorted(light)
 
 
-def test_each_arm_ends_in_its_mean_and_its_interval():
+def test_each_learner_ends_in_its_mean_and_its_interval():
     values = {"accuracy": {"b": [1.0, 2.0, 6.0], "a": [4.0], "c": [np.nan, 5.0, 7.0]}}
     (axes,) = plots.comparison(values).axes
     assert [text.get_text() for text in axes.get_xticklabels()] == ["b", "a", "c"]
@@ -101,7 +104,7 @@ def test_numbers_that_are_not_of_the_steps_are_told():
         plots.layer_norms(STEPS, {"dense": np.ones(2)}, {})
 
 
-def test_nothing_is_a_picture_and_needs_no_warning():
+def test_no_data_is_a_figure_and_needs_no_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         plots.layer_norms([0], {"a": np.zeros(1)}, {"a": np.full(1, np.nan)})
@@ -131,7 +134,7 @@ def test_colours_can_be_told_apart_without_red_or_without_green():
         assert apart[np.triu_indices(len(seen), 1)].min() > 0.14
 
 
-def test_a_picture_is_written_whole_or_not_at_all(tmp_path):
+def test_a_figure_is_written_whole_or_not_at_all(tmp_path):
     path = tmp_path / "a.png"
     first, figure = (
         plots.confusion_matrix(np.array([0, 1]), np.array([1, 1])) for _ in range(2)

@@ -1,4 +1,4 @@
-"""The black box: what it holds, and that it is what the run had."""
+"""Failure snapshots: what they hold, and that it is what the run had."""
 
 import json
 
@@ -116,7 +116,7 @@ def test_it_holds_the_step_its_examples_its_keys_and_the_state_before(
 
 
 def test_what_is_run_again_is_what_was_run(tmp_path, row):
-    """From the beginning, from a checkpoint, or from the black box: the same bits."""
+    """From the beginning, from a checkpoint, or from the snapshot: the same bits."""
     setup, chosen = prepare(rows=[row])
     error = train(setup, chosen, tmp_path)
     failure.save_snapshot(setup, tmp_path, error)

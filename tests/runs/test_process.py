@@ -1,4 +1,4 @@
-"""What is set before jax wakes, seen in processes of their own."""
+"""Settings of the process, seen in processes of their own."""
 
 import os
 import platform
@@ -11,8 +11,8 @@ from fdl.runs import process
 
 FAULTS = """
 import resource, sys
-from fdl.runs.process import start
-start(keep_memory=sys.argv[1] == "keep")
+from fdl.runs.process import prepare
+prepare(keep_memory=sys.argv[1] == "keep")
 import jax, jax.numpy as jnp
 
 @jax.jit
@@ -58,7 +58,7 @@ def test_memory_is_kept_if_the_config_says_so(monkeypatch, keep):
 @pytest.mark.parametrize("place", ["cache", "off"])
 def test_compiled_programs_are_kept_where_the_variable_says(tmp_path, place):
     code = (
-        "import jax; from fdl.runs.process import start; start(keep_memory=False);"
+        "import jax; from fdl.runs.process import prepare; prepare(keep_memory=False);"
         "jax.jit(lambda x: x + 1)(1.0).block_until_ready();"
         "print(jax.config.jax_compilation_cache_dir)"
     )

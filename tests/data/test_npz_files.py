@@ -1,0 +1,52 @@
+"""Npz files: what is read, and every mistake told in a line."""
+
+import zipfile
+
+import numpy as np
+import pytest
+
+from fdl.data.npz_files import as_dtype, read_npz
+from fdl.errors import UserError
+
+
+def test_arrays_are_found_by_name(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez(path, image=np.arange(4), other=np.zeros(1))
+    assert read_npz(path, "image").tolist() == [0, 1, 2, 3]
+    with pytest.raises(UserError, match=r"expected an array .* Did you mean 'image'"):
+        read_npz(path, "imag")
+
+
+def test_what_is_no_array_of_numbers_is_told(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez(path, text=np.array(["a"]), one=np.float32(1))
+    np.savez(tmp_path / "o.npz", object=np.array([{}], dtype=object))
+    for name in ("text", "one"):
+        with pytest.raises(UserError, match="expected numbers"):
+            read_npz(path, name)
+    with pytest.raises(UserError, match="expected an undamaged npz file"):
+        read_npz(tmp_path / "o.npz", "object")
+    np.savez(tmp_path / "c.npz", complex=np.ones(3, complex))
+    with pytest.raises(UserError, match="complex128"):
+        read_npz(tmp_path / "c.npz", "complex")
+    with zipfile.ZipFile(tmp_path / "b.npz", "w") as file:
+        file.writestr("bytes", b"rubbish")
+    with pytest.raises(UserError, match="expected an undamaged npz file"):
+        read_npz(tmp_path / "b.npz", "bytes")
+    path.write_bytes(b"PK rubbish")
+    with pytest.raises(UserError, match="expected an undamaged npz file"):
+        read_npz(path, "text")
+    with pytest.raises(UserError, match="expected a file"):
+        read_npz(tmp_path / "none.npz", "text")
+
+
+def test_numbers_are_cast_where_nothing_is_lost():
+    uint8, float32 = np.dtype("uint8"), np.dtype("float32")
+    assert as_dtype(np.array([0.0, 255.0]), uint8, "x").dtype == uint8
+    assert as_dtype(np.array([0.5]), float32, "x").dtype == float32
+    assert as_dtype(np.zeros((0, 3)), uint8, "x").shape == (0, 3)  # Told later on.
+    for wrong in ([0.5], [-1.0], [256.0]):
+        with pytest.raises(UserError, match="expected whole numbers from 0 to 255"):
+            as_dtype(np.array(wrong), uint8, "x")
+    with pytest.raises(UserError, match="expected finite numbers"):
+        as_dtype(np.array([np.nan]), float32, "x")
