@@ -1,6 +1,9 @@
 """Exceptions that the command line reports in one line, without a traceback."""
 
 import difflib
+import os
+import pathlib
+import re
 from collections.abc import Iterable
 
 
@@ -10,6 +13,20 @@ class UserError(ValueError):
 
 class RunError(RuntimeError):
     """Failure of a run with valid input; exit code 1 of the command line."""
+
+
+class DamageError(RunError):
+    """File that is not as it was written.
+
+    Attributes:
+      folder: Folder whose checksums tell.
+      name: Name of the file in it.
+    """
+
+    def __init__(self, folder: pathlib.Path, name: str, reason: str):
+        super().__init__(f"{folder} is damaged: {name}: {reason}")
+        self.folder = folder
+        self.name = name
 
 
 class NonFiniteError(RunError):
@@ -43,3 +60,15 @@ def near(name: str, names: Iterable[str]) -> str:
     if close:
         return f"Did you mean {' or '.join(map(repr, close))}?"
     return f"There is: {', '.join(names)}."
+
+
+def reason(error: BaseException) -> str:
+    """Message of an exception, in one line of at most 200 characters."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    text = str(error).strip() or type(error).__name__
+    # Tensorstore raises a ValueError with the system's error in its text.
+    error_code = re.search(r"os_error_code='(\d+)'", text)
+    if error_code:
+        return os.strerror(int(error_code[1]))
+    return text.splitlines()[0][:200]

@@ -17,10 +17,9 @@ from rich.console import Console
 from fdl.cli import STARTED, progress
 from fdl.cli.arguments import add_experiment
 from fdl.cli.console import console, silence, warn
-from fdl.errors import NonFiniteError, RunError, UserError
+from fdl.errors import NonFiniteError, RunError, UserError, reason
 from fdl.runs import failure, session
 from fdl.runs.checkpoint import Checkpoints
-from fdl.runs.checksums import reason
 from fdl.runs.claims import check_claims, evaluate_claims, write_claims
 from fdl.runs.directory import locked
 from fdl.runs.early_stopping import early_stop_message

@@ -1,60 +1,112 @@
-"""SHA-256 digests of the files of a folder, for the detection of damage."""
+"""SHA-256 checksums of the files of a folder, by which damage is found."""
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
-from fdl.errors import UserError
+from fdl.errors import DamageError, UserError, reason
 
-NAME = "digests.json"
-
-
-def write(folder: Path) -> None:
-    """Writes the digests of all files of a folder into that folder."""
-    (folder / NAME).write_text(json.dumps(of_files(folder), indent=1))
+NAME = "checksums.json"
 
 
-def check(folder: Path) -> str:
-    """Verifies the files of a folder against the stored digests.
+def write_checksums(folder: Path, *, recursive: bool = False) -> None:
+    """Writes the checksums of the files of a folder into that folder.
 
-    Returns:
-      Digest of all files together, 64 hexadecimal digits.
+    Args:
+      folder: Folder.
+      recursive: Whether the files of its subfolders count too; they may have checksums
+        of their own.
+    """
+    checksums = checksums_of(folder, recursive=recursive)
+    (folder / NAME).write_bytes(_text(checksums))
+
+
+def verify(folder: Path, *, recursive: bool = False) -> dict[str, str]:
+    """Checksums of a folder, after its files were compared with them.
+
+    Args:
+      folder: Folder of which `write_checksums` was called.
+      recursive: As it was then; then files that were added count as damage too.
 
     Raises:
-      UserError: A file is missing or differs from its digest.
+      DamageError: A file was changed or removed since.
     """
-    remedy = f"delete {folder}, and it will be prepared again"
+    checksums = _read(folder)
+    # What others put beside the files of a data set, such as .DS_Store, does no harm;
+    # in a checkpoint, orbax might read it.
+    added = _names(folder, recursive) if recursive else []
+    for name in sorted({*checksums, *added}):
+        _verify(folder, name, checksums)
+    return checksums
+
+
+def verify_prepared(folder: Path) -> dict[str, str]:
+    """Checksums of a folder that fdl has prepared, and can prepare again.
+
+    Raises:
+      UserError: It is damaged, and has to be deleted.
+    """
     try:
-        expected = json.loads((folder / NAME).read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(f"{folder / NAME}: missing or damaged; {remedy}") from error
-    actual = of_files(folder)
-    for name, digest in expected.items():
-        if name not in actual:
-            raise UserError(f"{folder / name}: missing; {remedy}")
-        if actual[name] != digest:
-            raise UserError(f"{folder / name}: damaged or changed; {remedy}")
-    return of_all(expected)
+        return verify(folder)
+    except DamageError as error:
+        text = f"{error}; delete {folder}, and it will be prepared again"
+        raise UserError(text) from None
 
 
-def of_files(folder: Path) -> dict[str, str]:
-    """SHA-256 of each file that lies directly in a folder, by name of the file.
-
-    Subfolders are left out: decoded arrays lie there, with digests of their own.
-    """
-    return {
-        path.name: of_file(path)
-        for path in sorted(folder.iterdir())
-        if path.is_file() and path.name != NAME
-    }
+def read_verified(folder: Path, name: str) -> bytes:
+    """Content of a file of a folder; `DamageError` if it was changed."""
+    _verify(folder, name, _read(folder))
+    return (folder / name).read_bytes()
 
 
-def of_all(digests: dict[str, str]) -> str:
-    """SHA-256 over the names and digests of several files, in any order."""
-    return hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
+def checksums_of(folder: Path, *, recursive: bool = False) -> dict[str, str]:
+    """SHA-256 of each file of a folder, by its name relative to the folder."""
+    return {name: checksum(folder / name) for name in _names(folder, recursive)}
 
 
-def of_file(path: Path) -> str:
+def combined(checksums: Mapping[str, str]) -> str:
+    """SHA-256 over the names and checksums of several files, in any order."""
+    return hashlib.sha256(json.dumps(checksums, sort_keys=True).encode()).hexdigest()
+
+
+def checksum(path: Path) -> str:
     """SHA-256 of a file, 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read(folder: Path) -> dict[str, str]:
+    try:
+        written = (folder / NAME).read_bytes()
+        checksums = json.loads(written)["files"]
+        # The file is made again and compared by its bytes, since JSON of another
+        # spelling, such as a space more, would be read as the same checksums.
+        if written != _text(checksums):
+            raise ValueError("not as it was written")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DamageError(folder, NAME, reason(error)) from None
+    return checksums
+
+
+def _verify(folder: Path, name: str, checksums: Mapping[str, str]) -> None:
+    try:
+        if name not in checksums:
+            raise ValueError("it was added")
+        if checksums[name] != checksum(folder / name):
+            raise ValueError("not as it was written")
+    except (OSError, ValueError) as error:
+        raise DamageError(folder, name, reason(error)) from None
+
+
+def _text(checksums: Mapping[str, str]) -> bytes:
+    """JSON of checksums, with a checksum of themselves."""
+    content = {"files": checksums}
+    digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()
+    return json.dumps({**content, "digest": digest}, indent=1).encode()
+
+
+def _names(folder: Path, recursive: bool) -> list[str]:
+    paths = folder.rglob("*") if recursive else folder.iterdir()
+    files = sorted(path for path in paths if not path.is_dir())
+    return [str(p.relative_to(folder)) for p in files if p != folder / NAME]

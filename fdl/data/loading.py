@@ -7,7 +7,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from fdl.data import checksums, datasets
+from fdl.data import datasets
+from fdl.data.checksums import checksums_of, combined, verify_prepared
 from fdl.data.sources import Source
 from fdl.data.tfds_prepare import prepare
 from fdl.data.tfds_read import read
@@ -66,11 +67,11 @@ def _locate(name: str, root: Path, manual: Path, max_bytes: int) -> tuple[Path, 
     """Folder of a data set, and the digest of its files; empty if they are large."""
     if name in datasets.__all__:
         folder = prepare(name, getattr(datasets, name), root, manual)
-        return folder, checksums.check(folder)
+        return folder, combined(verify_prepared(folder))
     folder = _prepared(name, root)
     if sum(path.stat().st_size for path in folder.iterdir()) > max_bytes:
         return folder, ""  # Hashing them would take long.
-    return folder, checksums.of_all(checksums.of_files(folder))
+    return folder, combined(checksums_of(folder))
 
 
 def _prepared(name: str, root: Path) -> Path:

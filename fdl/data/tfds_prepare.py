@@ -6,7 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from fdl.data import checksums
+from fdl.data.checksums import write_checksums
 from fdl.data.datasets.dataset import Dataset, Splits
 from fdl.data.datasets.download import fetch
 from fdl.errors import UserError
@@ -47,7 +47,7 @@ def prepare(name: str, dataset: Dataset, data_dir: Path, manual_dir: Path) -> Pa
         # atomic.
         with tempfile.TemporaryDirectory(prefix=".preparing-", dir=home) as aside:
             unpublished = write(name, dataset, splits, aside)
-            checksums.write(unpublished)
+            write_checksums(unpublished)
             publish(unpublished, folder)
     return folder
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fdl.data import checksums
+from fdl.data.checksums import verify_prepared, write_checksums
 from fdl.data.sources import Source
 from fdl.data.tfds_decode import decode, num_bytes, open_folder
 from fdl.data.tfds_prepare import publish
@@ -66,7 +66,7 @@ def read_whole(
     """
     stored = _stored(folder, digest, split)
     if stored.is_dir():
-        checksums.check(stored)
+        verify_prepared(stored)
         arrays = {path.stem: np.load(path) for path in sorted(stored.glob("*.npy"))}
     else:
         builder = open_folder(folder)
@@ -115,7 +115,7 @@ def _store(arrays: dict[str, np.ndarray], folder: Path) -> None:
         unpublished.mkdir()
         for name, array in arrays.items():
             np.save(unpublished / f"{name}.npy", array)
-        checksums.write(unpublished)
+        write_checksums(unpublished)
         publish(unpublished, folder)
 
 

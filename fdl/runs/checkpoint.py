@@ -14,16 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
-from fdl.errors import RunError, UserError, near
-from fdl.runs.checksums import (
-    DamageError,
-    check_digests,
-    read_whole,
-    reason,
-    sync,
-    write_digests,
-)
-from fdl.runs.directory import differences
+from fdl.errors import DamageError, RunError, UserError, near, reason
+from fdl.data.checksums import read_verified, verify, write_checksums
+from fdl.runs.directory import differences, sync
 from fdl.train.loop_state import LoopState, check_finite
 from fdl.train.metric_goal import parse_goal
 from fdl.trees import named_leaves
@@ -128,9 +121,9 @@ class Checkpoints:
           RunError: Its arrays have other names, shapes or dtypes.
         """
         folder = self._folder(step)
-        check_digests(folder)
+        verify(folder, recursive=True)
         # Orbax casts silently to the dtypes of `like`, so these are compared first.
-        differing = differences(arrays(like), read_whole(folder, ARRAYS))
+        differing = differences(arrays(like), json.loads(read_verified(folder, ARRAYS)))
         for name, (here, there) in differing.items():
             raise RunError(
                 f"checkpoint {folder} is not of this experiment: "
@@ -192,7 +185,10 @@ class Checkpoints:
                 orbax.save(path / "state", loop_state)
             (folder / METRICS).write_text(json.dumps(_to_json(metrics)))
             (folder / ARRAYS).write_text(json.dumps(arrays(loop_state)))
-            write_digests(folder)
+            write_checksums(folder, recursive=True)
+            # Directories too: the names of files are part of them.
+            for path in [*folder.rglob("*"), folder]:
+                sync(path)
         except BaseException:
             # The disk may be full: a partial checkpoint would keep it so.
             shutil.rmtree(folder, ignore_errors=True)
@@ -227,7 +223,7 @@ class Checkpoints:
 
     def _score(self, step: int) -> float:
         """Score of a checkpoint, lower is better; NaN if it was not evaluated."""
-        metrics = read_whole(self._folder(step), METRICS)
+        metrics = json.loads(read_verified(self._folder(step), METRICS))
         if metrics is None or self._metric not in metrics:
             return float("nan")
         return self._sign * float(np.mean(metrics[self._metric]))

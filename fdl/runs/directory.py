@@ -152,3 +152,12 @@ def writing(path: pathlib.Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise RunError(f"cannot write {path}: {error.strerror}") from error
+
+
+def sync(path: pathlib.Path) -> None:
+    """Flushes a file or a directory to disk by `os.fsync`."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -10,10 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fdl.data.checksums import of_file
-from fdl.errors import NonFiniteError, RunError
+from fdl.data.checksums import checksum
+from fdl.errors import DamageError, NonFiniteError, RunError
 from fdl.runs.checkpoint import Checkpoints
-from fdl.runs.checksums import DamageError
 from fdl.runs.directory import read_json, write_json, writing
 from fdl.runs.run_setup import RunSetup
 from fdl.train.loop import iterate
@@ -72,7 +71,7 @@ def save_snapshot(
         "examples": arrays["index"].tolist() if "index" in arrays else None,
         "keys": keys,
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "batch": of_file(folder / BATCH),
+        "batch": checksum(folder / BATCH),
     }
     # Written last, as a snapshot counts only if it has a description.
     write_json(folder / DESCRIPTION, content)
@@ -175,7 +174,7 @@ def check_batch(setup: RunSetup, workdir: pathlib.Path, step: int) -> None:
     path = workdir / FOLDER / BATCH
     arrays = _arrays(batch_item(setup, step))
     try:
-        if of_file(path) != snapshot.get("batch"):
+        if checksum(path) != snapshot.get("batch"):
             raise RunError(f"{path} is damaged: not as it was written")
         with np.load(path) as saved:
             # NumPy cannot look for NaN in every dtype, such as that of texts.

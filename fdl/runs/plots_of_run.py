@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 
 import jax
 
-from fdl.errors import RunError, UserError
+from fdl.errors import RunError, UserError, reason
 from fdl.runs import metric_plots
-from fdl.runs.checksums import reason
 from fdl.runs.experiment import LoadedExperiment
 from fdl.runs.open_run import restore
 from fdl.runs.prediction_plots import figures

@@ -185,7 +185,7 @@ def damage(workdir, step, name="metrics.json"):
 
 
 @pytest.mark.parametrize(
-    "name", ["metrics.json", "digests.json", "state/manifest.ocdbt"]
+    "name", ["metrics.json", "checksums.json", "state/manifest.ocdbt"]
 )
 def test_the_checkpoint_before_a_damaged_one_is_gone_on_from(
     done, fdl, experiment, name

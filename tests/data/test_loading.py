@@ -155,9 +155,9 @@ def flip(path, i):
         "digits-train.array_record-00000-of-00001",
         "dataset_info.json",
         "features.json",
-        "digests.json",
+        "checksums.json",
         "arrays-*/train/image.npy",
-        "arrays-*/train/digests.json",
+        "arrays-*/train/checksums.json",
     ],
 )
 def test_damage_is_told_and_mended(digits, tmp_path, file, damage):
@@ -169,7 +169,7 @@ def test_damage_is_told_and_mended(digits, tmp_path, file, damage):
     with pytest.raises(UserError, match=r"missing|damaged") as error:
         fdl.data.load("digits", "train", data_dir=root)
     message = str(error.value)
-    assert str(path.parent if path.name == "digests.json" else path) in message
+    assert f"{path.parent} is damaged: {path.name}: " in message
     assert f"delete {path.parent}," in message
     shutil.rmtree(path.parent)
     actual = fdl.data.load("digits", "train", data_dir=root)
@@ -185,7 +185,7 @@ def test_what_was_killed_is_not_used(tmp_path, monkeypatch):
 
     for place, name in (
         (tfds_prepare, "write"),
-        (checksums, "write"),
+        (tfds_prepare, "write_checksums"),
         (tfds_prepare, "publish"),
     ):
         with monkeypatch.context() as patch:
@@ -194,7 +194,7 @@ def test_what_was_killed_is_not_used(tmp_path, monkeypatch):
                 tfds_prepare.prepare("numbers", dataset(), tmp_path, tmp_path)
         assert not (tmp_path / "fdl" / "numbers" / "1.0.0").exists()
     folder = tfds_prepare.prepare("numbers", dataset(), tmp_path, tmp_path)
-    assert len(checksums.check(folder)) == 64
+    assert len(checksums.combined(checksums.verify(folder))) == 64
 
 
 def test_the_first_of_two_that_prepare_at_once_wins(tmp_path):

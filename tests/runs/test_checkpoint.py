@@ -13,7 +13,7 @@ import pytest
 from fdl.errors import RunError, UserError
 from fdl.train import LoopState
 from fdl.runs.checkpoint import Checkpoints
-from fdl.runs.checksums import DamageError
+from fdl.errors import DamageError
 from fdl.types import Mean, TrainState
 
 OPTIMIZER = optax.adam(1e-2)
@@ -144,7 +144,7 @@ def test_any_changed_file_is_noticed_and_named(two, change):
     assert bits(two.restore(7, like(carry(7)))) == bits(carry(7))
 
 
-@pytest.mark.parametrize("name", ["more", "state/more", "state/digests.json"])
+@pytest.mark.parametrize("name", ["more", "state/more", "state/checksums.json"])
 def test_an_added_file_is_noticed_and_named(two, name):
     path = two.directory / "00000007" / name
     with changed(path, b""), pytest.raises(DamageError, match=f"{name}: it was added"):
