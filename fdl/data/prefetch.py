@@ -47,6 +47,7 @@ def stream_records(
         return {**rows, **arrays}
 
     def stream(start: int) -> Iterator[dict[str, np.ndarray]]:
+        # Imported late: grain takes more than a second, and small data does without.
         import grain
 
         # An element of the dataset is a step, not an example: so each batch is a
@@ -96,6 +97,7 @@ def _closing(dataset: Any) -> Generator[dict[str, np.ndarray], None, None]:
 
 def _parse_flags() -> None:
     """Marks the flags of absl as parsed, since Grain's processes read them."""
+    # Imported late: only worker processes need its flags.
     from absl import flags
 
     # Only programs that start with `absl.app.run` parse them.

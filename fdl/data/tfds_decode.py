@@ -21,6 +21,7 @@ def open_folder(folder: Path) -> Any:
     Raises:
       UserError: The files are in a format that only TensorFlow reads.
     """
+    # Imported late: TFDS takes seconds.
     import tensorflow_datasets as tfds
 
     builder = tfds.builder_from_directory(folder)

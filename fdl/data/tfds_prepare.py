@@ -64,6 +64,7 @@ def write(name: str, dataset: Dataset, splits: Splits, data_dir: str) -> Path:
     Returns:
       The folder of this version of the data set.
     """
+    # Imported late: TFDS takes seconds.
     import tensorflow_datasets as tfds
 
     class Arrays(  # type: ignore[call-arg]
@@ -109,6 +110,7 @@ def features(dataset: Dataset, splits: Splits):
     Tensors are encoded as bytes, which are decoded several times faster than lists of
     numbers.
     """
+    # Imported late: TFDS takes seconds.
     import tensorflow_datasets as tfds
 
     def feature(key, array):

@@ -96,6 +96,7 @@ def resampled(
       UserError: As `interval`.
     """
     # SciPy takes long to import, and metrics are imported by every training.
+    # Imported late: training waits for no statistics.
     from scipy import stats
 
     _check(confidence, num_resamples, method)

@@ -144,6 +144,7 @@ class Changes(NamedTuple):
           McNemar, `Note on the sampling error of the difference between correlated
           proportions or percentages <https://doi.org/10.1007/BF02295996>`_, 1947.
         """
+        # Imported late: training waits for no statistics.
         from scipy import stats
 
         trials = self.gained.size + self.lost.size

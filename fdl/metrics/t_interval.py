@@ -20,6 +20,7 @@ def interval(values: Any) -> tuple[float, float, float]:
     if values.size < 2:
         return float(values.sum() if values.size else "nan"), float("nan"), float("nan")
     # Quantiles from `scipy.special`, since `scipy.stats` takes a second to import.
+    # Imported late: training waits for no statistics.
     from scipy.special import stdtrit
 
     error = float(values.std(ddof=1) / np.sqrt(values.size))

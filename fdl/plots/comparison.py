@@ -2,22 +2,19 @@
 
 import itertools
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from fdl.metrics.t_interval import interval
 from fdl.plots.class_names import literal
 from fdl.plots.curves import learner_colors
 from fdl.plots.figure import new_figure
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 
 def comparison(
     values: Mapping[str, Mapping[str, np.ndarray]], *, title: str = ""
-) -> "Figure":
+) -> Figure:
     """Mean over seeds of each learner with its 95 % interval, in a panel per metric.
 
     Small dots are single seeds. Intervals are those of Student's t distribution.

@@ -1,15 +1,13 @@
 """Plot of a confusion matrix."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from fdl.plots.class_names import check_lengths, class_names
 from fdl.plots.figure import new_figure
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 MOST_COUNTS = 25  # Counts of more classes do not fit their cells.
 
@@ -20,7 +18,7 @@ def confusion_matrix(
     classes: Sequence[str] = (),
     *,
     title: str = "",
-) -> "Figure":
+) -> Figure:
     """Plots the confusion matrix, with true classes in rows.
 
     Cells contain counts; colours are normalised by row, so that rare classes are as

@@ -1,16 +1,15 @@
 """Training curves: metrics of runs over steps."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from fdl.metrics.t_interval import interval
 from fdl.plots.class_names import literal
 from fdl.plots.figure import COLORS, colors, new_figure, step_axis
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 MANY = 10  # From so many learners on, colours are a sequence from dark to light.
 MOST_NAMED = 6  # ComparisonState in the legend, if there are many.
@@ -22,7 +21,7 @@ def curves(
     learners: Sequence[str] = (),
     *,
     title: str = "",
-) -> "Figure":
+) -> Figure:
     """Plots metrics over steps: the mean over seeds and its 95 % interval.
 
     Each metric has a panel. Metrics named ``learner/metric`` share the panel of their
@@ -120,8 +119,6 @@ def _draw(axes, steps, values, color, **style) -> None:
 
 
 def _legend(figure, tones: Mapping[str, Any]) -> None:
-    from matplotlib.lines import Line2D
-
     names = [*tones]
     if len(names) >= MANY:
         # Evenly spaced learners explain a sequence of colours well enough.

@@ -2,13 +2,15 @@
 
 import io
 import pathlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from fdl.plots.class_names import literal
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 # The palette of Okabe and Ito for colour-blind readers, without black, and three more.
 COLORS = (
@@ -17,7 +19,7 @@ COLORS = (
 )
 
 
-def new_figure(width: float, height: float, title: str = "") -> "Figure":
+def new_figure(width: float, height: float, title: str = "") -> Figure:
     """Creates an empty figure that needs no display.
 
     Args:
@@ -26,10 +28,6 @@ def new_figure(width: float, height: float, title: str = "") -> "Figure":
       title: Title of the figure; none if empty.
     """
     # Without pyplot, figures are neither registered globally nor bound to a window.
-    # Matplotlib is imported lazily, as it is slow to import.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     if title:
@@ -47,22 +45,18 @@ def colors(count: int, *, ordered: bool = False) -> list[Any]:
     """
     if count <= len(COLORS) and not ordered:
         return list(COLORS[:count])
-    from matplotlib import colormaps
-
     # The lightest yellow of the colour map is hard to see on white.
     return [colormaps["viridis"](0.9 * i / max(1, count - 1)) for i in range(count)]
 
 
-def step_axis(axes: "Axes") -> None:
+def step_axis(axes: Axes) -> None:
     """Labels the horizontal axis with steps, at integer ticks."""
-    from matplotlib.ticker import MaxNLocator
-
     axes.set_xlabel("step")
     axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     axes.grid(alpha=0.3)
 
 
-def save(figure: "Figure", path: pathlib.Path | str) -> pathlib.Path:
+def save(figure: Figure, path: pathlib.Path | str) -> pathlib.Path:
     """Writes a figure to a PNG file, atomically.
 
     Raises:

@@ -1,16 +1,14 @@
 """Plots of the weights of a first layer."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from fdl.errors import UserError
 from fdl.plots.class_names import class_names
 from fdl.plots.figure import new_figure
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 MOST_FILTERS = 64
 MOST_ROWS = 16  # Limit of both filters and channels, if each filter is a row of tiles.
@@ -19,7 +17,7 @@ MOST_COLUMNS = 64
 
 def filters(
     kernel: np.ndarray, shape: Sequence[int] = (), *, title: str = ""
-) -> "Figure":
+) -> Figure:
     """Plots the kernels of a first layer as images, ordered by norm, largest first.
 
     Kernels of three channels are shown in RGB, each scaled by its largest absolute
@@ -67,7 +65,7 @@ def filters(
 
 def weights(
     kernel: np.ndarray, columns: Sequence[str] = (), *, title: str = ""
-) -> "Figure":
+) -> Figure:
     """Plots the weights of a dense first layer on tabular data as a heat map.
 
     Args:
@@ -79,8 +77,6 @@ def weights(
     Raises:
       UserError: The kernel has another shape.
     """
-    from matplotlib.ticker import MaxNLocator
-
     kernel = np.asarray(kernel, np.float64)
     if kernel.ndim != 2 or not kernel.size:
         raise UserError(f"kernel of shape {list(kernel.shape)}: expected [D, F]")
@@ -118,7 +114,7 @@ def _num_columns(count: int) -> int:
     return int(np.ceil(np.sqrt(count)))
 
 
-def _draw_signed(values: np.ndarray, caption: str, title: str, unit: str) -> "Figure":
+def _draw_signed(values: np.ndarray, caption: str, title: str, unit: str) -> Figure:
     """Draws a matrix on a diverging colour scale, symmetric around zero."""
     figure = new_figure(6, 5.2, title)
     axes = figure.add_subplot()
@@ -132,7 +128,7 @@ def _draw_signed(values: np.ndarray, caption: str, title: str, unit: str) -> "Fi
     return figure
 
 
-def _draw_rgb(image: np.ndarray, caption: str, title: str) -> "Figure":
+def _draw_rgb(image: np.ndarray, caption: str, title: str) -> Figure:
     figure = new_figure(5.2, 5.2, title)
     axes = figure.add_subplot()
     # Gaps between tiles are white.

@@ -1,15 +1,12 @@
 """Plot of gradient and activation norms of each layer over training."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from fdl.errors import UserError
 from fdl.plots.figure import colors, new_figure, step_axis
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 MOST_NAMED = 12
 
@@ -20,7 +17,7 @@ def layer_norms(
     activations: Mapping[str, np.ndarray],
     *,
     title: str = "",
-) -> "Figure":
+) -> Figure:
     """Plots the norms of gradients and activations of each layer on a log scale.
 
     Lines go from dark, next to the inputs, to light, next to the outputs: where

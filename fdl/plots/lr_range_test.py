@@ -1,14 +1,11 @@
 """Plot of a learning rate range test."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from fdl.plots.figure import new_figure
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 def lr_range_test(
@@ -18,7 +15,7 @@ def lr_range_test(
     suggestions: Mapping[str, float],
     *,
     title: str = "",
-) -> "Figure":
+) -> Figure:
     """Loss over the learning rate, with the rates that are suggested.
 
     Args:

@@ -1,16 +1,14 @@
 """Plots of the most confident misclassifications."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from fdl.errors import UserError
 from fdl.plots.class_names import check_probabilities, class_names
 from fdl.plots.figure import new_figure
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 MOST = 24
 MOST_NUMBERS = 12  # Numbers of more columns do not fit their cells.
@@ -46,7 +44,7 @@ def mistakes(
     columns: Sequence[str] = (),
     count: int = MOST,
     title: str = "",
-) -> "Figure":
+) -> Figure:
     """Plots the misclassified examples of highest confidence.
 
     Each example is labelled with the predicted class and its probability, and below
@@ -101,7 +99,7 @@ def _caption(
 
 def _draw_images(
     images: np.ndarray, captions: list[tuple[str, str]], title: str
-) -> "Figure":
+) -> Figure:
     images = images[..., None] if images.ndim == 3 else images
     # Neither grey nor RGB: the mean over channels is drawn.
     if images.shape[-1] not in (1, 3):
@@ -129,7 +127,7 @@ def _draw_table(
     captions: list[tuple[str, str]],
     columns: Sequence[str],
     title: str,
-) -> "Figure":
+) -> Figure:
     spread = rows.std(axis=0)
     # Standard scores of all rows, before the few mistakes are taken out.
     scores = (rows - rows.mean(axis=0)) / np.where(spread == 0, 1, spread)

@@ -1,16 +1,13 @@
 """Plots of predictions and residuals of a regression."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from fdl.errors import UserError
 from fdl.plots.class_names import literal
 from fdl.plots.figure import COLORS, new_figure
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 MOST_TARGETS = 6
 
@@ -21,7 +18,7 @@ def predictions(
     names: Sequence[str] = (),
     *,
     title: str = "",
-) -> "Figure":
+) -> Figure:
     """Plots predicted over true values, with a panel for each target.
 
     The dashed line is the identity. Titles contain R² and the mean absolute error.
@@ -62,7 +59,7 @@ def residuals(
     names: Sequence[str] = (),
     *,
     title: str = "",
-) -> "Figure":
+) -> Figure:
     """Plots residuals, true minus predicted values, over predictions and as histogram.
 
     The residuals of a good fit are centred at zero and show no pattern.

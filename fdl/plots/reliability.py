@@ -1,14 +1,12 @@
 """Reliability diagram."""
 
-from typing import TYPE_CHECKING
-
+import jax.numpy as jnp
 import numpy as np
+from matplotlib.figure import Figure
 
+from fdl import metrics
 from fdl.plots.class_names import check_probabilities
 from fdl.plots.figure import COLORS, new_figure
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 def reliability(
@@ -17,7 +15,7 @@ def reliability(
     *,
     num_bins: int = 15,
     title: str = "",
-) -> "Figure":
+) -> Figure:
     """Plots a reliability diagram: accuracy over confidence in equal-width bins.
 
     The upper panel has the accuracy and the mean confidence of each bin: predictions
@@ -37,10 +35,6 @@ def reliability(
       Guo et al., `On Calibration of Modern Neural Networks
       <https://arxiv.org/abs/1706.04599>`_, 2017.
     """
-    import jax.numpy as jnp
-
-    from fdl import metrics
-
     labels, probabilities = check_probabilities(labels, probabilities)
     # The metric takes logits. A probability of zero becomes -inf, which its softmax
     # maps back to zero.

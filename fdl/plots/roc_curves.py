@@ -1,15 +1,13 @@
 """ROC and precision-recall curves."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from fdl.plots.class_names import check_probabilities, class_names
 from fdl.plots.figure import COLORS, colors, new_figure
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 Curve = tuple[np.ndarray, np.ndarray, float]  # x, y and the area under the curve.
 MOST_NAMED = 10  # Names of more classes do not fit the legend.
@@ -21,7 +19,7 @@ def roc(
     classes: Sequence[str] = (),
     *,
     title: str = "",
-) -> "Figure":
+) -> Figure:
     """Plots receiver operating characteristic (ROC) curves.
 
     With two classes there is one curve, with the second class as positive. With more
@@ -67,7 +65,7 @@ def precision_recall(
     classes: Sequence[str] = (),
     *,
     title: str = "",
-) -> "Figure":
+) -> Figure:
     """Plots precision-recall curves; their area is the average precision.
 
     Curves are those of the same classes and averages as in `roc`. They are more
@@ -123,7 +121,7 @@ def _draw(
     classes: Sequence[str],
     title: str,
     style: dict[str, Any],
-) -> "Figure":
+) -> Figure:
     labels, probabilities = check_probabilities(labels, probabilities)
     count = probabilities.shape[1]
     names = class_names(classes, np.arange(count))

@@ -33,6 +33,7 @@ def keep_freed_memory() -> bool:
     """
     if platform.libc_ver()[0] != "glibc":
         return False
+    # Imported late: some settings hold only if they are made before.
     import jax
 
     mmap_max, top_pad, trim_threshold = -4, -2, -1  # Parameters of malloc.h.

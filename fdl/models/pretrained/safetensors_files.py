@@ -82,6 +82,7 @@ def write(
     Raises:
       UserError: The file cannot be written.
     """
+    # Imported late: models need jax and flax alone.
     import numpy as np
     from safetensors.numpy import save_file
 
@@ -106,6 +107,7 @@ def write(
 
 @contextlib.contextmanager
 def _open(path: pathlib.Path) -> Iterator[Any]:
+    # Imported late: models need jax and flax alone.
     from safetensors import SafetensorError, safe_open
 
     with _one_line_errors(path):
@@ -188,6 +190,7 @@ def _one_line_errors(
     path: pathlib.Path, failure: str = "is damaged or no safetensors file"
 ) -> Iterator[None]:
     """Turns exceptions of reading or writing a file into a `UserError` of one line."""
+    # Imported late: models need jax and flax alone.
     from safetensors import SafetensorError
 
     # The library and the JSON parser raise any of these for malformed headers.
