@@ -86,7 +86,7 @@ def _prepared(name: str, root: Path) -> Path:
     }
     if versions:
         return versions[max(versions)]
-    # Imported late: TFDS takes seconds.
+    # Imported late: TFDS takes half a second.
     import tensorflow_datasets as tfds
 
     # TFDS lists only some of its data sets where TensorFlow is not installed, so a name

@@ -129,7 +129,7 @@ def split_indices(
         if num_folds > 0 and not 0 <= fold < num_folds:
             raise UserError(f"fold={fold}: expected 0 to {num_folds - 1}")
         return fold_indices(labels, num_folds, seed, names=names)[fold]
-    # Imported late: scikit-learn takes a second.
+    # Imported late: scikit-learn takes seconds.
     from sklearn.model_selection import train_test_split
 
     labels = np.asarray(labels)
@@ -167,7 +167,7 @@ def fold_indices(
 
     See `folds` for the arguments, and `split_indices` for ``names``.
     """
-    # Imported late: scikit-learn takes a second.
+    # Imported late: scikit-learn takes seconds.
     from sklearn.model_selection import KFold, StratifiedKFold
 
     labels = np.asarray(labels)

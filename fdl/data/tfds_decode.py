@@ -21,7 +21,7 @@ def open_folder(folder: Path) -> Any:
     Raises:
       UserError: The files are in a format that only TensorFlow reads.
     """
-    # Imported late: TFDS takes seconds.
+    # Imported late: TFDS takes half a second.
     import tensorflow_datasets as tfds
 
     builder = tfds.builder_from_directory(folder)

@@ -64,7 +64,7 @@ def write(name: str, dataset: Dataset, splits: Splits, data_dir: str) -> Path:
     Returns:
       The folder of this version of the data set.
     """
-    # Imported late: TFDS takes seconds.
+    # Imported late: TFDS takes half a second.
     import tensorflow_datasets as tfds
 
     class Arrays(  # type: ignore[call-arg]
@@ -110,7 +110,7 @@ def features(dataset: Dataset, splits: Splits):
     Tensors are encoded as bytes, which are decoded several times faster than lists of
     numbers.
     """
-    # Imported late: TFDS takes seconds.
+    # Imported late: TFDS takes half a second.
     import tensorflow_datasets as tfds
 
     def feature(key, array):

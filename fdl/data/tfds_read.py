@@ -82,7 +82,7 @@ def read_whole(
 
 def _parts(builder: Any, split: str) -> list[tuple[str, slice]]:
     """Slices of stored splits that make up a split in the syntax of TFDS."""
-    # Imported late: TFDS takes seconds.
+    # Imported late: TFDS takes half a second.
     import tensorflow_datasets as tfds
 
     splits = builder.info.splits

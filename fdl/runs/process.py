@@ -7,6 +7,8 @@ import pathlib
 import platform
 import warnings
 
+import jax
+
 
 def prepare(*, keep_memory: bool = True) -> None:
     """Sets up logging, compilation cache and memory, before the first computation."""
@@ -33,9 +35,6 @@ def keep_freed_memory() -> bool:
     """
     if platform.libc_ver()[0] != "glibc":
         return False
-    # Imported late: some settings hold only if they are made before.
-    import jax
-
     mmap_max, top_pad, trim_threshold = -4, -2, -1  # Parameters of malloc.h.
     libc = ctypes.CDLL(None)
     # All memory comes from the heap, which never shrinks and grows by 64 MiB at least.
@@ -52,8 +51,6 @@ def cache_compilations() -> None:
 
     ``FDL_CACHE_DIR=off`` turns it off.
     """
-    import jax
-
     setting = os.environ.get("FDL_CACHE_DIR", "")
     if setting == "off":
         return

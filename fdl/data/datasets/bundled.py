@@ -15,7 +15,7 @@ from fdl.data.tabular.sklearn_tables import sklearn_table
 
 def _train_test_split(arrays: Mapping[str, np.ndarray], **options) -> Splits:
     """Splits arrays into train and test, with scikit-learn."""
-    # Imported late: scikit-learn takes a second.
+    # Imported late: scikit-learn takes seconds.
     from sklearn.model_selection import train_test_split
 
     parts = train_test_split(*arrays.values(), random_state=0, **options)
@@ -41,7 +41,7 @@ def _classification(name: str) -> Callable[[Mapping[str, Path]], Splits]:
 def _digits(paths: Mapping[str, Path]) -> Splits:
     """Reader of digits: image uint8 [N, 8, 8, 1] in 0 to 16, label int64 [N]."""
     del paths  # Scikit-learn has the data itself.
-    # Imported late: scikit-learn takes a second.
+    # Imported late: scikit-learn takes seconds.
     from sklearn.datasets import load_digits
 
     table = load_digits()

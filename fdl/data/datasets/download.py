@@ -67,7 +67,7 @@ def download(name: str, files: Mapping[str, File], downloads: Path) -> dict[str,
       UserError: A file differs from the published one.
       Exception: The download failed.
     """
-    # Imported late: TFDS takes seconds.
+    # Imported late: TFDS takes half a second.
     import tensorflow_datasets as tfds
 
     manager = tfds.download.DownloadManager(download_dir=downloads, dataset_name=name)

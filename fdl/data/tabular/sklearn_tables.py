@@ -43,7 +43,7 @@ def sklearn_table(name: str) -> Any:
     Raises:
       UserError: There is no such table.
     """
-    # Imported late: scikit-learn takes a second.
+    # Imported late: scikit-learn takes seconds.
     from sklearn import datasets
 
     if name not in TABLES:
