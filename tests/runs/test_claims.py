@@ -15,7 +15,9 @@ ABOVE = [0.30, 0.32, 0.31, 0.29, 0.33]
 
 
 def judge(values, **bounds):
-    (verdict,) = claims.evaluate_claims([Claim("x", lambda m: m["x"], **bounds)], values)
+    (verdict,) = claims.evaluate_claims(
+        [Claim("x", lambda m: m["x"], **bounds)], values
+    )
     return verdict
 
 

@@ -183,7 +183,9 @@ def test_what_is_done_to_a_batch_counts_as_well():
         batches = fdl.data.transform(experiment.batches, shift)
         return experiment._replace(batches=batches)
 
-    whole = cross_validation.combine_folds([transformed(fold) for fold in range(NUM_FOLDS)])
+    whole = cross_validation.combine_folds(
+        [transformed(fold) for fold in range(NUM_FOLDS)]
+    )
     state = jax.eval_shape(whole.learner.init, jax.random.key(0))
     assert isinstance(state, cross_validation.FoldStates)
 

@@ -130,7 +130,10 @@ def test_what_is_run_again_is_what_was_run(tmp_path, row):
     assert all(jnp.array_equal(a, b) for a, b in zip(*states, strict=True))
     assert all(not x.any() for x in jax.tree.leaves(found[0][0].metrics))
     _, metrics = failure.run_step(setup, found[0][0], 5)
-    assert np.isnan(metrics["loss"].compute()) and failure.nonfinite_members(metrics) is None
+    assert (
+        np.isnan(metrics["loss"].compute())
+        and failure.nonfinite_members(metrics) is None
+    )
     with pytest.raises(NonFiniteError, match="at step 5"):
         failure.state_before(setup, tmp_path, 9, pytest.fail)
 

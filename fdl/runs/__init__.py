@@ -1,0 +1,1 @@
+"""Runs: experiment files, run directories, checkpoints, logs and claims."""

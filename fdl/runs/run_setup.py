@@ -1,0 +1,99 @@
+"""Setup of a run: its learner, batches, periods and compiled program."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from fdl import config as configs
+from fdl import data
+from fdl.errors import UserError
+from fdl.learners import over_seeds
+from fdl.runs.checkpoint import policy
+from fdl.runs.early_stopping import rule_of_config
+from fdl.runs.layer_hook import Measure, layer_measure
+from fdl.train.early_stopping import EarlyStoppingRule
+from fdl.train.loop import Program, compiled
+from fdl.train.mesh import make_mesh
+from fdl.types import Batches, Experiment, Learner, PyTree, State
+
+
+class RunSetup(NamedTuple):
+    """Setup of a run, of one seed or several.
+
+    Attributes:
+      learner: Learner of all seeds at once.
+      batches: Training batches of all seeds.
+      evaluate: ``evaluate(state)``, to floats or lists over seeds.
+      keys: Keys of the learner: one, or one per seed [S].
+      num_steps: Number of steps of the run.
+      periods: Steps between two logs, evaluations and checkpoints, by config key.
+      program: Jitted program of the learner and its batches.
+      layers: Function that measures the norms of each layer; None if not logged.
+      rule: Early stopping rule; None if there is none.
+    """
+
+    learner: Learner
+    batches: Batches
+    evaluate: Callable[[State], Mapping[str, Any]]
+    keys: PyTree
+    num_steps: int
+    periods: Mapping[str, int]
+    program: Program
+    layers: Measure | None = None
+    rule: EarlyStoppingRule | None = None
+
+
+def setup(experiments: Sequence[Experiment], config: ConfigDict) -> RunSetup:
+    """Sets up one run of an experiment, or of several that differ in their seed only.
+
+    Args:
+      experiments: One for each seed, from ``config.seed`` on.
+      config: Config of the first.
+
+    Raises:
+      UserError: A value of the config is invalid.
+    """
+    first, num_seeds = experiments[0], len(experiments)
+    if config.steps_per_call < 1:
+        raise UserError(
+            f"config.steps_per_call={config.steps_per_call}: expected at least 1"
+        )
+    policy(config.keep, config.best)  # Checked here, before the first checkpoint.
+    learner, batches, evaluate = first[:3]
+    keys = jax.random.key(config.seed)
+    if num_seeds > 1:
+        learner = over_seeds(learner)
+        batches = data.stack([experiment.batches for experiment in experiments])
+        evaluate = _evaluate_each(first.evaluate, num_seeds)
+        keys = jnp.stack([jax.random.key(config.seed + i) for i in range(num_seeds)])
+    mesh = make_mesh(config.mesh.to_dict())
+    program = compiled(
+        learner, batches, steps_per_call=config.steps_per_call, mesh=mesh
+    )
+    num_steps = configs.num_steps(config, batches.steps_per_epoch)
+    periods = {
+        key: configs.every(config[key], batches.steps_per_epoch, key)
+        for key in configs.PERIODS
+    }
+    rule = rule_of_config(config, periods["eval_every"], num_steps)
+    measure = None
+    if periods["layers_every"]:
+        measure = layer_measure(first.learner, batches, program.data, num_seeds)
+    return RunSetup(
+        learner, batches, evaluate, keys, num_steps, periods, program, measure, rule
+    )
+
+
+def _evaluate_each(evaluate: Callable, seeds: int) -> Callable:
+    """Evaluation of all seeds: that of one, called for each."""
+
+    # Not vmapped, so that each seed has the numbers that it has alone.
+    def evaluate_each(state: State) -> dict[str, list[float]]:
+        alone = [jax.tree.map(lambda x, i=i: x[i], state) for i in range(seeds)]
+        results = [evaluate(one) for one in alone]
+        return {name: [result[name] for result in results] for name in results[0]}
+
+    return evaluate_each
