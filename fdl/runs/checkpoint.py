@@ -14,8 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
-from fdl.errors import DamageError, RunError, UserError, near, reason
 from fdl.data.checksums import read_verified, verify, write_checksums
+from fdl.errors import DamageError, RunError, UserError, near, reason
 from fdl.runs.directory import differences, sync
 from fdl.train.loop_state import LoopState, check_finite
 from fdl.train.metric_goal import parse_goal

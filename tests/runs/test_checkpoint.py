@@ -10,10 +10,9 @@ import numpy as np
 import optax
 import pytest
 
-from fdl.errors import RunError, UserError
-from fdl.train import LoopState
+from fdl.errors import DamageError, RunError, UserError
 from fdl.runs.checkpoint import Checkpoints
-from fdl.errors import DamageError
+from fdl.train import LoopState
 from fdl.types import Mean, TrainState
 
 OPTIMIZER = optax.adam(1e-2)

@@ -16,6 +16,7 @@ import fdl
 from fdl.config import complete, override
 from fdl.errors import UserError
 from fdl.runs import run_setup, session
+from fdl.runs.checkpoint import Checkpoints
 from fdl.runs.early_stopping import rule_of_config
 from fdl.train.early_stopping import (
     EarlyStoppingRule,
@@ -23,7 +24,6 @@ from fdl.train.early_stopping import (
     make_rule,
     stop_step,
 )
-from fdl.runs.checkpoint import Checkpoints
 from fdl.types import Mean, Model
 
 DATA = {"x": np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)}

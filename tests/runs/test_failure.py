@@ -12,10 +12,9 @@ from ml_collections import ConfigDict
 import fdl
 from fdl.config import complete
 from fdl.errors import NonFiniteError, RunError
-from fdl.train.loop_state import check_finite
-from fdl.runs import failure
-from fdl.runs import run_setup, session
+from fdl.runs import failure, run_setup, session
 from fdl.runs.checkpoint import Checkpoints
+from fdl.train.loop_state import check_finite
 from fdl.types import Mean, Model
 
 NUM_STEPS = 17

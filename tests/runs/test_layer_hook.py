@@ -12,8 +12,7 @@ from ml_collections import ConfigDict
 import fdl
 from fdl.config import complete
 from fdl.errors import UserError
-from fdl.runs import metric_plots
-from fdl.runs import run_setup, session
+from fdl.runs import metric_plots, run_setup, session
 from fdl.runs.layer_hook import NUM_EXAMPLES
 
 DATA = {

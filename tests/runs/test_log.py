@@ -12,10 +12,8 @@ import pytest
 from scipy import stats
 
 from fdl.errors import RunError
-from fdl.runs import metric_plots
 from fdl.metrics.t_interval import interval
-from fdl.runs import log
-from fdl.runs import tensorboard
+from fdl.runs import log, metric_plots, tensorboard
 
 
 def write(path, *rows):
