@@ -24,8 +24,7 @@ jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 # Compiling takes most of the time of the tests, and half of that goes to passes of LLVM
 # that make large programs fast. Tests of what users run as a program of their own have
-# them (see `optimized`), and all tests where FDL_TEST_OPTIMIZED is set.
-FAST_COMPILATION = not os.environ.get("FDL_TEST_OPTIMIZED")
+# them, those of the command line first, and all tests where FDL_TEST_OPTIMIZED is set.
 MAX_PROGRAMS = 60  # Of a test file that states no PROGRAMS of its own.
 MAX_MEMORY = 3 << 30  # Bytes of a process that keeps what it has compiled.
 
@@ -56,8 +55,7 @@ def programs(request):
     say so, since that is where the time of the tests goes. ``OPTIMIZED = True`` has
     them compiled as they are for users.
     """
-    fast = FAST_COMPILATION and not getattr(request.module, "OPTIMIZED", False)
-    jax.config.update("jax_disable_most_optimizations", fast)
+    optimize(optimizes(request))
     before = compiled["programs"]
     yield
     count = compiled["programs"] - before
@@ -65,6 +63,25 @@ def programs(request):
         jax.clear_caches()
     most = getattr(request.module, "PROGRAMS", MAX_PROGRAMS)
     assert count <= most, f"{request.path.name} compiled {count} programs, not {most}"
+
+
+@pytest.fixture
+def optimized(request):
+    """Compiles as for users, for one test."""
+    optimize(True)
+    yield
+    optimize(optimizes(request))
+
+
+def optimizes(request) -> bool:
+    """Whether a test file has its programs optimized."""
+    return getattr(request.module, "OPTIMIZED", "cli" in request.path.parts)
+
+
+def optimize(on: bool) -> None:
+    """Turns optimizations of XLA and LLVM on or off, for what is compiled next."""
+    off = not on and not os.environ.get("FDL_TEST_OPTIMIZED")
+    jax.config.update("jax_disable_most_optimizations", off)
 
 
 def memory() -> int:

@@ -87,9 +87,9 @@ def test_without_folds_all_is_as_before(fdl, known, experiment, tmp_path):
         (
             [KNOWS, FOLDS],
             ["--config.num_folds=3", "--config.fold=3"],
-            "fold is 3, but the folds are 0 to 2",
+            "fold=3: expected 0 to 2",
         ),
-        ([KNOWS, FOLDS], ["--folds=2000"], "at most 1797, the number of examples"),
+        ([KNOWS, FOLDS], ["--folds=2000"], "num_folds=2000: expected 2 to 1797"),
     ],
 )
 def test_mistakes_are_one_clear_line(

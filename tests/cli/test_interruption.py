@@ -83,7 +83,7 @@ def unfinished(workdir):
 
 def disturb(start, wait_for, arguments, workdir, number, rng, *, saving=False):
     """Sends a signal while the run is under way; the process, and if it was saving."""
-    goal, start = reached(workdir) + 5 * rng.randrange(7), time.time()
+    goal, began = reached(workdir) + 5 * rng.randrange(7), time.time()
     process = start(*arguments)
     alive = wait_for(pathlib.Path(workdir, "run.json").exists, process)
     if goal or saving or rng.random() < 0.5:  # Or else while it compiles.
@@ -97,7 +97,7 @@ def disturb(start, wait_for, arguments, workdir, number, rng, *, saving=False):
     assert "Traceback" not in error, error
     hit = process.returncode == -signal.SIGKILL
     amid = unfinished(workdir) is not None
-    print(f"signal {number} after {time.time() - start:.1f} s, {hit=}, {amid=}")
+    print(f"signal {number} after {time.time() - began:.1f} s, {hit=}, {amid=}")
     return process.returncode, out + error, hit, hit and amid
 
 
@@ -138,8 +138,8 @@ def test_killed_at_many_moments(start, wait_for, straight, experiment, seed):
     reference = expected(straight, start, path)
     hits = amid = 0
     while reached(workdir) < NUM_STEPS:
-        start = pathlib.Path(workdir, "run.json").exists()
-        arguments = resume if start and rng.random() < 0.5 else train
+        begun = pathlib.Path(workdir, "run.json").exists()
+        arguments = resume if begun and rng.random() < 0.5 else train
         saving = rng.random() < 0.5
         *_, hit, was_saving = disturb(
             start, wait_for, arguments, workdir, signal.SIGKILL, rng, saving=saving

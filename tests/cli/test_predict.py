@@ -187,7 +187,10 @@ PREDICT_MISTAKES = {
     "no file": (["good", "none.png"], "none.png: expected a file"),
     "no image": (["good", "asked.py"], "asked.py: expected an undamaged image file"),
     "no table": (["good", "t.csv"], "takes [8, 8, 1] of each example, not a row"),
-    "a missing column": (["table", "t.csv"], "t.csv has no column 'age'. Did you m"),
+    "a missing column": (
+        ["table", "t.csv"],
+        "t.csv: expected a column 'age'. Did you m",
+    ),
     "two kinds": (["good", "a.npz", "a.png"], "expected images, or else one CSV or"),
     "no such array": (["good", "other.npz"], "an array in other.npz. Did you mean"),
     "another shape": (["good", "flat.npz"], "expected [8, 8, 1] in one or more"),

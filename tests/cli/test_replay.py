@@ -167,8 +167,8 @@ def test_of_several_seeds_the_one_that_went_wrong_is_replayed(fdl, wrong):
     assert called.code == 1 and "at step 1: fdl replay run" in called.error
     told = json.loads(pathlib.Path("run/failure/failure.json").read_text())
     called = fdl("replay", "run")
-    assert called.code == 0 and told["places"][0] != 0
-    if told["places"] == [1]:
+    assert called.code == 0 and told["members"][0] != 0
+    if told["members"] == [1]:
         assert "\nseed 1 went wrong\n" in called.out
     else:
         assert "; this is seed" in called.out

@@ -126,7 +126,7 @@ FILES = {
         "age,town,pet\n1,Oslo,cat\nold,Rome,dog\n",
         "row 2, column 'age': expected a number, got 'old'; if the column is",
     ),
-    "an empty file": ("", "people.csv: expected a header and rows, got an empty"),
+    "an empty file": ("", "people.csv: expected rows, got an empty"),
     "one value": (
         "age,pet\n1,cat\n2,cat\n",
         "target='pet': expected at least two different values",

@@ -22,7 +22,7 @@ def problem(module, inputs, classes=3):
     return model.init(KEY), objective, {"image": inputs, "label": labels}
 
 
-def monte_carlo_estimates(variables, objective, batch):
+def measured(variables, objective, batch):
     found = jax.jit(lambda v, b: layer_norms(objective, v, b))(variables, batch)
     return {name: tuple(map(float, norms)) for name, norms in found.items()}
 
@@ -46,7 +46,7 @@ def test_norms_of_two_layers_equal_numpy():
         "dense_0": (norm(inputs.T @ d1, d1.sum(0)), np.sqrt((z1**2).mean())),
         "head": (norm(a1.T @ d2, d2.sum(0)), np.sqrt((z2**2).mean())),
     }
-    found = monte_carlo_estimates(variables, objective, batch)
+    found = measured(variables, objective, batch)
     assert list(found) == ["dense_0", "head"]
     for name, pair in expected.items():
         np.testing.assert_allclose(found[name], pair, rtol=1e-5)
@@ -54,7 +54,7 @@ def test_norms_of_two_layers_equal_numpy():
 
 def test_layers_come_in_the_order_of_their_calls():
     module = models.MLP((4,) * 12, 3)
-    found = monte_carlo_estimates(*problem(module, jnp.ones((3, 2))))
+    found = measured(*problem(module, jnp.ones((3, 2))))
     assert list(found) == [*(f"dense_{i}" for i in range(12)), "head"]
 
 
@@ -63,13 +63,13 @@ def test_gradients_vanish_through_sigmoids_and_are_not_lost_where_they_are_tiny(
     shape = jax.random.normal(KEY, (8, 16))
     for depth, below in ((20, 1e-6), (45, 1e-20)):
         module = models.MLP((16,) * depth, 3, activation=nn.sigmoid, kernel_init=init)
-        found = monte_carlo_estimates(*problem(module, shape))
+        found = measured(*problem(module, shape))
         first, last = found["dense_0"][0], found[f"dense_{depth - 1}"][0]
         assert 0 < first < below * last
         norms = [found[f"dense_{i}"][0] for i in range(1, depth)]
         assert norms == sorted(norms)
     he = models.MLP((16,) * 20, 3, kernel_init=nn.initializers.he_normal())
-    found = monte_carlo_estimates(*problem(he, shape))
+    found = measured(*problem(he, shape))
     assert 0.05 < found["dense_0"][0] / found["dense_19"][0] < 20
 
 
@@ -90,11 +90,11 @@ def transformer(**options):
 def test_layers_that_are_scanned_are_measured_one_by_one(remat):
     images = jax.random.normal(KEY, (3, 4, 4, 1))
     variables, objective, batch = problem(transformer(remat=remat), images)
-    apart = monte_carlo_estimates(variables, objective, batch)
+    apart = measured(variables, objective, batch)
     stacked = models.stack_layers(variables)
     model = models.functional(transformer(scan_layers=True, remat=remat), images)
     objective = fdl.objectives.classification(model)
-    together = monte_carlo_estimates(stacked, objective, batch)
+    together = measured(stacked, objective, batch)
     assert len(apart) == len(together) > 10
 
     def unstacked(name):  # encoder/layers/norm[2] is encoder/layers_2/norm.
@@ -123,17 +123,18 @@ def test_a_layer_that_is_called_twice_counts_both_outputs():
     kernel = np.asarray(variables["params"]["again"]["kernel"])
     once = 2 * np.asarray(inputs) @ kernel
     both = np.sqrt(np.mean(np.square([once, once @ kernel])))
-    found = monte_carlo_estimates(variables, objective, batch)
+    found = measured(variables, objective, batch)
     assert list(found) == ["model", "again"]
     assert found["again"][1] == pytest.approx(both, rel=1e-5)
     assert found["model"][1] == pytest.approx(np.sqrt(np.mean((once @ kernel) ** 2)))
 
 
+@pytest.mark.usefixtures("optimized")  # Two programs are to give the same bits.
 def test_batch_statistics_stay_as_they_are_and_are_given_back():
     inputs = jax.random.normal(KEY, (6, 4))
     module = models.MLP((5,), 3, norm=nn.BatchNorm)
     variables, objective, batch = problem(module, inputs)
-    found = monte_carlo_estimates(variables, objective, batch)
+    found = measured(variables, objective, batch)
     assert list(found) == ["dense_0", "norm_0", "head"]
     model = models.functional(module, inputs)
     asked = {**variables, "intermediates": {}}
@@ -154,9 +155,7 @@ def test_a_model_of_plain_functions_has_gradients_alone():
     model = Model(None, lambda variables, x, **_: (x @ variables["params"]["w"], {}))
     objective = fdl.objectives.classification(model)
     batch = {"image": jnp.eye(3), "label": jnp.arange(3)}
-    found = monte_carlo_estimates(
-        {"params": {"w": jnp.zeros((3, 3))}}, objective, batch
-    )
+    found = measured({"params": {"w": jnp.zeros((3, 3))}}, objective, batch)
     gradient, activation = found.pop("model")
     assert not found and np.isnan(activation)
     assert gradient == pytest.approx(
@@ -172,7 +171,7 @@ def test_it_is_the_same_under_vmap():
     found = jax.jit(jax.vmap(lambda v, b: layer_norms(objective, v, b)))(many, batches)
     for i in range(2):
         one, some = jax.tree.map(lambda x, i=i: x[i], (many, batches))
-        alone = monte_carlo_estimates(one, objective, some)
+        alone = measured(one, objective, some)
         for name, norms in found.items():
             pair = [float(part[i]) for part in norms]
             np.testing.assert_allclose(pair, alone[name], rtol=1e-5)

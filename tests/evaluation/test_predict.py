@@ -84,7 +84,7 @@ def test_the_odds_of_yes_answer_no_and_yes():
         found["probability"], np.stack([1 - p, p], axis=1), rtol=1e-6
     )
     assert found["class"].tolist() == [0, 1, 0]
-    with pytest.raises(UserError, match=r"logits are \[2, 3, 4\]: expected \[B, C\]"):
+    with pytest.raises(UserError, match=r"logits.shape=\[2, 3, 4\]: expected \[B, C\]"):
         predictor.predict(state, {"x": jnp.zeros((2, 3, 4))})
 
 

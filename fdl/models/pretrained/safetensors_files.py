@@ -135,7 +135,7 @@ def _check_other_formats(path: pathlib.Path) -> None:
     """Raises an error with advice for pickles and Git LFS pointers."""
     with path.open("rb") as file:
         start = file.read(16)
-    # A pickle begins with 0x80, its protocol and an opcode. The length of a safetensors
+    # Pickles begin with 0x80, their protocol and an opcode. The length of a safetensors
     # header may begin with the same two bytes, but below 64 KiB a zero follows.
     pickled = start[:1] == b"\x80" and start[1:2] <= b"\5" and start[2:3] > b"\0"
     if path.suffix in CODE or start.startswith(b"PK\3\4") or pickled:
