@@ -1,4 +1,4 @@
-"""How long a training step of a deep Transformer takes to trace and compile.
+"""Compile time of the training step of a deep Transformer.
 
     .venv/bin/python benchmarks/compile_time.py
 

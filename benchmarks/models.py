@@ -91,7 +91,7 @@ def line(case: str, kind: str, rounds: list[dict], names: list[str]) -> str:
 
 
 def pairs(names: list[str]) -> list[tuple[str, str]]:
-    """What is compared with what."""
+    """Pairs of implementations to compare."""
     others = [name for name in names if name in ("hand", "torch")]
     return [(ours, o) for ours in ("fdl", "kept") if ours in names for o in others]
 

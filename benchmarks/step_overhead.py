@@ -1,4 +1,4 @@
-"""What a step costs in fdl's loop, beside the same step in a loop written by hand.
+"""Overhead of a step in fdl's loop, beside the same step in a loop by hand.
 
     .venv/bin/python benchmarks/step_overhead.py
 

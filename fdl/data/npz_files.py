@@ -46,8 +46,8 @@ def read_npz(path: pathlib.Path, name: str) -> np.ndarray:
     if not isinstance(array, np.ndarray):
         raise UserError(f"{path}: expected an undamaged npz file")
     if not array.ndim or array.dtype.kind not in "iuf":
-        found = f"{array.dtype} {list(array.shape)}"
-        raise UserError(f"{name!r} in {path} is {found}: expected numbers [N, ...]")
+        shown = f"{array.dtype} {list(array.shape)}"
+        raise UserError(f"{name!r} in {path} is {shown}: expected numbers [N, ...]")
     return array
 
 

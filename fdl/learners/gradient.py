@@ -1,4 +1,4 @@
-"""Gradient-based learners, and transformations of them (repeat, over_seeds)."""
+"""Gradient-based learners and their step."""
 
 import jax
 import jax.numpy as jnp
@@ -145,7 +145,7 @@ def _update_metrics(
     # Relative to parameters of zero, an update has no size: the step is left out.
     defined = (params_norm > 0).astype(jnp.float32)
     ratio = jnp.where(params_norm > 0, norm(updates) / params_norm, 0)
-    values = {"grad_norm": norm(grads), **optim.watched(opt_state)}
+    values = {"grad_norm": norm(grads), **optim.recorded_values(opt_state)}
     one = jnp.ones(())
     return {
         **{name: Mean(value, one) for name, value in values.items()},

@@ -74,12 +74,12 @@ def count_parameters(module: Any) -> int:
 
 def paper_of(function: Callable[[], Any]) -> Paper | None:
     """First reference in the docstring of a size, or else in that of its module."""
-    made = inspect.signature(function, eval_str=True).return_annotation
-    for owner in (function, made):
+    module_type = inspect.signature(function, eval_str=True).return_annotation
+    for owner in (function, module_type):
         _, _, references = (inspect.getdoc(owner) or "").partition("References:\n")
-        found = re.match(
+        match = re.match(
             r"\s*([^`]+),\s+`([^<]+)\s<([^>]+)>`_,\s+.*?(\d{4})", references, re.DOTALL
         )
-        if found:
-            return Paper(*(" ".join(text.split()) for text in found.groups()))
+        if match:
+            return Paper(*(" ".join(text.split()) for text in match.groups()))
     return None

@@ -54,7 +54,7 @@ def binary_classification(
         # After the loss, which is of the probabilities themselves.
         if jnp.issubdtype(targets.dtype, jnp.floating):
             targets = (targets >= 0.5).astype(jnp.int32)
-        monitored = supervised.watch(mean_loss, metrics, logits, targets, mask)
+        monitored = supervised.metrics_of(mean_loss, metrics, logits, targets, mask)
         return supervised.to_minimise(mean_loss), (model_state, monitored)
 
     return objective

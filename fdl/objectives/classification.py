@@ -69,7 +69,7 @@ def classification(
             weights = losses.label_weights(target, class_weights)
             weights = supervised.masked(weights, mask)
         mean_loss = measures.mean(loss(logits, target), weights)
-        monitored = supervised.watch(mean_loss, metrics, logits, classes, mask)
+        monitored = supervised.metrics_of(mean_loss, metrics, logits, classes, mask)
         return supervised.to_minimise(mean_loss), (model_state, monitored)
 
     return objective

@@ -53,7 +53,7 @@ def regression(
         prediction = outputs[..., 0] if outputs.ndim > target.ndim else outputs
         # In half precision, adding a large mean would round the deviation from it away.
         prediction = at_least_float32(prediction) * std + mean
-        monitored = supervised.watch(mean_loss, metrics, prediction, target, mask)
+        monitored = supervised.metrics_of(mean_loss, metrics, prediction, target, mask)
         return supervised.to_minimise(mean_loss), (model_state, monitored)
 
     return objective

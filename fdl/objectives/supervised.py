@@ -79,7 +79,7 @@ def to_minimise(loss: Mean) -> Array:
     return loss.total / jnp.where(loss.weight == 0, 1, loss.weight)
 
 
-def watch(
+def metrics_of(
     loss: Mean, measures: Measures, outputs: Array, labels: Array, mask: Array | None
 ) -> Metrics:
     """Metrics of a batch by name, the loss first.

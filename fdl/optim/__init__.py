@@ -9,10 +9,14 @@ from fdl.optim.transforms.averaging import (
     stochastic_average,
 )
 from fdl.optim.transforms.freezing import freeze, frozen
-from fdl.optim.transforms.logging import watch, watched
+from fdl.optim.transforms.logging import record_update, recorded_values
 from fdl.optim.transforms.max_norm import max_norm
 from fdl.optim.transforms.sharpness_aware import sharpness_aware
-from fdl.optim.transforms.skip_nonfinite import accepted, guard, loss_scale
+from fdl.optim.transforms.skip_nonfinite import (
+    accepted,
+    loss_scale,
+    skip_nonfinite_updates,
+)
 from fdl.optim.transforms.weight_noise import noisy_weights
 
 __all__ = [
@@ -24,16 +28,16 @@ __all__ = [
     "exponential_average",
     "freeze",
     "frozen",
-    "guard",
     "loss_scale",
     "masks",
     "max_norm",
     "noam_peak",
     "noisy_weights",
     "optimizers",
+    "record_update",
+    "recorded_values",
     "schedules",
     "sharpness_aware",
+    "skip_nonfinite_updates",
     "stochastic_average",
-    "watch",
-    "watched",
 ]

@@ -13,7 +13,7 @@ from fdl.optim import chain_steps, masks, optimizers, schedules
 from fdl.optim.chain_steps import ChainStep
 from fdl.optim.schedules.step_counts import Steps, steps
 from fdl.optim.schedules.warmup import with_warmup
-from fdl.optim.transforms.logging import watch
+from fdl.optim.transforms.logging import record_update
 from fdl.types import Params
 
 # Optimizers whose updates no later transformation may change. The line search of L-BFGS
@@ -119,7 +119,7 @@ def chain(
         *chain_steps.guards(freeze, sam, skip_nonfinite, loss_scale),
         # Logged inside of the guards and before any clipping: the gradient norm is that
         # of the raw gradients of trainable parameters.
-        ChainStep("", transformation=watch(rates)),
+        ChainStep("", transformation=record_update(rates)),
         *chain_steps.before(
             gradient_noise,
             clip_by_value,

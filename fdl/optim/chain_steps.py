@@ -19,7 +19,7 @@ from fdl.optim.transforms import averaging
 from fdl.optim.transforms.freezing import freeze, frozen
 from fdl.optim.transforms.max_norm import max_norm
 from fdl.optim.transforms.sharpness_aware import sharpness_aware
-from fdl.optim.transforms.skip_nonfinite import guard
+from fdl.optim.transforms.skip_nonfinite import skip_nonfinite_updates
 
 # Optimizers whose own weight decay is used in place of a separate transformation, since
 # it is a part of their update (the trust ratio of lamb and lars, say), and the name of
@@ -88,7 +88,9 @@ def guards(
             text = f"loss scale, {loss_scale:g} at first; {text}"
 
         def wrapper(inner):
-            return guard(inner, skip_nonfinite=skip_nonfinite, loss_scale=loss_scale)
+            return skip_nonfinite_updates(
+                inner, skip_nonfinite=skip_nonfinite, loss_scale=loss_scale
+            )
 
         links.append(ChainStep(text, wrapper=wrapper))
     return links

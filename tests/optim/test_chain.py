@@ -140,7 +140,9 @@ def test_what_is_frozen_counts_in_no_norm():
     updates, state = optimizer.update(huge, optimizer.init(WEIGHTS), WEIGHTS)
     np.testing.assert_allclose(optax.tree.norm(updates), 0.5, rtol=1e-6)
     expected = optax.tree.norm(GRADS["head"])
-    np.testing.assert_allclose(optim.watched(state)["grad_norm"], expected, rtol=1e-6)
+    np.testing.assert_allclose(
+        optim.recorded_values(state)["grad_norm"], expected, rtol=1e-6
+    )
 
 
 def test_clips_are_what_their_names_say():

@@ -40,7 +40,7 @@ def test_only_so_many_are_skipped_in_a_row():
 
 def test_a_loss_scale_is_halved_by_overflow_and_doubled_by_patience():
     inner = optim.chain("sgd", num_steps=99)
-    optimizer = optim.guard(inner, loss_scale=4.0, growth_every=3)
+    optimizer = optim.skip_nonfinite_updates(inner, loss_scale=4.0, growth_every=3)
     update, state = jax.jit(optimizer.update), optimizer.init(WEIGHTS)
     scales, accepted = [], []
     for good in (1, 1, 0, 1, 1, 1, 1, 0, 0, 0, 0):

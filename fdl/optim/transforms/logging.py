@@ -25,7 +25,7 @@ class LoggingState(NamedTuple):
     grad_norm: Array
 
 
-def watch(schedule: optax.Schedule | None) -> optax.GradientTransformation:
+def record_update(schedule: optax.Schedule | None) -> optax.GradientTransformation:
     """Identity that stores the learning rate and the gradient norm in its state.
 
     Args:
@@ -53,7 +53,7 @@ def norm(tree: PyTree) -> Array:
     return optax.tree.norm(at_least_float32(tree))
 
 
-def watched(state: optax.OptState) -> dict[str, Array]:
+def recorded_values(state: optax.OptState) -> dict[str, Array]:
     """Gradient norm and learning rate of the last update, by name.
 
     A name is missing where its value is unknown.

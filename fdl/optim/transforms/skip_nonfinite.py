@@ -14,7 +14,7 @@ GROWTH_EVERY = 2000  # Steps without overflow before the scale is doubled; PyTor
 
 
 class SkipNonfiniteState(NamedTuple):
-    """State of `guard`.
+    """State of `skip_nonfinite_updates`.
 
     Attributes:
       accepted: True if the last step was taken, bool [].
@@ -31,7 +31,7 @@ class SkipNonfiniteState(NamedTuple):
     inner: optax.OptState
 
 
-def guard(
+def skip_nonfinite_updates(
     inner: optax.GradientTransformation,
     *,
     skip_nonfinite: int = 0,
