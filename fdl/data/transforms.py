@@ -94,7 +94,7 @@ def stack(runs: Sequence[Batches]) -> Batches:
             yield jax.tree.map(lambda *x: np.stack(x), *items)
 
     def take(data: PyTree, item: PyTree) -> Batch:
-        # `vmap` refuses arguments without arrays, such as the items of `nothing`.
+        # `vmap` refuses arguments without arrays, such as the items of `no_data`.
         if not jax.tree.leaves(item):
             return first.take(data, item)
         # One `take` serves all runs: they differ only in their items.

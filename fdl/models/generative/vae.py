@@ -81,7 +81,7 @@ class VAE(nn.Module):
         mean, log_var = self.encode(inputs)
         latents = mean
         if train if sample is None else sample:
-            # In training, `pure` provides this one random stream.
+            # In training, `functional` provides this one random stream.
             noise = jax.random.normal(self.make_rng("dropout"), mean.shape, mean.dtype)
             latents = mean + jnp.exp(log_var / 2) * noise
         self.sow("intermediates", "latents", latents)
