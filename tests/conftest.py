@@ -22,9 +22,16 @@ jax.config.update("jax_compilation_cache_dir", f"{CACHE}/jax-{jax.__version__}")
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
-# Compiling takes most of the time of the tests, and half of that goes to passes of LLVM
-# that make large programs fast. Tests of what users run as a program of their own have
-# them, those of the command line first, and all tests where FDL_TEST_OPTIMIZED is set.
+# Compiling takes most of the time of the tests, and two thirds of that are passes that
+# make large programs fast and the newer of two code generators. Tests do without them,
+# unless FDL_TEST_OPTIMIZED is set, as ./scripts/test -m slow does.
+OPTIMIZED = bool(os.environ.get("FDL_TEST_OPTIMIZED"))
+jax.config.update("jax_disable_most_optimizations", not OPTIMIZED)
+if not OPTIMIZED and jax.__version_info__ < (0, 11):  # XLA refuses flags of other ages.
+    flags = os.environ.get("XLA_FLAGS", "")
+    os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_use_fusion_emitters=false"
+    jax.devices()  # XLA has read the flags: processes that tests start have none.
+    os.environ["XLA_FLAGS"] = flags
 MAX_PROGRAMS = 60  # Of a test file that states no PROGRAMS of its own.
 MAX_MEMORY = 3 << 30  # Bytes of a process that keeps what it has compiled.
 
@@ -49,13 +56,11 @@ def data_dir(tmp_path_factory):
 
 @pytest.fixture(scope="module", autouse=True)
 def programs(request):
-    """Compiles for one test file, which may state ``PROGRAMS`` and ``OPTIMIZED``.
+    """Counts what a test file compiles, against its ``PROGRAMS``.
 
-    ``PROGRAMS`` is how many programs the file may compile: one that needs more has to
-    say so, since that is where the time of the tests goes. ``OPTIMIZED = True`` has
-    them compiled as they are for users.
+    A file that needs more than `MAX_PROGRAMS` has to say so, since that is where the
+    time of the tests goes.
     """
-    optimize(optimizes(request))
     before = compiled["programs"]
     yield
     count = compiled["programs"] - before
@@ -66,22 +71,11 @@ def programs(request):
 
 
 @pytest.fixture
-def optimized(request):
-    """Compiles as for users, for one test."""
-    optimize(True)
+def optimized():
+    """Compiles as for users, for a test that compares the bits of two programs."""
+    jax.config.update("jax_disable_most_optimizations", False)
     yield
-    optimize(optimizes(request))
-
-
-def optimizes(request) -> bool:
-    """Whether a test file has its programs optimized."""
-    return getattr(request.module, "OPTIMIZED", "cli" in request.path.parts)
-
-
-def optimize(on: bool) -> None:
-    """Turns optimizations of XLA and LLVM on or off, for what is compiled next."""
-    off = not on and not os.environ.get("FDL_TEST_OPTIMIZED")
-    jax.config.update("jax_disable_most_optimizations", off)
+    jax.config.update("jax_disable_most_optimizations", not OPTIMIZED)
 
 
 def memory() -> int:

@@ -5,13 +5,15 @@ import pathlib
 
 import numpy as np
 import pytest
-from fdl.runs.experiment_files import files, name_of
 
 from fdl.cli import main
+from fdl.runs.experiment_files import files, name_of
 from fdl.runs.log import read_lines
 from fdl.train.metric_goal import parse_goal
 
 FILES = files(str(pathlib.Path(__file__).parents[1] / "experiments"))
+
+DRAWN = {path.parent: path for path in FILES}.values()  # One of each folder.
 
 # What is to be reached, by the mean of the seeds, and of how many.
 RESULTS = {
@@ -62,11 +64,16 @@ def train(path, workdir, request, *arguments, size=""):
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
-def test_every_experiment_runs_in_its_smallest_size(path, tmp_path, request):
+def test_every_experiment_runs_in_its_smallest_size(
+    path, tmp_path, request, monkeypatch
+):
+    drawn = path in DRAWN
+    if not drawn:  # Half of the time of so small a run.
+        monkeypatch.setattr("fdl.cli.train.draw_plots", lambda *_, **__: None)
     last = train(path, tmp_path, request, "--debug", size=":smoke")
     measured = {k: v for k, v in last.items() if k.startswith("eval/")}
     assert measured and np.isfinite(list(measured.values())).all()
-    assert (tmp_path / "curves.png").stat().st_size > 10_000
+    assert not drawn or (tmp_path / "curves.png").stat().st_size > 10_000
 
 
 def test_every_experiment_has_a_result_to_reach():

@@ -17,7 +17,6 @@ from fdl import data, envs, models, objectives, optim, rl, train
 from fdl.distributions import categorical
 from fdl.runs.checkpoint import Checkpoints
 
-OPTIMIZED = True  # As they run for users, whose bits are compared.
 RANDOM = np.random.default_rng(0)
 IMAGES = {
     "image": RANDOM.normal(size=(50, 4, 4, 1)).astype(np.float32),
@@ -233,9 +232,17 @@ def test_resuming_equals_not_stopping_bit_for_bit(make, tmp_path):
 
 
 @every_learner
+@pytest.mark.usefixtures("optimized")  # Two programs are to give the same bits.
 def test_fused_steps_equal_single_steps_bit_for_bit(make):
-    fused = advance(make, 7, steps_per_call=3)
-    chex.assert_trees_all_equal(numbers(trained(make, 7)), numbers(fused))
+    learner, batches = learner_of(make)
+    single, fused = (
+        train.compiled(learner, batches, steps_per_call=steps) for steps in (1, 3)
+    )
+    ends = [
+        train.iterate(program, program.init(jax.random.key(0)), batches, 0, 7)[0]
+        for program in (single, fused)
+    ]
+    chex.assert_trees_all_equal(*map(numbers, ends))
 
 
 @every_learner
