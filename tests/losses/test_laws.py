@@ -72,7 +72,7 @@ def test_half_precision_is_computed_in_float32(loss, outputs, labels):
     assert actual.dtype == jnp.float32
     expected = jax.jit(loss)(half.astype(jnp.float32), labels)
     np.testing.assert_allclose(actual, expected, rtol=1e-6)
-    grad = jax.grad(lambda x: loss(x, labels).sum())(half)
+    grad = jax.jit(jax.grad(lambda x: loss(x, labels).sum()))(half)
     assert grad.dtype == jnp.bfloat16
     assert jnp.isfinite(grad).all()
 
@@ -81,7 +81,7 @@ def test_half_precision_is_computed_in_float32(loss, outputs, labels):
 def test_gradients_equal_finite_differences_in_float64(loss, outputs, labels):
     with jax.enable_x64(True):
         outputs, labels = jnp.asarray(outputs, jnp.float64), jnp.asarray(labels)
-        assert loss(outputs, labels).dtype == jnp.float64
+        assert jax.eval_shape(loss, outputs, labels).dtype == jnp.float64
         check_grads(
             jax.jit(lambda x: loss(x, labels)), [outputs], 1, ["rev"], 1e-6, 1e-6
         )
