@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from fdl import train as train
     from fdl import types as types
     from fdl.config import make as make
-    from fdl.diagnostics import layer_norms as layer_norms
+    from fdl.diagnostics import layer_stats as layer_stats
     from fdl.evaluation import on_dataset as on_dataset
     from fdl.learners import compare_learners as compare_learners
     from fdl.learners import evaluate_each as evaluate_each
@@ -49,7 +49,7 @@ _MODULE_OF = {
     "evaluate_each": "learners",
     "gradient_learner": "learners",
     "gradient_step": "learners",
-    "layer_norms": "diagnostics",
+    "layer_stats": "diagnostics",
     "make": "config",
     "monte_carlo": "learners",
     "monte_carlo_estimates": "learners",

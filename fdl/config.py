@@ -258,8 +258,9 @@ def _resolve(
     known = [n for n in dir(namespace) if not n.startswith("_") and n not in modules]
     if name not in known or not callable(getattr(namespace, name)):
         # A model may be asked for by its name in torchvision or timm.
-        ours = getattr(namespace, "PUBLISHED_NAMES", {}).get(name, name)
-        raise UserError(f"{module} has no {name!r}. {near(ours, known)}")
+        ours = getattr(namespace, "PUBLISHED_NAMES", {}).get(name)
+        hint = f": it is called {ours!r} here" if ours else f". {near(name, known)}"
+        raise UserError(f"{module} has no {name!r}{hint}")
     function = getattr(namespace, name)
     parameters = inspect.signature(function).parameters
     kinds = [parameter.kind for parameter in parameters.values()]

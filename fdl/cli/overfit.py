@@ -61,7 +61,7 @@ def main(options: argparse.Namespace) -> int:
     before, after, steps = result.losses[0], result.losses[-1], len(result.losses)
     print(f"loss {before:.4g} at the beginning, {after:.4g} at step {steps}")
     if result.reached:
-        print(f"learnt by heart: the loss is below {result.target:.3g}")
+        print(f"overfitted: the loss is below {result.target:.3g}")
         return 0
     reasons = diagnostics.diagnose_overfit(result)
     for line in reasons:

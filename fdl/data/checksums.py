@@ -84,6 +84,9 @@ def _read(folder: Path) -> dict[str, str]:
         # spelling, such as a space more, would be read as the same checksums.
         if written != _text(checksums):
             raise ValueError("not as it was written")
+    except FileNotFoundError:
+        text = "missing: removed, or never written by this version of fdl"
+        raise DamageError(folder, NAME, text) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DamageError(folder, NAME, reason(error)) from None
     return checksums

@@ -3,7 +3,7 @@
 from fdl.diagnostics.float64 import rounded_dtypes
 from fdl.diagnostics.flops import flops, flops_by_scope
 from fdl.diagnostics.gradient_check import DOUBLE, SINGLE, LeafCheck, check_gradients
-from fdl.diagnostics.layer_stats import LayerNorms, layer_norms
+from fdl.diagnostics.layer_stats import LayerStats, layer_stats
 from fdl.diagnostics.lr_range_test import LRRangeTest, lr_range_test
 from fdl.diagnostics.nan_trace import Origin, trace_nonfinite
 from fdl.diagnostics.overfit import Overfit, overfit
@@ -15,7 +15,7 @@ __all__ = [
     "SINGLE",
     "LRRangeTest",
     "Layer",
-    "LayerNorms",
+    "LayerStats",
     "LeafCheck",
     "Origin",
     "Overfit",
@@ -23,7 +23,7 @@ __all__ = [
     "diagnose_overfit",
     "flops",
     "flops_by_scope",
-    "layer_norms",
+    "layer_stats",
     "lr_range_test",
     "overfit",
     "rounded_dtypes",

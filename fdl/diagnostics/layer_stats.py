@@ -16,7 +16,7 @@ from fdl.types import INTERMEDIATES, Array, Batch, Objective, Variables
 SEEN = "root_mean_square"  # Name of the activation norm among the intermediates.
 
 
-class LayerNorms(NamedTuple):
+class LayerStats(NamedTuple):
     """Gradient norm and activation norm of a layer.
 
     Attributes:
@@ -29,9 +29,9 @@ class LayerNorms(NamedTuple):
     activation: Array
 
 
-def layer_norms(
+def layer_stats(
     objective: Objective, variables: Variables, batch: Batch
-) -> "OrderedDict[str, LayerNorms]":
+) -> "OrderedDict[str, LayerStats]":
     """Gradient norm and activation norm of each layer, on one batch.
 
     ‖∂L/∂θₗ‖ and √(mean aₗ²), where a layer is a module with parameters of its own, and
@@ -54,7 +54,7 @@ def layer_norms(
       >>> model = fdl.models.functional(fdl.models.MLP((8,), 3, input_shape=(4,)))
       >>> objective = fdl.objectives.classification(model)
       >>> batch = {"image": jnp.ones((2, 4)), "label": jnp.array([0, 2])}
-      >>> norms = layer_norms(objective, model.init(jax.random.key(0)), batch)
+      >>> norms = layer_stats(objective, model.init(jax.random.key(0)), batch)
       >>> list(norms), norms["head"].gradient > norms["dense_0"].gradient
       (['dense_0', 'head'], Array(True, dtype=bool))
 
@@ -155,7 +155,7 @@ def _stack_calls(values: tuple[Array, ...]) -> Array:
     return jnp.stack(values, axis=-1)
 
 
-def _unstack(layers: Mapping[str, tuple]) -> Iterator[tuple[str, LayerNorms]]:
+def _unstack(layers: Mapping[str, tuple]) -> Iterator[tuple[str, LayerStats]]:
     """Norms of each layer, with the iterations of scanned layers apart.
 
     All layers of the first iteration come before those of the second, as they run.
@@ -180,7 +180,7 @@ def _unstack(layers: Mapping[str, tuple]) -> Iterator[tuple[str, LayerNorms]]:
                 activation = jnp.full((), jnp.nan)
                 if norms is not None and norms.shape[: len(shape)] == shape:
                     activation = _root_mean_square(norms[index])
-                yield f"{path or 'model'}{suffix}", LayerNorms(gradient, activation)
+                yield f"{path or 'model'}{suffix}", LayerStats(gradient, activation)
 
 
 def _norm(leaves: list[Array]) -> Array:

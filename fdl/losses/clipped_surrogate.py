@@ -1,4 +1,4 @@
-"""Policy-gradient losses of reinforcement learning."""
+"""Clipped surrogate loss of PPO."""
 
 import chex
 import jax.numpy as jnp

@@ -49,7 +49,7 @@ class CalibrationError(NamedTuple):
 def calibration_error(
     logits: Array, labels: Array, mask: Array | None = None, *, num_bins: int = 15
 ) -> CalibrationError:
-    """Expected calibration error, Σₘ |Bₘ|/n |acc(Bₘ) − conf(Bₘ)|.
+    """Expected calibration error (ECE), Σₘ |Bₘ|/n |acc(Bₘ) − conf(Bₘ)|.
 
     It is the mean absolute difference of accuracy and confidence over bins Bₘ of equal
     width, ((m − 1)/M, m/M]. The confidence is the largest probability, and accuracy is

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from fdl.errors import UserError
 from fdl.metrics.decisions import decide, is_multilabel, weights_of
-from fdl.metrics.exact_counts import Counts, count, spoil
+from fdl.metrics.exact_counts import Counts, count, nan_if_invalid
 from fdl.types import Array
 
 
@@ -33,7 +33,7 @@ def class_counts(
     """Per-class counts of examples with a single label.
 
     Args:
-      logits: Logits or class indices, as in `fdl.metrics.inputs.decide`.
+      logits: Logits or class indices, as in `fdl.metrics.decisions.decide`.
       labels: Class indices, int [B, ...].
       mask: Weights, [B, ...].
       num_classes: Number of classes; required if `logits` are class indices.
@@ -46,10 +46,10 @@ def class_counts(
     weights = weights_of(mask, actual.shape)
 
     def by_class(classes, weights_of_class):
-        # Invalid classes go into a group that is not counted; `spoil` then marks the
-        # counts as NaN, if any of these has a weight.
+        # Invalid classes go into a group that is not counted; `nan_if_invalid` then
+        # marks the counts as NaN, if any of these has a weight.
         groups = jnp.where(valid, classes, size)
-        return spoil(count(groups, weights_of_class, size), valid, weights)
+        return nan_if_invalid(count(groups, weights_of_class, size), valid, weights)
 
     hits = by_class(actual, weights * (predicted == actual))
     return ClassCounts(hits, by_class(predicted, weights), by_class(actual, weights))
@@ -76,7 +76,9 @@ def label_counts(
     columns = jnp.broadcast_to(jnp.arange(num_labels), actual.shape)
 
     def by_label(positive):
-        return spoil(count(columns, weights * positive, num_labels), valid, weights)
+        return nan_if_invalid(
+            count(columns, weights * positive, num_labels), valid, weights
+        )
 
     return ClassCounts(
         by_label(predicted * actual), by_label(predicted), by_label(actual)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from fdl.metrics.class_averaging import check_average
 from fdl.metrics.class_counts import needed
 from fdl.metrics.decisions import decide, weights_of
-from fdl.metrics.exact_counts import Counts, count, spoil
+from fdl.metrics.exact_counts import Counts, count, nan_if_invalid
 from fdl.types import Array
 
 
@@ -83,5 +83,5 @@ def confusion_matrix(
     weights = weights_of(mask, actual.shape)
     # Cells are numbered row by row; the number after the last is not counted.
     cells = jnp.where(valid, actual * size + predicted, size**2)
-    counts = spoil(count(cells, weights, size**2), valid, weights)
+    counts = nan_if_invalid(count(cells, weights, size**2), valid, weights)
     return ConfusionMatrix(jax.tree.map(lambda x: x.reshape(size, size), counts))

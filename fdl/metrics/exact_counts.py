@@ -62,7 +62,7 @@ def count(groups: Array, weights: Array, num_groups: int) -> Counts:
     )
 
 
-def spoil(counts: Counts, valid: Array, weights: Array) -> Counts:
+def nan_if_invalid(counts: Counts, valid: Array, weights: Array) -> Counts:
     """Makes counts NaN if an invalid value has a weight.
 
     Args:

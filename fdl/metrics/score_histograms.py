@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from fdl.errors import UserError
-from fdl.metrics.exact_counts import Counts, count, spoil
+from fdl.metrics.exact_counts import Counts, count, nan_if_invalid
 from fdl.metrics.one_vs_rest import check_problems, problems
 from fdl.types import Array
 
@@ -68,7 +68,7 @@ def histograms(
 
     def histogram(selected):
         sums = count(cells, weights * selected, size * num_bins)
-        counts = spoil(sums, valid, weights)
+        counts = nan_if_invalid(sums, valid, weights)
         return jax.tree.map(lambda x: x.reshape(size, num_bins), counts)
 
     return Histograms(histogram(positive), histogram(~positive))

@@ -325,5 +325,5 @@ __all__ = [
 
 def __getattr__(name: str):
     ours = PUBLISHED_NAMES.get(name)
-    hint = f". Did you mean {ours!r}?" if ours else ""
+    hint = f": it is called {ours!r} here" if ours else ""
     raise AttributeError(f"module 'fdl.models' has no attribute {name!r}{hint}")

@@ -1,4 +1,4 @@
-"""Names of torchvision and timm for sizes of the zoo, so that both can be found."""
+"""Names of torchvision and timm for sizes of the zoo, which errors answer with ours."""
 
 PUBLISHED_NAMES = {  # Theirs: ours, where they differ.
     "convnext_base": "convnext_b",

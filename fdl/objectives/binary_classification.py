@@ -5,10 +5,10 @@ import jax.numpy as jnp
 from fdl import losses
 from fdl import metrics as measures
 from fdl.objectives import supervised
-from fdl.objectives.supervised import Loss, Measures
+from fdl.objectives.supervised import Loss, MetricFunctions
 from fdl.types import Model, Objective
 
-WATCHED: Measures = {"accuracy": measures.accuracy}
+DEFAULT_METRICS: MetricFunctions = {"accuracy": measures.accuracy}
 
 
 def binary_classification(
@@ -18,7 +18,7 @@ def binary_classification(
     labels: str = "label",
     loss: Loss = losses.binary_cross_entropy,
     ignore: int | None = None,
-    metrics: Measures = WATCHED,
+    metrics: MetricFunctions = DEFAULT_METRICS,
 ) -> Objective:
     """Binary classification: mean binary cross-entropy of the labels.
 

@@ -8,10 +8,10 @@ from fdl import losses
 from fdl import metrics as measures
 from fdl.errors import UserError
 from fdl.objectives import supervised
-from fdl.objectives.supervised import Loss, Measures
+from fdl.objectives.supervised import Loss, MetricFunctions
 from fdl.types import Array, Model, Objective
 
-WATCHED: Measures = {"accuracy": measures.accuracy}
+DEFAULT_METRICS: MetricFunctions = {"accuracy": measures.accuracy}
 
 
 def classification(
@@ -22,7 +22,7 @@ def classification(
     loss: Loss = losses.cross_entropy,
     class_weights: Sequence[float] | Array | None = None,
     ignore: int | None = None,
-    metrics: Measures = WATCHED,
+    metrics: MetricFunctions = DEFAULT_METRICS,
 ) -> Objective:
     """Multi-class classification: mean cross-entropy of the labels.
 

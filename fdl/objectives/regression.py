@@ -4,10 +4,10 @@ from fdl import losses
 from fdl import metrics as measures
 from fdl.losses.half_precision import at_least_float32
 from fdl.objectives import supervised
-from fdl.objectives.supervised import Loss, Measures
+from fdl.objectives.supervised import Loss, MetricFunctions
 from fdl.types import Model, Objective
 
-WATCHED: Measures = {"mae": measures.mean_absolute_error}
+DEFAULT_METRICS: MetricFunctions = {"mae": measures.mean_absolute_error}
 
 
 def regression(
@@ -18,7 +18,7 @@ def regression(
     mean: float = 0.0,
     std: float = 1.0,
     loss: Loss = losses.squared_error,
-    metrics: Measures = WATCHED,
+    metrics: MetricFunctions = DEFAULT_METRICS,
 ) -> Objective:
     """Regression: mean squared error of the standardised targets.
 

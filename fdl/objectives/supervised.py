@@ -9,8 +9,10 @@ from fdl.losses.label_weights import is_label
 from fdl.types import Array, Batch, Mean, Metric, Metrics
 
 Loss = Callable[[Array, Array], Array]  # (outputs, labels) to one loss per label.
-Measure = Callable[[Array, Array, Array | None], Metric]  # (outputs, labels, mask).
-Measures = Mapping[str, Measure]
+MetricFunction = Callable[
+    [Array, Array, Array | None], Metric
+]  # (outputs, labels, mask).
+MetricFunctions = Mapping[str, MetricFunction]
 
 
 def take(batch: Batch, name: str) -> Array:
@@ -80,7 +82,11 @@ def to_minimise(loss: Mean) -> Array:
 
 
 def metrics_of(
-    loss: Mean, measures: Measures, outputs: Array, labels: Array, mask: Array | None
+    loss: Mean,
+    metrics: MetricFunctions,
+    outputs: Array,
+    labels: Array,
+    mask: Array | None,
 ) -> Metrics:
     """Metrics of a batch by name, the loss first.
 
@@ -94,7 +100,7 @@ def metrics_of(
     Raises:
       UserError: A metric is named ``loss``.
     """
-    if "loss" in measures:
+    if "loss" in metrics:
         raise UserError("metrics['loss']: expected another name than that of the loss")
-    values = {name: f(outputs, labels, mask) for name, f in measures.items()}
+    values = {name: f(outputs, labels, mask) for name, f in metrics.items()}
     return {"loss": loss, **values}

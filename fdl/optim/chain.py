@@ -116,9 +116,9 @@ def chain(
     # others keep a count of steps in their state for one.
     rate = learning_rate if constant else rates
     steps_in_order = [
-        *chain_steps.guards(freeze, sam, skip_nonfinite, loss_scale),
-        # Logged inside of the guards and before any clipping: the gradient norm is that
-        # of the raw gradients of trainable parameters.
+        *chain_steps.wrappers(freeze, sam, skip_nonfinite, loss_scale),
+        # Inside of the wrappers and before any clipping: the logged gradient norm is
+        # that of the raw gradients of trainable parameters.
         ChainStep("", transformation=record_update(rates)),
         *chain_steps.before(
             gradient_noise,
@@ -139,12 +139,12 @@ def chain(
         *chain_steps.after(max_norm, ema, swa, swa_every, num_steps),
     ]
     if freeze:
-        # The first link hides frozen parameters from all others, so that their masks,
+        # The first step hides frozen parameters from all others, so that their masks,
         # which `describe` counts, leave them out as well.
         trainable = masks.others(steps_in_order[0].touches)
         steps_in_order[1:] = [
-            link._replace(touches=masks.both(link.touches, trainable))
-            for link in steps_in_order[1:]
+            step._replace(touches=masks.both(step.touches, trainable))
+            for step in steps_in_order[1:]
         ]
     return _combine(steps_in_order)
 
@@ -167,13 +167,13 @@ def describe(optimizer: Chain, params: Params) -> list[tuple[str, str]]:
     """
     sizes = [leaf.size for leaf in jax.tree.leaves(params)]
     rows = []
-    for link in optimizer.steps:
-        affected = jax.tree.leaves(link.touches(params))
+    for step in optimizer.steps:
+        affected = jax.tree.leaves(step.touches(params))
         num_affected = sum(n for n, yes in zip(sizes, affected, strict=True) if yes)
         count = f"{num_affected:,} of {sum(sizes):,}"
         count = "all" if num_affected == sum(sizes) else count
-        if link.text:
-            rows.append((link.text, f"{count} parameters"))
+        if step.text:
+            rows.append((step.text, f"{count} parameters"))
     return rows
 
 
@@ -222,7 +222,7 @@ def _check_compatible(
 
 
 def _rates(peak, num_steps: int, spec: Any, warmup: Steps):
-    """Schedule, whether it is constant, and the link of a plateau, in a list."""
+    """Schedule, whether it is constant, and the step of a plateau, in a list."""
     spec = {"name": spec} if isinstance(spec, str) else dict(spec)
     if peak is None:
         if spec != {"name": "constant"} or warmup:
@@ -266,9 +266,9 @@ def _combine(steps_in_order: list[ChainStep]) -> Chain:
     parts = [x.transformation for x in steps_in_order if x.transformation is not None]
     combined: optax.GradientTransformation = optax.chain(*parts)
     # In reverse, so that the first wrapper of the list is the outermost.
-    for link in reversed(steps_in_order):
-        if link.wrapper is not None:
-            combined = link.wrapper(combined)
+    for step in reversed(steps_in_order):
+        if step.wrapper is not None:
+            combined = step.wrapper(combined)
     # Plain transformations are given a signature that accepts the loss, its function
     # and gradients, which `gradient_step` passes to every optimizer.
     optimizer = Chain(*optax.with_extra_args_support(combined))

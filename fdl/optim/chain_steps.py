@@ -46,8 +46,8 @@ class ChainStep(NamedTuple):
       text: Description; empty for what `describe` does not show.
       touches: Mask of the parameters that it affects.
       transformation: Gradient transformation; None for a wrapper, or where another
-        link computes it (weight decay inside of an optimizer).
-      wrapper: Function of the transformation of all following links, which returns
+        step computes it (weight decay inside of an optimizer).
+      wrapper: Function of the transformation of all following steps, which returns
         the one that encloses it; None for a plain transformation.
     """
 
@@ -57,7 +57,7 @@ class ChainStep(NamedTuple):
     wrapper: Wrapper | None = None
 
 
-def guards(
+def wrappers(
     patterns: str | Iterable[str],
     radius: float | None,
     skip_nonfinite: int,
@@ -71,12 +71,12 @@ def guards(
       skip_nonfinite: Maximum number of consecutive non-finite steps to skip.
       loss_scale: Initial dynamic loss scale, or None.
     """
-    links = []
+    parts = []
     if patterns:
         out = frozen(patterns)
-        links.append(ChainStep("frozen", out, wrapper=lambda inner: freeze(inner, out)))
+        parts.append(ChainStep("frozen", out, wrapper=lambda inner: freeze(inner, out)))
     if radius is not None:
-        links.append(
+        parts.append(
             ChainStep(
                 f"sam within {radius:g}",
                 wrapper=lambda inner: sharpness_aware(inner, radius),
@@ -92,8 +92,8 @@ def guards(
                 inner, skip_nonfinite=skip_nonfinite, loss_scale=loss_scale
             )
 
-        links.append(ChainStep(text, wrapper=wrapper))
-    return links
+        parts.append(ChainStep(text, wrapper=wrapper))
+    return parts
 
 
 def before(
@@ -114,26 +114,26 @@ def before(
       l2: λ of the L2 penalty.
       decayed: Mask of the parameters that are penalised.
     """
-    links = []
+    parts = []
     if noise is not None:
         # A fixed key, because `init` of an optimizer is given none.
         noisy = optax.add_noise(positive("gradient_noise", noise), NOISE_DECAY, 0)
-        links.append(ChainStep(f"gradient_noise {noise:g}", everything, noisy))
+        parts.append(ChainStep(f"gradient_noise {noise:g}", everything, noisy))
     for key, value, make_clip in (
         ("clip_by_value", by_value, optax.clip),
         ("clip_by_global_norm", by_global_norm, optax.clip_by_global_norm),
         ("adaptive_clip", adaptive, optax.adaptive_grad_clip),
     ):
         if value is not None:
-            links.append(
+            parts.append(
                 ChainStep(
                     f"{key} {value:g}", everything, make_clip(positive(key, value))
                 )
             )
     if l2:  # After clipping, which is of the gradient of the loss alone.
         penalty = optax.add_decayed_weights(positive("l2", l2), decayed)
-        links.append(ChainStep(f"l2 penalty {l2:g}", decayed, penalty))
-    return links
+        parts.append(ChainStep(f"l2 penalty {l2:g}", decayed, penalty))
+    return parts
 
 
 def optimizer(
@@ -164,27 +164,27 @@ def optimizer(
         keywords |= {"weight_decay": weight_decay, DECAY_MASK[name]: decayed}
     options = ", ".join(f"{key}={value}" for key, value in arguments.items())
     text = f"{name} ({options})" if options else name
-    links = [ChainStep(text, everything, make(optimizers, {"name": name}, **keywords))]
+    parts = [ChainStep(text, everything, make(optimizers, {"name": name}, **keywords))]
     if weight_decay:
-        link = ChainStep(
+        step = ChainStep(
             f"weight_decay {positive('weight_decay', weight_decay):g}", decayed
         )
-        if name not in DECAY_MASK:  # Elsewhere the link only describes the decay.
-            link = link._replace(transformation=_decay(schedule, weight_decay, decayed))
-        links.append(link)
-    return links
+        if name not in DECAY_MASK:  # Elsewhere the step only describes the decay.
+            step = step._replace(transformation=_decay(schedule, weight_decay, decayed))
+        parts.append(step)
+    return parts
 
 
 def multipliers(learning_rates: Mapping[str, float]) -> list[ChainStep]:
     """Learning rate multipliers of parameters, by pattern."""
-    links = []
+    parts = []
     for pattern, factor in learning_rates.items():
         touched = matching(pattern, "learning_rates")
         scaled = optax.masked(optax.scale(float(factor)), touched)
-        links.append(
+        parts.append(
             ChainStep(f"learning rate x {factor:g}: {pattern}", touched, scaled)
         )
-    return links
+    return parts
 
 
 def after(
@@ -199,22 +199,22 @@ def after(
       every: Number of steps between two sets of weights in that average.
       total: Number of steps of the run.
     """
-    links = []
+    parts = []
     if limit is not None:
-        links.append(ChainStep(f"max_norm {limit:g}", _matrices, max_norm(limit)))
+        parts.append(ChainStep(f"max_norm {limit:g}", _matrices, max_norm(limit)))
     if ema is not None and swa is not None:
         raise UserError(f"ema={ema} and swa={swa}: expected one average of the weights")
     if ema is not None:
         average = averaging.exponential_average(ema)
-        links.append(ChainStep(f"moving average, decay {ema:g}", everything, average))
+        parts.append(ChainStep(f"moving average, decay {ema:g}", everything, average))
     if swa is not None:
         start, period = steps(swa, total, "swa", 1), steps(every, total, "swa_every", 1)
         if start > total:
             raise UserError(f"swa={start}: expected at most num_steps={total}")
         average = averaging.stochastic_average(start, period)
         text = f"mean of the weights after step {start} and every {period} more"
-        links.append(ChainStep(text, everything, average))
-    return links
+        parts.append(ChainStep(text, everything, average))
+    return parts
 
 
 def exempt(patterns: str | Iterable[str] | None) -> Mask:

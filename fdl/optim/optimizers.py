@@ -1,4 +1,4 @@
-"""Registry of the optimizers that a config can name.
+"""Namespace of the optimizers that a config can name.
 
 Definitions are optax's, and so are the defaults. Where the arguments have the same
 value, these equal PyTorch's: ``sgd`` with momentum and Nesterov's, ``adam``, ``adamw``,

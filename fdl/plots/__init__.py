@@ -10,7 +10,7 @@ from fdl.plots.confusion_matrix import confusion_matrix
 from fdl.plots.curves import curves
 from fdl.plots.figure import COLORS, colors, new_figure, save
 from fdl.plots.filters import filters, weights
-from fdl.plots.layer_norms import layer_norms
+from fdl.plots.layer_stats import layer_stats
 from fdl.plots.lr_range_test import lr_range_test
 from fdl.plots.mistakes import mistakes, worst
 from fdl.plots.regression import predictions, residuals
@@ -24,7 +24,7 @@ __all__ = [
     "confusion_matrix",
     "curves",
     "filters",
-    "layer_norms",
+    "layer_stats",
     "lr_range_test",
     "mistakes",
     "new_figure",

@@ -117,7 +117,7 @@ def _draw_images(
     for axes, image, (guess, truth) in zip(panels, images, captions, strict=False):
         shown = image[..., 0] if image.shape[-1] == 1 else image
         axes.imshow(shown, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-        axes.set_title(f"said {guess}\ntrue {truth}", fontsize=8)
+        axes.set_title(f"predicted {guess}\ntrue {truth}", fontsize=8)
     return figure
 
 
@@ -143,7 +143,7 @@ def _draw_table(
     axes.set_yticks(
         range(len(chosen)),
         [
-            f"{i}: said {guess}, true {truth}"
+            f"{i}: predicted {guess}, true {truth}"
             for i, (guess, truth) in zip(chosen, captions, strict=True)
         ],
         fontsize=8,

@@ -66,7 +66,7 @@ def reliability(
     above.set(xlim=(0, 1), ylim=(0, 1.02), ylabel="accuracy")
     above.set_title(
         f"expected calibration error {float(error.compute()):.4f}, "
-        f"largest {float(error.maximum()):.4f}",
+        f"maximum {float(error.maximum()):.4f}",
         fontsize=10,
     )
     above.legend(loc="upper left", fontsize=8)

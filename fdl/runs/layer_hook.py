@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 
-from fdl.diagnostics.layer_stats import layer_norms
+from fdl.diagnostics.layer_stats import layer_stats
 from fdl.errors import UserError
 from fdl.runs.log import RunLog, to_json
 from fdl.train.hooks import Hook
@@ -32,7 +32,7 @@ def layer_measure(
 
     Returns:
       ``measure(state)``: "gradient" and "activation" of each layer, in their order, as
-      floats or lists over seeds; see `fdl.layer_norms`.
+      floats or lists over seeds; see `fdl.layer_stats`.
 
     Raises:
       UserError: The learner has no objective.
@@ -46,7 +46,7 @@ def layer_measure(
 
     def of_one(variables, batch):
         examples = jax.tree.map(lambda x: x[:NUM_EXAMPLES], batch)
-        return layer_norms(objective, variables, examples)
+        return layer_stats(objective, variables, examples)
 
     of_each = jax.vmap(of_one) if num_seeds > 1 else of_one
 

@@ -75,7 +75,7 @@ def draw_layers(workdir: pathlib.Path) -> pathlib.Path | None:
     seeds = read_json(workdir / "run.json")["seeds"]
     suffix = f", median of {seeds} seeds" if seeds > 1 else ""
     title = read_json(workdir / "run.json")["experiment"] + suffix
-    return save(plots.layer_norms(steps, *norms, title=title), workdir, "layers.png")
+    return save(plots.layer_stats(steps, *norms, title=title), workdir, "layers.png")
 
 
 def save(figure: Any, workdir: pathlib.Path, name: str) -> pathlib.Path:

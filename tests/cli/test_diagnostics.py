@@ -76,7 +76,7 @@ def test_overfit_turns_off_what_holds_back_and_gets_there(fdl, experiment):
         r"loss (\S+) at the beginning, (\S+) at step (\d+)\n", called.out
     ).groups()
     assert float(last) < float(first) / 100 and 0 < int(step) < 1000
-    assert "learnt by heart" in called.out
+    assert "overfitted" in called.out
 
 
 def test_overfit_keeps_what_was_asked_for_and_says_what_is_in_the_way(fdl, experiment):

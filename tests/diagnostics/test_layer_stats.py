@@ -8,7 +8,7 @@ import pytest
 
 import fdl
 from fdl import models
-from fdl.diagnostics.layer_stats import called_modules, layer_norms
+from fdl.diagnostics.layer_stats import called_modules, layer_stats
 from fdl.types import Model
 
 KEY = jax.random.key(0)
@@ -23,7 +23,7 @@ def problem(module, inputs, classes=3):
 
 
 def measured(variables, objective, batch):
-    found = jax.jit(lambda v, b: layer_norms(objective, v, b))(variables, batch)
+    found = jax.jit(lambda v, b: layer_stats(objective, v, b))(variables, batch)
     return {name: tuple(map(float, norms)) for name, norms in found.items()}
 
 
@@ -168,7 +168,7 @@ def test_it_is_the_same_under_vmap():
     variables, objective, batch = problem(models.MLP((6,), 3), inputs[0])
     many = jax.tree.map(lambda x: jnp.stack([x, 2 * x]), variables)
     batches = {"image": inputs, "label": jnp.stack([batch["label"]] * 2)}
-    found = jax.jit(jax.vmap(lambda v, b: layer_norms(objective, v, b)))(many, batches)
+    found = jax.jit(jax.vmap(lambda v, b: layer_stats(objective, v, b)))(many, batches)
     for i in range(2):
         one, some = jax.tree.map(lambda x, i=i: x[i], (many, batches))
         alone = measured(one, objective, some)

@@ -13,11 +13,19 @@ from fdl.errors import UserError
 SCORES = np.array([0.1, 0.9, 0.4, 0.35, 0.8, 0.5, 0.5, 0.5])
 LOGITS = np.log(SCORES / (1 - SCORES))
 LABELS = np.array([0, 1, 1, 0, 1, 0, 0, 1])
+binned_roc_auc, binned_average_precision = (
+    jax.jit(metric, static_argnames=("average", "num_bins"))
+    for metric in (metrics.roc_auc, metrics.average_precision)
+)
+exact_roc_auc, exact_average_precision = (
+    jax.jit(metric, static_argnames="average")
+    for metric in (metrics.exact.roc_auc, metrics.exact.average_precision)
+)
 BOTH = {
-    "roc_auc": (metrics.roc_auc, metrics.exact.roc_auc, sklearn.roc_auc_score),
+    "roc_auc": (binned_roc_auc, exact_roc_auc, sklearn.roc_auc_score),
     "average_precision": (
-        metrics.average_precision,
-        metrics.exact.average_precision,
+        binned_average_precision,
+        exact_average_precision,
         sklearn.average_precision_score,
     ),
 }
@@ -122,12 +130,10 @@ def test_two_logits_are_one_problem():
 def test_curves_equal_those_of_scikit_learn():
     x, y, _ = sklearn.roc_curve(LABELS, LOGITS, drop_intermediate=False)
     points = np.transpose([x, y])
-    actual = np.unique(
-        np.stack(metrics.roc_auc(LOGITS, LABELS).curve())[:, 0].T, axis=0
-    )
+    actual = np.unique(np.stack(binned_roc_auc(LOGITS, LABELS).curve())[:, 0].T, axis=0)
     np.testing.assert_allclose(actual, points, rtol=1e-6)
     precision, recall, _ = sklearn.precision_recall_curve(LABELS, LOGITS)
-    found = np.stack(metrics.average_precision(LOGITS, LABELS).curve())[:, 0].T
+    found = np.stack(binned_average_precision(LOGITS, LABELS).curve())[:, 0].T
     expected = np.unique(np.transpose([recall, precision]), axis=0)
     actual = np.unique(found.round(6), axis=0)
     np.testing.assert_allclose(actual, expected, atol=1e-6)
@@ -136,11 +142,11 @@ def test_curves_equal_those_of_scikit_learn():
 @pytest.mark.parametrize("label", [0, 1])
 def test_one_class_only_cannot_be_ranked(label):
     labels = np.full(8, label)
-    assert np.isnan(metrics.roc_auc(LOGITS, labels).compute())
-    assert np.isnan(metrics.exact.roc_auc(LOGITS, labels))
+    assert np.isnan(binned_roc_auc(LOGITS, labels).compute())
+    assert np.isnan(exact_roc_auc(LOGITS, labels))
     for precision in (
-        metrics.average_precision(LOGITS, labels).compute(),
-        metrics.exact.average_precision(LOGITS, labels),
+        binned_average_precision(LOGITS, labels).compute(),
+        exact_average_precision(LOGITS, labels),
     ):
         assert precision == label == sklearn.average_precision_score(labels, LOGITS)
 
@@ -165,9 +171,9 @@ def test_very_large_logits_keep_their_order_up_to_the_last_bin(name):
 def test_sure_probabilities_are_told_apart():
     logits = jnp.array([[40.0, 0], [41.0, 0], [42.0, 0], [43.0, 0]])
     labels = jnp.array([0, 1, 0, 1])
-    expected = metrics.exact.roc_auc(-logits[:, 0], labels)
+    expected = exact_roc_auc(-logits[:, 0], labels)
     for average in ("macro", "binary"):
-        actual = metrics.exact.roc_auc(logits, labels, average=average)
+        actual = exact_roc_auc(logits, labels, average=average)
         np.testing.assert_allclose(actual, expected, rtol=1e-6)
 
 

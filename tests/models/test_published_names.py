@@ -15,9 +15,9 @@ def test_each_stands_for_a_size_of_the_zoo():
 
 @pytest.mark.parametrize("theirs, ours", PUBLISHED_NAMES.items())
 def test_errors_name_ours(theirs, ours):
-    with pytest.raises(AttributeError, match=f"Did you mean '{ours}'"):
+    with pytest.raises(AttributeError, match=f"it is called '{ours}' here"):
         getattr(models, theirs)
-    with pytest.raises(UserError, match=f"Did you mean '{ours}'"):
+    with pytest.raises(UserError, match=f"it is called '{ours}' here"):
         fdl.make(models, {"name": theirs})
 
 

@@ -21,16 +21,16 @@ def test_the_worst_are_the_surest_that_are_wrong():
 
 
 @pytest.mark.parametrize("shape", [(4, 6), (4, 6, 1), (4, 6, 3)])
-def test_mistakes_are_shown_with_what_was_said_and_what_is_true(shape):
+def test_mistakes_are_shown_with_prediction_and_truth(shape):
     images = np.random.default_rng(0).normal(size=(5, *shape))
     figure = plots.mistakes(images, LABELS, PROBABILITIES, ["a", "b", "c"])
     panels = [axes for axes in figure.axes if axes.images]
     titles = [axes.get_title() for axes in panels]
     assert titles == [
-        "said a: 0.900\ntrue b: 0.100",
-        "said b: 0.800\ntrue c: 0.100",
-        "said a: 0.500\ntrue b: 0.200",
-        "said b: 0.400\ntrue a: 0.300",
+        "predicted a: 0.900\ntrue b: 0.100",
+        "predicted b: 0.800\ntrue c: 0.100",
+        "predicted a: 0.500\ntrue b: 0.200",
+        "predicted b: 0.400\ntrue a: 0.300",
     ]
     low, high = images[1:].min(), images[1:].max()
     for axes, image in zip(panels, images[1:], strict=True):
@@ -49,7 +49,7 @@ def test_mistakes_in_a_table_are_rows_in_standard_deviations(width):
     expected = ((rows - rows.mean(axis=0)) / spread)[1:]
     np.testing.assert_allclose(axes.images[0].get_array(), expected)
     first = axes.get_yticklabels()[0].get_text()
-    assert first == "1: said 0: 0.900, true 1: 0.100"
+    assert first == "1: predicted 0: 0.900, true 1: 0.100"
     names = [text.get_text() for text in axes.get_xticklabels()]
     assert names[:3] == ["age", "bmi", "2"]
     numbers = [float(text.get_text()) for text in axes.texts]
@@ -57,7 +57,7 @@ def test_mistakes_in_a_table_are_rows_in_standard_deviations(width):
     np.testing.assert_allclose(numbers, shown, rtol=1e-2)
 
 
-def test_no_mistakes_are_said_to_be_none():
+def test_no_mistakes_are_told():
     right = PROBABILITIES.argmax(axis=1)
     figure = plots.mistakes(np.zeros((5, 2)), right, PROBABILITIES)
     assert "no mistakes" in [text.get_text() for text in figure.texts]

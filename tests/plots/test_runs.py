@@ -86,7 +86,7 @@ def test_layers_are_drawn_by_depth_on_a_log_scale_with_what_vanished_left_out():
     gradients = {f"dense_{i}": 10.0 ** (i - 30) * np.ones(3) for i in range(30)}
     gradients["dense_0"] = np.array([0.0, 1e-30, np.nan])
     outputs = {name: np.array([[1, 3, 8], [2, 2, 2], [5, 1, 8]]) for name in gradients}
-    figure = plots.layer_norms(STEPS, gradients, outputs)
+    figure = plots.layer_stats(STEPS, gradients, outputs)
     left, right = figure.axes
     assert left.get_yscale() == right.get_yscale() == "log"
     np.testing.assert_array_equal(left.lines[0].get_ydata(), [np.nan, 1e-30, np.nan])
@@ -101,13 +101,13 @@ def test_layers_are_drawn_by_depth_on_a_log_scale_with_what_vanished_left_out():
 
 def test_numbers_that_are_not_of_the_steps_are_told():
     with pytest.raises(ValueError, match="2 values of layer 'dense': expected 3"):
-        plots.layer_norms(STEPS, {"dense": np.ones(2)}, {})
+        plots.layer_stats(STEPS, {"dense": np.ones(2)}, {})
 
 
 def test_no_data_is_a_figure_and_needs_no_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        plots.layer_norms([0], {"a": np.zeros(1)}, {"a": np.full(1, np.nan)})
+        plots.layer_stats([0], {"a": np.zeros(1)}, {"a": np.full(1, np.nan)})
         for figure in (
             plots.curves({}),
             plots.comparison({}),

@@ -14,7 +14,7 @@ from fdl.types import Claim
 ABOVE = [0.30, 0.32, 0.31, 0.29, 0.33]
 
 
-def judge(values, **bounds):
+def verdict_of(values, **bounds):
     (verdict,) = claims.evaluate_claims(
         [Claim("x", lambda m: m["x"], **bounds)], values
     )
@@ -22,7 +22,7 @@ def judge(values, **bounds):
 
 
 def test_the_interval_is_students_over_the_seeds():
-    found = judge({"x": ABOVE}, at_least=0.2)
+    found = verdict_of({"x": ABOVE}, at_least=0.2)
     expected = stats.t.interval(
         0.95, len(ABOVE) - 1, loc=np.mean(ABOVE), scale=stats.sem(ABOVE)
     )
@@ -49,23 +49,23 @@ def test_the_interval_is_students_over_the_seeds():
     ],
 )
 def test_a_claim_holds_where_the_whole_interval_does(bounds, verdict):
-    assert judge({"x": ABOVE}, **bounds).verdict == verdict
+    assert verdict_of({"x": ABOVE}, **bounds).verdict == verdict
 
 
 def test_seeds_that_agree_leave_an_interval_of_no_width():
-    assert judge({"x": [1.0] * 5}, at_least=1).verdict == "holds"
-    assert judge({"x": [1.0] * 5}, at_least=1.01).verdict == "does not hold"
+    assert verdict_of({"x": [1.0] * 5}, at_least=1).verdict == "holds"
+    assert verdict_of({"x": [1.0] * 5}, at_least=1.01).verdict == "does not hold"
 
 
 def test_one_seed_decides_nothing():
-    found = judge({"x": 0.5}, at_least=0.2)
+    found = verdict_of({"x": 0.5}, at_least=0.2)
     assert found.verdict == "undecided" and found.interval is None
     expected = "undecided: x: measured 0.5, one seed, no interval, claimed at least 0.2"
     assert str(found) == expected
 
 
 def test_what_is_no_number_decides_nothing():
-    found = judge({"x": [0.5, None, 0.6]}, at_least=0.2)
+    found = verdict_of({"x": [0.5, None, 0.6]}, at_least=0.2)
     assert found.verdict == "undecided" and found.values == [0.5, None, 0.6]
     assert "a number in only 2 of 3 seeds" in str(found)
     infinite = Claim("x", lambda m: 1 / m["x"], at_least=0.2)
@@ -82,7 +82,7 @@ def test_a_claim_sees_each_seed_by_itself():
 
 
 def test_both_bounds_are_told():
-    line = str(judge({"x": ABOVE}, at_least=0.2, at_most=0.4))
+    line = str(verdict_of({"x": ABOVE}, at_least=0.2, at_most=0.4))
     assert line.endswith(
         "0.2904 .. 0.3296 over 5 seeds, claimed at least 0.2 and at most 0.4"
     )
@@ -106,7 +106,10 @@ def test_the_last_evaluation_is_read_with_what_is_no_number():
 
 
 def test_verdicts_are_written_as_json(tmp_path):
-    found = [judge({"x": ABOVE}, at_least=0.2), judge({"x": [0.1, None]}, at_most=1.0)]
+    found = [
+        verdict_of({"x": ABOVE}, at_least=0.2),
+        verdict_of({"x": [0.1, None]}, at_most=1.0),
+    ]
     written = json.loads(claims.write_claims(tmp_path, found).read_text())
     assert written[0]["verdict"] == "holds" and written[0]["values"] == ABOVE
     assert written[0]["at_least"] == 0.2 and written[0]["at_most"] is None

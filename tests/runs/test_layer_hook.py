@@ -95,7 +95,7 @@ def test_numbers_are_those_of_the_first_examples_of_the_first_batch(tmp_path, se
         state = jax.jit(experiment.learner.init)(jax.random.key(seed))
         for row in (first, last):
             found = jax.jit(
-                lambda v, b, o=experiment.learner.objective: fdl.layer_norms(o, v, b)
+                lambda v, b, o=experiment.learner.objective: fdl.layer_stats(o, v, b)
             )(state.variables, few)
             assert list(row["gradient"]) == list(found) == ["dense_0", "head"]
             for name, norms in found.items():

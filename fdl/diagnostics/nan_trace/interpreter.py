@@ -202,7 +202,7 @@ def _interpret_subprogram(
 def _interpret_scan(
     equation: Any, operands: Sequence[TrackedValue], context: Context
 ) -> list[TrackedValue]:
-    """Outputs of a scan: its carry, and for each stacked output its first bad node."""
+    """Outputs of a scan: its carry, and stacked outputs by their first bad node."""
     body, length = equation.params["jaxpr"], equation.params["length"]
     (body_in, body_out), (scan_in, scan_out) = _shapes(body), _shapes(equation)
     # An array that is cut into slices has one more axis outside than inside.

@@ -14,7 +14,7 @@ from fdl.models.layers import layer_norm
 from fdl.models.layers.dense import tied_logits
 from fdl.models.layers.layer_stack import Stack
 from fdl.models.layers.masks import padding_mask, segment_mask
-from fdl.models.layers.position_encodings import sinusoids
+from fdl.models.layers.position_encodings import sinusoidal_embedding
 from fdl.models.layers.token_positions import TokenPositions
 from fdl.models.layers.transformer_block import TransformerBlock
 from fdl.types import Array
@@ -219,7 +219,7 @@ class Transformer(nn.Module):
 
     def _embed(self, tokens, positions, train):
         x = self.embedding(tokens) * self.hidden_size**0.5
-        x = x + sinusoids(positions, self.hidden_size).astype(x.dtype)
+        x = x + sinusoidal_embedding(positions, self.hidden_size).astype(x.dtype)
         return self.embedding_dropout(x, deterministic=not train)
 
     def example(self) -> tuple[jax.ShapeDtypeStruct, ...]:

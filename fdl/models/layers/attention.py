@@ -10,7 +10,7 @@ from jax.typing import DTypeLike
 from fdl.errors import UserError
 from fdl.models.layers.dense import dense
 from fdl.models.layers.masks import causal_mask
-from fdl.models.layers.position_encodings import rotate
+from fdl.models.layers.position_encodings import rotary_embedding
 from fdl.types import Array
 
 
@@ -35,7 +35,7 @@ class Attention(nn.Module):
       use_bias: Whether the query, key and value projections have a bias.
       out_bias: Whether the output projection has a bias.
       rotary_base: Base of the rotary position embedding of queries and keys, see
-        `positions.rotate`; none where None. Cross-attention has none.
+        `rotary_embedding`; none where None. Cross-attention has none.
       dropout: Dropout rate of the attention weights.
       max_length: Number of tokens that the cache can hold.
       kernel_init: Initialiser of the query, key and value projections.
@@ -100,8 +100,8 @@ class Attention(nn.Module):
             if positions is None:
                 start = 0 if index is None else index.value
                 positions = start + jnp.arange(x.shape[1])[None]
-            query = rotate(query, positions, self.rotary_base)
-            key = rotate(key, positions, self.rotary_base)
+            query = rotary_embedding(query, positions, self.rotary_base)
+            key = rotary_embedding(key, positions, self.rotary_base)
         if index is not None:
             # Keys are cached after their rotation, so that no call rotates them twice.
             key, value, decoded = self._update_cache(key, value, index)

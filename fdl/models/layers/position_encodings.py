@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from fdl.types import Array
 
 
-def sinusoids(positions: Array, size: int, base: float = 10_000.0) -> Array:
+def sinusoidal_embedding(positions: Array, size: int, base: float = 10_000.0) -> Array:
     """Sinusoidal position embedding of Vaswani et al.
 
     Feature 2i is sin(position / base^(2i / size)), and feature 2i + 1 its cosine.
@@ -20,7 +20,7 @@ def sinusoids(positions: Array, size: int, base: float = 10_000.0) -> Array:
       float32 [B, T, size].
 
     Example:
-      >>> sinusoids(jnp.array([[3]]), 4).squeeze().tolist()
+      >>> sinusoidal_embedding(jnp.array([[3]]), 4).squeeze().tolist()
       [0.141, -0.990, 0.030, 1.000]
 
     References:
@@ -32,7 +32,7 @@ def sinusoids(positions: Array, size: int, base: float = 10_000.0) -> Array:
     return waves.reshape(*positions.shape, size)
 
 
-def rotate(x: Array, positions: Array, base: float = 10_000.0) -> Array:
+def rotary_embedding(x: Array, positions: Array, base: float = 10_000.0) -> Array:
     """Rotary position embedding (RoPE).
 
     Features i and i + H / 2 are rotated by the angle position / base^(2i / H). The

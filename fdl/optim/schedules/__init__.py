@@ -1,4 +1,4 @@
-"""Registry of the learning rate schedules that a config can name.
+"""Namespace of the learning rate schedules that a config can name.
 
 Each takes the peak of the learning rate and the number of steps of the run, which
 `chain` fills in, and then the options of its shape. Numbers of steps may be given as a

@@ -109,14 +109,14 @@ def skip_nonfinite_updates(
 
 def loss_scale(state: optax.OptState) -> Array | None:
     """Factor of the next loss, float32 [], or None without loss scaling."""
-    guard_state = find(state, SkipNonfiniteState)
-    return None if guard_state is None else guard_state.loss_scale
+    skip_state = find(state, SkipNonfiniteState)
+    return None if skip_state is None else skip_state.loss_scale
 
 
 def accepted(state: optax.OptState) -> Array | None:
-    """True if the last step was taken, bool []; None without a guard."""
-    guard_state = find(state, SkipNonfiniteState)
-    return None if guard_state is None else guard_state.accepted
+    """True if the last step was taken, bool []; None if steps are not skipped."""
+    skip_state = find(state, SkipNonfiniteState)
+    return None if skip_state is None else skip_state.accepted
 
 
 def _next_scale(state: SkipNonfiniteState, finite: Array, growth_every: int):

@@ -8,7 +8,7 @@ import pytest
 
 from fdl.models.layers.attention import Attention
 from fdl.models.layers.masks import padding_mask
-from fdl.models.layers.position_encodings import rotate
+from fdl.models.layers.position_encodings import rotary_embedding
 
 LENGTHS = np.array([7, 4])
 MASK = np.arange(7) < LENGTHS[:, None]
@@ -286,7 +286,7 @@ def test_double_precision_is_not_rounded_on_the_way(x, random_variables, case):
 def test_rotations_are_as_precise_as_what_they_turn(random_inputs):
     x, positions = random_inputs(2, 5, 3, 8).astype(np.float64), np.arange(5)[None]
     with jax.enable_x64(True):
-        turned = jax.jit(rotate)(x, positions)
+        turned = jax.jit(rotary_embedding)(x, positions)
     angles = positions[..., None] * 1e4 ** (-np.arange(0, 8, 2) / 8)
     pairs = x[..., :4] + 1j * x[..., 4:]
     expected = pairs * np.exp(1j * angles)[:, :, None]

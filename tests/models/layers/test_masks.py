@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fdl.models.layers import masks
-from fdl.models.layers.position_encodings import rotate, sinusoids
+from fdl.models.layers.position_encodings import rotary_embedding, sinusoidal_embedding
 from fdl.models.layers.token_positions import TokenPositions
 
 SEGMENTS = np.array([[1, 1, 2, 2, 2, 0], [3, 4, 4, 0, 0, 0], [0, 0, 1, 1, 1, 1]])
@@ -65,7 +65,7 @@ def test_places_say_what_does_not_go_together():
 
 def test_sinusoids_are_those_of_the_paper():
     positions = np.array([[0, 1, 5, 300]])
-    actual = sinusoids(jnp.array(positions), 6)
+    actual = sinusoidal_embedding(jnp.array(positions), 6)
     for i in range(3):
         angles = positions / 10_000 ** (2 * i / 6)
         np.testing.assert_allclose(actual[..., 2 * i], np.sin(angles), atol=1e-5)
@@ -77,7 +77,7 @@ def test_rotations_are_products_of_complex_numbers(random_inputs):
     frequencies = 100.0 ** (-np.arange(3) / 3)
     turns = np.exp(1j * positions[..., None, None] * frequencies)
     turned = (x[..., :3] + 1j * x[..., 3:]) * turns
-    actual = jax.jit(rotate)(x, positions, 100.0)
+    actual = jax.jit(rotary_embedding)(x, positions, 100.0)
     expected = np.concatenate([turned.real, turned.imag], axis=-1)
     np.testing.assert_allclose(actual, expected, atol=1e-5)
 
@@ -86,7 +86,10 @@ def test_rotations_tell_only_how_far_apart_tokens_are(random_inputs):
     query, key = random_inputs(1, 4, 2, 8), random_inputs(1, 4, 2, 8, seed=1)
 
     def scores(query_positions, key_positions):
-        q, k = rotate(query, query_positions), rotate(key, key_positions)
+        q, k = (
+            rotary_embedding(query, query_positions),
+            rotary_embedding(key, key_positions),
+        )
         return jnp.einsum("btnh,bsnh->bnts", q, k)
 
     near = jnp.array([[0, 3, 4, 9]])

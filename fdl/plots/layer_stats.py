@@ -11,7 +11,7 @@ from fdl.plots.figure import colors, new_figure, step_axis
 MOST_NAMED = 12
 
 
-def layer_norms(
+def layer_stats(
     steps: Sequence[int],
     gradients: Mapping[str, np.ndarray],
     activations: Mapping[str, np.ndarray],
