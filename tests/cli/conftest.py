@@ -67,10 +67,12 @@ class Called(NamedTuple):
 
 
 @pytest.fixture(autouse=True)
-def environment(monkeypatch, data_dir, tmp_path):
+def environment(monkeypatch, data_dir, tmp_path, request):
     """The same for calls in this process and for others."""
     del data_dir  # It only has to be there.
     set_environment(monkeypatch, tmp_path)
+    if not request.path.match("test_plot.py"):  # Drawing takes longer than training.
+        monkeypatch.setattr("fdl.cli.train.draw_plots", lambda *_, **__: None)
 
 
 def set_environment(monkeypatch, folder: pathlib.Path) -> None:

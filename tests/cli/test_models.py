@@ -69,14 +69,6 @@ def test_what_is_not_there_is_told_in_one_line(fdl, arguments, expected):
     assert re.fullmatch(r"fdl: [^\n]+\n", called.error) and expected in called.error
 
 
-@pytest.mark.parametrize("name", ZOO)
-def test_docstrings_state_the_number_of_parameters(name):
-    module = ZOO[name]()
-    if getattr(module, "scan_layers", None) is False:
-        module = module.clone(scan_layers=True)  # The same number, and traced once.
-    assert catalog.parameters(ZOO[name]) == catalog.count_parameters(module)
-
-
 def test_what_states_no_number_is_counted():
     def silent() -> nn.Module:
         """A model, without a word on its size."""

@@ -7,6 +7,8 @@ import re
 
 import pytest
 
+PROGRAMS = 270
+
 EXPERIMENT = '''"""Several ways to go wrong."""
 
 import jax

@@ -9,6 +9,8 @@ import re
 import numpy as np
 import pytest
 
+PROGRAMS = 200
+
 FILE = pathlib.Path(__file__).parents[2] / "experiments/tabular/table_mlp.py"
 RANDOM = np.random.default_rng(0)
 AGES, TOWNS = RANDOM.integers(20, 70, 120), RANDOM.choice(["Oslo", "Rome"], 120)

@@ -19,6 +19,8 @@ from fdl.runs.checkpoint import Checkpoints
 from fdl.runs.experiment import build, load
 from fdl.runs.open_run import restore
 
+PROGRAMS = 200
+
 
 def files(workdir):
     """Digests of what makes a run; TensorBoard's events have clock readings."""

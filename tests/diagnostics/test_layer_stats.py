@@ -11,6 +11,8 @@ from fdl import models
 from fdl.diagnostics.layer_stats import called_modules, layer_stats
 from fdl.types import Model
 
+PROGRAMS = 350
+
 KEY = jax.random.key(0)
 
 

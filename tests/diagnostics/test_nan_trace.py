@@ -11,6 +11,8 @@ from jax import lax
 
 from fdl.diagnostics import trace_nonfinite
 
+PROGRAMS = 240
+
 ZERO, ONE = jnp.zeros(3), jnp.ones(3)
 
 

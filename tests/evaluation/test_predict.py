@@ -13,6 +13,8 @@ import fdl
 from fdl import evaluation, metrics
 from fdl.errors import UserError
 
+PROGRAMS = 260
+
 KEY = jax.random.key(0)
 
 

@@ -12,6 +12,8 @@ from fdl import optim
 from fdl.errors import RunError
 from fdl.types import Mean, Model
 
+PROGRAMS = 110
+
 # The loss of w at x is (w − x)², its gradient 2(w − x): everything can be done by hand.
 MODEL = Model(
     init=lambda key: {"params": jnp.float32(3.0)},

@@ -17,6 +17,8 @@ from fdl import data, envs, models, objectives, optim, rl, train
 from fdl.distributions import categorical
 from fdl.runs.checkpoint import Checkpoints
 
+PROGRAMS = 710
+
 RANDOM = np.random.default_rng(0)
 IMAGES = {
     "image": RANDOM.normal(size=(50, 4, 4, 1)).astype(np.float32),
@@ -265,7 +267,8 @@ def test_a_mesh_of_devices_equals_one_device(make, steps_per_call):
     chex.assert_trees_all_close(numbers(one), numbers(four), rtol=1e-4, atol=1e-5)
 
 
-@every_learner
+# Two laws at once: one learner is enough in short.
+@pytest.mark.parametrize("make", [with_all_steps, *map(slow, (compare_learners, ppo))])
 def test_seeds_on_a_mesh_equal_seeds_on_one_device(make):
     learners, batches = zip(*(learner_of(make, seed) for seed in range(2)), strict=True)
     learner, stacked = fdl.over_seeds(learners[0]), data.stack(batches)

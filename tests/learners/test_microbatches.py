@@ -13,6 +13,8 @@ from fdl.errors import UserError
 from fdl.learners.microbatches import gradient
 from fdl.types import Mean
 
+PROGRAMS = 110
+
 RANDOM = np.random.default_rng(0)
 BATCH = {
     "features": jnp.asarray(RANDOM.normal(size=(12, 4)), jnp.float32),

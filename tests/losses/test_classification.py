@@ -7,6 +7,8 @@ from sklearn import metrics as sklearn
 
 from fdl import losses
 
+PROGRAMS = 560
+
 RANDOM = np.random.default_rng(0)
 LOGITS = RANDOM.normal(scale=3, size=(6, 4)).astype(np.float32)
 LABELS = RANDOM.integers(4, size=6)

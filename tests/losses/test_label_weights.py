@@ -9,6 +9,8 @@ from sklearn.utils.class_weight import compute_class_weight
 from fdl import losses, metrics
 from fdl.errors import UserError
 
+PROGRAMS = 230
+
 RANDOM = np.random.default_rng(0)
 LOGITS = RANDOM.normal(size=(10, 3)).astype(np.float32)
 LABELS = np.array([0, 0, 0, 0, 0, 1, 1, 2, 0, 1])

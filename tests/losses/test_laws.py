@@ -10,6 +10,8 @@ from jax.test_util import check_grads
 
 from fdl import losses
 
+PROGRAMS = 730
+
 RANDOM = np.random.default_rng(0)
 LOGITS = RANDOM.normal(scale=2, size=(2, 3, 4))
 NUMBERS = RANDOM.normal(scale=2, size=(2, 3, 4))

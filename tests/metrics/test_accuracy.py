@@ -7,6 +7,8 @@ from sklearn import metrics as sklearn
 from fdl import metrics
 from fdl.errors import UserError
 
+PROGRAMS = 210
+
 
 def test_accuracy_equals_that_of_scikit_learn(cases):
     expected = [

@@ -10,6 +10,8 @@ from fdl.errors import UserError
 from fdl.metrics import bootstrap
 from fdl.metrics.resampling import of_indices
 
+PROGRAMS = 100
+
 RANDOM = np.random.default_rng(0)
 LABELS = RANDOM.integers(3, size=60)
 CHOSEN = np.where(RANDOM.random(60) < 0.8, LABELS, 0)

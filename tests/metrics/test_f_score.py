@@ -12,6 +12,8 @@ from fdl import metrics
 from fdl.errors import UserError
 from fdl.types import Metric
 
+PROGRAMS = 230
+
 CLASSES = 4
 AVERAGES = ["macro", "weighted", "micro"]
 ZERO_DIVISIONS = [0.0, 1.0, math.nan]

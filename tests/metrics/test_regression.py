@@ -7,6 +7,8 @@ from sklearn import metrics as sklearn
 from fdl import metrics
 from fdl.errors import UserError
 
+PROGRAMS = 190
+
 TARGETS, PREDICTIONS = jnp.array([3, -0.5, 2, 7]), jnp.array([2.5, 0, 2, 8])
 ERRORS = {
     "mean_absolute_error": 0.5,

@@ -4,6 +4,7 @@ import jax
 import pytest
 
 from fdl import models
+from fdl.models import catalog
 
 FEEDFORWARD = [
     (models.linear(10), 7_850),
@@ -135,14 +136,29 @@ def name(row):
     return f"{type(row[0]).__name__}-{row[1]}"
 
 
+def shapes_of(module):
+    if getattr(module, "scan_layers", None) is False:
+        module = module.clone(scan_layers=True)  # The same number, and traced once.
+    return jax.eval_shape(models.functional(module).init, jax.random.key(0))
+
+
+def count(shapes, collection="params"):
+    return sum(leaf.size for leaf in jax.tree.leaves(shapes.get(collection, {})))
+
+
 @pytest.mark.parametrize("row", MODELS, ids=name)
 def test_models_have_the_published_number_of_parameters(row):
     module, params, *statistics = row
-    shapes = jax.eval_shape(models.functional(module).init, jax.random.key(0))
-
-    def count(collection):
-        return sum(leaf.size for leaf in jax.tree.leaves(shapes.get(collection, {})))
-
-    assert count("params") == params
+    shapes = shapes_of(module)
+    assert count(shapes) == params
     if statistics != [None]:  # Published for some only.
-        assert count("batch_stats") == (statistics or [0])[0]
+        assert count(shapes, "batch_stats") == (statistics or [0])[0]
+
+
+@pytest.mark.parametrize("size", catalog.zoo().items(), ids=lambda size: size[0])
+def test_docstrings_state_the_number_of_parameters(size):
+    _, make = size
+    module = make()
+    published = [params for other, params, *_ in MODELS if other == module]
+    expected = published[0] if published else count(shapes_of(module))
+    assert catalog.parameters(make) == expected

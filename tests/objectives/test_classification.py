@@ -10,6 +10,8 @@ from fdl import losses, metrics, objectives
 from fdl.errors import UserError
 from fdl.types import Model
 
+PROGRAMS = 560
+
 RANDOM = np.random.default_rng(0)
 LOGITS = RANDOM.normal(size=(8, 3)).astype(np.float32)
 LABELS = RANDOM.integers(3, size=8)

@@ -11,6 +11,8 @@ from fdl import losses, metrics, objectives
 from fdl.errors import UserError
 from fdl.types import Model
 
+PROGRAMS = 190
+
 RANDOM = np.random.default_rng(0)
 OUTPUTS = RANDOM.normal(size=(9, 2)).astype(np.float32)
 TARGETS = (100 + 20 * RANDOM.normal(size=(9, 2))).astype(np.float32)

@@ -8,6 +8,8 @@ from fdl import optim
 from fdl.errors import UserError
 from fdl.trees import path_name
 
+PROGRAMS = 160
+
 RANDOM = np.random.default_rng(0)
 SHAPES = {
     "body": {"dense": {"kernel": (4, 3), "bias": (3,)}, "norm": {"scale": (3,)}},

@@ -11,6 +11,8 @@ import pytest
 
 from fdl import optim
 
+PROGRAMS = 160
+
 RANDOM = np.random.default_rng(0)
 START = RANDOM.normal(size=5).astype(np.float32)
 GRADIENTS = RANDOM.normal(size=(10, 5)).astype(np.float32)

@@ -9,6 +9,8 @@ from sklearn import metrics
 
 from fdl import plots
 
+PROGRAMS = 100
+
 
 def guesses(size, classes, seed=0):
     """Labels, and probabilities that are right more often than not."""

@@ -17,6 +17,8 @@ from fdl.errors import RunError, UserError
 from fdl.runs import run_setup, session
 from fdl.runs.checkpoint import Checkpoints
 
+PROGRAMS = 160
+
 DATA = {
     "x": np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32),
     "y": np.random.default_rng(1).normal(size=20).astype(np.float32),

@@ -7,6 +7,8 @@ import pytest
 
 from fdl.data import augment
 
+PROGRAMS = 160
+
 RANDOM = {
     "affine": augment.affine(
         20.0, translate=(0.1, 0.1), scale=(0.8, 1.2), shear=(5.0, 5.0)

@@ -10,6 +10,8 @@ import pytest
 from fdl.data import augment
 from fdl.data.augment import boxes
 
+PROGRAMS = 270
+
 KEY = jax.random.key(0)
 
 

@@ -9,6 +9,8 @@ import pytest
 
 from fdl.data.augment import pixel_operations
 
+PROGRAMS = 110
+
 ADJUSTED = {
     "brightness": (0.0, 0.3, 1.7),
     "contrast": (0.0, 0.3, 1.7),

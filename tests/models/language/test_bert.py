@@ -13,6 +13,8 @@ from fdl.models.language.bert_pretraining import BERTPretraining
 from fdl.models.pretrained import bert as formats
 from fdl.models.pretrained.convert import to_ours, unflatten
 
+PROGRAMS = 140
+
 SMALL = {
     "num_layers": 2,
     "num_heads": 2,

@@ -18,6 +18,8 @@ from fdl.models.layers import (
     tied_logits,
 )
 
+PROGRAMS = 310
+
 IMAGES = np.random.default_rng(0).normal(size=(3, 9, 8, 2)).astype(np.float32)
 
 

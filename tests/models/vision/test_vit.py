@@ -18,6 +18,8 @@ from fdl.models.pretrained import vit as formats
 from fdl.models.pretrained.rules import Rule
 from fdl.models.vision.vit import ViT
 
+PROGRAMS = 160
+
 SMALL = {
     "patch_size": 4,
     "num_layers": 2,
