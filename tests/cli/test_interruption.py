@@ -22,6 +22,8 @@ from fdl.runs.experiment import build, load
 from fdl.runs.open_run import restore
 from fdl.trees import path_name
 
+PROGRAMS = 80
+
 NUM_STEPS = 240
 LONGER = [
     ("config.num_steps = 20", f"config.num_steps = {NUM_STEPS}"),

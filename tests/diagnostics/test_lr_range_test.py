@@ -17,6 +17,8 @@ from fdl.diagnostics.lr_range_test import (
 )
 from fdl.errors import UserError
 
+PROGRAMS = 120
+
 KEY = jax.random.key(0)
 BATCH = {
     "image": jax.random.normal(KEY, (8, 4, 4, 1)),

@@ -9,6 +9,8 @@ from fdl import data, models, objectives, optim, train
 from fdl.errors import UserError
 from fdl.learners.gradient import init_train_state
 
+PROGRAMS = 90
+
 RANDOM = np.random.default_rng(0)
 SOURCE = {
     "features": RANDOM.normal(size=(23, 4)).astype(np.float32),

@@ -3,6 +3,7 @@
 All laws are tested on one learner of each constructor; on the others under ``slow``.
 """
 
+import collections
 import functools
 
 import chex
@@ -154,6 +155,7 @@ LEARNERS = [
     slow(schedule_free_and_sharpness_aware),
 ]
 every_learner = pytest.mark.parametrize("make", LEARNERS)
+TRACES: collections.Counter = collections.Counter()  # Of the step of each program.
 
 
 @functools.cache
@@ -164,9 +166,15 @@ def learner_of(make, seed=0):
 @functools.cache
 def program_of(make, seed=0, *, steps_per_call=1, num_devices=1):
     """One compilation serves all laws."""
+    learner, batches = learner_of(make, seed)
     mesh = train.make_mesh({"data": num_devices}) if num_devices > 1 else None
+
+    def step(state, batch):
+        TRACES[make, seed, steps_per_call, num_devices] += 1
+        return learner.step(state, batch)
+
     return train.compiled(
-        *learner_of(make, seed), steps_per_call=steps_per_call, mesh=mesh
+        learner._replace(step=step), batches, steps_per_call=steps_per_call, mesh=mesh
     )
 
 
@@ -213,12 +221,8 @@ def test_the_step_keeps_the_type_of_the_state_and_compiles_once(make):
 @every_learner
 @pytest.mark.parametrize("steps_per_call", [1, 3])
 def test_a_run_traces_the_step_once(make, steps_per_call):
-    learner, batches = learner_of(make)
-    chex.clear_trace_counter()
-    learner = learner._replace(step=chex.assert_max_traces(learner.step, n=1))
-    program = train.compiled(learner, batches, steps_per_call=steps_per_call)
-    loop_state = program.init(jax.random.key(0))
-    assert train.iterate(program, loop_state, batches, 0, 7)[0].state.step == 7
+    assert advance(make, 7, steps_per_call=steps_per_call).state.step == 7
+    assert TRACES[make, 0, steps_per_call, 1] == 1
 
 
 @every_learner

@@ -6,6 +6,8 @@ from scipy import stats
 
 from fdl import losses
 
+PROGRAMS = 90
+
 RANDOM = np.random.default_rng(0)
 OUTPUTS = RANDOM.normal(size=(5, 3, 2)).astype(np.float32)
 TARGETS = RANDOM.normal(size=(5, 3)).astype(np.float32)

@@ -8,6 +8,8 @@ import pytest
 from fdl import losses, models
 from fdl.errors import UserError
 
+PROGRAMS = 170
+
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(20, 4)).astype(np.float32)
 Y = RANDOM.integers(3, size=20)

@@ -10,6 +10,8 @@ from scipy.special import gammaln
 
 from fdl import losses
 
+PROGRAMS = 230
+
 RANDOM = np.random.RandomState(0)
 LOGITS, OTHERS = RANDOM.normal(scale=2, size=(2, 6, 4)).astype(np.float32)
 CLASSES = RANDOM.randint(4, size=6)

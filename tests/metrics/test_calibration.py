@@ -7,6 +7,8 @@ from sklearn.calibration import calibration_curve
 from fdl import metrics
 from fdl.errors import UserError
 
+PROGRAMS = 180
+
 RANDOM = np.random.default_rng(0)
 
 

@@ -10,6 +10,8 @@ from fdl import metrics
 from fdl.errors import UserError
 from fdl.metrics import bootstrap, paired_comparison
 
+PROGRAMS = 90
+
 RANDOM = np.random.default_rng(0)
 LABELS = RANDOM.integers(3, size=50)
 FIRST, SECOND = (

@@ -12,6 +12,8 @@ from fdl.models.pretrained.layer_rules import conv, dense
 from fdl.models.pretrained.resnet import batch_norm
 from fdl.models.pretrained.rules import of_flat_images
 
+PROGRAMS = 80
+
 NORM = functools.partial(nn.BatchNorm, momentum=0.9)
 FORMS = {
     "plain": CNN((4, 6), (16, 16), 3, input_shape=(11, 10, 2)),

@@ -13,6 +13,8 @@ from fdl.models.mlp import MLP, linear
 from fdl.models.pretrained.layer_rules import dense
 from fdl.models.pretrained.resnet import batch_norm
 
+PROGRAMS = 170
+
 NORMS = {
     "batch": functools.partial(nn.BatchNorm, momentum=0.9),
     "layer": functools.partial(layer_norm, 1e-5),

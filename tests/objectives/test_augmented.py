@@ -11,6 +11,8 @@ import fdl
 from fdl import models, objectives
 from fdl.data import augment
 
+PROGRAMS = 200
+
 KEY = jax.random.key(0)
 IMAGES = jax.random.uniform(jax.random.key(1), (6, 8, 8, 3))
 BATCH = {"image": IMAGES, "label": jnp.array([0, 1, 2, 0, 1, 2])}

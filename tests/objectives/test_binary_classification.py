@@ -10,6 +10,8 @@ from sklearn import metrics as sklearn
 from fdl import losses, metrics, objectives
 from fdl.types import Model
 
+PROGRAMS = 160
+
 RANDOM = np.random.default_rng(0)
 LOGITS = RANDOM.normal(size=(9, 4)).astype(np.float32)
 ANSWERS = RANDOM.integers(2, size=(9, 4))

@@ -6,6 +6,8 @@ from sklearn import metrics as sklearn
 
 from fdl import models, objectives
 
+PROGRAMS = 130
+
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(9, 4)).astype(np.float32)
 LABELS = RANDOM.integers(3, size=9)

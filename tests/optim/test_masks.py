@@ -6,6 +6,8 @@ from fdl import models
 from fdl.errors import UserError
 from fdl.optim import masks
 
+PROGRAMS = 190
+
 PARAMS = {
     "encoder": {
         "layer_0": {"kernel": 1.0, "bias": 2.0},

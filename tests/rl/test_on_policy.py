@@ -14,6 +14,8 @@ from fdl.rl import gae, greedy, on_policy, play
 from fdl.rl.on_policy import shuffle
 from fdl.types import Env, Model, Timestep
 
+PROGRAMS = 160
+
 ACTIONS = categorical()
 SIZES = {
     "num_envs": 4,

@@ -13,6 +13,8 @@ import pytest
 import fdl
 from fdl.runs import cross_validation
 
+PROGRAMS = 100
+
 RANDOM = np.random.default_rng(0)
 ARRAYS = {
     "features": RANDOM.normal(5, 3, (21, 3)).astype(np.float32),

@@ -15,6 +15,8 @@ from fdl.errors import UserError
 from fdl.runs import metric_plots, run_setup, session
 from fdl.runs.layer_hook import NUM_EXAMPLES
 
+PROGRAMS = 90
+
 DATA = {
     "image": np.random.default_rng(0).normal(size=(80, 3)).astype(np.float32),
     "label": np.arange(80) % 2,

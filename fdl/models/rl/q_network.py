@@ -70,7 +70,8 @@ class QNetwork(nn.Module):
     def __call__(self, observation: Array, *, train: bool = False) -> Array:
         """Maps observations [B, ...] to values [B, action_size(, num_atoms)]."""
         dtypes: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        x = encode(self.encoder, observation, "encoder", train, **dtypes)
+        # The name of its parameters stays `torso`, as in what is saved already.
+        x = encode(self.encoder, observation, "torso", train, **dtypes)
         num_atoms = self.num_atoms or 1
 
         def stream(name, num):

@@ -30,6 +30,7 @@ RANDOM = {
 BATCHES = {"mixup": augment.mixup(3), "cutmix": augment.cutmix(3)}
 KEY = jax.random.key(3)
 IMAGES = jax.random.uniform(jax.random.key(0), (8, 9, 12, 3))
+FUSED = ("composed", "one_of", "rand_augment")  # In fused steps; others under slow.
 each = pytest.mark.parametrize("change", RANDOM.values(), ids=RANDOM)
 
 
@@ -64,7 +65,13 @@ def test_examples_and_keys_are_changed_in_their_own_ways(change):
     np.testing.assert_array_equal(one, jax.jit(change)(jax.random.key(0), images))
 
 
-@each
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(change, id=name, marks=[pytest.mark.slow] * (name not in FUSED))
+        for name, change in RANDOM.items()
+    ],
+)
 def test_seeds_and_fused_steps_change_nothing(change):
     keys = jax.random.split(KEY, 3)
     alone = jnp.stack([jax.jit(change)(key, IMAGES) for key in keys])

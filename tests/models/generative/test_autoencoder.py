@@ -13,6 +13,8 @@ from fdl.models.generative.autoencoder import (
 )
 from fdl.models.pretrained.layer_rules import conv, dense
 
+PROGRAMS = 170
+
 SMALL = {
     "deep": deep_autoencoder(hidden_sizes=(12, 8), code_size=3, input_shape=(4, 4, 1)),
     "convolutional": Autoencoder((9,), 3, features=(4, 6), input_shape=(8, 12, 2)),

@@ -7,6 +7,8 @@ from fdl.models.features import features
 from fdl.models.language.rnn_classifier import RNNClassifier, RNNEncoder
 from fdl.models.rnn import RNN
 
+PROGRAMS = 180
+
 TOKENS = np.random.RandomState(0).randint(11, size=(3, 6))
 MASK = np.arange(6) < np.array([6, 2, 4])[:, None]
 SMALL = RNNClassifier(5, 2, "gru", True, num_classes=3, vocab_size=11, embedding_size=4)

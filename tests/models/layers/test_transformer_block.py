@@ -86,7 +86,7 @@ def test_a_block_that_is_dropped_changes_nothing(
 
     def train(rates, seed):
         options = {
-            "own": (jnp.array(rates),),
+            "per_layer": (jnp.array(rates),),
             "rngs": {"dropout": jax.random.key(seed)},
         }
         return jax.jit(functools.partial(layers.apply, train=True, **options))(

@@ -8,6 +8,8 @@ from fdl.models.pretrained.layer_rules import conv, dense
 from fdl.models.pretrained.rules import of_flat_images
 from fdl.models.rl.q_network import QNetwork, minatar_dqn, nature_dqn
 
+PROGRAMS = 90
+
 ATARI = {"action_size": 3, "hidden_sizes": (9,), "input_shape": (44, 44, 2)}
 SMALL = {
     "Nature": nature_dqn(**ATARI),
@@ -35,11 +37,11 @@ def case(name, random_variables):
 
 
 def rules(name):
-    """Those of a encoder and of one stream, or of two."""
+    """Those of a torso and of one stream, or of two."""
     if name == "MLP":
         return [*dense("hidden.{i}", "mlp/dense_{i}"), *dense("out", "mlp/head")]
     layout = of_flat_images(16, 8, 8) if name == "MinAtar" else of_flat_images(64, 2, 2)
-    found = conv("conv.{i}", "encoder/conv_{i}")
+    found = conv("conv.{i}", "torso/conv_{i}")
     dueling = name in ("dueling", "Rainbow")
     for stream in ("value", "advantage") if dueling else ("mlp",):
         found += dense(f"{stream}.0", f"{stream}/dense_0", layout)
@@ -144,7 +146,7 @@ def test_the_mean_of_dueling_values_is_the_situation_s(
 def test_first_kernels_are_uniform_as_in_torch(random_inputs):
     module = minatar_dqn(hidden_sizes=(300,))
     variables = module.init(jax.random.key(0), random_inputs(1, 10, 10, 4))
-    for layer, fan_in in (("encoder", 4 * 9), ("mlp", 1024)):
+    for layer, fan_in in (("torso", 4 * 9), ("mlp", 1024)):
         (first, *_) = variables["params"][layer].values()
         kernel = np.asarray(first["kernel"])
         bound = 1 / np.sqrt(fan_in)

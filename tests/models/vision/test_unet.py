@@ -9,6 +9,8 @@ from fdl import models
 from fdl.models.pretrained.layer_rules import conv
 from fdl.models.vision.unet import UNet, unet
 
+PROGRAMS = 80
+
 SIZES = {"VALID": (52, 60), "SAME": (16, 24)}  # Of three levels.
 SMALL = {
     padding: UNet((4, 8, 16), 3, padding, input_shape=(*size, 2))
