@@ -32,7 +32,7 @@ if not OPTIMIZED and jax.__version_info__ < (0, 11):  # XLA refuses flags of oth
     os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_use_fusion_emitters=false"
     jax.devices()  # XLA has read the flags: processes that tests start have none.
     os.environ["XLA_FLAGS"] = flags
-MAX_PROGRAMS = 60  # Of a test file that states no PROGRAMS of its own.
+MAX_PROGRAMS = 100  # Of a test file that states no PROGRAMS of its own.
 MAX_GROWTH = 3 << 30  # Bytes that a process may gain before it forgets its programs.
 
 compiled: collections.Counter[str] = collections.Counter()

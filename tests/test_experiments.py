@@ -11,7 +11,7 @@ from fdl.runs.experiment_files import files, name_of
 from fdl.runs.log import read_lines
 from fdl.train.metric_goal import parse_goal
 
-PROGRAMS = 430
+PROGRAMS = 610
 
 FILES = files(str(pathlib.Path(__file__).parents[1] / "experiments"))
 

@@ -5,8 +5,6 @@ import re
 import numpy as np
 import pytest
 
-PROGRAMS = 70
-
 QUICK = ["--examples", "4", "--directions", "2"]
 OBJECTIVE = "    objective = fdl.objectives.classification(model)\n"
 SABOTAGE = """

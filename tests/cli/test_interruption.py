@@ -22,7 +22,7 @@ from fdl.runs.experiment import build, load
 from fdl.runs.open_run import restore
 from fdl.trees import path_name
 
-PROGRAMS = 80
+PROGRAMS = 120
 
 NUM_STEPS = 240
 LONGER = [

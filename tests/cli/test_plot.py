@@ -12,7 +12,7 @@ from fdl import cli, plots
 from fdl.errors import RunError
 from fdl.runs import metric_plots
 
-PROGRAMS = 220
+PROGRAMS = 310
 
 TABULAR = pathlib.Path(__file__).parents[2] / "experiments/tabular"
 EVALUATE = "evaluate=fdl.on_dataset(objective, fdl.data.scale(testing, image=1 / 16)),"

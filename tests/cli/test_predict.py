@@ -14,7 +14,7 @@ from PIL import Image
 import fdl as package
 from fdl import cli
 
-PROGRAMS = 260
+PROGRAMS = 370
 
 TABULAR = pathlib.Path(__file__).parents[2] / "experiments/tabular"
 EVALUATE = "evaluate=fdl.on_dataset(objective, fdl.data.scale(testing, image=1 / 16)),"

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-PROGRAMS = 270
+PROGRAMS = 380
 
 EXPERIMENT = '''"""Several ways to go wrong."""
 

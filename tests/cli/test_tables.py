@@ -9,7 +9,7 @@ import re
 import numpy as np
 import pytest
 
-PROGRAMS = 200
+PROGRAMS = 280
 
 FILE = pathlib.Path(__file__).parents[2] / "experiments/tabular/table_mlp.py"
 RANDOM = np.random.default_rng(0)

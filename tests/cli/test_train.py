@@ -19,7 +19,7 @@ from fdl.runs.checkpoint import Checkpoints
 from fdl.runs.experiment import build, load
 from fdl.runs.open_run import restore
 
-PROGRAMS = 200
+PROGRAMS = 280
 
 
 def files(workdir):

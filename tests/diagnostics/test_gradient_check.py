@@ -11,7 +11,7 @@ from fdl.diagnostics.float64 import rounded_dtypes, to_float64
 from fdl.diagnostics.gradient_check import SINGLE, check_gradients
 from fdl.errors import RunError, UserError
 
-PROGRAMS = 90
+PROGRAMS = 130
 
 KEY = jax.random.key(0)
 BATCH = {

@@ -11,7 +11,7 @@ from fdl import models
 from fdl.diagnostics.layer_stats import called_modules, layer_stats
 from fdl.types import Model
 
-PROGRAMS = 350
+PROGRAMS = 490
 
 KEY = jax.random.key(0)
 

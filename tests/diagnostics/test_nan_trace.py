@@ -11,7 +11,7 @@ from jax import lax
 
 from fdl.diagnostics import trace_nonfinite
 
-PROGRAMS = 240
+PROGRAMS = 340
 
 ZERO, ONE = jnp.zeros(3), jnp.ones(3)
 

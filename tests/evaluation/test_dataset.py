@@ -9,7 +9,7 @@ from fdl import data, models, objectives, optim, train
 from fdl.errors import UserError
 from fdl.learners.gradient import init_train_state
 
-PROGRAMS = 90
+PROGRAMS = 130
 
 RANDOM = np.random.default_rng(0)
 SOURCE = {

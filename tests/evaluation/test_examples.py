@@ -10,8 +10,6 @@ from fdl import evaluation
 from fdl.errors import UserError
 from fdl.types import Model, TrainState
 
-PROGRAMS = 70
-
 SIZE = 23
 DATA = {
     "image": np.random.default_rng(0).normal(size=(SIZE, 4)).astype(np.float32),

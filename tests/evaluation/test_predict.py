@@ -13,7 +13,7 @@ import fdl
 from fdl import evaluation, metrics
 from fdl.errors import UserError
 
-PROGRAMS = 260
+PROGRAMS = 370
 
 KEY = jax.random.key(0)
 

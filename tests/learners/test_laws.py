@@ -18,7 +18,7 @@ from fdl import data, envs, models, objectives, optim, rl, train
 from fdl.distributions import categorical
 from fdl.runs.checkpoint import Checkpoints
 
-PROGRAMS = 710
+PROGRAMS = 1000
 
 RANDOM = np.random.default_rng(0)
 IMAGES = {

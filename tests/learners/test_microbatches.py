@@ -13,7 +13,7 @@ from fdl.errors import UserError
 from fdl.learners.microbatches import gradient
 from fdl.types import Mean
 
-PROGRAMS = 110
+PROGRAMS = 160
 
 RANDOM = np.random.default_rng(0)
 BATCH = {

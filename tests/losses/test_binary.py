@@ -7,7 +7,7 @@ from sklearn import metrics as sklearn
 
 from fdl import losses
 
-PROGRAMS = 340
+PROGRAMS = 480
 
 RANDOM = np.random.default_rng(0)
 LOGITS = RANDOM.normal(scale=3, size=(8, 3)).astype(np.float32)

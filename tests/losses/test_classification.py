@@ -7,7 +7,7 @@ from sklearn import metrics as sklearn
 
 from fdl import losses
 
-PROGRAMS = 560
+PROGRAMS = 790
 
 RANDOM = np.random.default_rng(0)
 LOGITS = RANDOM.normal(scale=3, size=(6, 4)).astype(np.float32)

@@ -9,7 +9,7 @@ from scipy.special import log_softmax
 
 from fdl import losses
 
-PROGRAMS = 810
+PROGRAMS = 1140
 
 RANDOM = np.random.default_rng(0)
 LOGITS = RANDOM.normal(scale=2, size=(3, 5, 4)).astype(np.float32)

@@ -6,7 +6,7 @@ from scipy.special import log_softmax, rel_entr, softmax
 
 from fdl import losses
 
-PROGRAMS = 80
+PROGRAMS = 120
 
 RANDOM = np.random.default_rng(0)
 LOGITS, TEACHER = RANDOM.normal(scale=2, size=(2, 5, 4)).astype(np.float32)

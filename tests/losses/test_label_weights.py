@@ -9,7 +9,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from fdl import losses, metrics
 from fdl.errors import UserError
 
-PROGRAMS = 230
+PROGRAMS = 330
 
 RANDOM = np.random.default_rng(0)
 LOGITS = RANDOM.normal(size=(10, 3)).astype(np.float32)

@@ -10,7 +10,7 @@ from jax.test_util import check_grads
 
 from fdl import losses
 
-PROGRAMS = 730
+PROGRAMS = 1030
 
 RANDOM = np.random.default_rng(0)
 LOGITS = RANDOM.normal(scale=2, size=(2, 3, 4))

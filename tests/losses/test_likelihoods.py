@@ -6,7 +6,7 @@ from scipy import stats
 
 from fdl import losses
 
-PROGRAMS = 90
+PROGRAMS = 130
 
 RANDOM = np.random.default_rng(0)
 OUTPUTS = RANDOM.normal(size=(5, 3, 2)).astype(np.float32)

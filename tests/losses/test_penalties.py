@@ -8,7 +8,7 @@ import pytest
 from fdl import losses, models
 from fdl.errors import UserError
 
-PROGRAMS = 170
+PROGRAMS = 240
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(20, 4)).astype(np.float32)

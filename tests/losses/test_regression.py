@@ -7,7 +7,7 @@ from sklearn import metrics as sklearn
 
 from fdl import losses, metrics
 
-PROGRAMS = 190
+PROGRAMS = 270
 
 RANDOM = np.random.default_rng(0)
 X, Y = (3 * RANDOM.normal(size=(2, 40, 3))).astype(np.float32)

@@ -10,7 +10,7 @@ from scipy.special import gammaln
 
 from fdl import losses
 
-PROGRAMS = 230
+PROGRAMS = 330
 
 RANDOM = np.random.RandomState(0)
 LOGITS, OTHERS = RANDOM.normal(scale=2, size=(2, 6, 4)).astype(np.float32)

@@ -7,7 +7,7 @@ from sklearn import metrics as sklearn
 from fdl import metrics
 from fdl.errors import UserError
 
-PROGRAMS = 210
+PROGRAMS = 300
 
 
 def test_accuracy_equals_that_of_scikit_learn(cases):

@@ -10,7 +10,7 @@ from fdl.errors import UserError
 from fdl.metrics import bootstrap
 from fdl.metrics.resampling import of_indices
 
-PROGRAMS = 100
+PROGRAMS = 140
 
 RANDOM = np.random.default_rng(0)
 LABELS = RANDOM.integers(3, size=60)

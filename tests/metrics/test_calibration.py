@@ -7,7 +7,7 @@ from sklearn.calibration import calibration_curve
 from fdl import metrics
 from fdl.errors import UserError
 
-PROGRAMS = 180
+PROGRAMS = 260
 
 RANDOM = np.random.default_rng(0)
 

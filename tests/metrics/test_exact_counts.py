@@ -6,7 +6,7 @@ import pytest
 from fdl import metrics
 from fdl.metrics.exact_counts import Counts, count
 
-PROGRAMS = 380
+PROGRAMS = 540
 
 
 def add(*parts):

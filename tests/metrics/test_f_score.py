@@ -12,7 +12,7 @@ from fdl import metrics
 from fdl.errors import UserError
 from fdl.types import Metric
 
-PROGRAMS = 230
+PROGRAMS = 330
 
 CLASSES = 4
 AVERAGES = ["macro", "weighted", "micro"]

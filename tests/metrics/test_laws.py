@@ -14,7 +14,7 @@ import fdl
 from fdl import data, metrics, models, train
 from fdl.runs.checkpoint import Checkpoints
 
-PROGRAMS = 710
+PROGRAMS = 1000
 
 RANDOM = np.random.default_rng(0)
 SIZE = 32

@@ -10,7 +10,7 @@ from fdl import metrics
 from fdl.errors import UserError
 from fdl.metrics import bootstrap, paired_comparison
 
-PROGRAMS = 90
+PROGRAMS = 130
 
 RANDOM = np.random.default_rng(0)
 LABELS = RANDOM.integers(3, size=50)

@@ -8,7 +8,7 @@ from sklearn import metrics as sklearn
 
 from fdl import metrics
 
-PROGRAMS = 80
+PROGRAMS = 120
 
 TARGETS, PREDICTIONS = jnp.array([3, -0.5, 2, 7]), jnp.array([2.5, 0, 2, 8])
 both = pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from sklearn import metrics as sklearn
 from fdl import metrics
 from fdl.errors import UserError
 
-PROGRAMS = 270
+PROGRAMS = 380
 
 SCORES = np.array([0.1, 0.9, 0.4, 0.35, 0.8, 0.5, 0.5, 0.5])
 LOGITS = np.log(SCORES / (1 - SCORES))

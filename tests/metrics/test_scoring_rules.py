@@ -9,7 +9,7 @@ from sklearn import metrics as sklearn
 from fdl import metrics
 from fdl.errors import UserError
 
-PROGRAMS = 120
+PROGRAMS = 170
 
 SCORES = np.array([0.1, 0.9, 0.4, 0.35, 0.8, 0.5, 0.5, 0.5])
 LOGITS = np.log(SCORES / (1 - SCORES))

@@ -12,7 +12,7 @@ from fdl.models.pretrained.layer_rules import conv, dense
 from fdl.models.pretrained.resnet import batch_norm
 from fdl.models.pretrained.rules import of_flat_images
 
-PROGRAMS = 80
+PROGRAMS = 120
 
 NORM = functools.partial(nn.BatchNorm, momentum=0.9)
 FORMS = {

@@ -13,7 +13,7 @@ from fdl.models.mlp import MLP, linear
 from fdl.models.pretrained.layer_rules import dense
 from fdl.models.pretrained.resnet import batch_norm
 
-PROGRAMS = 170
+PROGRAMS = 240
 
 NORMS = {
     "batch": functools.partial(nn.BatchNorm, momentum=0.9),

@@ -28,7 +28,7 @@ from fdl.models.pretrained.report import WeightsError
 from fdl.models.pretrained.rules import DENSE, Rule
 from fdl.models.pretrained.safetensors_files import reading
 
-PROGRAMS = 130
+PROGRAMS = 190
 
 KEY = jax.random.key(1)
 LAYER = "[model.]blocks.{i}", "params/stack/layers_{i}"

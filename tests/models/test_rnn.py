@@ -9,7 +9,7 @@ from fdl.models.features import features
 from fdl.models.layers import recurrent_scan
 from fdl.models.rnn import RNN, RecurrentCore
 
-PROGRAMS = 300
+PROGRAMS = 420
 
 FLAX = {"elman": nn.SimpleCell, "gru": nn.GRUCell, "lstm": nn.OptimizedLSTMCell}
 GATES = {"elman": [""], "gru": ["r", "z", "n"], "lstm": ["i", "f", "g", "o"]}

@@ -11,7 +11,7 @@ import fdl
 from fdl import models, objectives
 from fdl.data import augment
 
-PROGRAMS = 200
+PROGRAMS = 280
 
 KEY = jax.random.key(0)
 IMAGES = jax.random.uniform(jax.random.key(1), (6, 8, 8, 3))

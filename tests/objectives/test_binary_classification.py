@@ -10,7 +10,7 @@ from sklearn import metrics as sklearn
 from fdl import losses, metrics, objectives
 from fdl.types import Model
 
-PROGRAMS = 160
+PROGRAMS = 230
 
 RANDOM = np.random.default_rng(0)
 LOGITS = RANDOM.normal(size=(9, 4)).astype(np.float32)

@@ -10,7 +10,7 @@ from fdl import losses, metrics, objectives
 from fdl.errors import UserError
 from fdl.types import Model
 
-PROGRAMS = 560
+PROGRAMS = 790
 
 RANDOM = np.random.default_rng(0)
 LOGITS = RANDOM.normal(size=(8, 3)).astype(np.float32)

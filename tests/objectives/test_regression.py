@@ -11,7 +11,7 @@ from fdl import losses, metrics, objectives
 from fdl.errors import UserError
 from fdl.types import Model
 
-PROGRAMS = 190
+PROGRAMS = 270
 
 RANDOM = np.random.default_rng(0)
 OUTPUTS = RANDOM.normal(size=(9, 2)).astype(np.float32)

@@ -6,7 +6,7 @@ from sklearn import metrics as sklearn
 
 from fdl import models, objectives
 
-PROGRAMS = 130
+PROGRAMS = 190
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(9, 4)).astype(np.float32)

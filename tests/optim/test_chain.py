@@ -8,7 +8,7 @@ from fdl import optim
 from fdl.errors import UserError
 from fdl.trees import path_name
 
-PROGRAMS = 160
+PROGRAMS = 230
 
 RANDOM = np.random.default_rng(0)
 SHAPES = {

@@ -6,7 +6,7 @@ from fdl import models
 from fdl.errors import UserError
 from fdl.optim import masks
 
-PROGRAMS = 190
+PROGRAMS = 270
 
 PARAMS = {
     "encoder": {

@@ -11,7 +11,7 @@ import pytest
 
 from fdl import optim
 
-PROGRAMS = 160
+PROGRAMS = 230
 
 RANDOM = np.random.default_rng(0)
 START = RANDOM.normal(size=5).astype(np.float32)

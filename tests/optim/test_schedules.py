@@ -10,7 +10,7 @@ from fdl import optim
 from fdl.errors import UserError
 from fdl.optim import schedules
 
-PROGRAMS = 290
+PROGRAMS = 410
 
 PEAK = 0.1
 AT = [0, 1, 29, 30, 50, 75, 99]  # Where the numbers below are from.

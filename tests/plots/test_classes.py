@@ -9,7 +9,7 @@ from sklearn import metrics
 
 from fdl import plots
 
-PROGRAMS = 100
+PROGRAMS = 140
 
 
 def guesses(size, classes, seed=0):

@@ -14,7 +14,7 @@ from fdl.rl import gae, greedy, on_policy, play
 from fdl.rl.on_policy import shuffle
 from fdl.types import Env, Model, Timestep
 
-PROGRAMS = 160
+PROGRAMS = 230
 
 ACTIONS = categorical()
 SIZES = {

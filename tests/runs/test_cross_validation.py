@@ -13,7 +13,7 @@ import pytest
 import fdl
 from fdl.runs import cross_validation
 
-PROGRAMS = 100
+PROGRAMS = 140
 
 RANDOM = np.random.default_rng(0)
 ARRAYS = {

@@ -15,7 +15,7 @@ from fdl.errors import UserError
 from fdl.runs import metric_plots, run_setup, session
 from fdl.runs.layer_hook import NUM_EXAMPLES
 
-PROGRAMS = 90
+PROGRAMS = 130
 
 DATA = {
     "image": np.random.default_rng(0).normal(size=(80, 3)).astype(np.float32),

@@ -17,7 +17,7 @@ from fdl.errors import RunError, UserError
 from fdl.runs import run_setup, session
 from fdl.runs.checkpoint import Checkpoints
 
-PROGRAMS = 160
+PROGRAMS = 230
 
 DATA = {
     "x": np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32),

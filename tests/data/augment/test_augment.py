@@ -7,7 +7,7 @@ import pytest
 
 from fdl.data import augment
 
-PROGRAMS = 160
+PROGRAMS = 230
 
 RANDOM = {
     "affine": augment.affine(

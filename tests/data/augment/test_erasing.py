@@ -7,7 +7,7 @@ import pytest
 
 from fdl.data import augment
 
-PROGRAMS = 80
+PROGRAMS = 120
 
 KEY = jax.random.key(0)
 IMAGES = jnp.full((2000, 12, 10, 3), 0.5)

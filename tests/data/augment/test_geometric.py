@@ -10,7 +10,7 @@ import pytest
 from fdl.data import augment
 from fdl.data.augment import boxes
 
-PROGRAMS = 270
+PROGRAMS = 380
 
 KEY = jax.random.key(0)
 

@@ -10,7 +10,7 @@ from fdl.data import augment
 from fdl.data.augment.mixup import mixed_box, partners
 from fdl.errors import UserError
 
-PROGRAMS = 100
+PROGRAMS = 140
 
 KEY = jax.random.key(0)
 SIZE = 64

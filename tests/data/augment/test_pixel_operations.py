@@ -9,7 +9,7 @@ import pytest
 
 from fdl.data.augment import pixel_operations
 
-PROGRAMS = 110
+PROGRAMS = 160
 
 ADJUSTED = {
     "brightness": (0.0, 0.3, 1.7),

@@ -9,8 +9,6 @@ import pytest
 
 from fdl.data.augment import warp
 
-PROGRAMS = 70
-
 AFFINE = [  # Angle, translation, scale, shear.
     (30, (0, 0), 1, (0, 0)),
     (0, (2, -1), 1, (0, 0)),

@@ -13,7 +13,7 @@ from fdl.models.generative.autoencoder import (
 )
 from fdl.models.pretrained.layer_rules import conv, dense
 
-PROGRAMS = 170
+PROGRAMS = 240
 
 SMALL = {
     "deep": deep_autoencoder(hidden_sizes=(12, 8), code_size=3, input_shape=(4, 4, 1)),

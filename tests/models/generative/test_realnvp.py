@@ -7,7 +7,7 @@ import pytest
 from fdl.models import functional
 from fdl.models.generative.realnvp import RealNVP
 
-PROGRAMS = 160
+PROGRAMS = 230
 
 FLOW = RealNVP(num_layers=5, hidden_sizes=(7, 6))
 every_size = pytest.mark.parametrize("size", [2, 3, 5])

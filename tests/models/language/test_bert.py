@@ -13,7 +13,7 @@ from fdl.models.language.bert_pretraining import BERTPretraining
 from fdl.models.pretrained import bert as formats
 from fdl.models.pretrained.convert import to_ours, unflatten
 
-PROGRAMS = 140
+PROGRAMS = 200
 
 SMALL = {
     "num_layers": 2,

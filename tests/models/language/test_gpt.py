@@ -16,7 +16,7 @@ from fdl.models.layers.layer_stack import stack_layers, unstack_layers
 from fdl.models.pretrained import gpt2, llama
 from fdl.models.pretrained.convert import flatten, to_ours, to_theirs
 
-PROGRAMS = 130
+PROGRAMS = 190
 
 MODELS = {
     "gpt2": GPT(2, 4, 32, vocab_size=97, max_length=12),

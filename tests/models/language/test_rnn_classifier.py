@@ -7,7 +7,7 @@ from fdl.models.features import features
 from fdl.models.language.rnn_classifier import RNNClassifier, RNNEncoder
 from fdl.models.rnn import RNN
 
-PROGRAMS = 180
+PROGRAMS = 260
 
 TOKENS = np.random.RandomState(0).randint(11, size=(3, 6))
 MASK = np.arange(6) < np.array([6, 2, 4])[:, None]

@@ -6,7 +6,7 @@ import pytest
 from fdl.models.features import features
 from fdl.models.language.seq2seq import Seq2Seq
 
-PROGRAMS = 110
+PROGRAMS = 160
 
 SMALL = Seq2Seq(5, 2, 4, attention_size=6, readout_size=3, vocab_size=11)
 SOURCE = np.random.RandomState(0).randint(11, size=(3, 6))

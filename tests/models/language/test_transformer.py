@@ -13,7 +13,7 @@ from fdl.models.layers.layer_stack import stack_layers, unstack_layers
 from fdl.models.pretrained.layer_rules import dense, layer_norm
 from fdl.models.pretrained.rules import DENSE, Rule
 
-PROGRAMS = 110
+PROGRAMS = 160
 
 POST = Transformer(1, 4, 32, 48, num_decoder_layers=2, vocab_size=97, max_length=10)
 MODELS = {"post_norm": POST, "pre_norm": dataclasses.replace(POST, pre_norm=True)}

@@ -10,7 +10,7 @@ from fdl.models.layers.attention import Attention
 from fdl.models.layers.masks import padding_mask
 from fdl.models.layers.position_encodings import rotary_embedding
 
-PROGRAMS = 230
+PROGRAMS = 330
 
 LENGTHS = np.array([7, 4])
 MASK = np.arange(7) < LENGTHS[:, None]

@@ -7,7 +7,7 @@ import pytest
 
 from fdl.models.layers.conv_transpose import ConvTranspose
 
-PROGRAMS = 220
+PROGRAMS = 310
 
 IMAGES = np.random.default_rng(0).normal(size=(3, 5, 4, 2)).astype(np.float32)
 every_shape = pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from fdl.models.layers import (
     tied_logits,
 )
 
-PROGRAMS = 310
+PROGRAMS = 440
 
 IMAGES = np.random.default_rng(0).normal(size=(3, 9, 8, 2)).astype(np.float32)
 

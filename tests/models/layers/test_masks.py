@@ -7,7 +7,7 @@ from fdl.models.layers import masks
 from fdl.models.layers.position_encodings import rotary_embedding, sinusoidal_embedding
 from fdl.models.layers.token_positions import TokenPositions
 
-PROGRAMS = 190
+PROGRAMS = 270
 
 SEGMENTS = np.array([[1, 1, 2, 2, 2, 0], [3, 4, 4, 0, 0, 0], [0, 0, 1, 1, 1, 1]])
 

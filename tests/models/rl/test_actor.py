@@ -9,7 +9,7 @@ from fdl.models.rl.actor import Actor, sac_actor, td3_actor, twin_critic
 from fdl.models.rl.encoders import minatar_encoder
 from fdl.models.rl.policy_heads import SquashedGaussianHead
 
-PROGRAMS = 100
+PROGRAMS = 140
 
 SIZES = {"hidden_sizes": (7, 6), "input_shape": (5,), "action_size": 2}
 SMALL = {

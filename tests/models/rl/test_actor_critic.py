@@ -16,7 +16,7 @@ from fdl.models.rl.actor_critic import ActorCritic, atari_ppo, cartpole_ppo, muj
 from fdl.models.rl.encoders import ConvEncoder
 from fdl.models.rl.policy_heads import GaussianHead, SquashedGaussianHead
 
-PROGRAMS = 180
+PROGRAMS = 260
 
 SMALL = {
     "Gaussian": mujoco_ppo(action_size=2, hidden_sizes=(6, 5), input_shape=(3,)),

@@ -8,7 +8,7 @@ from fdl.models.pretrained.layer_rules import conv, dense
 from fdl.models.pretrained.rules import of_flat_images
 from fdl.models.rl.q_network import QNetwork, minatar_dqn, nature_dqn
 
-PROGRAMS = 90
+PROGRAMS = 130
 
 ATARI = {"action_size": 3, "hidden_sizes": (9,), "input_shape": (44, 44, 2)}
 SMALL = {

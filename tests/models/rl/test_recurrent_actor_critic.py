@@ -12,7 +12,7 @@ from fdl.models.rl.policy_heads import GaussianHead
 from fdl.models.rl.recurrent_actor_critic import RecurrentActorCritic
 from fdl.models.rnn import RecurrentCore
 
-PROGRAMS = 100
+PROGRAMS = 140
 
 AGENTS = {
     "lstm": RecurrentActorCritic(3, (6,), core_size=5, input_shape=(2, 2)),

@@ -14,7 +14,7 @@ from fdl.models.pretrained.layer_rules import conv, dense
 from fdl.models.pretrained.rules import of_flat_images
 from fdl.models.vision.alexnet import AlexNet, alexnet, alexnet_one_tower
 
-PROGRAMS = 120
+PROGRAMS = 170
 
 SMALL = {"hidden_sizes": (16, 16), "num_classes": 7, "dropout": 0.0}
 TWO_TOWERS = AlexNet((8, 16, 12, 12, 8), **SMALL)

@@ -18,7 +18,7 @@ from fdl.models.vision.efficientnet import EfficientNet
 from fdl.models.vision.mobilenet import MobileNetV2
 from fdl.models.vision.wide_resnet import WideResNet
 
-PROGRAMS = 160
+PROGRAMS = 230
 
 STAGES = (Stage(1, 3, 1, 8, 1), Stage(4, 3, 2, 16, 2))
 SMALL = {"num_classes": 7, "width": 8}

@@ -11,7 +11,7 @@ from fdl.models.pretrained import mlp_mixer as formats
 from fdl.models.vision.mlp_mixer import MLPMixer
 from fdl.trees import path_name
 
-PROGRAMS = 110
+PROGRAMS = 160
 
 SMALL = {"patch_size": 4, "num_layers": 2, "hidden_size": 16, "image_size": 12}
 MODULE = MLPMixer(**SMALL, num_classes=7)

@@ -9,7 +9,7 @@ from fdl import models
 from fdl.models.pretrained.layer_rules import conv
 from fdl.models.vision.unet import UNet, unet
 
-PROGRAMS = 80
+PROGRAMS = 120
 
 SIZES = {"VALID": (52, 60), "SAME": (16, 24)}  # Of three levels.
 SMALL = {

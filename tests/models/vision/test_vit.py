@@ -18,7 +18,7 @@ from fdl.models.pretrained import vit as formats
 from fdl.models.pretrained.rules import Rule
 from fdl.models.vision.vit import ViT
 
-PROGRAMS = 160
+PROGRAMS = 230
 
 SMALL = {
     "patch_size": 4,
