@@ -8,10 +8,10 @@ import sys
 
 import jax
 import pytest
-from fdl.runs.experiment_files import find
 
 import fdl as package
 from fdl.runs.experiment import build, load
+from fdl.runs.experiment_files import find
 
 ROOT = pathlib.Path(package.__file__).parent
 
