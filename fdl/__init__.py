@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from fdl import envs as envs
     from fdl import errors as errors
     from fdl import evaluation as evaluation
+    from fdl import experiment as experiment
     from fdl import learners as learners
     from fdl import losses as losses
     from fdl import metrics as metrics
@@ -28,12 +29,14 @@ if TYPE_CHECKING:
     from fdl.config import make as make
     from fdl.diagnostics import layer_stats as layer_stats
     from fdl.evaluation import on_dataset as on_dataset
+    from fdl.experiment import supervised as supervised
     from fdl.learners import compare_learners as compare_learners
     from fdl.learners import evaluate_each as evaluate_each
     from fdl.learners import gradient_learner as gradient_learner
     from fdl.learners import gradient_step as gradient_step
     from fdl.learners import monte_carlo_estimates as monte_carlo_estimates
     from fdl.learners import over_seeds as over_seeds
+    from fdl.learners import refresh_statistics as refresh_statistics
     from fdl.learners.monte_carlo import monte_carlo as monte_carlo
     from fdl.learners.repeat import repeat as repeat
     from fdl.types import Claim as Claim
@@ -55,11 +58,21 @@ _MODULE_OF = {
     "monte_carlo_estimates": "learners",
     "on_dataset": "evaluation",
     "over_seeds": "learners",
+    "refresh_statistics": "learners",
     "repeat": "learners",
+    "supervised": "experiment",
 }
 _MODULES = (
     *("config", "data", "diagnostics", "distributions", "envs", "errors"),
-    *("evaluation", "learners", "losses", "metrics", "models", "objectives"),
+    *(
+        "evaluation",
+        "experiment",
+        "learners",
+        "losses",
+        "metrics",
+        "models",
+        "objectives",
+    ),
     *("optim", "plots", "rl", "train", "types"),
 )
 

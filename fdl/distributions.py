@@ -1,12 +1,13 @@
 """Probability distributions, parametrised by the outputs of a network."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import chex
 import jax
 import jax.numpy as jnp
 
+from fdl.errors import UserError
 from fdl.types import Array, Key, PyTree
 
 
@@ -26,6 +27,19 @@ class Distribution(NamedTuple):
     mode: Callable[[PyTree], Array]
 
 
+def checked(distribution: Any) -> Distribution:
+    """The same distribution, if it is one.
+
+    Raises:
+      UserError: It is none: ``categorical`` in place of ``categorical()``, say.
+    """
+    if all(hasattr(distribution, name) for name in Distribution._fields):
+        return distribution
+    name = getattr(distribution, "__name__", repr(distribution))
+    hint = f": {name}() makes one" if callable(distribution) else ""
+    raise UserError(f"distribution={name}: expected a Distribution{hint}")
+
+
 def categorical() -> Distribution:
     """Categorical distribution over C classes, int [...], of logits, float [..., C].
 
@@ -38,7 +52,7 @@ def categorical() -> Distribution:
     """
 
     def sample(logits, key):
-        return jax.random.categorical(key, logits)
+        return jax.random.categorical(key, _array(logits))
 
     def log_prob(logits, x):
         chex.assert_type([logits, x], [float, int])
@@ -53,6 +67,20 @@ def categorical() -> Distribution:
         return -jnp.sum(probs * jnp.where(probs > 0, log_probs, 0), axis=-1)
 
     def mode(logits):
-        return jnp.argmax(logits, axis=-1)
+        return jnp.argmax(_array(logits), axis=-1)
 
     return Distribution(sample, log_prob, entropy, mode)
+
+
+def _array(logits: Any) -> Array:
+    """The same logits, if they are an array; those of an actor-critic come in a tuple.
+
+    Raises:
+      UserError: They are none.
+    """
+    if not hasattr(logits, "shape"):
+        raise UserError(
+            f"logits are a {type(logits).__name__}: expected an array, float [..., C], "
+            "such as the outputs of rl.actor(model)"
+        )
+    return logits

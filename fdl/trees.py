@@ -1,8 +1,11 @@
-"""Names of pytree leaves."""
+"""Names of pytree leaves, and subtrees by their path."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
+
+from fdl.errors import UserError, near
 
 
 def path_name(path: tuple[Any, ...]) -> str:
@@ -27,3 +30,56 @@ def named_leaves(tree: Any) -> dict[str, Any]:
       {'a/0': 1, 'a/1': 2}
     """
     return {path_name(path): leaf for path, leaf in jax.tree.leaves_with_path(tree)}
+
+
+def subtree(tree: Mapping[str, Any], path: str) -> Any:
+    """Subtree of nested dicts at a path.
+
+    Args:
+      tree: Nested dicts.
+      path: Keys joined by slashes; empty for the tree itself.
+
+    Raises:
+      UserError: There is no such path.
+
+    Example:
+      >>> subtree({"encoder": {"dense": 1}, "head": 2}, "encoder/dense")
+      1
+    """
+    inner: Any = tree
+    for name in path.split("/") if path else ():
+        if not isinstance(inner, Mapping) or name not in inner:
+            known = inner if isinstance(inner, Mapping) else ()
+            raise UserError(
+                f"path={path!r}: expected a subtree of the parameters. "
+                f"{near(name, known)}"
+            )
+        inner = inner[name]
+    return inner
+
+
+def has_subtree(tree: Any, path: str) -> bool:
+    """True if nested dicts have a subtree at a path."""
+    for name in path.split("/") if path else ():
+        if not isinstance(tree, Mapping) or name not in tree:
+            return False
+        tree = tree[name]
+    return True
+
+
+def with_subtree(tree: Mapping[str, Any], path: str, new: Any) -> Any:
+    """Nested dicts with another subtree at a path; the argument is not changed.
+
+    Args:
+      tree: Nested dicts.
+      path: Keys joined by slashes; empty for the tree itself.
+      new: Subtree to put there.
+
+    Example:
+      >>> with_subtree({"encoder": {"dense": 1}, "head": 2}, "encoder/dense", 3)
+      {'encoder': {'dense': 3}, 'head': 2}
+    """
+    if not path:
+        return new
+    name, _, rest = path.partition("/")
+    return {**tree, name: with_subtree(tree[name], rest, new)}

@@ -1,6 +1,7 @@
 """Interfaces of all components, as tuples of pure functions on pytrees."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import jax
@@ -16,6 +17,7 @@ Batch = PyTree  # Arrays that share their leading axis, or None.
 Params = PyTree
 Variables = Mapping[str, PyTree]  # Flax's collections: {"params": ..., ...}.
 INTERMEDIATES = "intermediates"  # Flax's collection of values stored by `sow`.
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Metric(Protocol):
@@ -58,14 +60,15 @@ class Model(NamedTuple):
 
     Attributes:
       init: ``init(key) -> variables``.
-      apply: ``apply(variables, *inputs, key=None, train=False)``, to
-        ``(outputs, model_state)``, where ``model_state`` holds all collections but
-        ``params``. If the variables have a collection ``intermediates``, that of
-        ``model_state`` holds the values that modules store.
+      apply: ``apply(variables, *inputs, key=None, train=False, method=None,
+        mutable=(), **options) -> (outputs, model_state)``, where ``model_state`` holds
+        all collections but ``params``; see `fdl.models.functional`.
+      module: Flax module that the functions are made of; None if there is none.
     """
 
     init: Callable[[Key], Variables]
     apply: Callable[..., tuple[Any, PyTree]]
+    module: Any = None
 
 
 class Objective(Protocol):
@@ -87,7 +90,7 @@ class Objective(Protocol):
         Args:
           variables: Variables of the model.
           batch: Batch of examples.
-          key: Key of dropout, augmentation and the like; evaluation needs none.
+          key: Key of dropout, augmentation, sampled latents and the like.
           train: Whether it is a training step, rather than evaluation.
         """
         ...
@@ -96,24 +99,51 @@ class Objective(Protocol):
 Step = Callable[[State, Batch], tuple[State, Metrics]]
 
 
+def variables_of(state: State) -> Variables:
+    """Variables of a state that has a property ``variables``; else no parameters."""
+    return getattr(state, "variables", {"params": {}})
+
+
 class Learner(NamedTuple):
     """Training algorithm as a pair of pure functions.
 
     Attributes:
-      init: ``init(key) -> state``, the initial state, which has a field ``step``.
+      init: ``init(key) -> state``, the initial state, any pytree of arrays.
       step: ``step(state, batch) -> (state, metrics)``, a training step.
+      variables: ``variables(state)``, the variables of the model to evaluate, predict
+        with and export: flax collections by name, below which several networks lie, as
+        in ``{"params": {"actor": ..., "critic": ...}}``. Default: the property
+        ``variables`` of the state, such as that of `TrainState`.
       partition: Sharding of the state over a mesh: a `PartitionSpec`, or a tree of them
         that is a prefix of the state. Default: replicated on all devices.
-      objective: Objective that a step minimises, if it is a function of the parameters
-        and the batch, and the state is a `TrainState`; otherwise None.
+      objective: Objective that a step minimises, if it is a function of the variables
+        and the batch; otherwise None.
       optimizer: Optimizer of its gradients, or None.
+      persist: ``persist(state)``, the part of the state that a checkpoint holds.
+        Default: all of it.
+      revive: ``revive(part, key)``, the state of such a part; needed with ``persist``.
     """
 
     init: Callable[[Key], State]
     step: Step
+    variables: Callable[[State], Variables] = variables_of
     partition: PyTree = jax.sharding.PartitionSpec()
     objective: Objective | None = None
     optimizer: "optax.GradientTransformation | None" = None
+    persist: Callable[[State], PyTree] | None = None
+    revive: Callable[[PyTree, Key], State] | None = None
+
+
+class AverageState(NamedTuple):
+    """Running average of the variables of a model.
+
+    Attributes:
+      num_updates: Number of updates, int32 [].
+      variables: Averaged ``params`` and ``batch_stats``, in float32 or wider.
+    """
+
+    num_updates: Array
+    variables: Variables
 
 
 class TrainState(NamedTuple):
@@ -124,7 +154,9 @@ class TrainState(NamedTuple):
       key: Root key, from which those of all steps are derived; it never changes.
       params: Trainable parameters.
       model_state: All other collections of variables, such as batch statistics.
-      opt_state: State of the optimizer.
+      opt_state: State of the optimizer; of several optimizers, by the path of the
+        parameters that each updates.
+      average: Running average of parameters and batch statistics, or None.
     """
 
     step: Array
@@ -132,11 +164,24 @@ class TrainState(NamedTuple):
     params: Params
     model_state: PyTree
     opt_state: "optax.OptState"
+    average: AverageState | None = None
+
+    @property
+    def train_variables(self) -> Variables:
+        """Variables of the model at this step, which a training step updates."""
+        return {"params": self.params, **self.model_state}
 
     @property
     def variables(self) -> Variables:
-        """Variables of the model, as `Model.apply` takes them."""
-        return {"params": self.params, **self.model_state}
+        """Variables of the model to evaluate: averages, where the state has them."""
+        current = self.train_variables
+        if self.average is None:
+            return current
+        averaged = {
+            name: jax.tree.map(lambda a, x: a.astype(x.dtype), tree, current[name])
+            for name, tree in self.average.variables.items()
+        }
+        return {**current, **averaged}
 
 
 def _item_as_batch(data: PyTree, item: PyTree) -> Batch:
@@ -177,41 +222,48 @@ class Batches(NamedTuple):
     fingerprint: str = ""
 
 
-class Predictor(NamedTuple):
-    """Prediction of a trained model, for test examples and for new ones.
+class Ability(NamedTuple):
+    """What a trained model can be asked for, as a pure function: ``predict``, say.
 
     Attributes:
-      predict: ``predict(state, batch)``, to predictions [B, ...] by name; traced.
-      objective: Objective of the evaluation, which measures the predictions.
-      test: Batches of the evaluation. New examples take the place of its data, so that
-        they are preprocessed in the same way.
-      inputs: Name of the array [N, ...] in the data that new examples provide.
-      encode: Preprocessing of that array on the host, if the test data is not as in
-        files (standardised, say). Default: none.
-      encode_rows: Function of the rows of a CSV file, dicts of text by column name, to
-        inputs [N, F], if they are more than numbers; it takes the place of ``encode``.
-      columns: Names of the columns of inputs [N, F]; empty if unknown.
-      classes: Names of the classes; empty if they are numbered.
+      function: ``function(variables, inputs, key)``, to arrays [B, ...] by name. Inputs
+        are encoded arrays [B, ...] by name; they are preprocessed inside.
+      inputs: Preprocessing of its inputs, a `fdl.data.Preprocessing`; None if it needs
+        no inputs.
+      outputs: Names of the elements of each output, by the name of the output: those of
+        classes, say; empty where they are numbered.
+      spec: Name and arguments of the function of `fdl.evaluation` that makes it of a
+        model and a preprocessing, for export; None if there is none.
     """
 
-    predict: Callable[[State, Batch], Mapping[str, Array]]
+    function: Callable[[Variables, Mapping[str, Array], Key], Mapping[str, Array]]
+    inputs: Any = None
+    outputs: Mapping[str, Sequence[str]] = NOTHING
+    spec: Mapping[str, Any] | None = None
+
+
+class Examples(NamedTuple):
+    """Labelled examples, to plot predictions and to compare models on.
+
+    Attributes:
+      batches: Batches of one epoch, encoded but not preprocessed, not shuffled.
+      objective: Objective whose metrics score a preprocessed batch.
+      preprocess: ``preprocess(batch) -> batch``, on the device. Default: none.
+    """
+
+    batches: Batches
     objective: Objective
-    test: Batches
-    inputs: str
-    encode: Callable[[Any], Any] = _identity
-    encode_rows: Callable[[Sequence[Mapping[str, Any]]], Any] | None = None
-    columns: Sequence[str] = ()
-    classes: Sequence[str] = ()
+    preprocess: Callable[[Batch], Batch] = _identity
 
 
 class Claim(NamedTuple):
-    """Claim of an experiment: bounds on a number of the last evaluation.
+    """Claim of an experiment: bounds on a number of the test, or of the validation.
 
     `fdl train` tests each claim over the seeds of a run.
 
     Attributes:
       text: Claim in words.
-      measure: ``measure(metrics)``, a float, of one seed's evaluation, floats by name.
+      measure: ``measure(metrics)``, a float, of one seed's metrics, floats by name.
       at_least: Lower bound, or None.
       at_most: Upper bound, or None; at least one of the bounds is needed.
 
@@ -227,21 +279,32 @@ class Claim(NamedTuple):
     at_most: float | None = None
 
 
+Evaluate = Callable[[Variables], Mapping[str, float]]  # Metrics by name.
+
+
 class Experiment(NamedTuple):
     """Experiment, as returned by `build(config)` of an experiment file.
 
     Attributes:
       learner: Training algorithm.
       batches: Training batches.
-      evaluate: ``evaluate(state)``, to floats by name, of the learner's state.
-      predictor: Prediction for new examples, or None.
+      evaluate: ``evaluate(variables)``, the metrics of the validation: for the best
+        checkpoint, early stopping and the choice of hyperparameters.
+      test: ``test(variables)``, the metrics of the test, measured once at the end.
+        Default: none; then results and claims are of the validation.
+      model: Model that is trained, to export it; None if there is not just one.
+      abilities: What the trained model can be asked for, by name.
+      examples: Test examples, for plots and comparisons; None if there are none.
       claims: Claims to test after training.
     """
 
     learner: Learner
     batches: Batches
-    evaluate: Callable[[State], Mapping[str, float]]
-    predictor: Predictor | None = None
+    evaluate: Evaluate
+    test: Evaluate | None = None
+    model: Model | None = None
+    abilities: Mapping[str, Ability] = NOTHING
+    examples: Examples | None = None
     claims: Sequence[Claim] = ()
 
 
@@ -261,15 +324,39 @@ class Timestep(NamedTuple):
     truncated: Array
 
 
+class Spec(NamedTuple):
+    """Specification of an array: a space of observations or actions.
+
+    `envs.box` and `envs.discrete` make one, and check it.
+
+    Attributes:
+      shape: Shape of one array, without a batch axis.
+      dtype: Dtype.
+      minimum: Lower bounds, inclusive, float [*shape]; minus infinity for none.
+      maximum: Upper bounds, inclusive, float [*shape]; infinity for none.
+      num_values: Number of values, 0, 1, ..., of a discrete number, or of each element
+        of a discrete vector; None if it is continuous.
+    """
+
+    shape: tuple[int, ...]
+    dtype: Any
+    minimum: Any
+    maximum: Any
+    num_values: int | tuple[int, ...] | None = None
+
+
 class Env(NamedTuple):
     """Environment without automatic resets, as a pair of pure functions.
 
     Attributes:
       reset: ``reset(key) -> (state, observation)``.
       step: ``step(state, action, key) -> (state, Timestep)``.
-      action_size: Number of discrete actions, or size of a continuous one.
+      observation: Specification of an observation.
+      action: Specification of an action. An environment is stepped with actions of this
+        shape and dtype, within its bounds; what others do is not specified.
     """
 
     reset: Callable[[Key], tuple[State, Array]]
     step: Callable[[State, Array, Key], tuple[State, Timestep]]
-    action_size: int
+    observation: Spec
+    action: Spec

@@ -55,6 +55,12 @@ def data_dir(tmp_path_factory):
     return pathlib.Path(os.environ["TFDS_DATA_DIR"])
 
 
+@pytest.fixture(scope="session", autouse=True)
+def state_dir(tmp_path_factory):
+    """Where this session's tests record what they train, so never in your home."""
+    os.environ["FDL_STATE_DIR"] = str(tmp_path_factory.mktemp("state"))
+
+
 @pytest.fixture(scope="module", autouse=True)
 def programs(request):
     """Counts what a test file compiles, against its ``PROGRAMS``.

@@ -7,7 +7,6 @@ the limit, a return of 500.0, with each of the seeds 0 to 19: mean 500.0, worst 
 seed trains for 2 seconds on two CPU cores, after 4 to 6 seconds of compilation.
 """
 
-import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
@@ -51,18 +50,19 @@ def get_config(size: str = "full") -> ConfigDict:
 def build(config: ConfigDict) -> fdl.Experiment:
     """Experiment of a config: data, model, learner and evaluation."""
     env = fdl.envs.gymnax(**config.env)
-    _, observation = jax.eval_shape(env.reset, jax.random.key(0))
-    module = fdl.models.ActorCritic(env.action_size, **config.model)
-    model = fdl.models.functional(module, jnp.zeros((1, *observation.shape)))
+    module = fdl.models.ActorCritic(env.action.num_values, **config.model)
+    model = fdl.models.functional(module, jnp.zeros((1, *env.observation.shape)))
     actions = fdl.distributions.categorical()
     rollout = config.on_policy
     num_updates = config.num_steps * rollout.num_epochs * rollout.num_minibatches
     optimizer = fdl.optim.chain(**config.optimizer, num_steps=num_updates)
     objective = fdl.objectives.ppo(model, actions, **config.ppo)
+    policy = fdl.rl.greedy(fdl.rl.actor(model), actions)
+    num_episodes = config.num_test_episodes
     return fdl.Experiment(
         learner=fdl.rl.on_policy(env, model, actions, objective, optimizer, **rollout),
         batches=fdl.data.no_data(rollout.num_envs * rollout.num_steps, "env_steps"),
-        evaluate=fdl.rl.on_episodes(
-            env, fdl.rl.greedy(model, actions), num_episodes=config.num_test_episodes
-        ),
+        evaluate=fdl.rl.on_episodes(env, policy, num_episodes=num_episodes),
+        test=fdl.rl.on_episodes(env, policy, num_episodes=num_episodes, seed=1),
+        model=model,
     )

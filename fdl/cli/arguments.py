@@ -19,7 +19,9 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     """Adds the run directory, and the path of its experiment's file."""
     parser.add_argument("workdir", help="directory of a run")
     parser.add_argument(
-        "--experiment", help="path of the experiment's file, if it has moved"
+        "--experiment",
+        metavar="FILE",
+        help="the experiment's file: if it moved, changed, or came from elsewhere",
     )
 
 

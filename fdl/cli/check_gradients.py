@@ -39,11 +39,10 @@ def main(options: argparse.Namespace) -> int:
     first = first_batch(options.experiment, options.overrides)
     count = min(options.examples, first.num_examples)
     batch = jax.tree.map(lambda x: x[:count], first.batch)
-    # The key of the first step, so that dropout is that of training.
-    key = jax.random.fold_in(first.state.key, first.state.step)
-    objective = first.experiment.learner.objective
+    learner = first.experiment.learner
+    key, objective = jax.random.key(first.loaded.config.seed), learner.objective
     assert objective is not None  # As `first_batch` has checked.
-    subject = objective, first.state.variables, batch, key
+    subject = objective, learner.variables(first.state), batch, key
     dtypes = diagnostics.rounded_dtypes(*subject)
     precision = diagnostics.SINGLE if dtypes == "float32" else diagnostics.DOUBLE
     # A tolerance below the error of the differences would fail right gradients.

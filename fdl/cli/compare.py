@@ -14,7 +14,7 @@ from fdl.errors import UserError
 from fdl.evaluation import ExampleScores
 from fdl.metrics.paired_comparison import Changes, Comparison
 from fdl.runs.directory import write_text
-from fdl.runs.load_trained import Trained, load_trained
+from fdl.runs.tested_model import TestedModel, tested_model
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,12 +30,12 @@ def main(options: argparse.Namespace) -> int:
     """Prints the difference of each metric, with its interval and p-value."""
     output = existing_output_path(options.output, (".csv",))
     runs = [
-        load_trained(workdir, warn, checkpoint=options.checkpoint, seed=options.seed)
+        tested_model(workdir, warn, checkpoint=options.checkpoint, seed=options.seed)
         for workdir in (options.first, options.second)
     ]
     # Differences are paired by example, which is why the examples must be the same.
     check_same_test(*runs)
-    first, second = (evaluation.score_examples(x.predictor, x.state) for x in runs)
+    first, second = (evaluation.score_examples(x.examples, x.variables) for x in runs)
     comparisons = {
         name: evaluation.compare(first[name], second[name])
         for name in shared_metrics(first, second)
@@ -77,9 +77,9 @@ def shared_metrics(
     return names
 
 
-def check_same_test(first: Trained, second: Trained) -> None:
+def check_same_test(first: TestedModel, second: TestedModel) -> None:
     """Raises `UserError` if two runs were tested on different data."""
-    fingerprints = [run.predictor.test.fingerprint for run in (first, second)]
+    fingerprints = [run.examples.batches.fingerprint for run in (first, second)]
     if fingerprints[0] != fingerprints[1]:
         raise UserError(
             f"{first.workdir} ({first.name}) and {second.workdir} ({second.name}) are "

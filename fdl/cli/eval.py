@@ -20,10 +20,15 @@ def main(options: argparse.Namespace) -> int:
     run = open_run(options.workdir, warn, options.experiment)
     config = run.loaded.config
     step, loop_state = restore(run.workdir, run.setup, config, options.checkpoint)
-    values = run.setup.evaluate(loop_state.state)
+    variables = run.setup.learner.variables(loop_state.state)
+    values = run.setup.evaluate(variables)
     out = console()
-    out.print(f"{run.loaded.name}, evaluation at step {step}")
+    out.print(f"{run.loaded.name}, validation at step {step}")
     show_metrics(out, values)
+    if run.setup.test is not None:
+        values = run.setup.test(variables)
+        out.print(f"test at step {step}")
+        show_metrics(out, values)
     for verdict in evaluate_claims(run.experiments[0].claims, values):
         out.print(str(verdict))
     return 0

@@ -4,7 +4,7 @@ import argparse
 
 from fdl.cli.arguments import add_checkpoint, add_run, add_seed
 from fdl.cli.console import warn
-from fdl.runs.open_run import open_run
+from fdl.runs.open_run import open_run, restore
 from fdl.runs.plots_of_run import draw, metric_plots_of, prediction_plots_of
 
 
@@ -18,13 +18,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     """Draws all plots of a run."""
     run = open_run(options.workdir, warn, options.experiment)
+    member = run.member(options.seed)
+    step, loop_state = restore(
+        run.workdir, run.setup, run.loaded.config, options.checkpoint
+    )
     plots = metric_plots_of(run.workdir) + prediction_plots_of(
         run.workdir,
-        run.loaded,
-        run.experiments,
-        run.setup,
-        options.checkpoint,
-        run.member(options.seed),
+        run.experiments[member],
+        run.variables_of(loop_state, member),
+        run.title(step, member),
     )
     paths, all_drawn = draw(plots, warn)
     for path in paths:

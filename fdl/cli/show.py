@@ -35,12 +35,12 @@ def main(options: argparse.Namespace) -> int:
         item = next(batches.stream(0))
         batch = jax.eval_shape(batches.take, batches.data, item)
         count = flops(experiment.learner.step, state, batch)
+        variables = jax.eval_shape(experiment.learner.variables, state)
     out = console()
     out.print(f"{loaded.name}: {summary(loaded.path)}")
     for key, value in flat(loaded.config).items():
         out.print(f"  --config.{key}={value}")
-    # States of reinforcement learning hold the training state as a part.
-    params = state.params if hasattr(state, "params") else state.train.params
+    params = variables.get("params", {})
     out.print(parameter_table(params))
     if isinstance(experiment.learner.optimizer, optim.Chain):
         out.print(optimizer_table(experiment.learner.optimizer, params))

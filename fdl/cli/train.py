@@ -25,10 +25,12 @@ from fdl.runs.directory import locked
 from fdl.runs.early_stopping import early_stop_message
 from fdl.runs.experiment import LoadedExperiment, build, load, num_folds, with_folds
 from fdl.runs.experiment_files import line_of, user_code
-from fdl.runs.log import last_evaluation, read_lines
+from fdl.runs.log import read_lines
+from fdl.runs.open_run import Run
 from fdl.runs.process import prepare
 from fdl.runs.record import record
 from fdl.runs.run_setup import RunSetup, setup
+from fdl.runs.trusted_files import record_started
 from fdl.types import Claim
 
 
@@ -86,17 +88,17 @@ def run(
         run_setup.program.abstract(run_setup.keys)
     claims = experiments[0].claims
     stages["data and build"] = time.perf_counter() - began
+    this_run = Run(workdir, loaded, num_seeds, experiments, run_setup)
     with locked(workdir):
         record(loaded, workdir, num_seeds, run_setup.batches.fingerprint, warn)
+        record_started(loaded.path, workdir, warn)
         with (
             failing(workdir, loaded.path),
             snapshot_on_failure(out, run_setup, workdir, stopped),
         ):
-            step = train(out, loaded, run_setup, workdir, stopped, stages, claims)
-        draw_plots(
-            loaded, workdir, experiments, run_setup, with_predictions=not stopped
-        )
-    num_steps = run_setup.num_steps
+            result = train(out, loaded, run_setup, workdir, stopped, stages, claims)
+        draw_plots(this_run, result, with_predictions=not stopped)
+    step, num_steps = result.step, run_setup.num_steps
     if not session.finished(run_setup, workdir, step):
         saved = "and saved" if step else "before there was anything to save"
         warn(
@@ -106,7 +108,7 @@ def run(
         return 128 + stopped[0]
     if step < num_steps and run_setup.rule is not None:
         out.print(early_stop_message(run_setup.rule, workdir, step, num_steps))
-    print_results(out, workdir, step, num_folds(loaded.config), claims)
+    print_results(out, workdir, result, num_folds(loaded.config), claims)
     return 0
 
 
@@ -118,8 +120,8 @@ def train(
     stopped: list[int],
     stages: Mapping[str, float],
     claims: Sequence[Claim] = (),
-) -> int:
-    """Trains with a progress display; returns the step that was reached."""
+) -> session.Result:
+    """Trains with a progress display."""
     start = session.start(run_setup, loaded.config, workdir, warn)
     total = run_setup.num_steps
     if session.finished(run_setup, workdir, start.step):
@@ -127,7 +129,9 @@ def train(
     if claims and start.step < total:
         # A claim on a metric that is not evaluated fails here, not after hours.
         with user_code(loaded.path):
-            check_claims(claims, run_setup.evaluate(start.loop_state.state))
+            variables = run_setup.learner.variables(start.loop_state.state)
+            measure = run_setup.test or run_setup.evaluate
+            check_claims(claims, measure(variables))
     out.print(greeting(loaded, workdir, start.step, total))
     with progress.shown(out, run_setup.batches, start.step, total) as show:
 
@@ -188,21 +192,19 @@ def snapshot_on_failure(
         raise RunError(f"{error}: {hint}") from error
 
 
-def draw_plots(
-    loaded: LoadedExperiment,
-    workdir: pathlib.Path,
-    experiments: list,
-    run_setup: RunSetup,
-    *,
-    with_predictions: bool,
-) -> None:
+def draw_plots(run: Run, result: session.Result, *, with_predictions: bool) -> None:
     """Draws the plots of a run, as far as its data allows."""
     # Imported when training is over: matplotlib would delay the first step.
     from fdl.runs.plots_of_run import draw, metric_plots_of, prediction_plots_of
 
-    plots = metric_plots_of(workdir)
+    plots = metric_plots_of(run.workdir)
     if with_predictions:
-        plots += prediction_plots_of(workdir, loaded, experiments, run_setup)
+        plots += prediction_plots_of(
+            run.workdir,
+            run.experiments[0],
+            run.variables_of(result.loop_state, 0),
+            run.title(result.step, 0),
+        )
     draw(plots, warn)
 
 
@@ -227,26 +229,27 @@ def greeting(
 def print_results(
     out: Console,
     workdir: pathlib.Path,
-    step: int,
+    result: session.Result,
     num_folds: int = 0,
     claims: Sequence[Claim] = (),
 ) -> None:
-    """Prints the last evaluation, the verdicts on claims, and the files of the run."""
-    evaluation = last_evaluation(read_lines(workdir / "metrics.jsonl"))
+    """Prints validation and test, the verdicts on claims, and the files of the run."""
     timings = read_lines(workdir / "timings.jsonl")
     stages = [row["stages"] for row in timings if "stages" in row]
     for last in stages[-1:]:
         parts = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in last.items())
         out.print(f"before the first step: {parts}")
-    out.print(f"evaluation at step {step}")
-    values = {
-        name: np.array(value, np.float64).tolist()
-        for name, value in evaluation.items()
-        if value is not None
-    }
-    progress.show_metrics(out, values, "fold" if num_folds else "")
+    for title, metrics in (("validation", result.validation), ("test", result.test)):
+        if metrics:
+            out.print(f"{title} at step {result.step}")
+            values = {
+                name: np.array(value, np.float64).tolist()
+                for name, value in metrics.items()
+                if value is not None
+            }
+            progress.show_metrics(out, values, "fold" if num_folds else "")
     if claims:
-        verdicts = evaluate_claims(claims, evaluation)
+        verdicts = evaluate_claims(claims, result.metrics)
         write_claims(workdir, verdicts)
         for verdict in verdicts:
             out.print(str(verdict))

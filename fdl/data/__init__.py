@@ -1,9 +1,11 @@
 """Data sets, tables, batches and augmentations."""
 
-from fdl.data import augment
+from fdl.data import augment, preprocessing
 from fdl.data.batches import batches, order
+from fdl.data.load_splits import Splits, load_splits
 from fdl.data.loading import load
-from fdl.data.preprocessing import standardize
+from fdl.data.preprocessing import Preprocessing, encoder, preprocessor, standardize
+from fdl.data.read_inputs import read_inputs
 from fdl.data.sources import fingerprint
 from fdl.data.splits import Folds, fold, folds
 from fdl.data.tabular.csv_files import read_csv
@@ -16,18 +18,25 @@ from fdl.data.weighted_sampling import class_weights, weighted_batches
 __all__ = [
     "Encoding",
     "Folds",
+    "Preprocessing",
+    "Splits",
     "Table",
     "augment",
     "batches",
     "bundled_rows",
     "class_weights",
+    "encoder",
     "fingerprint",
     "fold",
     "folds",
     "load",
+    "load_splits",
     "no_data",
     "order",
+    "preprocessing",
+    "preprocessor",
     "read_csv",
+    "read_inputs",
     "scale",
     "stack",
     "standardize",

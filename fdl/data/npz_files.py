@@ -1,8 +1,11 @@
 """Reading of npz files, and conversion of inputs to the dtype of a dataset."""
 
 import pathlib
-from zipfile import BadZipFile
+import zipfile
+from collections.abc import Sequence
+from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from fdl.errors import UserError, near
@@ -16,62 +19,128 @@ def read_npz(path: pathlib.Path, name: str) -> np.ndarray:
       name: Name of the array.
 
     Returns:
-      Integer or floating-point array [N, ...].
+      Integer, floating-point or boolean array [N, ...].
 
     Raises:
       UserError: The file is missing or damaged, or has no such array of numbers.
     """
+    return read_arrays(path, [name])[name]
+
+
+def read_arrays(path: pathlib.Path, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Reads arrays [N, ...] from an npz file, without unpickling; see `read_npz`."""
+    arrays = load_npz(path, names)
+    for name, array in arrays.items():
+        if not array.ndim or array.dtype.kind not in "iufb":
+            shown = f"{array.dtype} {list(array.shape)}"
+            raise UserError(f"{name!r} in {path} is {shown}: expected numbers [N, ...]")
+    return arrays
+
+
+def load_npz(
+    path: pathlib.Path, names: Sequence[str], *, max_bytes: int | None = None
+) -> dict[str, np.ndarray]:
+    """Loads arrays of any shape from an npz file, without unpickling.
+
+    Args:
+      path: Path of the file.
+      names: Names of the arrays; others are not read.
+      max_bytes: Largest size of the content, uncompressed; None for any.
+
+    Raises:
+      UserError: The file is missing, damaged or too large, or lacks an array.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: expected a file")
+    damaged = UserError(f"{path}: expected an undamaged npz file")
     try:
+        # The sizes come first: a few bytes may unpack to more than fits into memory.
+        with zipfile.ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+        if max_bytes is not None and size > max_bytes:
+            raise UserError(f"{path}: expected at most {max_bytes} bytes, got {size}")
         # Object arrays would run code when they are loaded.
         with np.load(path, allow_pickle=False) as file:
-            if name not in file:
-                raise UserError(
-                    f"{name!r}: expected an array in {path}. {near(name, file)}"
-                )
-            array = file[name]
-    except FileNotFoundError:
-        raise UserError(f"{path}: expected a file") from None
+            for name in names:
+                if name not in file:
+                    raise UserError(
+                        f"{name!r}: expected an array in {path}. {near(name, file)}"
+                    )
+            arrays = {name: file[name] for name in names}
     except UserError:
         raise
-    except (
-        OSError,
-        ValueError,
-        EOFError,
-        BadZipFile,
-        AttributeError,
-        TypeError,
-    ):
-        raise UserError(f"{path}: expected an undamaged npz file") from None
+    # Of a damaged file, zipfile, zlib and NumPy raise more than a dozen exceptions.
+    except Exception:
+        raise damaged from None
     # A member of the archive that does not begin like a npy file is read as bytes.
-    if not isinstance(array, np.ndarray):
-        raise UserError(f"{path}: expected an undamaged npz file")
-    if not array.ndim or array.dtype.kind not in "iuf":
-        shown = f"{array.dtype} {list(array.shape)}"
-        raise UserError(f"{name!r} in {path} is {shown}: expected numbers [N, ...]")
-    return array
+    if not all(isinstance(array, np.ndarray) for array in arrays.values()):
+        raise damaged
+    return arrays
 
 
-def as_dtype(inputs: np.ndarray, dtype: np.dtype, name: str) -> np.ndarray:
+def as_dtype(
+    inputs: np.ndarray,
+    dtype: np.dtype,
+    name: str,
+    *,
+    columns: Sequence[str] = (),
+    limits: tuple[float, float] | None = None,
+) -> np.ndarray:
     """Inputs converted to the dtype of a dataset, if it can represent them.
 
     Args:
       inputs: Array of numbers.
       dtype: Dtype of the dataset.
       name: Name of the inputs, for errors.
+      columns: Names of the last axis of inputs [N, F], for errors.
+      limits: Smallest and largest valid value. Default: those of the dtype.
 
     Raises:
-      UserError: The inputs are not finite; or the dtype is one of integers, and they
-        have a fractional part or are out of its range.
+      UserError: The inputs are not finite or out of range; or the dtype is one of
+        integers or booleans, and they have a fractional part. The text names the first
+        such row, which count from 1, and its column.
     """
-    if not np.isfinite(inputs).all():
-        raise UserError(f"{name!r} has NaN or infinity: expected finite numbers")
-    if not np.issubdtype(dtype, np.integer) or not inputs.size:
-        return inputs.astype(dtype)
-    limits = np.iinfo(dtype)
-    low, high = inputs.min(), inputs.max()
-    if low < limits.min or high > limits.max or not (inputs == np.rint(inputs)).all():
-        raise UserError(
-            f"{name!r} goes from {low:g} to {high:g}: expected whole numbers from "
-            f"{limits.min} to {limits.max}, as the data has them ({dtype})"
-        )
-    return inputs.astype(dtype)
+
+    def check(valid: np.ndarray, expected: str) -> None:
+        if not valid.all():
+            index = np.unravel_index(np.argmin(valid), valid.shape)
+            text = f"{_place(name, index, columns)}: expected {expected}"
+            raise UserError(f"{text}, got {float(inputs[index]):g}")
+
+    dtype = jnp.dtype(dtype)
+    check(np.isfinite(inputs), "finite numbers")
+    with np.errstate(invalid="ignore", over="ignore"):
+        converted = inputs.astype(dtype)
+    low, high = limits or _limits(dtype)
+    whole = not jnp.issubdtype(dtype, jnp.inexact)
+    kind = "whole numbers" if whole else "numbers"
+    expected = f"{kind} from {low:.15g} to {high:.15g} ({dtype})"
+    if not whole:
+        # A limit such as 0.1 is another number in float32, and so is what equals it.
+        low, high = (float(np.array(x).astype(dtype)) for x in (low, high))
+    if not whole or jnp.issubdtype(inputs.dtype, jnp.inexact):
+        # A Python number would become one of half precision, which may be infinity.
+        low, high = np.float64(low), np.float64(high)
+    values = inputs if whole else converted
+    valid = (values >= low) & (values <= high)
+    # A number at the edge of 64 bits may be in range, but no longer when it is rounded.
+    check(valid & (converted == inputs) if whole else valid, expected)
+    return converted
+
+
+def _limits(dtype: np.dtype) -> tuple[float, float]:
+    """Smallest and largest finite value of a dtype."""
+    if dtype.kind == "b":
+        return 0, 1
+    inexact = jnp.issubdtype(dtype, jnp.inexact)
+    info: Any = jnp.finfo(dtype) if inexact else jnp.iinfo(dtype)
+    return (float(info.min), float(info.max)) if inexact else (info.min, info.max)
+
+
+def _place(name: str, index: Sequence[Any], columns: Sequence[str]) -> str:
+    """Position of an element in words: ``'features', row 3, column 'age'``."""
+    row, *rest = map(int, index)
+    text = f"{name!r}, row {row + 1}"
+    if len(rest) == 1:
+        return f"{text}, column {columns[rest[0]] if columns else rest[0] + 1!r}"
+    return f"{text}, at {rest}" if rest else text

@@ -11,8 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from fdl.errors import UserError, near
+from fdl.learners.step_outputs import checked
 from fdl.trees import path_name
-from fdl.types import Batch, Learner, Params, TrainState
+from fdl.types import Batch, Key, Learner, Objective, Params, State, Variables
 
 
 class LeafStats(NamedTuple):
@@ -61,7 +62,7 @@ class Overfit(NamedTuple):
 
 def overfit(
     learner: Learner,
-    state: TrainState,
+    state: State,
     batch: Batch,
     *,
     num_steps: int = 1000,
@@ -86,7 +87,7 @@ def overfit(
         raise UserError(
             "learner.objective=None: expected one, whose loss is to overfit"
         )
-    step, initial_state = jax.jit(learner.step), state
+    step, initial_state = jax.jit(checked(learner.step)), state
     losses: list[float] = []
     pending: list = []  # Metrics that are still on the device.
     for i in range(num_steps):
@@ -105,26 +106,32 @@ def overfit(
             # A single loss may be low by chance, so two in a row have to be.
             if not np.isfinite(losses).all() or max(losses[-2:]) <= threshold:
                 break
-    eval_loss = jax.jit(lambda variables: objective(variables, batch)[0])
+    initial, final = learner.variables(initial_state), learner.variables(state)
+    key = jax.random.key(0)  # Of dropout, and of what an evaluation draws.
+    eval_loss = jax.jit(lambda variables: objective(variables, batch, key)[0])
     return Overfit(
         np.array(losses),
         threshold,
-        float(eval_loss(state.variables)),
-        [*_leaf_stats(objective, initial_state, state, batch)],
+        float(eval_loss(final)),
+        [*_leaf_stats(objective, initial, final, batch, key)],
     )
 
 
-def _leaf_stats(objective, initial_state, final_state, batch) -> Iterator[LeafStats]:
+def _leaf_stats(
+    objective: Objective,
+    initial: Variables,
+    final: Variables,
+    batch: Batch,
+    key: Key,
+) -> Iterator[LeafStats]:
     """Statistics of each leaf, in the order of the tree."""
 
-    def gradient(state: TrainState, train: bool) -> Params:
-        key = jax.random.fold_in(state.key, state.step)
-
+    def gradient(variables: Variables, train: bool) -> Params:
         def loss(params):
-            variables = {"params": params, **state.model_state}
-            return objective(variables, batch, key, train=train)[0]
+            changed = {**variables, "params": params}
+            return objective(changed, batch, key, train=train)[0]
 
-        return jax.grad(loss)(state.params)
+        return jax.grad(loss)(variables["params"])
 
     @jax.jit
     def measure(initial, final):
@@ -133,10 +140,11 @@ def _leaf_stats(objective, initial_state, final_state, batch) -> Iterator[LeafSt
         # gradient without dropout.
         grads = final_grads, gradient(final, False)
         unit_grads = jax.tree.map(jnp.add, *map(_unit_grads, grads))
-        return initial_grads, final_grads, unit_grads, initial.params, final.params
+        params = initial["params"], final["params"]
+        return initial_grads, final_grads, unit_grads, *params
 
-    paths = [path for path, _ in jax.tree.leaves_with_path(initial_state.params)]
-    trees = jax.device_get(measure(initial_state, final_state))
+    paths = [path for path, _ in jax.tree.leaves_with_path(initial["params"])]
+    trees = jax.device_get(measure(initial, final))
     columns = [jax.tree.leaves(tree) for tree in trees]
     for path, initial_grad, final_grad, unit_grads, initial, final in zip(
         paths, *columns, strict=True

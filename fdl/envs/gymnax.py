@@ -4,9 +4,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from fdl.envs.specs import box, discrete
 from fdl.errors import UserError, near
-from fdl.types import Env, PyTree, Timestep
+from fdl.types import Env, PyTree, Spec, Timestep
 
 # A time limit that no episode reaches, and whose comparison with an int32 count of
 # steps does not overflow.
@@ -19,6 +21,10 @@ def gymnax(name: str, **params: Any) -> Env:
     Its time limit truncates an episode, and every other end terminates it, in all
     versions of gymnax: those before 1.0 do not distinguish between the two.
 
+    Actions out of bounds are passed on as they are. Pendulum clips them; the continuous
+    mountain car clips the force, and charges for the action before. `clip_actions`
+    brings those of an unbounded policy within bounds.
+
     Args:
       name: Name in `gymnax.registered_envs`.
       **params: Environment parameters, such as physical constants and the time limit,
@@ -30,8 +36,8 @@ def gymnax(name: str, **params: Any) -> Env:
     Example:
       >>> env = gymnax("CartPole-v1", max_steps_in_episode=200)
       >>> state, observation = env.reset(jax.random.key(0))
-      >>> observation.shape, env.action_size
-      ((4,), 2)
+      >>> observation.shape, env.observation.shape, env.action.num_values
+      ((4,), (4,), 2)
 
     References:
       Lange, `gymnax: A JAX-based Reinforcement Learning Environment Library
@@ -65,7 +71,28 @@ def gymnax(name: str, **params: Any) -> Env:
         timestep = Timestep(observation, reward, terminated, timed_out & ~terminated)
         return strong((state, timestep))
 
-    return Env(reset, step, env.num_actions)
+    _, observation = jax.eval_shape(reset, jax.random.key(0))
+    observation_spec = _spec(
+        env.observation_space(limited), observation.shape, observation.dtype
+    )
+    space = env.action_space(limited)
+    return Env(reset, step, observation_spec, _spec(space, space.shape, space.dtype))
+
+
+def _spec(space: Any, shape: tuple[int, ...], dtype: Any) -> Spec:
+    """Specification of a space of gymnax.
+
+    Shape and dtype are those of the arrays themselves: the spaces of some environments
+    declare others.
+    """
+    if hasattr(space, "n"):
+        return discrete(space.n)
+    # The largest float stands for no bound.
+    largest = np.finfo(np.float32).max
+    low, high = (np.asarray(bound, np.float32) for bound in (space.low, space.high))
+    low = np.where(low <= -largest, -np.inf, low)
+    high = np.where(high >= largest, np.inf, high)
+    return box(shape, low, high, dtype)
 
 
 def strong(tree: PyTree) -> PyTree:

@@ -9,8 +9,8 @@ from fdl.evaluation.examples import (
     target_name,
 )
 from fdl.evaluation.export import as_csv, as_json, prediction_rows
-from fdl.evaluation.predict import expected_input, predict, white_level
-from fdl.evaluation.predictors import classifier, regressor
+from fdl.evaluation.predict import predict
+from fdl.evaluation.predictors import classifier, only_input, regressor
 from fdl.evaluation.scores import ExampleScores, score_examples
 
 __all__ = [
@@ -23,12 +23,11 @@ __all__ = [
     "classifier",
     "compare",
     "evaluate_examples",
-    "expected_input",
     "on_dataset",
+    "only_input",
     "predict",
     "prediction_rows",
     "regressor",
     "score_examples",
     "target_name",
-    "white_level",
 ]

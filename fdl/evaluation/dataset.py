@@ -1,56 +1,78 @@
-"""Evaluation of an objective's metrics on a data set."""
+"""Evaluation of an objective's metrics on a dataset."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from fdl import optim
 from fdl.errors import UserError
-from fdl.types import Batches, Objective, PyTree, TrainState
+from fdl.learners.step_outputs import as_metrics
+from fdl.types import Batch, Batches, Evaluate, Objective, PyTree, Variables
 
 
 def on_dataset(
-    objective: Objective, batches: Batches
-) -> Callable[[TrainState], Mapping[str, float]]:
+    objective: Objective,
+    batches: Batches,
+    *,
+    seed: int = 0,
+    preprocess: Callable[[Batch], Batch] | None = None,
+) -> Evaluate:
     """Evaluation of an objective's metrics over one epoch, each example counted once.
 
-    If the optimizer keeps an average of the weights, the average is evaluated; see
-    `optim.averaged`.
+    The objective is given a key, a function of the seed and the batch: a sampled ELBO,
+    a masked autoencoder or a contrastive loss has the same value each time. Where
+    nothing is drawn, metrics do not depend on the batch size.
 
     Args:
       objective: Objective with the metrics; it is called with ``train=False``.
-      batches: Batches of the test data, not shuffled, with the last, incomplete batch.
+      batches: Batches of the data, not shuffled, with the last, incomplete batch.
+      seed: Seed of the keys.
+      preprocess: ``preprocess(batch) -> batch``, on the device. Default: none.
 
     Returns:
-      ``evaluate(state)``, to floats by name.
+      ``evaluate(variables)``, to floats by name.
 
     Raises:
       UserError: The batches have no epochs.
     """
-    if not batches.steps_per_epoch:
-        raise UserError(
-            f"steps_per_epoch={batches.steps_per_epoch}: expected batches of a finite "
-            "source, which have epochs"
-        )
+    check_epochs(batches)
 
     @jax.jit
-    def measure(variables, data, item):
-        _, (_, metrics) = objective(variables, batches.take(data, item))
-        return metrics
+    def measure(variables, data, item, key):
+        batch = batches.take(data, item)
+        batch = batch if preprocess is None else preprocess(batch)
+        return as_metrics(objective(variables, batch, key, train=False)[1][1])
 
     # The data is transferred to the device once, and not before the first evaluation.
     device_data: list[PyTree] = []
 
-    def evaluate(state: TrainState) -> Mapping[str, float]:
+    def evaluate(variables: Variables) -> Mapping[str, float]:
         if not device_data:
             device_data.append(jax.device_put(batches.data))
-        items = islice(batches.stream(0), batches.steps_per_epoch)
-        variables = optim.averaged(state).variables
-        parts = [measure(variables, device_data[0], item) for item in items]
+        parts = [
+            measure(variables, device_data[0], item, key)
+            for item, key in keyed_items(batches, seed)
+        ]
         # Metrics are sums: adding them weights batches by their number of examples.
         sums = jax.tree.map(lambda *x: jnp.stack(x).sum(axis=0), *parts)
         return {name: float(metric.compute()) for name, metric in sums.items()}
 
     return evaluate
+
+
+def keyed_items(batches: Batches, seed: int = 0) -> Iterator[tuple[PyTree, Any]]:
+    """Items of one epoch, and a key for each of them."""
+    root = jax.random.key(seed)
+    for i, item in enumerate(islice(batches.stream(0), batches.steps_per_epoch)):
+        yield item, jax.random.fold_in(root, i)
+
+
+def check_epochs(batches: Batches) -> None:
+    """Raises `UserError` if batches have no epochs."""
+    if not batches.steps_per_epoch:
+        raise UserError(
+            f"steps_per_epoch={batches.steps_per_epoch}: expected batches of a finite "
+            "source, which have epochs"
+        )

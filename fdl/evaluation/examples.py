@@ -1,15 +1,15 @@
-"""Predictions and targets of all test examples."""
+"""Predictions and targets of labelled examples."""
 
 from collections.abc import Callable, Iterator, Mapping
-from itertools import islice
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fdl.errors import UserError
-from fdl.types import Array, Predictor, State
+from fdl.evaluation.dataset import check_epochs, keyed_items
+from fdl.evaluation.predictors import only_input
+from fdl.types import Ability, Array, Examples, Variables
 
 # ``keep(targets, predictions) -> indices`` of the examples whose inputs are kept.
 Keep = Callable[[np.ndarray, Mapping[str, np.ndarray]], np.ndarray]
@@ -20,7 +20,7 @@ class EvaluatedExamples(NamedTuple):
 
     Attributes:
       targets: Labels, int [N], or regression targets, float [N] or [N, K].
-      predictions: Outputs of the predictor by name, each [N, ...].
+      predictions: Outputs of the ability by name, each [N, ...].
       indices: Indices of the examples whose inputs are kept, int [M].
       inputs: Inputs of those examples, [M, ...].
     """
@@ -32,13 +32,14 @@ class EvaluatedExamples(NamedTuple):
 
 
 def evaluate_examples(
-    predictor: Predictor, state: State, keep: Keep
+    ability: Ability, variables: Variables, examples: Examples, keep: Keep
 ) -> EvaluatedExamples | None:
     """Predicts all test examples in one pass, and keeps the inputs of a few.
 
     Args:
-      predictor: Predictor, with the batches of the test set.
-      state: State of the trained learner.
+      ability: Ability ``predict`` of the model.
+      variables: Variables of the trained model.
+      examples: Examples to predict.
       keep: ``keep(targets, predictions) -> indices``, called with each batch: indices
         of the examples in it whose inputs to keep.
 
@@ -46,27 +47,24 @@ def evaluate_examples(
       Predictions and targets; None if a batch has no array that can be the target.
 
     Raises:
-      UserError: The test batches have no epochs.
+      UserError: The batches have no epochs.
     """
-    if not predictor.test.steps_per_epoch:
-        raise UserError(
-            f"test.steps_per_epoch={predictor.test.steps_per_epoch}: expected batches "
-            "of a finite source, which have epochs"
-        )
+    check_epochs(examples.batches)
+    input_name = only_input(ability.inputs)
     parts: list[EvaluatedExamples] = []
     count = 0
-    for predictions, batch in _predict_batches(predictor, state):
+    for predictions, batch in _predict_batches(ability, variables, examples):
         # A mask of zero marks padding of the last batch.
         mask = batch.get("mask", _ones(predictions))
         rows = np.flatnonzero(np.asarray(mask) > 0)
         predictions = {name: value[rows] for name, value in predictions.items()}
-        name = target_name(batch, predictions, predictor.inputs)
+        name = target_name(batch, predictions, input_name)
         if name is None:
             return None
         targets = np.asarray(batch[name])[rows]
         kept = np.asarray(keep(targets, predictions), int)
         # Other inputs stay on the device: all of them may not fit into host memory.
-        inputs = np.asarray(batch[predictor.inputs][rows[kept]])
+        inputs = np.asarray(batch[input_name][rows[kept]])
         parts.append(EvaluatedExamples(targets, predictions, kept + count, inputs))
         count += len(rows)
     return jax.tree.map(lambda *x: np.concatenate(x), *parts)
@@ -79,7 +77,7 @@ def target_name(
 
     Args:
       batch: Arrays [B, ...] by name.
-      predictions: Outputs of the predictor by name, each [B, ...].
+      predictions: Outputs of the ability by name, each [B, ...].
       inputs: Name of the inputs.
 
     Returns:
@@ -102,25 +100,32 @@ def target_name(
     return candidates[0] if len(candidates) == 1 else None
 
 
-def batch_shapes(predictor: Predictor) -> Any:
-    """Shapes and dtypes of a test batch."""
-    test = predictor.test
-    return jax.eval_shape(test.take, test.data, next(test.stream(0)))
+def batch_shapes(examples: Examples) -> Any:
+    """Shapes and dtypes of a preprocessed batch of examples."""
+    batches = examples.batches
+
+    def take(data, item):
+        return examples.preprocess(batches.take(data, item))
+
+    return jax.eval_shape(take, batches.data, next(batches.stream(0)))
 
 
-def _predict_batches(predictor: Predictor, state: State) -> Iterator[tuple[dict, dict]]:
-    """Predictions on the host, and the batch on the device, of each test batch."""
-    test = predictor.test
+def _predict_batches(
+    ability: Ability, variables: Variables, examples: Examples
+) -> Iterator[tuple[dict, dict]]:
+    """Predictions on the host, and the preprocessed batch on the device."""
+    batches = examples.batches
 
     # The batch is made on the device in the same call: it need not cross the host.
     @jax.jit
-    def predict(state, data, item):
-        batch = test.take(data, item)
-        return predictor.predict(state, batch), batch
+    def predict(variables, data, item, key):
+        batch = batches.take(data, item)
+        outputs = ability.function(variables, batch, key)
+        return outputs, examples.preprocess(batch)
 
-    data = jax.device_put(test.data)
-    for item in islice(test.stream(0), test.steps_per_epoch):
-        predictions, batch = predict(state, data, item)
+    data = jax.device_put(batches.data)
+    for item, key in keyed_items(batches):
+        predictions, batch = predict(variables, data, item, key)
         yield jax.device_get(dict(predictions)), dict(batch)
 
 

@@ -1,4 +1,4 @@
-"""Predictors: classes, probabilities and regression values of a trained model."""
+"""Prediction as an ability of a trained model: classes, probabilities, numbers."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -6,43 +6,31 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from fdl import optim
-from fdl.errors import UserError
-from fdl.types import Array, Batch, Batches, Model, Objective, Predictor, TrainState
-
-EncodeRows = Callable[[Sequence[Mapping[str, Any]]], Any]
+from fdl.data.preprocessing import Preprocessing, preprocessor
+from fdl.errors import UserError, near
+from fdl.types import Ability, Array, Key, Model, Variables
 
 
 def classifier(
     model: Model,
-    objective: Objective,
-    test: Batches,
+    preprocessing: Preprocessing,
     *,
-    inputs: str = "image",
-    encode: Callable[[Any], Any] | None = None,
-    encode_rows: EncodeRows | None = None,
-    columns: Sequence[str] = (),
+    inputs: str | None = None,
     classes: Sequence[str] = (),
-) -> Predictor:
-    """Predictor of a classifier: ``class``, int [B], and ``probability``, [B, C].
-
-    If the optimizer keeps an average of the weights, the average is used, as in the
-    evaluation.
+) -> Ability:
+    """Prediction of a classifier: ``class``, int [B], and ``probability``, [B, C].
 
     Args:
       model: Model of inputs to logits, float [B, C], or [B, 1] for the positive one of
         two classes.
-      objective: Objective of the evaluation.
-      test: Batches of the evaluation.
-      inputs: Name of the inputs in a batch.
-      encode: Preprocessing of inputs [N, ...] from a file; see `Predictor`.
-      encode_rows: Function of rows of a CSV file to inputs [N, F]; see `Predictor`.
-      columns: Names of the columns of the inputs.
-      classes: Names of the classes.
+      preprocessing: Preprocessing of the inputs.
+      inputs: Name of the inputs of the model. Default: the only ones.
+      classes: Names of the classes. Default: they are numbered.
     """
+    outputs = _outputs(model, preprocessing, inputs)
 
-    def predict(state: TrainState, batch: Batch) -> Mapping[str, Array]:
-        logits = outputs(model, state, batch[inputs])
+    def predict(variables: Variables, inputs: Mapping[str, Array], key: Key):
+        logits = outputs(variables, inputs, key)
         if logits.ndim != 2:
             raise UserError(f"logits.shape={list(logits.shape)}: expected [B, C]")
         if logits.shape[-1] == 1:
@@ -51,61 +39,65 @@ def classifier(
         probability = jax.nn.softmax(logits, axis=-1)
         return {"class": probability.argmax(axis=-1), "probability": probability}
 
-    predictor = Predictor(
-        predict, objective, test, inputs, columns=columns, classes=classes
-    )
-    return _with_encoding(predictor, encode, encode_rows)
+    spec = {"name": "classifier", "inputs": inputs, "classes": [*classes]}
+    names = {"class": tuple(classes), "probability": tuple(classes)}
+    return Ability(predict, preprocessing, names, spec)
 
 
 def regressor(
     model: Model,
-    objective: Objective,
-    test: Batches,
+    preprocessing: Preprocessing,
     *,
-    inputs: str = "features",
+    inputs: str | None = None,
     mean: float = 0.0,
     std: float = 1.0,
-    encode: Callable[[Any], Any] | None = None,
-    encode_rows: EncodeRows | None = None,
-    columns: Sequence[str] = (),
-) -> Predictor:
-    """Predictor of a regression: ``prediction``, float [B] or [B, K].
+) -> Ability:
+    """Prediction of a regression: ``prediction``, float [B] or [B, K].
 
-    Predictions are in the units of the targets. If the optimizer keeps an average of
-    the weights, the average is used, as in the evaluation.
+    Predictions are in the units of the targets.
 
     Args:
       model: Model of inputs to standardised predictions, float [B, 1] or [B, K].
-      objective: Objective of the evaluation.
-      test: Batches of the evaluation.
-      inputs: Name of the inputs in a batch.
+      preprocessing: Preprocessing of the inputs.
+      inputs: Name of the inputs of the model. Default: the only ones.
       mean: Mean of the training targets, as in `objectives.regression`.
       std: Standard deviation of the training targets.
-      encode: Preprocessing of inputs [N, ...] from a file; see `Predictor`.
-      encode_rows: Function of rows of a CSV file to inputs [N, F]; see `Predictor`.
-      columns: Names of the columns of the inputs.
     """
+    outputs = _outputs(model, preprocessing, inputs)
 
-    def predict(state: TrainState, batch: Batch) -> Mapping[str, Array]:
-        values = outputs(model, state, batch[inputs]) * std + mean
+    def predict(variables: Variables, inputs: Mapping[str, Array], key: Key):
+        values = outputs(variables, inputs, key) * std + mean
         return {"prediction": values.squeeze(-1) if values.shape[-1] == 1 else values}
 
-    predictor = Predictor(predict, objective, test, inputs, columns=columns)
-    return _with_encoding(predictor, encode, encode_rows)
+    spec = {"name": "regressor", "inputs": inputs, "mean": mean, "std": std}
+    return Ability(predict, preprocessing, {"prediction": ()}, spec)
 
 
-def outputs(model: Model, state: TrainState, inputs: Array) -> Array:
-    """Outputs of a model in evaluation mode, with averaged weights, in float32.
+def only_input(preprocessing: Preprocessing, inputs: str | None = None) -> str:
+    """Name of the inputs of a model; of the only ones, if there is none.
 
-    Args:
-      model: Model to apply.
-      state: Train state, whose averaged weights are used if there are any.
-      inputs: Inputs of the model, [B, ...].
+    Raises:
+      UserError: There are several inputs, or none of this name.
     """
-    values, _ = model.apply(optim.averaged(state).variables, inputs)
-    return values.astype(jnp.float32)
+    known = [*preprocessing.inputs]
+    if inputs is None and len(known) == 1:
+        return known[0]
+    if inputs not in known:
+        raise UserError(
+            f"inputs={inputs!r}: expected the name of an input. "
+            f"{near(str(inputs), known)}"
+        )
+    return inputs
 
 
-def _with_encoding(predictor: Predictor, encode, encode_rows) -> Predictor:
-    predictor = predictor._replace(encode_rows=encode_rows)
-    return predictor if encode is None else predictor._replace(encode=encode)
+def _outputs(
+    model: Model, preprocessing: Preprocessing, inputs: str | None
+) -> Callable[[Variables, Mapping[str, Array], Key], Array]:
+    """Outputs of a model in evaluation mode, in float32, of encoded inputs."""
+    name, preprocess = only_input(preprocessing, inputs), preprocessor(preprocessing)
+
+    def outputs(variables: Variables, batch: Mapping[str, Array], key: Key) -> Any:
+        values, _ = model.apply(variables, preprocess(batch)[name], key=key)
+        return values.astype(jnp.float32)
+
+    return outputs

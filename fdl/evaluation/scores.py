@@ -1,16 +1,15 @@
 """Metrics of each test example."""
 
 from collections.abc import Callable, Iterator
-from itertools import islice
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fdl import optim
-from fdl.errors import UserError
-from fdl.types import Array, Batch, Metric, Predictor, PyTree, TrainState
+from fdl.evaluation.dataset import check_epochs, keyed_items
+from fdl.learners.step_outputs import as_metrics
+from fdl.types import Array, Batch, Examples, Metric, PyTree, Variables
 
 
 class ExampleScores(NamedTuple):
@@ -32,51 +31,50 @@ class ExampleScores(NamedTuple):
         return np.asarray(compute(self.sums))
 
 
-def score_examples(predictor: Predictor, state: TrainState) -> dict[str, ExampleScores]:
+def score_examples(
+    examples: Examples, variables: Variables
+) -> dict[str, ExampleScores]:
     """Scores of each metric of the objective on each test example.
 
     Each example is evaluated in a batch of its own: this suits objectives that are
     means over examples, but no contrastive ones, which compare examples of a batch.
 
     Args:
-      predictor: Predictor, with an objective and the batches of the test set.
-      state: State of the trained learner; averaged weights are used if it has them.
+      examples: Examples, with the objective that scores them.
+      variables: Variables of the trained model.
 
     Returns:
       Scores by the name of the metric, with examples in the order of the data.
 
     Raises:
-      UserError: The test batches have no epochs.
+      UserError: The batches have no epochs.
     """
-    test = predictor.test
-    if not test.steps_per_epoch:
-        raise UserError(
-            f"test.steps_per_epoch={test.steps_per_epoch}: expected batches of a "
-            "finite source, which have epochs"
-        )
+    batches = examples.batches
+    check_epochs(batches)
 
     @jax.jit
-    def measure(variables, data, item):
-        batch = dict(test.take(data, item))
+    def measure(variables, data, item, key):
+        batch = dict(examples.preprocess(batches.take(data, item)))
         # Without the mask padding is evaluated as well, and dropped afterwards.
         mask = batch.pop("mask", None)
 
-        def metrics_of(example: Batch) -> Any:
+        def metrics_of(example: Batch, key: Array) -> Any:
             batch_of_one = jax.tree.map(lambda x: x[None], example)
-            return predictor.objective(variables, batch_of_one)[1][1]
+            return as_metrics(examples.objective(variables, batch_of_one, key)[1][1])
 
-        return jax.vmap(metrics_of)(batch), mask
+        keys = jax.random.split(key, len(jax.tree.leaves(batch)[0]))
+        return jax.vmap(metrics_of)(batch, keys), mask
 
-    parts = list(_measure_batches(measure, optim.averaged(state), test))
+    parts = list(_measure_batches(measure, variables, batches))
     metrics = jax.tree.map(lambda *x: np.concatenate(x), *parts)
     return {name: _scores(metric) for name, metric in metrics.items()}
 
 
-def _measure_batches(measure, state, test) -> Iterator[PyTree]:
-    """Metrics of each test batch, with a leading axis of examples, without padding."""
-    data = jax.device_put(test.data)
-    for item in islice(test.stream(0), test.steps_per_epoch):
-        metrics, mask = jax.device_get(measure(state.variables, data, item))
+def _measure_batches(measure, variables, batches) -> Iterator[PyTree]:
+    """Metrics of each batch, with a leading axis of examples, without padding."""
+    data = jax.device_put(batches.data)
+    for item, key in keyed_items(batches):
+        metrics, mask = jax.device_get(measure(variables, data, item, key))
         if mask is not None:
             metrics = jax.tree.map(lambda x, mask=mask: x[mask > 0], metrics)
         yield metrics

@@ -1,13 +1,23 @@
 """Comparison of several learners on the same batches and from the same key."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 
 from fdl.errors import UserError, near
-from fdl.types import Array, Batch, Key, Learner, Metrics, State
+from fdl.learners.step_outputs import checked, with_prefix
+from fdl.types import (
+    Array,
+    Batch,
+    Evaluate,
+    Key,
+    Learner,
+    Metrics,
+    State,
+    Variables,
+)
 
 
 class ComparisonState(NamedTuple):
@@ -20,14 +30,6 @@ class ComparisonState(NamedTuple):
 
     step: Array
     states: Mapping[str, State]
-
-    @property
-    def params(self) -> dict[str, Any]:
-        """Parameters of the learners that have any, by name."""
-        params = {
-            name: getattr(state, "params", {}) for name, state in self.states.items()
-        }
-        return {name: tree for name, tree in params.items() if tree}
 
 
 def compare_learners(learners: Mapping[str, Learner]) -> Learner:
@@ -64,25 +66,34 @@ def compare_learners(learners: Mapping[str, Learner]) -> Learner:
         states: dict[str, State] = {}
         metrics: dict[str, Any] = {}
         for name, learner in learners.items():
-            states[name], values = learner.step(state.states[name], batch)
-            metrics |= {f"{name}/{metric}": value for metric, value in values.items()}
+            states[name], values = checked(learner.step)(state.states[name], batch)
+            metrics |= with_prefix(name, values)
         return ComparisonState(state.step + 1, states), metrics
 
+    def variables(state: ComparisonState) -> Variables:
+        return side_by_side(
+            {
+                name: learner.variables(state.states[name])
+                for name, learner in learners.items()
+            }
+        )
+
     partitions = {name: learner.partition for name, learner in learners.items()}
-    return Learner(init, step, ComparisonState(PartitionSpec(), partitions))  # type: ignore[arg-type]
+    partition: Any = ComparisonState(PartitionSpec(), partitions)  # type: ignore[arg-type]
+    return Learner(init, step, variables, partition)
 
 
 def evaluate_each(
-    evaluations: Mapping[str, Callable[[Any], Mapping[str, float]]],
-) -> Callable[[ComparisonState], dict[str, float]]:
+    evaluations: Mapping[str, Evaluate],
+) -> Evaluate:
     """Evaluation of each learner of a comparison by a function of its own.
 
     Args:
-      evaluations: ``evaluate(state)`` of each learner, by its name, in the order of the
-        results.
+      evaluations: ``evaluate(variables)`` of each learner, by its name, in the order of
+        the results.
 
     Returns:
-      ``evaluate(state)``, whose metrics are named ``name/metric``. It raises a
+      ``evaluate(variables)``, whose metrics are named ``name/metric``. It raises a
       `UserError` if a name is not that of a learner.
 
     Raises:
@@ -90,19 +101,46 @@ def evaluate_each(
     """
     _check_names("evaluations", evaluations)
 
-    def evaluate(state: ComparisonState) -> dict[str, float]:
+    def evaluate(variables: Variables) -> dict[str, float]:
         values: dict[str, float] = {}
         for name, function in evaluations.items():
-            if name not in state.states:
-                raise UserError(
-                    f"there is no learner {name!r} to evaluate. "
-                    f"{near(name, state.states)}"
-                )
-            metrics = function(state.states[name])
-            values |= {f"{name}/{metric}": value for metric, value in metrics.items()}
+            values |= with_prefix(name, function(select_variables(variables, name)))
         return values
 
     return evaluate
+
+
+def side_by_side(members: Mapping[str, Variables]) -> Variables:
+    """Variables of several learners as one: names lie below the collections.
+
+    Example:
+      >>> side_by_side({"a": {"params": 1}, "b": {"params": 2, "batch_stats": 3}})
+      {'params': {'a': 1, 'b': 2}, 'batch_stats': {'b': 3}}
+    """
+    collections: dict[str, dict[str, Any]] = {}
+    for name, variables in members.items():
+        for collection, tree in variables.items():
+            collections.setdefault(collection, {})[name] = tree
+    return collections
+
+
+def select_variables(variables: Variables, name: str) -> Variables:
+    """Variables of one of several learners; the inverse of `side_by_side`.
+
+    Raises:
+      UserError: There is no learner of this name.
+
+    Example:
+      >>> select_variables({"params": {"a": 1, "b": 2}, "batch_stats": {"b": 3}}, "a")
+      {'params': 1}
+    """
+    selected = {
+        collection: tree[name] for collection, tree in variables.items() if name in tree
+    }
+    if not selected:
+        known = {key for tree in variables.values() for key in tree}
+        raise UserError(f"there is no learner {name!r}. {near(name, known)}")
+    return selected
 
 
 def _check_names(argument: str, by_name: Mapping[str, Any]) -> None:

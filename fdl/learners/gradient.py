@@ -1,24 +1,27 @@
-"""Gradient-based learners and their step."""
+"""Gradient-based learners."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from fdl import optim
-from fdl.learners.microbatches import gradient
-from fdl.optim.transforms.logging import norm
+from fdl.errors import UserError
+from fdl.learners.gradient_step import Update, gradient_step, opt_state_of
+from fdl.optim.averaging import Average
+from fdl.trees import subtree, with_subtree
 from fdl.types import (
     Array,
     Batch,
     Key,
     Learner,
-    Mean,
     Metrics,
     Model,
     Objective,
-    Params,
     Step,
     TrainState,
+    Variables,
 )
 
 
@@ -28,6 +31,9 @@ def gradient_learner(
     optimizer: optax.GradientTransformation,
     *,
     num_microbatches: int = 1,
+    wrt: str = "",
+    average: Average | None = None,
+    statistics: Callable[[Variables], Variables] | None = None,
 ) -> Learner:
     """Learner that takes one gradient step on each batch.
 
@@ -37,17 +43,59 @@ def gradient_learner(
       optimizer: Optimizer of its gradients.
       num_microbatches: Number of parts that the gradient of a batch is accumulated
         over; see `gradient`.
+      wrt: Path of the part of the parameters to train; see `gradient_step`.
+      average: Average of the variables, to evaluate in place of the last ones.
+        Default: that of the optimizer, if `optim.chain` makes it with one.
+      statistics: Function of the variables to evaluate that computes their batch
+        statistics anew, such as a partial application of `refresh_statistics`. Models
+        with batch normalisation need it where weights are averaged and statistics are
+        not: with `optim.stochastic_average` and schedule-free optimizers.
+
+    Raises:
+      UserError: When the variables are asked for: they need ``statistics``.
     """
-    step = gradient_step(objective, optimizer, num_microbatches=num_microbatches)
+    average = average or getattr(optimizer, "average", None)
+    update = gradient_step(
+        objective,
+        optimizer,
+        num_microbatches=num_microbatches,
+        wrt=wrt,
+        average=average,
+    )
+    averaged_params = getattr(optimizer, "averaged_params", None)
 
     def init(key: Key) -> TrainState:
-        return init_train_state(model, optimizer, key)
+        optimizers = {wrt: optimizer} if wrt else optimizer
+        return init_train_state(model, optimizers, key, average=average)
 
-    return Learner(init, step, objective=objective, optimizer=optimizer)
+    def variables(state: TrainState) -> Variables:
+        found = state.variables
+        if averaged_params is not None and average is None:
+            part = subtree(state.params, wrt)
+            params = averaged_params(opt_state_of(state, wrt), part)
+            found = {**found, "params": with_subtree(state.params, wrt, params)}
+        elif average is None or not average.refresh:
+            return found
+        if "batch_stats" not in found:
+            return found
+        if statistics is None:
+            raise UserError(
+                "statistics=None: expected a function such as refresh_statistics, as "
+                "the batch statistics of this model are of other weights than averages"
+            )
+        return statistics(found)
+
+    return Learner(
+        init, counted(update), variables, objective=objective, optimizer=optimizer
+    )
 
 
 def init_train_state(
-    model: Model, optimizer: optax.GradientTransformation, key: Key
+    model: Model,
+    optimizer: optax.GradientTransformation | Mapping[str, Any],
+    key: Key,
+    *,
+    average: Average | None = None,
 ) -> TrainState:
     """Initial train state.
 
@@ -55,124 +103,49 @@ def init_train_state(
 
     Args:
       model: Model, for the initial variables.
-      optimizer: Optimizer, for its initial state.
+      optimizer: Optimizer, for its initial state; or several, by the path of the
+        parameters that each trains.
       key: Key of the initial variables and, in turn, of all steps.
+      average: Average of the variables. Default: that of an optimizer that has one.
     """
+    several = optimizer.values() if isinstance(optimizer, Mapping) else [optimizer]
+    averages = [average, *(getattr(one, "average", None) for one in several)]
+    average = next((one for one in averages if one is not None), None)
     init_key, step_key = jax.random.split(key)
-    variables = dict(model.init(init_key))
-    params = variables.pop("params")
-    opt_state = jax.tree.map(_without_weak_type, optimizer.init(params))
-    return TrainState(jnp.zeros((), jnp.int32), step_key, params, variables, opt_state)
+    variables = model.init(init_key)
+    params = variables["params"]
+    model_state = {name: variables[name] for name in variables if name != "params"}
+    if isinstance(optimizer, Mapping):
+        opt_state: Any = {
+            path: one.init(subtree(params, path)) for path, one in optimizer.items()
+        }
+    else:
+        opt_state = optimizer.init(params)
+    return TrainState(
+        jnp.zeros((), jnp.int32),
+        step_key,
+        params,
+        model_state,
+        jax.tree.map(_without_weak_type, opt_state),
+        None if average is None else average.init(variables),
+    )
 
 
-def gradient_step(
-    objective: Objective,
-    optimizer: optax.GradientTransformation,
-    *,
-    num_microbatches: int = 1,
-) -> Step:
-    """Gradient step on an objective, which all gradient-based learners are made of.
-
-    Optimizers are given more than the gradient: ``value``, ``grad`` and
-    ``value_fn(params)`` for L-BFGS and a plateau schedule, and ``grad_fn(params, i)``
-    for sharpness-aware minimisation, all of the same batch and random key.
+def counted(update: Update) -> Step:
+    """Training step of an update: it is given the key of the step, and counted.
 
     Args:
-      objective: Objective to minimise, which is given a new key in each step.
-      optimizer: Optimizer of its gradients, such as `optim.chain` makes.
-      num_microbatches: Number of parts that the gradient of a batch is accumulated
-        over; see `gradient`.
-
-    Returns:
-      A step on a `TrainState`; its metrics are those of the objective, and
-
-      * ``grad_norm``, the global norm of the gradient of trainable parameters,
-      * ``update_ratio``, the norm of the update relative to that of the parameters,
-        ‖Δθ‖ / ‖θ‖,
-      * ``learning_rate``, if the optimizer is made by `optim.chain`,
-      * ``skipped``, the share of skipped steps, if the optimizer skips non-finite ones;
-        a skipped step has no other metrics, and changes nothing,
-      * ``loss_scale``, if there is one.
+      update: ``update(state, batch, key) -> (state, metrics)``, such as a
+        `gradient_step` or a composition of several.
     """
-    optimizer = optax.with_extra_args_support(optimizer)
-    gradient_of = gradient(objective, num_microbatches)
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         # A function of the step alone, so that a resumed run draws the same numbers.
         key = jax.random.fold_in(state.key, state.step)
-        scale = optim.loss_scale(state.opt_state)
-
-        def at(params):
-            return gradient_of(
-                {"params": params, **state.model_state}, batch, key, scale
-            )
-
-        def value_fn(params, grad_fn=None):
-            # The line searches of optax refuse extra arguments that `value_fn` does not
-            # take, and `grad_fn` is given to every optimizer.
-            del grad_fn
-            return at(params).loss
-
-        loss, grads, model_state, metrics = at(state.params)
-        updates, opt_state = optimizer.update(
-            grads,
-            state.opt_state,
-            state.params,
-            value=loss,
-            grad=grads,
-            value_fn=value_fn,
-            # The second argument counts the inner steps of `optax.contrib.sam`.
-            grad_fn=lambda params, i: at(params).grads,
-        )
-        after = TrainState(
-            state.step + 1,
-            state.key,
-            optax.apply_updates(state.params, updates),
-            model_state,
-            opt_state,
-        )
-        metrics = {**metrics, **_update_metrics(state, grads, updates, opt_state)}
-        return _discard_if_skipped(state, after, metrics)
+        state, metrics = update(state, batch, key)
+        return state._replace(step=state.step + 1), metrics
 
     return step
-
-
-def _update_metrics(
-    state: TrainState, grads: Params, updates: Params, opt_state: optax.OptState
-) -> Metrics:
-    """Metrics of an update: norms, and the learning rate if it is known."""
-    params_norm = norm(state.params)
-    # Relative to parameters of zero, an update has no size: the step is left out.
-    defined = (params_norm > 0).astype(jnp.float32)
-    ratio = jnp.where(params_norm > 0, norm(updates) / params_norm, 0)
-    values = {"grad_norm": norm(grads), **optim.recorded_values(opt_state)}
-    one = jnp.ones(())
-    return {
-        **{name: Mean(value, one) for name, value in values.items()},
-        "update_ratio": Mean(ratio, defined),
-    }
-
-
-def _discard_if_skipped(
-    before: TrainState, after: TrainState, metrics: Metrics
-) -> tuple[TrainState, Metrics]:
-    """State and metrics of a step, reverted if its optimizer has skipped it."""
-    accepted = optim.accepted(after.opt_state)
-    if accepted is None:
-        return after, metrics
-    # The parameters need no selection, as the update of a skipped step is zero. Metrics
-    # of zero have no weight, and drop out of all means.
-    model_state, metrics = jax.tree.map(
-        lambda x, old: jnp.where(accepted, x, old),
-        (after.model_state, metrics),
-        (before.model_state, jax.tree.map(jnp.zeros_like, metrics)),
-    )
-    one = jnp.ones(())
-    scale = optim.loss_scale(before.opt_state)
-    extra = {"skipped": Mean(1 - accepted.astype(jnp.float32), one)}
-    if scale is not None:
-        extra["loss_scale"] = Mean(scale, one)
-    return after._replace(model_state=model_state), {**metrics, **extra}
 
 
 def _without_weak_type(x: Array) -> Array:

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from fdl.errors import UserError
+from fdl.learners.step_outputs import as_metrics
+from fdl.trees import subtree, with_subtree
 from fdl.types import Array, Batch, Key, Metrics, Objective, Params, PyTree, Variables
 
 
@@ -15,7 +17,7 @@ class Gradient(NamedTuple):
 
     Attributes:
       loss: Loss, float [], without the loss scale.
-      grads: Gradient with respect to the parameters.
+      grads: Gradient with respect to the parameters, or a subtree of them.
       model_state: All other collections of variables, after the batch.
       metrics: Metrics of the objective.
     """
@@ -27,7 +29,7 @@ class Gradient(NamedTuple):
 
 
 def gradient(
-    objective: Objective, num_microbatches: int = 1
+    objective: Objective, num_microbatches: int = 1, wrt: str = ""
 ) -> Callable[[Variables, Batch, Key, Array | None], Gradient]:
     """Gradient of an objective with respect to the parameters.
 
@@ -41,6 +43,8 @@ def gradient(
     Args:
       objective: Objective to differentiate.
       num_microbatches: Number of microbatches; divides the size of a batch.
+      wrt: Path of the subtree of the parameters to differentiate with respect to, such
+        as ``generator``. Default: all of them.
 
     Returns:
       ``gradient(variables, batch, key, scale)``. The loss is multiplied by ``scale``,
@@ -52,33 +56,19 @@ def gradient(
     if num_microbatches < 1:
         raise UserError(f"num_microbatches={num_microbatches}: expected at least 1")
 
-    def single(variables, batch, key, scale):
-        model_state = {k: v for k, v in variables.items() if k != "params"}
-
-        def loss_fn(params):
-            loss, aux = objective(
-                {"params": params, **model_state}, batch, key, train=True
-            )
-            # The unscaled loss is returned as auxiliary data: that of a scale may have
-            # overflowed.
-            return (loss if scale is None else loss * scale), (loss, *aux)
-
-        (_, (loss, model_state, metrics)), grads = jax.value_and_grad(
-            loss_fn, has_aux=True
-        )(variables["params"])
-        if scale is not None:
-            grads = jax.tree.map(lambda g: (g / scale).astype(g.dtype), grads)
-        return Gradient(loss, grads, model_state, metrics)
+    single = _gradient_of_batch(objective, wrt)
+    if num_microbatches == 1:
+        return single
 
     def accumulated(variables, batch, key, scale):
-        params = variables["params"]
+        params = subtree(variables["params"], wrt)
         model_state = {k: v for k, v in variables.items() if k != "params"}
         batches = _split(batch, num_microbatches)
 
         def add(carry, i):
             model_state, weight, loss, grads = carry
             part = single(
-                {"params": params, **model_state},
+                {"params": variables["params"], **model_state},
                 jax.tree.map(lambda x: x[i], batches),
                 jax.random.fold_in(key, i),
                 scale,
@@ -99,9 +89,7 @@ def gradient(
 
         zero = jnp.zeros((), jnp.float32)
         # In half precision, the sum would lose the digits of later microbatches.
-        zeros = jax.tree.map(
-            lambda x: jnp.zeros(x.shape, _wide(x)), variables["params"]
-        )
+        zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, _wide(x)), params)
         (model_state, weight, loss, grads), metrics = jax.lax.scan(
             add, (model_state, zero, zero, zeros), jnp.arange(num_microbatches)
         )
@@ -111,7 +99,36 @@ def gradient(
         metrics = jax.tree.map(lambda x: x.sum(axis=0), metrics)
         return Gradient(loss / weight, grads, model_state, metrics)
 
-    return single if num_microbatches == 1 else accumulated
+    return accumulated
+
+
+def _gradient_of_batch(objective: Objective, wrt: str):
+    """Gradient of one batch; see `gradient`."""
+
+    def single(variables, batch, key, scale):
+        params = variables["params"]
+        model_state = {k: v for k, v in variables.items() if k != "params"}
+
+        def loss_fn(part):
+            loss, (new_state, metrics) = objective(
+                {"params": with_subtree(params, wrt, part), **model_state},
+                batch,
+                key,
+                train=True,
+            )
+            # The unscaled loss is returned as auxiliary data: that of a scale may have
+            # overflowed.
+            aux = loss, new_state, as_metrics(metrics)
+            return (loss if scale is None else loss * scale), aux
+
+        (_, (loss, model_state, metrics)), grads = jax.value_and_grad(
+            loss_fn, has_aux=True
+        )(subtree(params, wrt))
+        if scale is not None:
+            grads = jax.tree.map(lambda g: (g / scale).astype(g.dtype), grads)
+        return Gradient(loss, grads, model_state, metrics)
+
+    return single
 
 
 def _wide(x: Array) -> jnp.dtype:

@@ -6,7 +6,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from fdl.types import Array, Batch, Key, Learner, Metrics
+from fdl.learners.step_outputs import as_metrics
+from fdl.types import Array, Batch, Key, Learner, Metrics, Variables
 
 
 class MonteCarloState(NamedTuple):
@@ -23,9 +24,9 @@ class MonteCarloState(NamedTuple):
     sums: Metrics
 
     @property
-    def params(self) -> dict[str, Array]:
-        """Empty dict, since there are no parameters."""
-        return {}
+    def variables(self) -> Variables:
+        """No parameters, and the merged metrics as a collection ``sums``."""
+        return {"params": {}, "sums": self.sums}
 
 
 def monte_carlo(measure: Callable[[Key], Metrics]) -> Learner:
@@ -47,24 +48,32 @@ def monte_carlo(measure: Callable[[Key], Metrics]) -> Learner:
       >>> state = learner.init(jax.random.key(0))
       >>> for _ in range(100):
       ...     state, _ = learner.step(state, None)
-      >>> round(monte_carlo_estimates(state)["heads"], 1)
+      >>> round(monte_carlo_estimates(learner.variables(state))["heads"], 1)
       0.5
     """
 
+    def metrics_of(key: Key) -> Metrics:
+        return as_metrics(measure(key))
+
     def init(key: Key) -> MonteCarloState:
-        shapes = jax.eval_shape(measure, key)
+        shapes = jax.eval_shape(metrics_of, key)
         zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
         return MonteCarloState(jnp.zeros((), jnp.int32), key, zeros)
 
     def step(state: MonteCarloState, batch: Batch) -> tuple[MonteCarloState, Metrics]:
         del batch
-        metrics = measure(jax.random.fold_in(state.key, state.step))
+        metrics = metrics_of(jax.random.fold_in(state.key, state.step))
         sums = jax.tree.map(jnp.add, state.sums, metrics)
         return MonteCarloState(state.step + 1, state.key, sums), metrics
 
     return Learner(init, step)
 
 
-def monte_carlo_estimates(state: MonteCarloState) -> dict[str, float]:
-    """Metrics of all samples of a Monte Carlo estimation, as floats by name."""
-    return {name: float(metric.compute()) for name, metric in state.sums.items()}
+def monte_carlo_estimates(variables: Variables) -> dict[str, float]:
+    """Metrics of all samples of a Monte Carlo estimation, as floats by name.
+
+    Args:
+      variables: Variables of the learner, with a collection ``sums``.
+    """
+    sums = variables["sums"]
+    return {name: float(metric.compute()) for name, metric in sums.items()}

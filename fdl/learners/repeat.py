@@ -5,6 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from fdl.learners.step_outputs import checked
 from fdl.types import Array, Batch, Metrics, State, Step
 
 
@@ -21,7 +22,7 @@ def repeat(step: Step) -> Callable[[State, Batch, Array | int], tuple[State, Met
       are merged over the steps.
     """
     # Jitted so that the shapes of the metrics and the loop share one trace.
-    step = jax.jit(step)
+    step = jax.jit(checked(step))
 
     def steps(state, batches, num_steps):
         def body(i, carry):

@@ -3,6 +3,7 @@
 import jax
 from jax.sharding import PartitionSpec
 
+from fdl.learners.step_outputs import checked
 from fdl.types import Learner
 
 
@@ -24,4 +25,6 @@ def over_seeds(learner: Learner) -> Learner:
         learner.partition,
         is_leaf=lambda x: isinstance(x, PartitionSpec),
     )
-    return Learner(jax.vmap(learner.init), jax.vmap(learner.step), partition)
+    return Learner(
+        jax.vmap(learner.init), jax.vmap(checked(learner.step)), partition=partition
+    )

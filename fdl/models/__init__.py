@@ -65,7 +65,6 @@ from fdl.models.layers.recurrent_core import RecurrentCore
 from fdl.models.layers.transformer_block import FeedForward, TransformerBlock
 from fdl.models.mlp import MLP, linear
 from fdl.models.pretrained import load, save
-from fdl.models.published_names import PUBLISHED_NAMES
 from fdl.models.rl.actor import Actor, Critic, sac_actor, td3_actor, twin_critic
 from fdl.models.rl.actor_critic import ActorCritic, atari_ppo, cartpole_ppo, mujoco_ppo
 from fdl.models.rl.encoders import ConvEncoder, minatar_encoder, nature_encoder
@@ -324,6 +323,10 @@ __all__ = [
 
 
 def __getattr__(name: str):
+    from fdl.models.catalog import PUBLISHED_NAMES  # It imports this module.
+
+    if name == "PUBLISHED_NAMES":
+        return PUBLISHED_NAMES
     ours = PUBLISHED_NAMES.get(name)
     hint = f": it is called {ours!r} here" if ours else ""
     raise AttributeError(f"module 'fdl.models' has no attribute {name!r}{hint}")

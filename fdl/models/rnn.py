@@ -141,6 +141,10 @@ def elman(hidden_size: int = 128, **options: Any) -> RNN:
     Args:
       hidden_size: Units.
       **options: Other attributes of `RNN`.
+
+    References:
+      Elman, `Finding Structure in Time
+      <https://doi.org/10.1207/s15516709cog1402_1>`_, 1990.
     """
     return RNN(hidden_size, cell="elman", **options)
 
@@ -151,6 +155,10 @@ def gru(hidden_size: int = 128, **options: Any) -> RNN:
     Args:
       hidden_size: Units.
       **options: Other attributes of `RNN`.
+
+    References:
+      Cho et al., `Learning Phrase Representations using RNN Encoder-Decoder for
+      Statistical Machine Translation <https://arxiv.org/abs/1406.1078>`_, 2014.
     """
     return RNN(hidden_size, cell="gru", **options)
 
@@ -161,6 +169,10 @@ def lstm(hidden_size: int = 128, **options: Any) -> RNN:
     Args:
       hidden_size: Units.
       **options: Other attributes of `RNN`.
+
+    References:
+      Hochreiter and Schmidhuber, `Long Short-Term Memory
+      <https://doi.org/10.1162/neco.1997.9.8.1735>`_, 1997.
     """
     return RNN(hidden_size, cell="lstm", **options)
 

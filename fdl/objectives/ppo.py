@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import optax
 
 from fdl import losses, metrics
-from fdl.distributions import Distribution
+from fdl.distributions import Distribution, checked
 from fdl.types import Model, Objective
 
 
@@ -38,6 +38,9 @@ def ppo(
       policy to the policy, and ``clip_fraction``, the share of examples whose ratio
       deviates from one by more than ``clip``.
 
+    Raises:
+      UserError: The distribution is none: a function that was not called, say.
+
     References:
       Schulman et al., `Proximal Policy Optimization Algorithms
       <https://arxiv.org/abs/1707.06347>`_, 2017.
@@ -45,6 +48,7 @@ def ppo(
       Schulman, `Approximating KL Divergence
       <http://joschu.net/blog/kl-approx.html>`_, 2020.
     """
+    distribution = checked(distribution)
 
     def objective(variables, batch, key=None, *, train=False):
         (params, values), model_state = model.apply(

@@ -1,41 +1,32 @@
 """Optimizers: chains of optax transformations, assembled from a config."""
 
 from fdl.optim import masks, optimizers, schedules
+from fdl.optim.averaging import Average, exponential_average, stochastic_average
 from fdl.optim.chain import Chain, chain, describe
+from fdl.optim.report import Report
 from fdl.optim.schedules.warmup import noam_peak
-from fdl.optim.transforms.averaging import (
-    averaged,
-    exponential_average,
-    stochastic_average,
-)
 from fdl.optim.transforms.freezing import freeze, frozen
-from fdl.optim.transforms.logging import record_update, recorded_values
+from fdl.optim.transforms.logging import record_update
 from fdl.optim.transforms.max_norm import max_norm
 from fdl.optim.transforms.sharpness_aware import sharpness_aware
-from fdl.optim.transforms.skip_nonfinite import (
-    accepted,
-    loss_scale,
-    skip_nonfinite_updates,
-)
+from fdl.optim.transforms.skip_nonfinite import skip_nonfinite_updates
 from fdl.optim.transforms.weight_noise import noisy_weights
 
 __all__ = [
+    "Average",
     "Chain",
-    "accepted",
-    "averaged",
+    "Report",
     "chain",
     "describe",
     "exponential_average",
     "freeze",
     "frozen",
-    "loss_scale",
     "masks",
     "max_norm",
     "noam_peak",
     "noisy_weights",
     "optimizers",
     "record_update",
-    "recorded_values",
     "schedules",
     "sharpness_aware",
     "skip_nonfinite_updates",

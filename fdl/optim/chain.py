@@ -1,7 +1,7 @@
 """Chain of gradient transformations, assembled from a config in a fixed order."""
 
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -10,10 +10,13 @@ import optax
 from fdl.config import make
 from fdl.errors import UserError, near
 from fdl.optim import chain_steps, masks, optimizers, schedules
+from fdl.optim.averaging import Average
 from fdl.optim.chain_steps import ChainStep
+from fdl.optim.report import Report, report
 from fdl.optim.schedules.step_counts import Steps, steps
 from fdl.optim.schedules.warmup import with_warmup
 from fdl.optim.transforms.logging import record_update
+from fdl.optim.transforms.schedule_free import averaged_params
 from fdl.types import Params
 
 # Optimizers whose updates no later transformation may change. The line search of L-BFGS
@@ -23,9 +26,26 @@ WHOLE = ("lbfgs", "schedule_free_adamw", "schedule_free_sgd")
 
 
 class Chain(optax.GradientTransformationExtraArgs):
-    """Gradient transformation with a description of its parts; see `describe`."""
+    """Gradient transformation that describes itself; see `describe`.
+
+    A training step asks for the optional functions of an optimizer by name, so that any
+    other gradient transformation may have them as well.
+
+    Attributes:
+      steps: Transformations in their order.
+      report: ``report(opt_state)``, a `Report` of the last update.
+      average: Average of the variables that the training state keeps, or None.
+      frozen: Mask of what the optimizer does not train, by paths; None if it trains
+        all.
+      averaged_params: ``averaged_params(opt_state, params)``, the parameters to
+        evaluate, of a schedule-free optimizer; None of others.
+    """
 
     steps: Sequence[ChainStep] = ()
+    report: Callable[[optax.OptState], Report]
+    average: Average | None = None
+    frozen: masks.Mask | None = None
+    averaged_params: Callable[[optax.OptState, Params], Params] | None = None
 
 
 def chain(
@@ -59,7 +79,7 @@ def chain(
     sharpness-aware minimisation (``sam``); skipping of non-finite steps; gradient
     noise; clipping by value, by global norm, adaptively; L2 penalty; the optimizer;
     decoupled weight decay; learning rate multipliers; the factor of a plateau
-    schedule; max-norm projection; weight averaging.
+    schedule; max-norm projection.
 
     Numbers of steps may be given as a share of the run, a float below one. Patterns
     are those of `masks.matching`.
@@ -90,8 +110,9 @@ def chain(
         matching patterns are multiplied.
       freeze: Patterns of the parameters that are not trained.
       max_norm: Maximum norm of the incoming weights of a unit.
-      ema: Decay of an exponential moving average of the weights.
-      swa: First step of stochastic weight averaging.
+      ema: Decay of an exponential moving average of the variables, which the training
+        state keeps; see `exponential_average`.
+      swa: First step of stochastic weight averaging; see `stochastic_average`.
       swa_every: Number of steps between two sets of weights in that average.
       sam: Radius ρ of sharpness-aware minimisation.
       skip_nonfinite: Maximum number of consecutive non-finite steps to skip.
@@ -112,6 +133,7 @@ def chain(
     later |= {"schedule plateau": plateau}
     _check_compatible(name, constant, later, {"weight_decay": weight_decay, "l2": l2})
     decayed = chain_steps.exempt(decay_exempt)
+    average, average_text = chain_steps.average(ema, swa, swa_every, num_steps)
     # A constant rate is passed as a number: some optimizers take no schedule, and
     # others keep a count of steps in their state for one.
     rate = learning_rate if constant else rates
@@ -136,7 +158,7 @@ def chain(
         ),
         *chain_steps.multipliers(learning_rates or {}),
         *plateau,
-        *chain_steps.after(max_norm, ema, swa, swa_every, num_steps),
+        *chain_steps.after(max_norm, average_text),
     ]
     if freeze:
         # The first step hides frozen parameters from all others, so that their masks,
@@ -146,7 +168,12 @@ def chain(
             step._replace(touches=masks.both(step.touches, trainable))
             for step in steps_in_order[1:]
         ]
-    return _combine(steps_in_order)
+    combined = _combine(steps_in_order)
+    combined.average = average
+    combined.frozen = masks.matching(freeze) if freeze else None
+    if name.startswith("schedule_free"):
+        combined.averaged_params = averaged_params
+    return combined
 
 
 def describe(optimizer: Chain, params: Params) -> list[tuple[str, str]]:
@@ -273,4 +300,5 @@ def _combine(steps_in_order: list[ChainStep]) -> Chain:
     # and gradients, which `gradient_step` passes to every optimizer.
     optimizer = Chain(*optax.with_extra_args_support(combined))
     optimizer.steps = tuple(steps_in_order)
+    optimizer.report = report
     return optimizer

@@ -13,9 +13,9 @@ import optax
 from fdl.config import make
 from fdl.errors import UserError
 from fdl.optim import optimizers
+from fdl.optim.averaging import Average, exponential_average, stochastic_average
 from fdl.optim.masks import Mask, everything, matching, others, weights
 from fdl.optim.schedules.step_counts import Steps, steps
-from fdl.optim.transforms import averaging
 from fdl.optim.transforms.freezing import freeze, frozen
 from fdl.optim.transforms.max_norm import max_norm
 from fdl.optim.transforms.sharpness_aware import sharpness_aware
@@ -187,34 +187,43 @@ def multipliers(learning_rates: Mapping[str, float]) -> list[ChainStep]:
     return parts
 
 
-def after(
-    limit: float | None, ema: float | None, swa: Steps | None, every: Steps, total: int
-) -> list[ChainStep]:
-    """Transformations of updates after the optimizer: max-norm, weight averaging.
+def after(limit: float | None, average_text: str) -> list[ChainStep]:
+    """Max-norm projection of updates, and the description of the average.
 
     Args:
       limit: Maximum norm of the incoming weights of a unit, or None.
+      average_text: Description of the average of the variables; empty if there is none.
+    """
+    parts = []
+    if limit is not None:
+        parts.append(ChainStep(f"max_norm {limit:g}", _matrices, max_norm(limit)))
+    if average_text:  # The training state computes it.
+        parts.append(ChainStep(average_text))
+    return parts
+
+
+def average(
+    ema: float | None, swa: Steps | None, every: Steps, total: int
+) -> tuple[Average | None, str]:
+    """Average of the variables and its description; None and empty if there is none.
+
+    Args:
       ema: Decay of the exponential moving average, or None.
       swa: First step of stochastic weight averaging, or None.
       every: Number of steps between two sets of weights in that average.
       total: Number of steps of the run.
     """
-    parts = []
-    if limit is not None:
-        parts.append(ChainStep(f"max_norm {limit:g}", _matrices, max_norm(limit)))
     if ema is not None and swa is not None:
         raise UserError(f"ema={ema} and swa={swa}: expected one average of the weights")
     if ema is not None:
-        average = averaging.exponential_average(ema)
-        parts.append(ChainStep(f"moving average, decay {ema:g}", everything, average))
-    if swa is not None:
-        start, period = steps(swa, total, "swa", 1), steps(every, total, "swa_every", 1)
-        if start > total:
-            raise UserError(f"swa={start}: expected at most num_steps={total}")
-        average = averaging.stochastic_average(start, period)
-        text = f"mean of the weights after step {start} and every {period} more"
-        parts.append(ChainStep(text, everything, average))
-    return parts
+        return exponential_average(ema), f"moving average, decay {ema:g}"
+    if swa is None:
+        return None, ""
+    start, period = steps(swa, total, "swa", 1), steps(every, total, "swa_every", 1)
+    if start > total:
+        raise UserError(f"swa={start}: expected at most num_steps={total}")
+    text = f"mean of the weights after step {start} and every {period} more"
+    return stochastic_average(start, period), text
 
 
 def exempt(patterns: str | Iterable[str] | None) -> Mask:

@@ -4,6 +4,7 @@ import fnmatch
 from collections.abc import Callable, Iterable
 
 import jax
+import optax
 
 from fdl.errors import UserError, near
 from fdl.trees import path_name
@@ -83,6 +84,34 @@ def name(path: tuple) -> str:
       'dense_0/bias'
     """
     return jax.tree_util.keystr(path, simple=True, separator="/")
+
+
+def split(whole: Params, like: Params) -> Params:
+    """Parameters with those masked that are masked in another tree.
+
+    Args:
+      whole: All parameters.
+      like: A tree of the same structure, with `optax.MaskedNode` in place of some.
+    """
+    return jax.tree.map(
+        lambda part, x: part if _masked(part) else x, like, whole, is_leaf=_masked
+    )
+
+
+def merge(part: Params, whole: Params) -> Params:
+    """Parameters of a masked tree, its masked leaves filled in from a full tree.
+
+    Args:
+      part: A tree with `optax.MaskedNode` in place of some parameters.
+      whole: All parameters.
+    """
+    return jax.tree.map(
+        lambda part, x: x if _masked(part) else part, part, whole, is_leaf=_masked
+    )
+
+
+def _masked(x) -> bool:
+    return isinstance(x, optax.MaskedNode)
 
 
 def _matches(path: str, pattern: str) -> bool:

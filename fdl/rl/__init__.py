@@ -1,20 +1,35 @@
 """Reinforcement learning: rollouts, advantage estimation, on-policy learning."""
 
+from fdl.rl.episode_stats import (
+    EpisodeStats,
+    init_episode_stats,
+    update_episode_stats,
+)
 from fdl.rl.episodes import on_episodes, play
-from fdl.rl.on_policy import OnPolicyState, on_policy
-from fdl.rl.policies import Policy, greedy, sampling
+from fdl.rl.observation_stats import normalize_observations, update_observation_stats
+from fdl.rl.on_policy import OnPolicyState, minibatch_steps, on_policy, shuffle
+from fdl.rl.policies import Policy, actor, greedy, map_outputs, sampling
 from fdl.rl.returns import gae
 from fdl.rl.rollout import Transition, unroll
 
 __all__ = [
+    "EpisodeStats",
     "OnPolicyState",
     "Policy",
     "Transition",
+    "actor",
     "gae",
     "greedy",
+    "init_episode_stats",
+    "map_outputs",
+    "minibatch_steps",
+    "normalize_observations",
     "on_episodes",
     "on_policy",
     "play",
     "sampling",
+    "shuffle",
     "unroll",
+    "update_episode_stats",
+    "update_observation_stats",
 ]

@@ -1,13 +1,11 @@
 """Evaluation of policies on full episodes."""
 
-from collections.abc import Callable, Mapping
-
 import jax
 import jax.numpy as jnp
 
-from fdl.optim import averaged
 from fdl.rl.policies import Policy
-from fdl.types import Array, Env, Key, State, Variables
+from fdl.rl.rollout import step_all
+from fdl.types import Array, Env, Evaluate, Key, Variables
 
 
 def on_episodes(
@@ -17,23 +15,21 @@ def on_episodes(
     num_episodes: int,
     max_steps: int = 10_000,
     seed: int = 0,
-) -> Callable[[State], Mapping[str, float]]:
+) -> Evaluate:
     """Evaluation of a policy by its returns on full episodes.
 
     All evaluations use the same random seed, so that they can be compared.
 
     Args:
       env: Environment.
-      policy: Policy to evaluate, such as `greedy(model, distribution)`. It is given the
-        variables of ``state.train``, with averaged weights if there are any
-        (`optim.averaged`).
+      policy: Policy to evaluate, such as `greedy(model, distribution)`.
       num_episodes: Number of episodes, played in parallel.
       max_steps: Maximum number of steps of an episode.
       seed: Seed of resets, transitions and stochastic policies.
 
     Returns:
-      ``evaluate(state)``, to the mean ``episode_return`` and ``episode_length``, and
-      the lowest return of an episode, ``episode_return_min``.
+      ``evaluate(variables)``, to the mean ``episode_return`` and ``episode_length``,
+      and the lowest return of an episode, ``episode_return_min``.
     """
 
     @jax.jit
@@ -48,8 +44,8 @@ def on_episodes(
             "episode_length": lengths.mean(),
         }
 
-    def evaluate(state):
-        metrics = jax.device_get(evaluate_on_device(averaged(state.train).variables))
+    def evaluate(variables):
+        metrics = jax.device_get(evaluate_on_device(variables))
         return {name: float(value) for name, value in metrics.items()}
 
     return evaluate
@@ -89,10 +85,9 @@ def play(
         step, env_state, observation, returns, lengths, playing = carry
         act_key, step_key = jax.random.split(jax.random.fold_in(play_key, step))
         action = policy(variables, observation, act_key)
-        step_keys = jax.random.split(step_key, num_episodes)
         # Environments are stepped beyond the end of their episode, until all have
         # ended; rewards after the end are masked.
-        env_state, timestep = jax.vmap(env.step)(env_state, action, step_keys)
+        env_state, timestep = step_all(env, env_state, action, step_key)
         return (
             step + 1,
             env_state,

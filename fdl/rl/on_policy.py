@@ -3,6 +3,7 @@
 import functools
 from typing import NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 import optax
@@ -10,19 +11,28 @@ from jax.sharding import PartitionSpec
 
 from fdl.distributions import Distribution
 from fdl.errors import UserError
-from fdl.learners.gradient import gradient_step, init_train_state
-from fdl.rl.policies import sampling
+from fdl.learners import gradient_learner
+from fdl.rl.episode_stats import (
+    EpisodeStats,
+    init_episode_stats,
+    update_episode_stats,
+)
+from fdl.rl.observation_stats import update_observation_stats
+from fdl.rl.policies import actor, sampling
 from fdl.rl.returns import gae
-from fdl.rl.rollout import Episode, Transition, finished, unroll
+from fdl.rl.rollout import Transition, unroll
 from fdl.types import (
     Array,
+    Batch,
     Env,
     Key,
     Learner,
+    Metrics,
     Model,
     Objective,
     PyTree,
     State,
+    Step,
     TrainState,
     Variables,
 )
@@ -34,7 +44,7 @@ class OnPolicyState(NamedTuple):
     Attributes:
       step: Number of rollouts, int32 [].
       key: Root key, from which those of all steps are derived; it never changes.
-      train: Parameters and optimizer state.
+      train: Parameters and optimizer state; its step counts gradient steps.
       env: States of the environments, [N, ...].
       observation: Current observations of the environments, [N, ...].
       episode: Return and length of the running episodes, [N].
@@ -45,7 +55,20 @@ class OnPolicyState(NamedTuple):
     train: TrainState
     env: State
     observation: Array
-    episode: Episode
+    episode: EpisodeStats
+
+
+# Environments are sharded over the devices, and parameters replicated.
+_REPLICATED: PyTree = PartitionSpec()
+_SHARDED: PyTree = PartitionSpec("data")
+_PARTITION = OnPolicyState(
+    step=_REPLICATED,
+    key=_REPLICATED,
+    train=_REPLICATED,
+    env=_SHARDED,
+    observation=_SHARDED,
+    episode=_SHARDED,
+)
 
 
 def on_policy(
@@ -68,6 +91,10 @@ def on_policy(
     steps, and then takes ``num_epochs * num_minibatches`` gradient steps on it. It
     ignores its batch.
 
+    Observation statistics of the model, if there are any (`normalize_observations`),
+    are updated from the rollout after these gradient steps, so that the policy which is
+    improved is the one that has acted. The first rollout is played without them.
+
     Args:
       env: Environment.
       model: Actor-critic model, of observations to the parameters of the distribution
@@ -84,7 +111,9 @@ def on_policy(
       lambda_: λ of generalised advantage estimation; see `gae`.
 
     Raises:
-      UserError: A size is below 1, or ``num_minibatches`` does not divide the rollout.
+      UserError: A size is below 1, ``num_minibatches`` does not divide the rollout, or
+        the distribution is none; in the first step, also: the model is no actor-critic,
+        or its actions are not those of the environment.
     """
     _check(
         num_envs=num_envs,
@@ -92,30 +121,35 @@ def on_policy(
         num_epochs=num_epochs,
         num_minibatches=num_minibatches,
     )
-    policy = sampling(model, distribution)
-    update = gradient_step(objective, optimizer)
+    policy = sampling(actor(model), distribution)
+    updates = gradient_learner(model, objective, optimizer)
 
     def init(key):
         train_key, env_key, step_key = jax.random.split(key, 3)
-        train = init_train_state(model, optimizer, train_key)
-        env_state, observation = jax.vmap(env.reset)(
-            jax.random.split(env_key, num_envs)
+        env_keys = jax.random.split(env_key, num_envs)
+        env_state, observation = jax.vmap(env.reset)(env_keys)
+        return OnPolicyState(
+            jnp.zeros((), jnp.int32),
+            step_key,
+            updates.init(train_key),
+            env_state,
+            observation,
+            init_episode_stats(num_envs),
         )
-        episode = Episode(jnp.zeros(num_envs), jnp.zeros(num_envs, jnp.int32))
-        step = jnp.zeros((), jnp.int32)
-        return OnPolicyState(step, step_key, train, env_state, observation, episode)
 
     def step(state, batch=None):
         del batch
         unroll_key, shuffle_key = jax.random.split(
             jax.random.fold_in(state.key, state.step)
         )
-        variables = state.train.variables
+        variables = state.train.train_variables
         act = functools.partial(policy, variables)
         env_state, observation, transitions = unroll(
             env, act, state.env, state.observation, unroll_key, num_steps
         )
-        episode, episodes = finished(state.episode, transitions)
+        episode, episodes = update_episode_stats(
+            state.episode, transitions.reward, transitions.ended
+        )
         # Advantages and log-probabilities are computed once, before the first update:
         # PPO compares each update with the policy that collected the rollout.
         experience = with_advantages(
@@ -126,26 +160,45 @@ def on_policy(
             discount=discount,
             lambda_=lambda_,
         )
-
-        def learn(train, rows):
-            return update(train, jax.tree.map(lambda x: x[rows], experience))
-
         rows = shuffle(shuffle_key, num_envs * num_steps, num_epochs, num_minibatches)
-        train, metrics = jax.lax.scan(learn, state.train, rows)
-        # Metrics are named tuples of sums, which are merged by addition.
-        metrics = jax.tree.map(lambda x: x.sum(axis=0), metrics)
+        train, metrics = minibatch_steps(updates.step, state.train, experience, rows)
+        train = train._replace(
+            model_state=update_observation_stats(
+                train.model_state, transitions.observation
+            )
+        )
         state = OnPolicyState(
             state.step + 1, state.key, train, env_state, observation, episode
         )
         return state, {**metrics, **episodes}
 
-    # Environments are sharded over the devices, and parameters replicated.
-    replicated: PyTree = PartitionSpec()
-    sharded: PyTree = PartitionSpec("data")
-    partition = OnPolicyState(
-        replicated, replicated, replicated, sharded, sharded, sharded
-    )
-    return Learner(init, step, partition, optimizer=optimizer)
+    def variables(state):
+        return updates.variables(state.train)
+
+    return Learner(init, step, variables, _PARTITION, optimizer=optimizer)
+
+
+def minibatch_steps(
+    step: Step, state: State, data: Batch, rows: Array
+) -> tuple[State, Metrics]:
+    """Training steps on minibatches of the same data, one after another.
+
+    Args:
+      step: ``step(state, batch) -> (state, metrics)``.
+      state: State before the first step.
+      data: Arrays that share their leading axis.
+      rows: Row indices of each minibatch, int [U, B], such as those of `shuffle`.
+
+    Returns:
+      State after U steps, and the merged metrics of all of them.
+    """
+
+    def learn(state, rows):
+        return step(state, jax.tree.map(lambda x: x[rows], data))
+
+    state, metrics = jax.lax.scan(learn, state, rows)
+    # Metrics are named tuples of sums, which are merged by addition.
+    return state, jax.tree.map(lambda x: x.sum(axis=0), metrics)
 
 
 def with_advantages(
@@ -176,6 +229,7 @@ def with_advantages(
     # Not the values shifted by a step: after a reset, the next row is of another
     # episode, and a truncated one is bootstrapped from its own last observation.
     (_, next_values), _ = model.apply(variables, flat.next_observation)
+    chex.assert_equal_shape([values, next_values, flat.reward])
     advantage = gae(
         transitions.reward,
         values.reshape(transitions.reward.shape),

@@ -1,8 +1,10 @@
 """Policies: functions of an observation to an action."""
 
 from collections.abc import Callable
+from typing import Any
 
-from fdl.distributions import Distribution
+from fdl.distributions import Distribution, checked
+from fdl.errors import UserError
 from fdl.types import Array, Key, Model, Variables
 
 # `policy(variables, observations, key) -> actions`, with a leading axis [N].
@@ -13,13 +15,18 @@ def sampling(model: Model, distribution: Distribution) -> Policy:
     """Stochastic policy, which samples actions: for exploration.
 
     Args:
-      model: Actor-critic model, of observations to the parameters of the distribution
-        and values.
-      distribution: Distribution of the actions.
+      model: Model of observations to the parameters of the distribution: `actor` of an
+        actor-critic, or a policy network.
+      distribution: Distribution of the actions. With `categorical`, the values of a
+        Q-network are the logits of a Boltzmann policy.
+
+    Raises:
+      UserError: The distribution is none: a function that was not called, say.
     """
+    distribution = checked(distribution)
 
     def policy(variables, observation, key):
-        (params, _), _ = model.apply(variables, observation)
+        params, _ = model.apply(variables, observation)
         return distribution.sample(params, key)
 
     return policy
@@ -29,14 +36,64 @@ def greedy(model: Model, distribution: Distribution) -> Policy:
     """Greedy policy, which takes the most probable action: for evaluation.
 
     Args:
-      model: Actor-critic model, of observations to the parameters of the distribution
-        and values.
-      distribution: Distribution of the actions.
+      model: Model of observations to the parameters of the distribution: `actor` of an
+        actor-critic, a policy network, or a Q-network.
+      distribution: Distribution of the actions. With `categorical`, the action of a
+        Q-network is the one of the highest value.
+
+    Raises:
+      UserError: The distribution is none: a function that was not called, say.
     """
+    distribution = checked(distribution)
 
     def policy(variables, observation, key):
         del key
-        (params, _), _ = model.apply(variables, observation)
+        params, _ = model.apply(variables, observation)
         return distribution.mode(params)
 
     return policy
+
+
+def actor(model: Model) -> Model:
+    """Actor of an actor-critic: the model of its policy's parameters, without values.
+
+    Args:
+      model: Actor-critic model, of observations to the parameters of a distribution and
+        values.
+
+    Raises:
+      UserError: When it is applied: the outputs of the model are no such pair.
+    """
+
+    def first(outputs):
+        if not isinstance(outputs, tuple) or len(outputs) != 2:
+            raise UserError(
+                f"the model returns a {type(outputs).__name__}: expected a pair, "
+                "(params, values), as of an actor-critic"
+            )
+        return outputs[0]
+
+    return map_outputs(model, first)
+
+
+def map_outputs(model: Model, function: Callable[[Any], Any]) -> Model:
+    """Model whose outputs are a function of those of another one.
+
+    Args:
+      model: Model.
+      function: ``function(outputs) -> outputs``.
+
+    Example:
+      The values of a Q-network with an axis of quantiles, [B, A, Q]:
+
+      >>> from fdl import distributions, models, rl
+      >>> model = models.functional(models.QNetwork(2, num_atoms=5))
+      >>> values = rl.map_outputs(model, lambda quantiles: quantiles.mean(axis=-1))
+      >>> policy = rl.greedy(values, distributions.categorical())
+    """
+
+    def apply(variables, *inputs, **options):
+        outputs, model_state = model.apply(variables, *inputs, **options)
+        return function(outputs), model_state
+
+    return Model(model.init, apply)

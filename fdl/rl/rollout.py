@@ -6,7 +6,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from fdl.types import Array, Env, Key, Mean, Metrics, State
+from fdl.envs.specs import expect
+from fdl.types import Array, Env, Key, State, Timestep
 
 
 class Transition(NamedTuple):
@@ -54,6 +55,9 @@ def unroll(
 
     Returns:
       Final states and observations, [N, ...], and the transitions, [T, N, ...].
+
+    Raises:
+      UserError: Observations or actions are not as the environment specifies them.
     """
     num_envs = len(observation)
 
@@ -61,8 +65,7 @@ def unroll(
         env_state, observation = carry
         act_key, step_key, reset_key = jax.random.split(key, 3)
         action = policy(observation, act_key)
-        step_keys = jax.random.split(step_key, num_envs)
-        env_state, timestep = jax.vmap(env.step)(env_state, action, step_keys)
+        env_state, timestep = step_all(env, env_state, action, step_key)
         transition = Transition(observation, action, *timestep)
         # All environments are reset in each step, and most resets discarded: under vmap
         # a condition would compute both branches anyway.
@@ -75,43 +78,28 @@ def unroll(
     return *carry, transitions
 
 
-class Episode(NamedTuple):
-    """Statistics of running episodes.
-
-    Attributes:
-      total: Undiscounted return so far, float [N].
-      length: Number of steps so far, int32 [N].
-    """
-
-    total: Array
-    length: Array
-
-
-def finished(episode: Episode, transitions: Transition) -> tuple[Episode, Metrics]:
-    """Statistics of the episodes that end within a rollout.
+def step_all(
+    env: Env, env_state: State, action: Array, key: Key
+) -> tuple[State, Timestep]:
+    """Step of N environments, without resets.
 
     Args:
-      episode: Statistics of the running episodes before the rollout, [N].
-      transitions: Transitions of the rollout, [T, N, ...].
+      env: Environment.
+      env_state: States of the environments, [N, ...].
+      action: Actions, [N, ...].
+      key: Key of the transitions.
 
     Returns:
-      Statistics of the running episodes after it, and the mean ``episode_return`` and
-      ``episode_length`` of all that ended, weighted by their number.
+      Next states and timesteps, [N, ...].
+
+    Raises:
+      UserError: Observations or actions are not as the environment specifies them.
     """
-
-    def step(episode, inputs):
-        reward, ended = inputs
-        episode = Episode(episode.total + reward, episode.length + 1)
-        zeros = jax.tree.map(jnp.zeros_like, episode)
-        return where(ended, zeros, episode), where(ended, episode, zeros)
-
-    inputs = transitions.reward, transitions.ended
-    episode, complete = jax.lax.scan(step, episode, inputs)
-    num_ended = transitions.ended.sum(dtype=jnp.float32)
-    return episode, {
-        "episode_return": Mean(complete.total.sum(), num_ended),
-        "episode_length": Mean(complete.length.sum(dtype=jnp.float32), num_ended),
-    }
+    expect("action", action, env.action)
+    keys = jax.random.split(key, len(action))
+    env_state, timestep = jax.vmap(env.step)(env_state, action, keys)
+    expect("observation", timestep.observation, env.observation)
+    return env_state, timestep
 
 
 def where(condition: Array, x: State, y: State) -> State:

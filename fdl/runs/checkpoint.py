@@ -16,14 +16,18 @@ import orbax.checkpoint as ocp
 
 from fdl.data.checksums import read_verified, verify, write_checksums
 from fdl.errors import DamageError, RunError, UserError, near, reason
+from fdl.models.pretrained.variables import load_variables, save_variables
 from fdl.runs.directory import differences, sync
+from fdl.runs.format_number import check_format
 from fdl.train.loop_state import LoopState, check_finite
 from fdl.train.metric_goal import parse_goal
 from fdl.trees import named_leaves
-from fdl.types import PyTree
+from fdl.types import PyTree, Variables
 
+FORMAT = 1  # Of a checkpoint's files; counted up when they change.
 METRICS = "metrics.json"
 ARRAYS = "arrays.json"
+VARIABLES = "variables.safetensors"
 
 
 class Checkpoints:
@@ -52,9 +56,15 @@ class Checkpoints:
         # A single thread, so that checkpoints are written in the order of their steps.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._pending: Future[None] | None = None
+        self._scores: dict[int, float] = {}  # Those that were written or read.
+        self._best_score = np.inf  # Of all evaluations so far.
 
     def save(
-        self, step: int, loop_state: LoopState, metrics: Mapping[str, float] | None
+        self,
+        step: int,
+        loop_state: LoopState,
+        metrics: Mapping[str, float] | None,
+        variables: Variables | None = None,
     ) -> None:
         """Saves a loop state in the background; waits for the previous save only.
 
@@ -62,6 +72,8 @@ class Checkpoints:
           step: Number of the step.
           loop_state: State to save; copied on the device, so that it may be donated.
           metrics: Evaluation at this step; None if there was none.
+          variables: Variables of the model, to be read without the experiment; None to
+            save the state alone.
 
         Raises:
           RunError: The previous save failed.
@@ -71,8 +83,17 @@ class Checkpoints:
             self.check(metrics)
         self.wait()
         # Dispatched asynchronously: the host does not wait for the device here.
-        copy = jax.tree.map(jnp.copy, loop_state)
-        self._pending = self._thread.submit(self._write, step, copy, metrics)
+        copies = jax.tree.map(jnp.copy, (loop_state, variables))
+        self._pending = self._thread.submit(self._write, step, copies, metrics)
+
+    def improves(self, metrics: Mapping[str, Any]) -> bool:
+        """True if an evaluation is better than all that were passed or saved before."""
+        if not self._scores and self.steps():
+            self.best()  # Reads the scores of a resumed run.
+        before = min([self._best_score, *_finite(self._scores).values()])
+        score = self._score_of(metrics)
+        self._best_score = min(before, score) if np.isfinite(score) else before
+        return bool(score < before)
 
     def check(self, metrics: Mapping[str, Any]) -> None:
         """Raises `UserError` if the metric of ``best`` is not among the metrics."""
@@ -119,11 +140,14 @@ class Checkpoints:
         Raises:
           DamageError: A file of it is not as it was written.
           RunError: Its arrays have other names, shapes or dtypes.
+          UserError: It is of another version of fdl.
         """
         folder = self._folder(step)
         verify(folder, recursive=True)
+        content = json.loads(read_verified(folder, ARRAYS))
+        check_format(folder, content.get("format"), FORMAT)
         # Orbax casts silently to the dtypes of `like`, so these are compared first.
-        differing = differences(arrays(like), json.loads(read_verified(folder, ARRAYS)))
+        differing = differences(arrays(like), content["arrays"])
         for name, (here, there) in differing.items():
             raise RunError(
                 f"checkpoint {folder} is not of this experiment: "
@@ -174,7 +198,26 @@ class Checkpoints:
     def _folder(self, step: int) -> pathlib.Path:
         return self.directory / f"{step:08d}"
 
-    def _write(self, step: int, loop_state: LoopState, metrics: Mapping | None) -> None:
+    def read_variables(self, step: int) -> Variables:
+        """Variables of the model of a checkpoint, float [...] on the host.
+
+        Raises:
+          DamageError: The file is not as it was written.
+          UserError: The checkpoint was saved without them.
+        """
+        folder = self._folder(step)
+        if not (folder / VARIABLES).exists():
+            raise UserError(f"{folder} has no {VARIABLES}: it was saved without")
+        read_verified(folder, VARIABLES)
+        return load_variables(folder / VARIABLES)
+
+    def _write(
+        self,
+        step: int,
+        copies: tuple[LoopState, Variables | None],
+        metrics: Mapping | None,
+    ) -> None:
+        loop_state, variables = copies
         # Waits for the device, which is why it is checked in this thread.
         check_finite(loop_state.first_nonfinite)
         folder = self.directory / f"unfinished-{step:08d}"
@@ -183,8 +226,11 @@ class Checkpoints:
             folder.mkdir(parents=True)
             with _glob_safe(folder) as path, ocp.StandardCheckpointer() as orbax:
                 orbax.save(path / "state", loop_state)
+            if variables is not None:
+                save_variables(folder / VARIABLES, jax.device_get(variables))
             (folder / METRICS).write_text(json.dumps(_to_json(metrics)))
-            (folder / ARRAYS).write_text(json.dumps(arrays(loop_state)))
+            content = {"format": FORMAT, "arrays": arrays(loop_state)}
+            (folder / ARRAYS).write_text(json.dumps(content))
             write_checksums(folder, recursive=True)
             # Directories too: the names of files are part of them.
             for path in [*folder.rglob("*"), folder]:
@@ -195,6 +241,7 @@ class Checkpoints:
             raise
         self._remove(step)
         folder.rename(self._folder(step))
+        self._scores[step] = self._score_of(metrics)
         # The new name is durable before older checkpoints are removed.
         sync(self.directory)
         for old_step in {*self.steps()} - self._steps_to_keep():
@@ -210,6 +257,7 @@ class Checkpoints:
 
     def _remove(self, step: int) -> None:
         """Removes a checkpoint, if it exists."""
+        self._scores.pop(step, None)
         if self._folder(step).exists():
             # Renamed first: a process that is killed here leaves no partial checkpoint.
             renamed = self._folder(step).rename(
@@ -218,12 +266,17 @@ class Checkpoints:
             shutil.rmtree(renamed)
 
     def _best(self, scores: Mapping[int, float]) -> int | None:
-        finite = {step: score for step, score in scores.items() if np.isfinite(score)}
+        finite = _finite(scores)
         return min(finite, key=lambda step: finite[step]) if finite else None
 
     def _score(self, step: int) -> float:
         """Score of a checkpoint, lower is better; NaN if it was not evaluated."""
-        metrics = json.loads(read_verified(self._folder(step), METRICS))
+        if step not in self._scores:
+            metrics = json.loads(read_verified(self._folder(step), METRICS))
+            self._scores[step] = self._score_of(metrics)
+        return self._scores[step]
+
+    def _score_of(self, metrics: Mapping[str, Any] | None) -> float:
         if metrics is None or self._metric not in metrics:
             return float("nan")
         return self._sign * float(np.mean(metrics[self._metric]))
@@ -242,6 +295,10 @@ def policy(keep: int, best: str) -> tuple[int, str]:
     if keep < 1:
         raise UserError(f"config.keep={keep}: expected at least 1")
     return parse_goal(best, "config.best")
+
+
+def _finite(scores: Mapping[int, float]) -> dict[int, float]:
+    return {step: score for step, score in scores.items() if np.isfinite(score)}
 
 
 def _to_json(metrics: Mapping | None) -> dict[str, Any] | None:

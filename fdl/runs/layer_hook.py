@@ -60,7 +60,7 @@ def layer_measure(
     def norms_of(state: State) -> dict[str, dict[str, Any]]:
         if not first:
             first.append(next(batches.stream(0)))
-        norms = jax.device_get(measure(state.variables, data, first[0]))
+        norms = jax.device_get(measure(learner.variables(state), data, first[0]))
         kinds = ("gradient", "activation")
         return {
             kind: to_json({name: getattr(x, kind) for name, x in norms.items()})

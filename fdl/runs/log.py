@@ -120,13 +120,17 @@ def read_lines(path: pathlib.Path) -> list[dict[str, Any]]:
     return rows
 
 
-def last_evaluation(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Last evaluation in the rows of ``metrics.jsonl``; None stands for NaN."""
-    for row in reversed(rows):
-        keys = [key for key in row if key.startswith("eval/")]
-        if keys:
-            return {key.removeprefix("eval/"): row[key] for key in keys}
-    return {}
+def last_values(rows: Sequence[Mapping[str, Any]], split: str) -> dict[str, Any]:
+    """Last logged metrics of a split, "eval" or "test", by name; empty if none are."""
+    prefix = f"{split}/"
+    found = [row for row in rows if any(key.startswith(prefix) for key in row)]
+    if not found:
+        return {}
+    return {
+        key.removeprefix(prefix): value
+        for key, value in found[-1].items()
+        if key.startswith(prefix)
+    }
 
 
 def to_json(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

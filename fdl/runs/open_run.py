@@ -15,7 +15,7 @@ from fdl.runs.process import prepare
 from fdl.runs.record import check_same_run, reload
 from fdl.runs.run_setup import RunSetup, setup
 from fdl.train.loop_state import LoopState
-from fdl.types import Experiment, State
+from fdl.types import Experiment, Variables
 
 
 class Run(NamedTuple):
@@ -50,11 +50,18 @@ class Run(NamedTuple):
             raise UserError(f"--seed={seed}: {self.workdir} has {there}")
         return seed - first
 
-    def state_of(self, loop_state: LoopState, member: int) -> State:
-        """State of the learner of one seed, by its index."""
+    def title(self, step: int, member: int) -> str:
+        """Title of plots: the experiment, the seed if there are several, the step."""
+        several = self.num_seeds > 1
+        seed = f", seed {self.loaded.config.seed + member}" if several else ""
+        return f"{self.loaded.name}{seed}, step {step}"
+
+    def variables_of(self, loop_state: LoopState, member: int) -> Variables:
+        """Variables of the model of one seed, by its index."""
+        variables = self.setup.learner.variables(loop_state.state)
         if self.num_seeds == 1:
-            return loop_state.state
-        return jax.tree.map(lambda x: x[member], loop_state.state)
+            return variables
+        return jax.tree.map(lambda x: x[member], variables)
 
 
 def open_run(
@@ -67,10 +74,12 @@ def open_run(
     Args:
       workdir: Directory of the run.
       warn: Called with one line if the experiment's file has changed.
-      experiment_file: Path of the experiment's file; default: that of the run.
+      experiment_file: Path of the experiment's file; default: that of the run, which
+        has to be trusted (see `fdl.runs.trusted_files`).
 
     Raises:
-      UserError: There is no run, or it is of another experiment, config or data.
+      UserError: There is no run, or it is of another experiment, config or data, or its
+        experiment's file is not trusted.
     """
     workdir = pathlib.Path(workdir)
     loaded, run = reload(workdir, experiment_file)
@@ -122,4 +131,5 @@ def restore(
         raise UserError(
             f"{workdir} has no checkpoint of step {step}. There is: {there}."
         )
-    return step, checkpoints.restore(step, setup.program.abstract(setup.keys))
+    part = checkpoints.restore(step, setup.program.saved(setup.keys))
+    return step, setup.program.revive(part, setup.keys)

@@ -4,15 +4,10 @@ import functools
 import pathlib
 from collections.abc import Callable, Sequence
 
-import jax
-
 from fdl.errors import RunError, UserError, reason
 from fdl.runs import metric_plots
-from fdl.runs.experiment import LoadedExperiment
-from fdl.runs.open_run import restore
 from fdl.runs.prediction_plots import figures
-from fdl.runs.run_setup import RunSetup
-from fdl.types import Experiment
+from fdl.types import Experiment, Variables
 
 # A description, and a function that draws and returns the paths of its files.
 Plot = tuple[str, Callable[[], list[pathlib.Path]]]
@@ -64,37 +59,23 @@ def metric_plots_of(workdir: pathlib.Path) -> list[Plot]:
 
 
 def prediction_plots_of(
-    workdir: pathlib.Path,
-    loaded: LoadedExperiment,
-    experiments: Sequence[Experiment],
-    setup: RunSetup,
-    checkpoint: str = "latest",
-    member: int = 0,
+    workdir: pathlib.Path, experiment: Experiment, variables: Variables, title: str
 ) -> list[Plot]:
-    """Plots of the predictions of one seed; none if the experiment has no predictor.
+    """Plots of the predictions of one seed on the test examples, if there are any.
 
     Args:
       workdir: Directory of the run.
-      loaded: File and config of its experiment.
-      experiments: Experiments that were built, one for each seed.
-      setup: Setup of the run.
-      checkpoint: "best", "latest" or a step.
-      member: Index of the seed among those of the run.
+      experiment: Experiment of the seed.
+      variables: Variables of the trained model, of the seed.
+      title: Title of the plots: experiment, seed and step.
     """
-    num_seeds, predictor = len(experiments), experiments[member].predictor
-    if predictor is None:
+    if experiment.examples is None or "predict" not in experiment.abilities:
         return []
 
     def make() -> list[pathlib.Path]:
-        step, loop_state = restore(workdir, setup, loaded.config, checkpoint)
-        state = loop_state.state
-        if num_seeds > 1:
-            state = jax.tree.map(lambda x: x[member], state)
-        seed = f", seed {loaded.config.seed + member}" if num_seeds > 1 else ""
-        title = f"{loaded.name}{seed}, step {step}"
         return [
             metric_plots.save(figure, workdir, f"{name}.png")
-            for name, figure in figures(predictor, state, title)
+            for name, figure in figures(experiment, variables, title)
         ]
 
     return [("the predictions", make)]

@@ -3,30 +3,34 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import jax
 import numpy as np
 from matplotlib.figure import Figure
 
 from fdl import evaluation, plots
 from fdl.diagnostics.layer_stats import called_modules
 from fdl.evaluation import EvaluatedExamples
-from fdl.optim import averaged
-from fdl.types import Params, Predictor, State
+from fdl.types import Ability, Examples, Experiment, Params, Variables
 
 MAX_CLASSES = 100  # Curves of more take minutes to draw, and cannot be told apart.
 
 NamedFigure = tuple[str, Figure]
 
 
-def figures(predictor: Predictor, state: State, title: str) -> Iterator[NamedFigure]:
+def figures(
+    experiment: Experiment, variables: Variables, title: str
+) -> Iterator[NamedFigure]:
     """Figures of a model by name; the test set is evaluated once for all of them.
 
     Args:
-      predictor: Predictor of the experiment.
-      state: State of the learner, of one seed.
+      experiment: Experiment with test examples and an ability ``predict``.
+      variables: Variables of the trained model, of one seed.
       title: Title of all figures: experiment, seed and step.
     """
-    batch = evaluation.batch_shapes(predictor)
-    inputs = batch[predictor.inputs]
+    ability, examples = experiment.abilities["predict"], experiment.examples
+    assert examples is not None  # As `prediction_plots_of` has checked.
+    batch = evaluation.batch_shapes(examples)
+    inputs = batch[evaluation.only_input(ability.inputs)]
 
     def examples_to_keep(
         targets: np.ndarray, outputs: Mapping[str, np.ndarray]
@@ -38,20 +42,20 @@ def figures(predictor: Predictor, state: State, title: str) -> Iterator[NamedFig
             return plots.worst(targets, outputs["probability"])
         return np.arange(0)
 
-    examples = evaluation.evaluate_examples(predictor, state, examples_to_keep)
-    if examples is not None and "probability" in examples.predictions:
-        yield from _classification_figures(predictor, examples, title)
-    elif examples is not None and "prediction" in examples.predictions:
-        pair = examples.targets, examples.predictions["prediction"]
+    found = evaluation.evaluate_examples(ability, variables, examples, examples_to_keep)
+    if found is not None and "probability" in found.predictions:
+        yield from _classification_figures(ability, found, title)
+    elif found is not None and "prediction" in found.predictions:
+        pair = found.targets, found.predictions["prediction"]
         yield "predictions", plots.predictions(*pair, title=title)
         yield "residuals", plots.residuals(*pair, title=title)
-    yield from _filter_figures(predictor, state, batch, title)
+    yield from _filter_figures(ability, variables, examples, batch, title)
 
 
 def _classification_figures(
-    predictor: Predictor, examples: EvaluatedExamples, title: str
+    ability: Ability, examples: EvaluatedExamples, title: str
 ) -> Iterator[NamedFigure]:
-    labels, classes = examples.targets, predictor.classes
+    labels, classes = examples.targets, ability.outputs["probability"]
     probability = examples.predictions["probability"]
     chosen = examples.predictions["class"]
     matrix = plots.confusion_matrix(labels, chosen, classes, title=title)
@@ -77,19 +81,25 @@ def _classification_figures(
             labels[kept],
             probability[kept],
             classes,
-            columns=predictor.columns,
+            columns=ability.inputs.columns,
             title=f"{title}: {part} of {num_wrong} mistakes in {num_examples} examples",
         ),
     )
 
 
 def _filter_figures(
-    predictor: Predictor, state: State, batch: Mapping[str, Any], title: str
+    ability: Ability,
+    variables: Variables,
+    examples: Examples,
+    batch: Mapping[str, Any],
+    title: str,
 ) -> Iterator[NamedFigure]:
     """Weights of the first layer that is called, if it reads images or a table."""
-    inputs = batch[predictor.inputs]
-    paths = called_modules(predictor.predict, state, batch)
-    modules = (_at(averaged(state).params, path) for path in paths)
+    inputs = batch[evaluation.only_input(ability.inputs)]
+    raw = examples.batches
+    shapes = jax.eval_shape(raw.take, raw.data, next(raw.stream(0)))
+    paths = called_modules(ability.function, variables, shapes, jax.random.key(0))
+    modules = (_at(variables["params"], path) for path in paths)
     kernel = next((params["kernel"] for params in modules if "kernel" in params), None)
     if kernel is None or inputs.dtype.kind not in "fiu":
         return
@@ -99,7 +109,7 @@ def _filter_figures(
     elif len(shape) == 3 and kernel.ndim == 2 and len(kernel) == np.prod(shape):
         yield "filters", plots.filters(kernel, shape, title=title)
     elif len(shape) == 1 and kernel.ndim == 2 and len(kernel) == shape[0]:
-        yield "filters", plots.weights(kernel, predictor.columns, title=title)
+        yield "filters", plots.weights(kernel, ability.inputs.columns, title=title)
 
 
 def _at(params: Params, path: str) -> Params:

@@ -8,7 +8,10 @@ from typing import Any
 from fdl.errors import UserError
 from fdl.runs import directory
 from fdl.runs.experiment import LoadedExperiment, load
+from fdl.runs.format_number import check_format
+from fdl.runs.trusted_files import check_trusted
 
+FORMAT = 1  # Of run.json and the files beside it; counted up when they change.
 RUN_KEYS = {"path": str, "arg": str, "overrides": list, "seeds": int}
 
 
@@ -19,30 +22,29 @@ def reload(
 
     Args:
       workdir: Directory of the run.
-      experiment_file: Path of the experiment's file; default: that of the run.
+      experiment_file: Path of the experiment's file; default: the one that
+        ``run.json`` names, which has to be trusted.
 
     Returns:
       The experiment, and the content of ``run.json``.
 
     Raises:
-      UserError: There is no run, or its experiment's file has moved, or lies in the run
-        directory without being named.
+      UserError: There is no run, or it is of another version of fdl, or its
+        experiment's file has moved, or is not trusted and was not named.
     """
     if not (workdir / "run.json").is_file():
         raise UserError(f"{workdir} is no run directory: it has no run.json")
     run = directory.read_json(workdir / "run.json")
+    check_format(workdir / "run.json", run.get("format"), FORMAT)
     for key, kind in RUN_KEYS.items():
         if not isinstance(run.get(key), kind):
             raise UserError(f"{workdir / 'run.json'} is damaged: {key!r} is missing")
     path = pathlib.Path(experiment_file or run["path"])
     if not path.is_file():
         raise UserError(f"{path} is gone: say where it is with --experiment FILE")
-    # A run directory that came from elsewhere must not bring code that is run unasked.
-    inside = path.resolve().is_relative_to(workdir.resolve())
-    if experiment_file is None and inside:
-        raise UserError(
-            f"{path} lies inside of the run directory: name it, --experiment"
-        )
+    path = path.resolve()  # Once: what is checked must be what is imported.
+    if experiment_file is None:
+        check_trusted(path, workdir)
     arg = f":{run['arg']}" if run["arg"] else ""
     return load(f"{path}{arg}", run["overrides"]), run
 
@@ -69,6 +71,7 @@ def record(
     check_same_run(loaded, workdir, num_seeds, fingerprint, warn)
     config, run = _identity(loaded, num_seeds, fingerprint)
     provenance = {
+        "format": FORMAT,
         "arg": loaded.arg,
         "overrides": list(loaded.overrides),
         "path": str(loaded.path),
@@ -93,13 +96,15 @@ def check_same_run(
 ) -> None:
     """Raises `UserError` if a directory holds another run."""
     config, run = _identity(loaded, num_seeds, fingerprint)
+    path = workdir / "run.json"
+    there = directory.read_json(path) if path.exists() else None
+    if there is not None:
+        check_format(path, there.get("format"), FORMAT)
     directory.check_unchanged(workdir / "config.json", config)
-    directory.check_unchanged(workdir / "run.json", run, exact=False)
-    if (workdir / "run.json").exists():
-        source = directory.read_json(workdir / "run.json").get("source")
-        # Only a warning: it may be a comment that has changed.
-        if source != loaded.source:
-            warn(f"{loaded.path} has changed since the run in {workdir} began")
+    directory.check_unchanged(path, run, exact=False)
+    # Only a warning: it may be a comment that has changed.
+    if there is not None and there.get("source") != loaded.source:
+        warn(f"{loaded.path} has changed since the run in {workdir} began")
 
 
 def _identity(

@@ -17,7 +17,7 @@ from fdl.runs.layer_hook import Measure, layer_measure
 from fdl.train.early_stopping import EarlyStoppingRule
 from fdl.train.loop import Program, compiled
 from fdl.train.mesh import make_mesh
-from fdl.types import Batches, Experiment, Learner, PyTree, State
+from fdl.types import Batches, Experiment, Learner, PyTree, Variables
 
 
 class RunSetup(NamedTuple):
@@ -26,7 +26,9 @@ class RunSetup(NamedTuple):
     Attributes:
       learner: Learner of all seeds at once.
       batches: Training batches of all seeds.
-      evaluate: ``evaluate(state)``, to floats or lists over seeds.
+      evaluate: ``evaluate(variables)``, the metrics of the validation, floats or lists
+        over seeds; of the variables that ``learner.variables`` returns.
+      test: ``test(variables)``, the same of the test; None if there is none.
       keys: Keys of the learner: one, or one per seed [S].
       num_steps: Number of steps of the run.
       periods: Steps between two logs, evaluations and checkpoints, by config key.
@@ -37,7 +39,8 @@ class RunSetup(NamedTuple):
 
     learner: Learner
     batches: Batches
-    evaluate: Callable[[State], Mapping[str, Any]]
+    evaluate: Callable[[Variables], Mapping[str, Any]]
+    test: Callable[[Variables], Mapping[str, Any]] | None
     keys: PyTree
     num_steps: int
     periods: Mapping[str, int]
@@ -62,12 +65,15 @@ def setup(experiments: Sequence[Experiment], config: ConfigDict) -> RunSetup:
             f"config.steps_per_call={config.steps_per_call}: expected at least 1"
         )
     policy(config.keep, config.best)  # Checked here, before the first checkpoint.
-    learner, batches, evaluate = first[:3]
+    learner, batches = first.learner, first.batches
+    evaluate: Any = first.evaluate
+    test: Any = first.test
     keys = jax.random.key(config.seed)
     if num_seeds > 1:
         learner = over_seeds(learner)
         batches = data.stack([experiment.batches for experiment in experiments])
-        evaluate = _evaluate_each(first.evaluate, num_seeds)
+        evaluate = _evaluate_each(evaluate, num_seeds)
+        test = test and _evaluate_each(test, num_seeds)
         keys = jnp.stack([jax.random.key(config.seed + i) for i in range(num_seeds)])
     mesh = make_mesh(config.mesh.to_dict())
     program = compiled(
@@ -83,7 +89,16 @@ def setup(experiments: Sequence[Experiment], config: ConfigDict) -> RunSetup:
     if periods["layers_every"]:
         measure = layer_measure(first.learner, batches, program.data, num_seeds)
     return RunSetup(
-        learner, batches, evaluate, keys, num_steps, periods, program, measure, rule
+        learner,
+        batches,
+        evaluate,
+        test,
+        keys,
+        num_steps,
+        periods,
+        program,
+        measure,
+        rule,
     )
 
 
@@ -91,8 +106,8 @@ def _evaluate_each(evaluate: Callable, seeds: int) -> Callable:
     """Evaluation of all seeds: that of one, called for each."""
 
     # Not vmapped, so that each seed has the numbers that it has alone.
-    def evaluate_each(state: State) -> dict[str, list[float]]:
-        alone = [jax.tree.map(lambda x, i=i: x[i], state) for i in range(seeds)]
+    def evaluate_each(variables: Variables) -> dict[str, list[float]]:
+        alone = [jax.tree.map(lambda x, i=i: x[i], variables) for i in range(seeds)]
         results = [evaluate(one) for one in alone]
         return {name: [result[name] for result in results] for name in results[0]}
 

@@ -11,16 +11,13 @@ from ml_collections import ConfigDict
 from fdl.runs.checkpoint import Checkpoints
 from fdl.runs.early_stopping import logged_evaluations
 from fdl.runs.layer_hook import layer_hook
-from fdl.runs.log import RunLog, to_json
+from fdl.runs.log import RunLog, last_values, read_lines, to_json
 from fdl.runs.run_setup import RunSetup
+from fdl.runs.session_hooks import Show, session_hooks
 from fdl.train.early_stopping import Evaluation, check_metric, monitor, stop_step
-from fdl.train.hooks import Hook, read_metrics
 from fdl.train.loop import iterate
-from fdl.train.loop_state import LoopState, check_finite
+from fdl.train.loop_state import LoopState
 from fdl.types import Batches
-
-# Called with each line of the log: step, "train" or "eval", and the values.
-Show = Callable[[int, str, Mapping[str, Any]], None]
 
 
 class Start(NamedTuple):
@@ -35,6 +32,28 @@ class Start(NamedTuple):
     step: int
     loop_state: LoopState
     checkpoints: Checkpoints
+
+
+class Result(NamedTuple):
+    """Result of a session.
+
+    Attributes:
+      step: Step that was reached; everything up to it is on disk.
+      loop_state: Loop state after it.
+      validation: Metrics of the last evaluation, numbers, or lists over seeds.
+      test: Metrics of the test, once the run has finished; None before, and if the
+        experiment has no test.
+    """
+
+    step: int
+    loop_state: LoopState
+    validation: Mapping[str, Any]
+    test: Mapping[str, Any] | None
+
+    @property
+    def metrics(self) -> Mapping[str, Any]:
+        """Metrics of the test, or else of the validation: what claims are about."""
+        return self.validation if self.test is None else self.test
 
 
 def start(
@@ -54,13 +73,15 @@ def start(
     Raises:
       RunError: There are checkpoints, but all are damaged, or of another experiment.
     """
+    program = setup.program
     checkpoints = Checkpoints(
         workdir / "checkpoints", keep=config.keep, best=config.best
     )
-    like = setup.program.abstract(setup.keys)
-    restored = checkpoints.restore_latest(like, warn)
-    step, loop_state = restored or (0, setup.program.init(setup.keys))
-    return Start(step, loop_state, checkpoints)
+    restored = checkpoints.restore_latest(program.saved(setup.keys), warn)
+    if restored is None:
+        return Start(0, program.init(setup.keys), checkpoints)
+    step, part = restored
+    return Start(step, program.revive(part, setup.keys), checkpoints)
 
 
 def train(
@@ -71,8 +92,8 @@ def train(
     show: Show,
     stop: Callable[[], bool],
     stages: Mapping[str, float],
-) -> int:
-    """Trains until the last step, an early stop, or until ``stop()``.
+) -> Result:
+    """Trains until the last step, an early stop, or until ``stop()``; then tests.
 
     Args:
       setup: Setup of the run.
@@ -82,17 +103,18 @@ def train(
       stop: Called between two calls of the program.
       stages: Seconds of each earlier stage, for the log.
 
-    Returns:
-      The step that was reached; everything up to it is on disk.
-
     Raises:
       RunError: The run failed; earlier checkpoints remain.
       UserError: The metric of early stopping is not evaluated.
     """
     if finished(setup, workdir, start.step):
-        return start.step
+        rows = read_lines(workdir / "metrics.jsonl")
+        logged, tested = (last_values(rows, split) for split in ("eval", "test"))
+        if tested or setup.test is None:
+            return Result(start.step, start.loop_state, logged, tested or None)
     if setup.rule is not None and not start.step:
-        check_metric(setup.rule, setup.evaluate(start.loop_state.state))
+        variables = setup.learner.variables(start.loop_state.state)
+        check_metric(setup.rule, setup.evaluate(variables))
     with contextlib.ExitStack() as stack:
         stack.callback(start.checkpoints.wait)
         log = stack.enter_context(contextlib.closing(RunLog(workdir, start.step)))
@@ -101,32 +123,15 @@ def train(
             log.write(step, {**progress(setup.batches, step), **to_json(values, split)})
             show(step, split, values)
 
-        def write_compile_time(seconds: float) -> None:
-            log.write_stages({**stages, "compile": seconds})
-
-        advance = _time_first_call(setup.program.advance, write_compile_time)
-        update, over = monitor(setup.rule, _evaluations(setup, workdir, start.step))
-        hooks, save = _hooks(setup, start.checkpoints, write, log.sync, update, over)
-        if setup.layers is not None:
-            every = setup.periods["layers_every"]
-            # In front of the hook that saves: a checkpoint is on disk only when all
-            # that was logged up to its step is.
-            hooks.insert(-1, layer_hook(setup.layers, every, log))
-            # A hook is never called before the first step.
-            if not start.step:
-                hooks[-2].call(0, start.loop_state)
-        loop_state, step = iterate(
-            setup.program._replace(advance=advance),
-            start.loop_state,
-            setup.batches,
-            start.step,
-            setup.num_steps,
-            hooks,
-            lambda: over() or stop(),
+        loop_state, step, validation = _advance(
+            setup, start, workdir, log, write, stop, stages
         )
-        if start.step < step < setup.num_steps:
-            save(step, loop_state)
-    return step
+        test = None
+        if setup.test is not None and finished(setup, workdir, step):
+            test = setup.test(setup.learner.variables(loop_state.state))
+            write(step, "test", test)
+            log.sync()
+    return Result(step, loop_state, validation, test)
 
 
 def finished(setup: RunSetup, workdir: pathlib.Path, step: int) -> bool:
@@ -136,6 +141,49 @@ def finished(setup: RunSetup, workdir: pathlib.Path, step: int) -> bool:
     return stop_step(setup.rule, _evaluations(setup, workdir, step)) is not None
 
 
+def _advance(
+    setup: RunSetup,
+    start: Start,
+    workdir: pathlib.Path,
+    log: RunLog,
+    write: Show,
+    stop: Callable[[], bool],
+    stages: Mapping[str, float],
+) -> tuple[LoopState, int, Mapping[str, Any]]:
+    """Loop state, step and last evaluation at the end of training."""
+    if finished(setup, workdir, start.step):
+        rows = read_lines(workdir / "metrics.jsonl")
+        return start.loop_state, start.step, last_values(rows, "eval")
+
+    def write_compile_time(seconds: float) -> None:
+        log.write_stages({**stages, "compile": seconds})
+
+    advance = _time_first_call(setup.program.advance, write_compile_time)
+    update, over = monitor(setup.rule, _evaluations(setup, workdir, start.step))
+    hooks = session_hooks(setup, start.checkpoints, write, log.sync, update, over)
+    in_order = [hooks.log, hooks.evaluate, hooks.save_best, hooks.save]
+    if setup.layers is not None:
+        # In front of the hooks that save: a checkpoint is on disk only when all that
+        # was logged up to its step is.
+        layers = layer_hook(setup.layers, setup.periods["layers_every"], log)
+        in_order.insert(2, layers)
+        # A hook is never called before the first step.
+        if not start.step:
+            layers.call(0, start.loop_state)
+    loop_state, step = iterate(
+        setup.program._replace(advance=advance),
+        start.loop_state,
+        setup.batches,
+        start.step,
+        setup.num_steps,
+        in_order,
+        lambda: over() or stop(),
+    )
+    if start.step < step < setup.num_steps:
+        hooks.save.call(step, loop_state)
+    return loop_state, step, hooks.last_evaluation()
+
+
 def _evaluations(
     setup: RunSetup, workdir: pathlib.Path, step: int
 ) -> Iterable[Evaluation]:
@@ -143,58 +191,6 @@ def _evaluations(
     if setup.rule is None:
         return ()
     return logged_evaluations(setup.rule, workdir, step)
-
-
-def _hooks(
-    setup: RunSetup,
-    checkpoints: Checkpoints,
-    write: Show,
-    sync: Callable[[], None],
-    update: Callable[[Mapping[str, Any]], None],
-    over: Callable[[], bool],
-) -> tuple[list[Hook], Callable[[int, LoopState], LoopState]]:
-    """Hooks that log, evaluate and save, in this order; and the one that saves."""
-    saved: list[
-        int
-    ] = []  # The last step that was saved, as `save` may be called twice.
-    evaluated: dict[int, Mapping[str, Any]] = {}
-    log, flush = read_metrics(lambda step, values: write(step, "train", values))
-
-    def evaluate(step: int, loop_state: LoopState) -> LoopState:
-        flush()
-        check_finite(loop_state.first_nonfinite)
-        evaluated.clear()
-        evaluated[step] = setup.evaluate(loop_state.state)
-        write(step, "eval", evaluated[step])
-        # Checked at the first evaluation, as the first save may be hours later.
-        checkpoints.check(evaluated[step])
-        update(evaluated[step])
-        return log_rest(step, loop_state) if over() else loop_state
-
-    def log_rest(step: int, loop_state: LoopState) -> LoopState:
-        # An early stop falls between two logs: its metrics are written before the
-        # checkpoint that a resumed run would begin from.
-        every = setup.periods["log_every"]
-        if step < setup.num_steps and not (every and step % every == 0):
-            loop_state = log(step, loop_state)
-        flush()
-        return loop_state
-
-    def save(step: int, loop_state: LoopState) -> LoopState:
-        if step not in saved:
-            flush()
-            sync()
-            checkpoints.save(step, loop_state, evaluated.get(step))
-            saved[:] = [step]
-        return loop_state
-
-    periods = setup.periods
-    hooks = [
-        Hook(periods["log_every"], log),
-        Hook(periods["eval_every"], evaluate),
-        Hook(periods["save_every"], save),
-    ]
-    return hooks, save
 
 
 def progress(batches: Batches, step: int) -> dict[str, float]:

@@ -9,7 +9,7 @@ from fdl.errors import UserError, near
 from fdl.train.hooks import Hook
 from fdl.train.loop_state import LoopState
 from fdl.train.metric_goal import parse_goal
-from fdl.types import State
+from fdl.types import Learner, Variables
 
 PREFIX = "config.early_stopping."  # Of names in errors, where a config holds the rule.
 Evaluation = tuple[int, Any]  # A step, and a number, or one of each seed.
@@ -145,7 +145,8 @@ def check_metric(
 
 
 def early_stopping(
-    evaluate: Callable[[State], Mapping[str, Any]],
+    learner: Learner,
+    evaluate: Callable[[Variables], Mapping[str, Any]],
     metric: str,
     *,
     every: int,
@@ -155,8 +156,9 @@ def early_stopping(
     """Early stopping for `run`: stops when a metric no longer improves.
 
     Args:
-      evaluate: ``evaluate(state) -> metrics``, numbers by name, or arrays [S] with one
-        for each seed.
+      learner: Learner that is trained.
+      evaluate: ``evaluate(variables) -> metrics``, numbers by name, of the learner's
+        variables; or arrays [S] with one for each seed.
       metric: "min METRIC" or "max METRIC".
       every: Number of steps between two evaluations.
       patience: Number of consecutive evaluations without improvement after which to
@@ -171,7 +173,9 @@ def early_stopping(
         unknown.
 
     Example:
-      >>> hook, stop = early_stopping(evaluate, "min loss", every=10)  # doctest: +SKIP
+      >>> stopping = early_stopping(learner, evaluate, "min loss", every=10)
+      ... # doctest: +SKIP
+      >>> hook, stop = stopping  # doctest: +SKIP
       >>> run(..., hooks=[hook], stop=stop)  # doctest: +SKIP
     """
     if every < 1:
@@ -179,9 +183,8 @@ def early_stopping(
     rule = make_rule(metric, patience, min_delta)
     update, over = monitor(rule, (), prefix="")
 
-    def call(step: int, loop_state: LoopState) -> LoopState:
-        update(evaluate(loop_state.state))
-        return loop_state
+    def call(step: int, loop_state: LoopState) -> None:
+        update(evaluate(learner.variables(loop_state.state)))
 
     return Hook(every, call), over
 

@@ -17,12 +17,12 @@ class Hook(NamedTuple):
     Attributes:
       every: Period in steps; it is also called after the last step. Zero for after the
         last step only.
-      call: ``call(step, carry) -> carry``. The carry is donated to the next step, so
-        that a hook has to copy any array of it that it keeps.
+      call: ``call(step, carry) -> carry``, or None to keep the carry. It is donated to
+        the next step, so that a hook has to copy any array of it that it keeps.
     """
 
     every: int
-    call: Callable[[int, LoopState], LoopState]
+    call: Callable[[int, LoopState], LoopState | None]
 
 
 def read_metrics(

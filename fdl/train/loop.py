@@ -10,7 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
 
+from fdl.errors import UserError
 from fdl.learners.repeat import repeat
+from fdl.learners.step_outputs import checked
 from fdl.train.hooks import Hook, read_metrics
 from fdl.train.loop_state import LoopState, merge_metrics
 from fdl.train.mesh import place_batch, state_sharding
@@ -32,6 +34,9 @@ class Program(NamedTuple):
       place: ``place(items) -> items`` on the devices, without waiting.
       data: Data of the batches, on the devices.
       steps_per_call: Number of items of one call.
+      persist: ``persist(carry)``, the part of a carry that a checkpoint holds.
+      revive: ``revive(part, key)``, the carry of such a part, jitted if it computes.
+      saved: ``saved(key)``, the abstract part of a carry, with shardings.
     """
 
     init: Callable[[Key], LoopState]
@@ -40,6 +45,9 @@ class Program(NamedTuple):
     place: Callable[[PyTree], PyTree]
     data: PyTree
     steps_per_call: int
+    persist: Callable[[LoopState], LoopState]
+    revive: Callable[[LoopState, Key], LoopState]
+    saved: Callable[[Key], PyTree]
 
 
 def run(
@@ -100,7 +108,7 @@ def compiled(
 ) -> Program:
     """Program of a learner and its batches for `iterate`; see `run` for arguments."""
     # Jitted, so that `init` and `advance` share one trace.
-    learner_step = jax.jit(learner.step)
+    learner_step = jax.jit(checked(learner.step))
     item = next(batches.stream(0))
     example = jax.eval_shape(batches.take, batches.data, item)
     # A batch that cannot be sharded raises here, before anything is compiled.
@@ -113,9 +121,8 @@ def compiled(
         # known from the shapes of a step only.
         _, metrics = jax.eval_shape(learner_step, state, example)
         zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), metrics)
-        return LoopState(
-            state, zeros, {name: jnp.zeros((), jnp.int32) for name in metrics}
-        )
+        step = jnp.zeros((), jnp.int32)
+        return LoopState(step, state, zeros, {name: step for name in metrics})
 
     def advance(carry, data, items, num_steps):
         def step(carry, item):
@@ -127,12 +134,13 @@ def compiled(
         else:
             carry, _ = repeat(step)(carry, items, num_steps)
         # The token: an array of its own, which the donation of the carry leaves alive.
-        return carry, jnp.max(carry.state.step)
+        return carry, jnp.copy(carry.step)
 
     shardings, replicated, place = _layout(learner, batches, steps_per_call, mesh)
+    abstract = functools.partial(_abstract, init, shardings)
     return Program(
         jax.jit(init, out_shardings=shardings),
-        functools.partial(_abstract, init, shardings),
+        abstract,
         jax.jit(
             advance,
             donate_argnums=0,
@@ -142,6 +150,7 @@ def compiled(
         place,
         jax.device_put(batches.data, replicated),
         steps_per_call,
+        *_persistence(learner, abstract, shardings, replicated),
     )
 
 
@@ -190,7 +199,9 @@ def iterate(
             tokens.popleft().block_until_ready()
         for hook in hooks:
             if step == num_steps or (hook.every and step % hook.every == 0):
-                carry = hook.call(step, carry)
+                # A hook that returns nothing has changed nothing.
+                changed = hook.call(step, carry)
+                carry = carry if changed is None else changed
     return carry, step
 
 
@@ -203,10 +214,39 @@ def _layout(
     replicated = NamedSharding(mesh, PartitionSpec())
     state = state_sharding(mesh, learner.partition)
     # Shardings are a prefix of the tree: one serves all metrics.
-    shardings = LoopState(state, replicated, replicated)  # type: ignore[arg-type]
+    shardings: Any = LoopState(replicated, state, replicated, replicated)  # type: ignore[arg-type]
     # Stacking the items of several steps adds a leading axis.
     batch_axis = batches.batch_axis + (steps_per_call > 1)
     return shardings, replicated, functools.partial(place_batch, mesh, batch_axis)
+
+
+def _persistence(
+    learner: Learner,
+    abstract: Callable[[Key], PyTree],
+    shardings: PyTree,
+    replicated: NamedSharding | None,
+) -> tuple[Callable, Callable, Callable]:
+    """Functions of the part of a carry that a checkpoint holds; see `Program`."""
+    if learner.persist is None:
+        return lambda carry: carry, lambda part, key: part, abstract
+    if learner.revive is None:
+        raise UserError("revive=None: expected a function, as the learner has persist")
+    persist_state, revive_state = learner.persist, learner.revive
+
+    def persist(carry):
+        return carry._replace(state=persist_state(carry.state))
+
+    def revive(part, key):
+        return part._replace(state=revive_state(part.state, key))
+
+    def saved(key):
+        sharding = replicated or SingleDeviceSharding(jax.devices()[0])
+        return jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
+            jax.eval_shape(persist, abstract(key)),
+        )
+
+    return persist, jax.jit(revive, out_shardings=shardings), saved
 
 
 def _abstract(init: Callable, shardings: PyTree, key: Key) -> PyTree:

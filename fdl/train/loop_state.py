@@ -14,12 +14,14 @@ class LoopState(NamedTuple):
     """Carry of the training loop, and content of a checkpoint.
 
     Attributes:
+      step: Number of steps taken, int32 [].
       state: State of the learner.
       metrics: Metrics, merged over the steps since they were last read.
       first_nonfinite: First step at which each metric was not finite, int32 [] by name;
         0 if it always was finite.
     """
 
+    step: Array
     state: State
     metrics: Metrics
     first_nonfinite: Mapping[str, Array]
@@ -42,8 +44,7 @@ def merge_metrics(carry: LoopState, state: State, metrics: Metrics) -> LoopState
       state: State of the learner after the step.
       metrics: Metrics of the step, as sums.
     """
-    # Several seeds have a vector of steps, all of them equal.
-    step = jnp.max(state.step).astype(jnp.int32)
+    step = carry.step + 1
 
     def update_first(first, metric):
         # The sums are checked, not the value: that of a metric without any observation
@@ -57,5 +58,5 @@ def merge_metrics(carry: LoopState, state: State, metrics: Metrics) -> LoopState
         for name, first in carry.first_nonfinite.items()
     }
     return LoopState(
-        state, jax.tree.map(jnp.add, carry.metrics, metrics), first_nonfinite
+        step, state, jax.tree.map(jnp.add, carry.metrics, metrics), first_nonfinite
     )

@@ -12,6 +12,7 @@ import jax
 import pytest
 
 from fdl import cli
+from fdl.runs.trusted_files import record_started
 
 # What a shell starts in the background ignores Ctrl-C, and so do its children.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -102,6 +103,7 @@ def done(finished, tmp_path):
     shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
     run = tmp_path / "run/run.json"
     run.write_text(run.read_text().replace(str(finished), str(tmp_path)))
+    record_started(tmp_path / "tiny.py", run.parent, pytest.fail)
     return tmp_path / "run"
 
 

@@ -13,12 +13,11 @@ from fdl.diagnostics import summary_table
 from fdl.diagnostics.flops import flops
 from fdl.diagnostics.summary import summarize
 from fdl.models import catalog
+from fdl.models.catalog import ZOO, Entry
+from fdl.models.catalog.papers import Paper
 from fdl.models.layers.layer_stack import Stack
-from fdl.models.pretrained.checkpoint import load, save
+from fdl.models.pretrained.checkpoint import save
 from fdl.models.pretrained.layer_rules import dense
-
-ZOO = catalog.zoo()
-
 
 # The list.
 
@@ -69,13 +68,12 @@ def test_what_is_not_there_is_told_in_one_line(fdl, arguments, expected):
     assert re.fullmatch(r"fdl: [^\n]+\n", called.error) and expected in called.error
 
 
-def test_what_states_no_number_is_counted():
-    def silent() -> nn.Module:
-        """A model, without a word on its size."""
-        return models.lenet5()
-
-    assert catalog.parameters(silent) == 61_706
-    assert catalog.paper_of(silent) is None
+def test_columns_are_as_wide_as_their_heads(fdl):
+    head, line = fdl("models", "c5*").out.splitlines()
+    assert head == "model  family     parameters  paper"
+    assert line.startswith(
+        "c51    q_network   2,155,062  Bellemare, Dabney and Munos, "
+    )
 
 
 # The table of layers.
@@ -170,7 +168,9 @@ def test_what_is_never_called_itself_has_layers_all_the_same():
 def test_totals_are_those_of_the_model(module, macs):
     layer, model = summarize(module), models.functional(module)
     variables = jax.eval_shape(model.init, jax.random.key(0))
-    assert layer.parameters == catalog.count_parameters(module)
+    assert layer.parameters == sum(
+        leaf.size for leaf in jax.tree.leaves(variables["params"])
+    )
     assert layer.flops == flops(model.apply, variables, *module.example())
     assert macs is None or layer.flops == 2 * macs
     assert sum(inner.flops for inner in layer.submodules) == layer.flops
@@ -228,21 +228,23 @@ class Tiny(nn.Module):
 
 
 def tiny() -> Tiny:
-    """A tiny model; 15 parameters.
-
-    References:
-      Ada and Bob, `A Title of
-      Two Lines <https://example.org/a_b>`_, Journal 12, 1999, section 3.
-    """
+    """A tiny model; 15 parameters."""
     return Tiny()
+
+
+PAPER = Paper("Ada and Bob", 1999, "A Title", "https://example.org/a_b")
 
 
 def test_the_example_runs_and_so_does_the_line_that_reads_weights(fdl, monkeypatch):
     monkeypatch.setattr(models, "tiny", tiny, raising=False)
-    monkeypatch.setattr(models, "__all__", ["tiny"])
-    monkeypatch.setattr(models, "load", load, raising=False)
+    monkeypatch.setattr(catalog, "ZOO", {"tiny": Entry(tiny, 15, PAPER)})
+    monkeypatch.setattr(catalog, "PUBLISHED_NAMES", {"tiny_patch1_4": "tiny"})
     out = fdl("models", "tiny").out
-    assert "Ada and Bob, A Title of Two Lines, 1999\nhttps://example.org/a_b\n" in out
+    assert out.startswith(
+        "tiny: A tiny model; 15 parameters.\nAda and Bob, A Title, 1999"
+    )
+    assert "1999\nhttps://example.org/a_b\n" in out
+    assert fdl("models", "tiny_patch1_4").out == out
     example, seen = out[out.index("import jax\n") :], {}
     run(example, seen)
     assert seen["outputs"].shape == (1, 3) and "in the format of torch:" in example

@@ -121,7 +121,12 @@ def test_a_folder_of_another_experiment_is_refused(done, fdl, experiment):
 def test_a_folder_of_other_data_is_refused(done, fdl, experiment):
     train = 'fdl.data.load("digits", split) for split in ("train", "test")'
     changed = experiment((train, train.replace('"train",', '"test",')))
-    for command in (["train", changed, "--workdir"], ["resume"], ["eval"]):
+    named = ["--experiment", changed]
+    for command in (
+        ["train", changed, "--workdir"],
+        ["resume", *named],
+        ["eval", *named],
+    ):
         called = fdl(*command, done)
         assert called.code == 2 and "data is '" in called.error
 
@@ -133,9 +138,14 @@ def test_the_same_config_in_other_words_is_the_same_run(done, fdl, experiment):
 
 
 def test_a_changed_file_is_told(done, fdl, experiment):
-    experiment(("in little time", "in no time"))
-    for command in ("resume", "eval"):
-        called = fdl(command, done)
+    path = experiment(("in little time", "in no time"))
+    unasked = fdl("eval", done)
+    assert unasked.code == 2 and unasked.error.count("\n") == 1
+    assert "has changed since you trained it" in unasked.error
+    assert f"--experiment {path}" in unasked.error
+    # Once it was started, it need not be named again.
+    for command in (["resume", "--experiment", path], ["eval"]):
+        called = fdl(*command, done)
         assert called.code == 0
         assert f"tiny.py has changed since the run in {done} began" in called.error
 
@@ -305,7 +315,7 @@ def test_code_inside_of_a_run_folder_is_not_run_unasked(done, fdl):
     (done / "run.json").write_text(json.dumps(run))
     for command in ("resume", "eval"):
         called = fdl(command, done)
-        assert called.code == 2 and "inside of the run directory" in called.error
+        assert called.code == 2 and "was not trained by you" in called.error
 
 
 def test_a_file_of_the_system_that_is_full_fails_the_run(fdl, experiment):

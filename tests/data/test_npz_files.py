@@ -2,11 +2,14 @@
 
 import zipfile
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from fdl.data.npz_files import as_dtype, read_npz
 from fdl.errors import UserError
+
+BFLOAT16 = jnp.dtype("bfloat16").type
 
 
 def test_arrays_are_found_by_name(tmp_path):
@@ -50,3 +53,41 @@ def test_numbers_are_cast_where_nothing_is_lost():
             as_dtype(np.array(wrong), uint8, "x")
     with pytest.raises(UserError, match="expected finite numbers"):
         as_dtype(np.array([np.nan]), float32, "x")
+
+
+@pytest.mark.parametrize(
+    "number, dtype, fits",
+    [
+        (np.float64(2.0**63), "int64", False),
+        (np.uint64(2**64 - 1), "int64", False),
+        (np.int64(2**53 + 1), "int64", True),
+        (np.float16(65504), "uint16", True),
+        (np.float16(65504), "uint8", False),
+        (np.float64(65504), "float16", True),
+        (np.float64(65520), "float16", False),
+        (np.float64(1e39), "float32", False),
+        (np.float64(1e39), "bfloat16", False),
+        (BFLOAT16(1.5), "float16", True),
+        (BFLOAT16(3), "int8", True),
+        (np.int8(-1), "uint8", False),
+        (np.bool_(True), "uint8", True),
+        (np.int8(2), "bool", False),
+        (np.float32(1), "bool", True),
+    ],
+)
+def test_numbers_at_the_edge_of_a_dtype(number, dtype, fits):
+    array = np.array([0, number], number.dtype)
+    if fits:
+        converted = as_dtype(array, jnp.dtype(dtype), "x")
+        assert converted.dtype == dtype and converted[1] == number
+    else:
+        with pytest.raises(UserError, match="'x', row 2: expected"):
+            as_dtype(array, jnp.dtype(dtype), "x")
+
+
+def test_limits_are_numbers_of_the_dtype():
+    for dtype in ("float16", "bfloat16", "float32"):
+        array = np.array([0.1]).astype(dtype)
+        assert as_dtype(array, jnp.dtype(dtype), "x", limits=(0, 0.1)) == array
+        with pytest.raises(UserError, match="'x', row 1: expected numbers from 0 to"):
+            as_dtype(array, jnp.dtype(dtype), "x", limits=(0, 0.09))

@@ -1,11 +1,11 @@
-from types import SimpleNamespace
-
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
-from fdl import envs, optim, rl
-from fdl.types import Env, Timestep, TrainState
+from fdl import envs, rl
+from fdl.errors import UserError
+from fdl.types import Env, Timestep
 
 
 def lottery():
@@ -24,22 +24,21 @@ def lottery():
         )
         return (drawn, clock + 1), timestep
 
-    return Env(reset, step, 2)
+    return Env(reset, step, envs.box((1,), 1, 29, "int32"), envs.box(()))
 
 
 def policy(variables, observation, key):
     return jnp.broadcast_to(variables["params"], observation.shape[:1])
 
 
-def state(params, opt_state=()):
-    train = TrainState(jnp.int32(0), jax.random.key(0), params, {}, opt_state)
-    return SimpleNamespace(train=train)
+def variables(reward):
+    return {"params": jnp.float32(reward)}
 
 
 def test_every_episode_is_played_to_its_end_and_no_further():
     def played(key):
         return rl.play(
-            lottery(), policy, {"params": 2.0}, key, num_episodes=50, max_steps=100
+            lottery(), policy, variables(2.0), key, num_episodes=50, max_steps=100
         )
 
     returns, lengths = jax.jit(played)(jax.random.key(0))
@@ -54,28 +53,19 @@ def test_what_is_reported_are_means_and_the_worst():
     returns, lengths = rl.play(
         lottery(),
         policy,
-        {"params": 2.0},
+        variables(2.0),
         jax.random.key(3),
         num_episodes=50,
         max_steps=100,
     )
-    metrics = evaluate(state(2.0))
+    metrics = evaluate(variables(2.0))
     assert metrics == {
         "episode_return": float(returns.mean()),
         "episode_return_min": float(returns.min()),
         "episode_length": float(lengths.mean()),
     }
-    assert metrics == evaluate(state(2.0))
-    assert evaluate(state(1.0))["episode_return"] == metrics["episode_return"] / 2
-
-
-def test_averaged_weights_play_if_there_are_any():
-    evaluate = rl.on_episodes(lottery(), policy, num_episodes=5)
-    opt_state = optim.exponential_average(0.5).init(jnp.float32(1.0))
-    averaging = state(jnp.float32(2.0), opt_state)
-    average = optim.averaged(averaging.train).params
-    assert average != 2.0
-    assert evaluate(averaging) == evaluate(state(average))
+    assert metrics == evaluate(variables(2.0))
+    assert evaluate(variables(1.0))["episode_return"] == metrics["episode_return"] / 2
 
 
 def test_episodes_are_cut_at_the_time_limit_of_the_environment_or_at_max_steps():
@@ -83,4 +73,10 @@ def test_episodes_are_cut_at_the_time_limit_of_the_environment_or_at_max_steps()
     env = envs.gymnax("CartPole-v1", **forever)
     for max_steps, expected in [(10_000, 500.0), (7, 7.0)]:
         evaluate = rl.on_episodes(env, policy, num_episodes=3, max_steps=max_steps)
-        assert set(evaluate(state(jnp.int32(0))).values()) == {expected}
+        assert set(evaluate({"params": jnp.int32(0)}).values()) == {expected}
+
+
+def test_actions_that_the_environment_does_not_take_are_an_error():
+    evaluate = rl.on_episodes(lottery(), policy, num_episodes=2)
+    with pytest.raises(UserError, match=r"action int32 \[N\]: expected float32 \[N\]"):
+        evaluate({"params": jnp.int32(0)})

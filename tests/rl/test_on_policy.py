@@ -7,11 +7,11 @@ import pytest
 from jax.sharding import AxisType, NamedSharding
 
 from fdl.distributions import categorical
+from fdl.envs import box, discrete
 from fdl.errors import UserError
 from fdl.learners import over_seeds, repeat
 from fdl.objectives.ppo import ppo
-from fdl.rl import gae, greedy, on_policy, play
-from fdl.rl.on_policy import shuffle
+from fdl.rl import actor, gae, greedy, on_policy, play, shuffle
 from fdl.types import Env, Model, Timestep
 
 PROGRAMS = 230
@@ -47,7 +47,7 @@ def corridor(length=3, limit=5):
     def observe(state):
         return jax.nn.one_hot(state[0], length + 1)
 
-    return Env(reset, step, 2)
+    return Env(reset, step, box((length + 1,), 0, 1), discrete(2))
 
 
 def table():
@@ -155,7 +155,7 @@ def test_it_learns_to_walk_a_corridor():
         jax.vmap(
             lambda variables: play(
                 corridor(),
-                greedy(table(), ACTIONS),
+                greedy(actor(table()), ACTIONS),
                 variables,
                 jax.random.key(0),
                 num_episodes=10,
@@ -176,7 +176,7 @@ def test_it_learns_to_walk_a_corridor():
 
 def test_a_step_keeps_types_and_fused_or_spread_gives_the_same():
     chex.clear_trace_counter()
-    init, step, partition, *_ = learner(num_epochs=2, num_minibatches=2)
+    init, step, _, partition, *_ = learner(num_epochs=2, num_minibatches=2)
     state = jax.jit(init)(jax.random.key(0))
     once = jax.jit(chex.assert_max_traces(step, n=1))
     single, _ = once(state, None)

@@ -1,11 +1,14 @@
-import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
+from fdl.envs import box, discrete
+from fdl.errors import UserError
 from fdl.rl import unroll
-from fdl.rl.rollout import Episode, Transition, finished
 from fdl.types import Env, Timestep
+
+KEY = jax.random.key(0)
 
 
 def corridor():
@@ -26,7 +29,7 @@ def corridor():
     def observe(state):
         return state[:1].astype(jnp.float32)
 
-    return Env(reset, step, 3)
+    return Env(reset, step, box((1,)), discrete(3))
 
 
 def policy(observation, key):
@@ -81,40 +84,24 @@ def test_unrolling_twice_goes_on_where_it_stopped():
     np.testing.assert_array_equal(second.observation[0], first.next_observation[-1])
 
 
-def test_finished_episodes_are_counted_across_rollouts():
-    rng = np.random.default_rng(0)
-    reward = rng.normal(size=(20, 3)).astype(np.float32)
-    end = rng.integers(5, size=(20, 3))
-    returns, lengths = [], []
-    for n in range(3):
-        start = 0
-        for t in range(20):
-            if end[t, n] < 2:
-                returns.append(reward[start : t + 1, n].sum())
-                lengths.append(t + 1 - start)
-                start = t + 1
+@pytest.mark.parametrize("wrong", [jnp.zeros(2), jnp.zeros((2, 1), jnp.int32)])
+def test_actions_of_another_kind_or_shape_are_an_error(wrong):
+    env = corridor()
+    state, observation = jax.eval_shape(jax.vmap(env.reset), jax.random.split(KEY, 2))
 
-    def transitions(rows):
-        nothing = jnp.zeros(())
-        return Transition(
-            nothing, nothing, nothing, reward[rows], end[rows] == 0, end[rows] == 1
-        )
+    def go(state, observation):
+        return unroll(env, lambda *_: wrong, state, observation, KEY, 2)
 
-    episode = Episode(jnp.zeros(3), jnp.zeros(3, jnp.int32))
-    episode, early = jax.jit(finished)(episode, transitions(slice(0, 7)))
-    _, late = jax.jit(finished)(episode, transitions(slice(7, 20)))
-    both = jax.tree.map(jnp.add, early, late)
-    assert both["episode_return"].weight == len(returns) > 0
-    means = both["episode_return"].compute(), both["episode_length"].compute()
-    expected = np.mean(returns), np.mean(lengths)
-    chex.assert_trees_all_close(means, expected, rtol=1e-5)
+    with pytest.raises(UserError, match=r"action .*: expected int32 \[N\]"):
+        jax.eval_shape(go, state, observation)
 
 
-def test_where_nothing_finished_nothing_is_counted():
-    no = jnp.zeros((2, 3), bool)
-    zero = jnp.zeros(())
-    seen = Transition(zero, zero, zero, jnp.ones((2, 3)), no, no)
-    episode = Episode(jnp.ones(3), jnp.ones(3, jnp.int32))
-    episode, metrics = jax.jit(finished)(episode, seen)
-    assert jax.tree.leaves(metrics) == [0, 0, 0, 0]
-    chex.assert_trees_all_close(episode, Episode(3 * jnp.ones(3), jnp.full(3, 3)))
+def test_observations_other_than_specified_are_an_error():
+    env = corridor()._replace(observation=box((2,)))
+    state, observation = jax.eval_shape(jax.vmap(env.reset), jax.random.split(KEY, 2))
+
+    def go(state, observation):
+        return unroll(env, policy, state, observation, KEY, 2)
+
+    with pytest.raises(UserError, match=r"observation float32 \[N, 1\]: .*\[N, 2\]"):
+        jax.eval_shape(go, state, observation)

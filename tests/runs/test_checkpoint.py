@@ -1,6 +1,8 @@
 """Checkpoints: what is saved comes back, and what was damaged is noticed."""
 
+import json
 import random
+import re
 import resource
 from contextlib import contextmanager
 
@@ -10,6 +12,7 @@ import numpy as np
 import optax
 import pytest
 
+from fdl.data.checksums import write_checksums
 from fdl.errors import DamageError, RunError, UserError
 from fdl.runs.checkpoint import Checkpoints
 from fdl.train import LoopState
@@ -157,6 +160,21 @@ def test_a_folder_whose_name_is_a_pattern_is_as_good_as_any(tmp_path, name):
     loaded = Checkpoints(tmp_path / name).restore(2, like(carry(2)))
     assert bits(loaded) == bits(carry(2))
     assert not list((tmp_path / name).glob("unfinished*"))
+
+
+@pytest.mark.parametrize(
+    "content, found",
+    [({"format": 7, "more": []}, "format 7"), ({}, "no format number")],
+)
+def test_a_checkpoint_of_another_version_is_one_line_and_kept(fresh, content, found):
+    folder = fresh.directory / "00000007"
+    (folder / "arrays.json").write_text(json.dumps(content))
+    write_checksums(folder, recursive=True)
+    line = re.escape(f"{folder}: {found} is of another version of fdl: this one reads")
+    for restore in (fresh.restore_latest, lambda like, _: fresh.restore(7, like)):
+        with pytest.raises(UserError, match=f"^{line} 1$"):
+            restore(like(carry(7)), pytest.fail)
+    assert fresh.steps() == [3, 7]
 
 
 def test_metrics_may_be_arrays(tmp_path):

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fdl.data.preprocessing import mean_and_std
+from fdl.data.statistics import mean_and_std
 from fdl.errors import UserError
 
 # Default texts of a missing value.

@@ -1,10 +1,13 @@
 """Encoding of the rows of a table as arrays."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
+from fdl.data.statistics import is_finite
 from fdl.data.tabular.column_stats import (
     MISSING,
     Category,
@@ -43,6 +46,14 @@ class Encoding(NamedTuple):
     def features(self) -> tuple[str, ...]:
         """Names of the features: ``age``, ``town=Rome``, ``age is missing``."""
         return tuple(name for column in self.columns for name in self._names(column))
+
+    @property
+    def inputs(self) -> dict[str, jax.ShapeDtypeStruct]:
+        """Shape and dtype of the arrays of one encoded row, by name."""
+        return {
+            name: jax.ShapeDtypeStruct(array.shape[1:], array.dtype)
+            for name, array in self.encode([]).items()
+        }
 
     def encode(self, rows: Sequence[Row]) -> dict[str, np.ndarray]:
         """Encodes rows, with or without the target, as arrays.
@@ -113,13 +124,42 @@ class Encoding(NamedTuple):
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "Encoding":
-        """Restores an encoding from `to_dict`, also if JSON made lists of tuples."""
-        columns = [
-            # Only numeric columns have a mean.
-            Number(**column) if "mean" in column else Category(**_tuples(column))
-            for column in content["columns"]
-        ]
-        return cls(**{**_tuples(content), "columns": tuple(columns)})
+        """Restores an encoding from `to_dict`, also if JSON made lists of tuples.
+
+        Raises:
+          UserError: The content is not of an encoding.
+        """
+        try:
+            columns = [
+                # Only numeric columns have a mean.
+                Number(**column) if "mean" in column else Category(**_tuples(column))
+                for column in content["columns"]
+            ]
+            encoding = cls(**{**_tuples(content), "columns": tuple(columns)})
+            valid = encoding._is_valid()
+        except (KeyError, TypeError, AttributeError):
+            valid = False
+        if not valid:
+            raise UserError("encoding: expected the content of `Encoding.to_dict`")
+        return encoding
+
+    def _is_valid(self) -> bool:
+        """True if all values have the types that are declared."""
+        numbers = [column for column in self.columns if isinstance(column, Number)]
+        categories = [column for column in self.columns if isinstance(column, Category)]
+        texts = [self.target, *(column.name for column in self.columns)]
+        texts += [column.fill for column in categories]
+        tuples = [self.classes, self.missing, *(c.values for c in categories)]
+        flags = [self.one_hot, self.standardize, *(c.indicator for c in self.columns)]
+        texts += itertools.chain.from_iterable(tuples)
+        return (
+            all(isinstance(values, tuple) for values in tuples)
+            and all(isinstance(text, str) for text in texts)
+            and all(isinstance(flag, bool) for flag in flags)
+            and all(
+                is_finite(n.mean) and is_finite(n.std) and n.std > 0 for n in numbers
+            )
+        )
 
     def _names(self, column: Column) -> list[str]:
         """Names of the features of a column."""

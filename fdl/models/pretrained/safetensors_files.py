@@ -20,11 +20,18 @@ CODE = (".bin", ".ckpt", ".pkl", ".pt", ".pth", ".tar")
 
 
 class Tensors(Mapping[str, Numpy]):
-    """Lazy mapping of a checkpoint's arrays by name; reads an array on access."""
+    """Lazy mapping of a checkpoint's arrays by name; reads an array on access.
 
-    def __init__(self, path: pathlib.Path, files: Mapping[str, Any]):
+    Attributes:
+      metadata: Texts in the headers, by name.
+    """
+
+    def __init__(
+        self, path: pathlib.Path, files: Mapping[str, Any], metadata: dict[str, str]
+    ):
         self._path = path
         self._files = files
+        self.metadata = metadata
 
     def __getitem__(self, name: str) -> Numpy:
         """Reads the array of this name."""
@@ -56,6 +63,7 @@ def reading(path: str | os.PathLike[str]) -> Iterator[Tensors]:
     path = pathlib.Path(path)
     indexed = path.name.endswith(".index.json")
     tensors: dict[str, Any] = {}
+    metadata: dict[str, str] = {}
     with contextlib.ExitStack() as stack:
         for file, names in (_index(path) if indexed else {path: None}).items():
             shard = stack.enter_context(_open(file))
@@ -66,7 +74,9 @@ def reading(path: str | os.PathLike[str]) -> Iterator[Tensors]:
                     f"{path} names {listed(names - stored, 3)}, not in {file}"
                 )
             tensors |= dict.fromkeys(names, shard)
-        yield Tensors(path, {name: tensors[name] for name in sorted(tensors)})
+            metadata |= shard.metadata() or {}
+        ordered = {name: tensors[name] for name in sorted(tensors)}
+        yield Tensors(path, ordered, metadata)
 
 
 def write(

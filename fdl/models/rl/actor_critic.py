@@ -92,6 +92,10 @@ def cartpole_ppo(**options: Any) -> ActorCritic:
 
     Args:
       **options: Other attributes of `ActorCritic`.
+
+    References:
+      Schulman et al., `Proximal Policy Optimization Algorithms
+      <https://arxiv.org/abs/1707.06347>`_, 2017.
     """
     return ActorCritic(**{"action_size": 2, **options})
 

@@ -105,6 +105,10 @@ def cartpole_dqn(**options: Any) -> QNetwork:
 
     Args:
       **options: Other attributes of `QNetwork`.
+
+    References:
+      Mnih et al., `Human-level Control through Deep Reinforcement Learning
+      <https://doi.org/10.1038/nature14236>`_, 2015.
     """
     return QNetwork(**{"action_size": 2, **options})
 

@@ -6,8 +6,7 @@ import jax
 import optax
 
 from fdl.errors import UserError
-from fdl.optim.masks import Mask, matching
-from fdl.optim.transforms.averaging import merge
+from fdl.optim.masks import Mask, matching, merge
 from fdl.types import Params
 
 

@@ -1,8 +1,11 @@
 """Schedule-free optimizers: weight averaging in place of a learning rate schedule."""
 
 import optax
+from optax.contrib import ScheduleFreeState, schedule_free_eval_params
 
-from fdl.optim.masks import Mask
+from fdl.optim.find import find
+from fdl.optim.masks import Mask, merge, split
+from fdl.types import Params
 
 
 def schedule_free_adamw(
@@ -69,3 +72,19 @@ def schedule_free_sgd(
         optax.scale_by_learning_rate(learning_rate),
     )
     return optax.contrib.schedule_free(base, learning_rate, b1, weight_lr_power)
+
+
+def averaged_params(opt_state: optax.OptState, params: Params) -> Params:
+    """Average x of the iterates of a schedule-free optimizer, to evaluate.
+
+    Gradients are taken at y, an interpolation of x and the iterate z.
+
+    Args:
+      opt_state: State of a chain with a schedule-free optimizer.
+      params: Parameters y. Frozen ones are returned as they are.
+    """
+    state = find(opt_state, ScheduleFreeState)
+    assert state is not None  # It is asked of a chain that has one.
+    # Optax solves for x, of the parameters that the optimizer was shown.
+    average = schedule_free_eval_params(state, split(params, state.z))
+    return merge(average, params)

@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import optax
 
 from fdl.errors import UserError
-from fdl.optim.find import find
 from fdl.types import Array
 
 GROWTH_EVERY = 2000  # Steps without overflow before the scale is doubled; PyTorch's.
@@ -105,18 +104,6 @@ def skip_nonfinite_updates(
         )
 
     return optax.GradientTransformationExtraArgs(init, update)
-
-
-def loss_scale(state: optax.OptState) -> Array | None:
-    """Factor of the next loss, float32 [], or None without loss scaling."""
-    skip_state = find(state, SkipNonfiniteState)
-    return None if skip_state is None else skip_state.loss_scale
-
-
-def accepted(state: optax.OptState) -> Array | None:
-    """True if the last step was taken, bool []; None if steps are not skipped."""
-    skip_state = find(state, SkipNonfiniteState)
-    return None if skip_state is None else skip_state.accepted
 
 
 def _next_scale(state: SkipNonfiniteState, finite: Array, growth_every: int):

@@ -1,4 +1,4 @@
-"""Trained models, loaded from a checkpoint of a run."""
+"""Trained model of a run with its test examples."""
 
 import pathlib
 from collections.abc import Callable
@@ -7,49 +7,47 @@ from typing import NamedTuple
 from fdl.errors import UserError
 from fdl.runs.experiment import num_folds
 from fdl.runs.open_run import open_run, restore
-from fdl.types import Predictor, State
+from fdl.types import Examples, Variables
 
 
-class Trained(NamedTuple):
-    """State of one seed at a checkpoint, and the predictor that takes it.
+class TestedModel(NamedTuple):
+    """Variables of one seed at a checkpoint, and the examples to test them on.
 
     Attributes:
       name: Name of the experiment.
       workdir: Directory of the run.
-      predictor: Predictor of the experiment.
-      state: State of the learner, of one seed.
+      variables: Variables of the model.
+      examples: Test examples.
       step: Step of the checkpoint.
     """
 
     name: str
     workdir: pathlib.Path
-    predictor: Predictor
-    state: State
+    variables: Variables
+    examples: Examples
     step: int
 
 
-def load_trained(
+def tested_model(
     workdir: str | pathlib.Path,
     warn: Callable[[str], None],
     *,
     checkpoint: str = "latest",
     seed: int | None = None,
-    experiment_file: str | None = None,
-) -> Trained:
-    """Loads a checkpoint of one seed of a run.
+) -> TestedModel:
+    """Loads a checkpoint of one seed of a run, and its test examples.
 
     Args:
       workdir: Directory of the run.
       warn: Called with one line if there is more than one seed to choose from.
       checkpoint: "best", "latest" or a step.
       seed: One of the seeds of the run; default: the first.
-      experiment_file: Path of the experiment's file; default: that of the run.
 
     Raises:
-      UserError: There is no such run, checkpoint or seed, or the experiment has no
-        predictor.
+      UserError: There is no such run, checkpoint or seed, or the experiment has no test
+        examples.
     """
-    run = open_run(workdir, warn, experiment_file)
+    run = open_run(workdir, warn)
     config = run.loaded.config
     # Every fold has a model of its own, none of which has seen all the data.
     count = num_folds(config)
@@ -59,11 +57,11 @@ def load_trained(
             "one, train without --folds"
         )
     member = run.member(seed)
-    predictor = run.experiments[member].predictor
-    if predictor is None:
+    examples = run.experiments[member].examples
+    if examples is None:
         raise UserError(
-            f"{run.loaded.name} has no predictor: expected its build to return an "
-            "fdl.Experiment with one (see fdl.evaluation.classifier)"
+            f"{run.loaded.name} has no test examples: expected its build to return an "
+            "fdl.Experiment with some (see fdl.types.Examples)"
         )
     step, loop_state = restore(run.workdir, run.setup, config, checkpoint)
     if run.num_seeds > 1 and seed is None:
@@ -71,5 +69,5 @@ def load_trained(
             f"{run.workdir} has {run.num_seeds} seeds: this is seed "
             f"{config.seed + member} (--seed)"
         )
-    state = run.state_of(loop_state, member)
-    return Trained(run.loaded.name, run.workdir, predictor, state, step)
+    variables = run.variables_of(loop_state, member)
+    return TestedModel(run.loaded.name, run.workdir, variables, examples, step)

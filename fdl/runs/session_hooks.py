@@ -1,0 +1,103 @@
+"""Hooks of a training session: they log, evaluate and save."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from fdl.runs.checkpoint import Checkpoints
+from fdl.runs.run_setup import RunSetup
+from fdl.train.hooks import Hook, read_metrics
+from fdl.train.loop_state import LoopState, check_finite
+from fdl.types import Variables
+
+# Called with each line of the log: step, "train", "eval" or "test", and the values.
+Show = Callable[[int, str, Mapping[str, Any]], None]
+
+
+class SessionHooks(NamedTuple):
+    """Hooks of a session, to be called in this order.
+
+    Attributes:
+      log: Logs the metrics of training.
+      evaluate: Evaluates.
+      save_best: Saves a checkpoint of an evaluation that is better than all before.
+      save: Saves a checkpoint.
+      last_evaluation: Function that returns the metrics of the last evaluation.
+    """
+
+    log: Hook
+    evaluate: Hook
+    save_best: Hook
+    save: Hook
+    last_evaluation: Callable[[], Mapping[str, Any]]
+
+
+def session_hooks(
+    setup: RunSetup,
+    checkpoints: Checkpoints,
+    write: Show,
+    sync: Callable[[], None],
+    update: Callable[[Mapping[str, Any]], None],
+    over: Callable[[], bool],
+) -> SessionHooks:
+    """Hooks that log, evaluate and save.
+
+    Args:
+      setup: Setup of the run.
+      checkpoints: Checkpoints of the run.
+      write: Called with each line of the log.
+      sync: Flushes the log to disk.
+      update: Called with each evaluation, for early stopping.
+      over: True if the run stops early.
+    """
+    saved: list[int] = []  # The last step that was saved.
+    evaluated: dict[int, tuple[Mapping[str, Any], Variables]] = {}
+    last: list[Mapping[str, Any]] = [{}]
+    periods = setup.periods
+    log, flush = read_metrics(lambda step, values: write(step, "train", values))
+
+    def evaluate(step: int, loop_state: LoopState) -> LoopState:
+        flush()
+        check_finite(loop_state.first_nonfinite)
+        variables = setup.learner.variables(loop_state.state)
+        values = setup.evaluate(variables)
+        write(step, "eval", values)
+        # Checked at the first evaluation, as the first save may be hours later.
+        checkpoints.check(values)
+        evaluated.clear()
+        evaluated[step] = values, variables
+        last[0] = values
+        update(values)
+        return log_rest(step, loop_state) if over() else loop_state
+
+    def log_rest(step: int, loop_state: LoopState) -> LoopState:
+        # An early stop falls between two logs: its metrics are written before the
+        # checkpoint that a resumed run would begin from.
+        every = periods["log_every"]
+        if step < setup.num_steps and not (every and step % every == 0):
+            loop_state = log(step, loop_state)
+        flush()
+        return loop_state
+
+    def save_best(step: int, loop_state: LoopState) -> None:
+        if step in evaluated and checkpoints.improves(evaluated[step][0]):
+            save(step, loop_state)
+
+    def save(step: int, loop_state: LoopState) -> None:
+        if step in saved:
+            return
+        flush()
+        sync()
+        values, variables = evaluated.get(step, (None, None))
+        if variables is None:
+            variables = setup.learner.variables(loop_state.state)
+        part = setup.program.persist(loop_state)
+        checkpoints.save(step, part, values, variables)
+        saved[:] = [step]
+
+    return SessionHooks(
+        Hook(periods["log_every"], log),
+        Hook(periods["eval_every"], evaluate),
+        Hook(periods["eval_every"] if periods["save_every"] else 0, save_best),
+        Hook(periods["save_every"], save),
+        lambda: last[0],
+    )
