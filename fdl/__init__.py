@@ -27,16 +27,19 @@ if TYPE_CHECKING:
     from fdl import train as train
     from fdl import types as types
     from fdl.config import make as make
-    from fdl.diagnostics import layer_stats as layer_stats
+    from fdl.diagnostics.layer_stats import layer_stats as layer_stats
     from fdl.evaluation import on_dataset as on_dataset
-    from fdl.experiment import supervised as supervised
-    from fdl.learners import compare_learners as compare_learners
+    from fdl.experiment.supervised import supervised as supervised
     from fdl.learners import evaluate_each as evaluate_each
     from fdl.learners import gradient_learner as gradient_learner
     from fdl.learners import gradient_step as gradient_step
     from fdl.learners import monte_carlo_estimates as monte_carlo_estimates
-    from fdl.learners import over_seeds as over_seeds
     from fdl.learners import refresh_statistics as refresh_statistics
+    from fdl.learners import replicate as replicate
+    from fdl.learners import select as select
+    from fdl.learners.hyperparameters import (
+        inject_hyperparameters as inject_hyperparameters,
+    )
     from fdl.learners.monte_carlo import monte_carlo as monte_carlo
     from fdl.learners.repeat import repeat as repeat
     from fdl.types import Claim as Claim
@@ -48,18 +51,19 @@ __version__ = "0.1.0"
 _MODULE_OF = {
     "Claim": "types",
     "Experiment": "types",
-    "compare_learners": "learners",
     "evaluate_each": "learners",
     "gradient_learner": "learners",
     "gradient_step": "learners",
+    "inject_hyperparameters": "learners",
     "layer_stats": "diagnostics",
     "make": "config",
     "monte_carlo": "learners",
     "monte_carlo_estimates": "learners",
     "on_dataset": "evaluation",
-    "over_seeds": "learners",
     "refresh_statistics": "learners",
     "repeat": "learners",
+    "replicate": "learners",
+    "select": "learners",
     "supervised": "experiment",
 }
 _MODULES = (

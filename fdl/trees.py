@@ -83,3 +83,41 @@ def with_subtree(tree: Mapping[str, Any], path: str, new: Any) -> Any:
         return new
     name, _, rest = path.partition("/")
     return {**tree, name: with_subtree(tree[name], rest, new)}
+
+
+def side_by_side(members: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Variables of several models as one: names lie below the collections.
+
+    Example:
+      >>> side_by_side({"a": {"params": 1}, "b": {"params": 2, "batch_stats": 3}})
+      {'params': {'a': 1, 'b': 2}, 'batch_stats': {'b': 3}}
+    """
+    collections: dict[str, dict[str, Any]] = {}
+    for name, variables in members.items():
+        for collection, tree in variables.items():
+            collections.setdefault(collection, {})[name] = tree
+    return collections
+
+
+def select_variables(variables: Mapping[str, Any], name: str | int) -> dict[str, Any]:
+    """Variables of one of several models; the inverse of `side_by_side`.
+
+    Args:
+      variables: Variables of several models.
+      name: Name of the model, or its number.
+
+    Raises:
+      UserError: There is no model of this name.
+
+    Example:
+      >>> select_variables({"params": {"a": 1, "b": 2}, "batch_stats": {"b": 3}}, "a")
+      {'params': 1}
+    """
+    name = str(name)
+    selected = {
+        collection: tree[name] for collection, tree in variables.items() if name in tree
+    }
+    if not selected:
+        known = {key for tree in variables.values() for key in tree}
+        raise UserError(f"there is no model {name!r}. {near(name, known)}")
+    return selected

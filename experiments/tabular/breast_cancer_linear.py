@@ -7,8 +7,6 @@ fdl train experiments/tabular/breast_cancer_linear.py --folds 5
 95.80), in one second on two CPU cores.
 """
 
-import jax.numpy as jnp
-import numpy as np
 from ml_collections import ConfigDict
 
 import fdl
@@ -37,31 +35,14 @@ def get_config(size: str = "full") -> ConfigDict:
 
 
 def build(config: ConfigDict) -> fdl.Experiment:
-    """Experiment of a config: data, model, learner and evaluation."""
-    splits = [fdl.data.load("breast_cancer", split) for split in ("train", "test")]
-    splits = fdl.data.fold(*splits, num_folds=config.num_folds, fold=config.fold)
-    train, test = fdl.data.standardize(*splits)
-    module = fdl.models.linear(num_outputs=2)
-    model = fdl.models.functional(module, jnp.zeros((1, train["features"].shape[1])))
-    objective = fdl.objectives.classification(model, inputs="features")
-    batches = fdl.data.batches(train, config.batch_size, config.seed)
-    num_steps = fdl.config.num_steps(config, batches.steps_per_epoch)
-    optimizer = fdl.optim.chain(**config.optimizer, num_steps=num_steps)
-    testing = fdl.data.batches(test, len(test["label"]), shuffle=False)
-
-    def encode(features: np.ndarray) -> np.ndarray:
-        return fdl.data.standardize(splits[0], {"features": features})[1]["features"]
-
-    return fdl.Experiment(
-        learner=fdl.gradient_learner(model, objective, optimizer),
-        batches=batches,
-        evaluate=fdl.on_dataset(objective, testing),
-        predictor=fdl.evaluation.classifier(
-            model,
-            objective,
-            testing,
-            inputs="features",
-            encode=encode,
-            classes=("malignant", "benign"),
-        ),
+    """Experiment of a config."""
+    splits = fdl.data.load_splits("breast_cancer")
+    splits = fdl.data.fold(splits, num_folds=config.num_folds, fold=config.fold)
+    preprocessing = fdl.data.preprocessing.features(splits.train["features"])
+    return fdl.supervised(
+        config,
+        fdl.data.encode_splits(splits, preprocessing),
+        preprocessing,
+        fdl.models.linear(num_outputs=2),
+        fdl.experiment.classification(classes=("malignant", "benign")),
     )

@@ -6,8 +6,6 @@ A mean absolute error of 44.6 ± 0.4 on 142 test patients (mean ± standard erro
 seeds 0 to 4; worst 45.7), in one second on two CPU cores.
 """
 
-import jax.numpy as jnp
-import numpy as np
 from ml_collections import ConfigDict
 
 import fdl
@@ -37,32 +35,15 @@ def get_config(size: str = "full") -> ConfigDict:
 
 
 def build(config: ConfigDict) -> fdl.Experiment:
-    """Experiment of a config: data, model, learner and evaluation."""
-    splits = [fdl.data.load("diabetes", split) for split in ("train", "test")]
-    train, test = fdl.data.standardize(*splits)
-    module = fdl.make(fdl.models, config.model, num_outputs=1)
-    model = fdl.models.functional(module, jnp.zeros((1, train["features"].shape[1])))
-    mean, std = float(train["target"].mean()), float(train["target"].std())
-    objective = fdl.objectives.regression(model, mean=mean, std=std)
-    batches = fdl.data.batches(train, config.batch_size, config.seed)
-    num_steps = fdl.config.num_steps(config, batches.steps_per_epoch)
-    optimizer = fdl.optim.chain(**config.optimizer, num_steps=num_steps)
-    testing = fdl.data.batches(test, len(test["target"]), shuffle=False)
-
-    def encode(features: np.ndarray) -> np.ndarray:
-        return fdl.data.standardize(splits[0], {"features": features})[1]["features"]
-
-    return fdl.Experiment(
-        learner=fdl.gradient_learner(model, objective, optimizer),
-        batches=batches,
-        evaluate=fdl.on_dataset(objective, testing),
-        predictor=fdl.evaluation.regressor(
-            model,
-            objective,
-            testing,
-            mean=mean,
-            std=std,
-            encode=encode,
-            columns=COLUMNS,
-        ),
+    """Experiment of a config."""
+    splits = fdl.data.load_splits("diabetes")
+    preprocessing = fdl.data.preprocessing.features(
+        splits.train["features"], columns=COLUMNS
+    )
+    return fdl.supervised(
+        config,
+        fdl.data.encode_splits(splits, preprocessing),
+        preprocessing,
+        fdl.make(fdl.models, config.model, num_outputs=1),
+        fdl.experiment.regression(splits.train),
     )

@@ -28,16 +28,14 @@ but the most frequent class: 39.9 % of the wines and 62.7 % of the tumours, wher
 has 98.3 % and 97.9 % of the standardised ones.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-import jax.numpy as jnp
 from ml_collections import ConfigDict, config_dict
 
 import fdl
 from fdl import metrics
-from fdl.types import Batches, Model
 
 
 def get_config(size: str = "full") -> ConfigDict:
@@ -57,6 +55,7 @@ def get_config(size: str = "full") -> ConfigDict:
         "categories": (),  # Columns that hold such, even if they look like numbers.
         "ignore": (),
         "standardize": True,
+        "validation_fraction": 0.1,  # Of what is not for testing.
         "test_fraction": 0.25,
         "seed": 0,  # Of the division.
     }
@@ -76,7 +75,7 @@ def get_config(size: str = "full") -> ConfigDict:
 
 
 def build(config: ConfigDict) -> fdl.Experiment:
-    """Experiment of a config: data, model, learner and evaluation."""
+    """Experiment of a config."""
     options: dict[str, Any] = dict(config.data)
     name, csv = options.pop("table"), options.pop("csv")
     table = fdl.data.table(
@@ -85,96 +84,22 @@ def build(config: ConfigDict) -> fdl.Experiment:
         num_folds=config.num_folds,
         fold=config.fold,
     )
-    train, test, encoding = table
-    size = len(encoding.classes)
-    module = fdl.make(fdl.models, config.model, num_outputs=max(size, 1))
-    model = fdl.models.functional(module, jnp.zeros((1, train["features"].shape[1])))
-    batches = fdl.data.batches(train, config.batch_size, config.seed)
-    testing = fdl.data.batches(test, len(test["features"]), shuffle=False)
-    num_steps = fdl.config.num_steps(config, batches.steps_per_epoch)
-    optimizer = fdl.optim.chain(**config.optimizer, num_steps=num_steps)
-    objective, predictor = (classes if size else numbers)(model, table, testing)
-    evaluate = fdl.on_dataset(objective, testing)
-    return fdl.Experiment(
-        learner=fdl.gradient_learner(model, objective, optimizer),
-        batches=batches,
-        evaluate=beside(evaluate, table) if config.baselines else evaluate,
-        predictor=predictor._replace(
-            encode_rows=lambda rows: encoding.encode(rows)["features"],
-            columns=encoding.features,
-        ),
+    classes = table.encoding.classes
+    experiment = fdl.supervised(
+        config,
+        table.splits,
+        fdl.data.preprocessing.table(table.encoding),
+        fdl.make(fdl.models, config.model, num_outputs=max(len(classes), 1)),
+        classification(classes) if classes else fdl.experiment.regression(table.train),
     )
+    if config.baselines:
+        return fdl.experiment.with_baselines(experiment, table.splits)
+    return experiment
 
 
-def classes(model: Model, table: fdl.data.Table, testing: Batches):
-    """Objective and predictor of a class."""
-    names = table.encoding.classes
-    f1 = partial(metrics.f1, num_classes=len(names))
-    objective = fdl.objectives.classification(
-        model, inputs="features", metrics={"accuracy": metrics.accuracy, "f1": f1}
+def classification(classes: Sequence[str]) -> fdl.experiment.Task:
+    """Task of a class, with F1 beside the accuracy."""
+    f1 = partial(metrics.f1, num_classes=len(classes))
+    return fdl.experiment.classification(
+        classes=classes, metrics={"accuracy": metrics.accuracy, "f1": f1}
     )
-    return objective, fdl.evaluation.classifier(
-        model, objective, testing, inputs="features", classes=names
-    )
-
-
-def numbers(model: Model, table: fdl.data.Table, testing: Batches):
-    """Objective and predictor of a number."""
-    target = table.train["target"]
-    mean, std = float(target.mean()), float(target.std())
-    objective = fdl.objectives.regression(
-        model,
-        mean=mean,
-        std=std,
-        metrics={
-            "mae": metrics.mean_absolute_error,
-            "r2": partial(metrics.r2, shift=mean),
-        },
-    )
-    return objective, fdl.evaluation.regressor(
-        model, objective, testing, mean=mean, std=std
-    )
-
-
-def beside(
-    evaluate: Callable[[Any], Mapping[str, float]], table: fdl.data.Table
-) -> Callable[[Any], Mapping[str, float]]:
-    """Measures scikit-learn's models on the same rows as well, and the difference."""
-    known: dict[str, float] = {}  # They learn once.
-
-    def both(state: Any) -> Mapping[str, float]:
-        ours = evaluate(state)
-        known.update(known or scores(table))
-        score = "accuracy" if table.encoding.classes else "r2"
-        theirs = {f"{name}_{score}": value for name, value in known.items()}
-        # Ours are float32, theirs float64.
-        ahead = {f"ahead_of_{n}": round(ours[score] - x, 6) for n, x in known.items()}
-        return {**ours, **theirs, **ahead}
-
-    return both
-
-
-def scores(table: fdl.data.Table) -> dict[str, float]:
-    """Accuracy, or R², of scikit-learn's models with their defaults."""
-    from sklearn import compose, ensemble, linear_model, neural_network, preprocessing
-
-    if table.encoding.classes:
-        models = {
-            "linear": linear_model.LogisticRegression(max_iter=1000),
-            "forest": ensemble.RandomForestClassifier(random_state=0),
-            "sklearn_mlp": neural_network.MLPClassifier(max_iter=2000, random_state=0),
-        }
-    else:
-        mlp = neural_network.MLPRegressor(max_iter=2000, random_state=0)
-        models = {
-            "linear": linear_model.LinearRegression(),
-            "forest": ensemble.RandomForestRegressor(random_state=0),
-            "sklearn_mlp": compose.TransformedTargetRegressor(
-                mlp, transformer=preprocessing.StandardScaler()
-            ),
-        }
-    (answers,) = {*table.train} - {"features"}
-    train, test = (
-        (part["features"], part[answers]) for part in (table.train, table.test)
-    )
-    return {name: m.fit(*train).score(*test) for name, m in models.items()}

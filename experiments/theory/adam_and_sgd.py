@@ -45,22 +45,22 @@ def get_config(size: str = "full") -> ConfigDict:
 
 
 def build(config: ConfigDict) -> fdl.Experiment:
-    """Experiment of a config: data, model, learner and evaluation."""
+    """Experiment of a config."""
     curvatures = np.geomspace(1, config.condition, config.num_dimensions)
     noise = np.random.default_rng(0).normal(size=(config.num_dimensions,) * 2)
     rotation, _ = np.linalg.qr(noise)
     axes = np.eye(config.num_dimensions)
-    learners, evaluations = {}, {}
+    arms = {}
     for name, options in config.optimizers.items():
         basis = rotation if name.endswith("rotated") else axes
         model, objective = quadratic(basis @ np.diag(curvatures) @ basis.T)
         optimizer = fdl.optim.chain(**options, num_steps=config.num_steps)
-        learners[name] = fdl.gradient_learner(model, objective, optimizer)
-        evaluations[name] = logarithm_of(objective)
-    return fdl.Experiment(
-        learner=fdl.compare_learners(learners),
-        batches=fdl.data.no_data(),
-        evaluate=fdl.evaluate_each(evaluations),
+        learner = fdl.gradient_learner(model, objective, optimizer)
+        arms[name] = fdl.Experiment(
+            learner, fdl.data.no_data(), logarithm_of(objective)
+        )
+    return fdl.experiment.compare(
+        arms,
         claims=[
             fdl.Claim(
                 "Adam gets to a loss of 10⁻⁶ (log10 of it)",
@@ -107,8 +107,8 @@ def quadratic(hessian):
 def logarithm_of(objective):
     """Evaluates the loss, and log10 of it, which is nowhere below -30."""
 
-    def evaluate(state):
-        loss = float(objective(state.variables, None)[0])
+    def evaluate(variables):
+        loss = float(objective(variables, None)[0])
         return {"loss": loss, "log10_loss": float(np.log10(max(loss, 1e-30)))}
 
     return evaluate

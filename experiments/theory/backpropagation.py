@@ -35,7 +35,7 @@ def get_config(size: str = "full") -> ConfigDict:
     config.log_every = "1 epoch"
     config.eval_every = "5 epochs"
     config.save_every = "never"
-    config.steps_per_call = 144
+    config.steps_per_call = 130
     config.best = "max cross_entropy_1/accuracy"
 
     config.batch_size = 10
@@ -43,24 +43,26 @@ def get_config(size: str = "full") -> ConfigDict:
 
 
 def build(config: ConfigDict) -> fdl.Experiment:
-    """Experiment of a config: data, model, learner and evaluation."""
-    train, test = (fdl.data.load("digits", split) for split in ("train", "test"))
-    batches = fdl.data.batches(train, config.batch_size, config.seed)
-    testing = fdl.data.batches(test, len(test["label"]), shuffle=False)
-    testing = fdl.data.scale(testing, image=1 / 16)
-    learners, evaluations = {}, {}
+    """Experiment of a config."""
+    splits = fdl.data.load_splits("digits")
+    images = fdl.data.preprocessing.images((8, 8, 1), white=16)
+    arms = {}
     for name, (cost, depth, learning_rate) in CASES.items():
-        module = fdl.models.nielsen_deep(depth)
-        model = fdl.models.functional(module, jnp.zeros((1, 8, 8, 1)))
-        objective = fdl.objectives.classification(model, loss=globals()[cost])
-        optimizer = fdl.optim.chain("sgd", learning_rate, num_steps=1)
-        learners[name] = fdl.gradient_learner(model, objective, optimizer)
-        evaluations[name] = compared(objective, cost, test, testing)
+        arm = fdl.supervised(
+            config,
+            splits,
+            images,
+            fdl.models.nielsen_deep(depth),
+            fdl.experiment.classification(loss=COSTS[cost]),
+            optimizer={"name": "sgd", "learning_rate": learning_rate},
+        )
+        arms[name] = arm._replace(
+            evaluate=compared(arm.evaluate, arm.learner, cost, splits.validation),
+            test=compared(arm.test, arm.learner, cost, splits.test),
+        )
     worst = "error of the gradient, relative, at worst over layers and costs"
-    return fdl.Experiment(
-        learner=fdl.compare_learners(learners),
-        batches=fdl.data.scale(batches, image=1 / 16),
-        evaluate=fdl.evaluate_each(evaluations),
+    return fdl.experiment.compare(
+        arms,
         claims=[
             fdl.Claim(
                 worst,
@@ -83,28 +85,30 @@ def cross_entropy(logits, labels):
     return fdl.losses.binary_cross_entropy(logits, targets).sum(axis=-1)
 
 
-def compared(objective, cost, test, testing):
-    """Evaluates: accuracy, and how far the two gradients are from each other."""
-    accuracy = fdl.on_dataset(objective, testing)
-    inputs = test["image"].astype(np.float64) / 16
+COSTS = {"quadratic": quadratic, "cross_entropy": cross_entropy}
+
+
+def compared(evaluate, learner, cost, split):
+    """Evaluates, and measures how far the two gradients are from each other."""
+    inputs, labels = split["image"].astype(np.float64) / 16, split["label"]
 
     @jax.jit
     @jax.grad
     def gradient(params, batch):
-        return objective({"params": params}, batch)[0]
+        return learner.objective({"params": params}, batch)[0]
 
-    def evaluate(state):
-        params = jax.tree.map(lambda x: np.asarray(x, np.float64), state.params)
+    def evaluate_both(variables):
+        params = jax.tree.map(lambda x: np.asarray(x, np.float64), variables["params"])
         with jax.enable_x64(True):
-            batch = {"image": jnp.asarray(inputs), "label": jnp.asarray(test["label"])}
+            batch = {"image": jnp.asarray(inputs), "label": jnp.asarray(labels)}
             found = jax.tree.map(np.asarray, gradient(params, batch))
-        expected = by_hand(params, inputs.reshape(len(inputs), -1), test["label"], cost)
+        expected = by_hand(params, inputs.reshape(len(inputs), -1), labels, cost)
         errors = jax.tree.map(
             lambda a, b: np.linalg.norm(a - b) / np.linalg.norm(b), found, expected
         )
-        return {**accuracy(state), "error": max(jax.tree.leaves(errors))}
+        return {**evaluate(variables), "error": max(jax.tree.leaves(errors))}
 
-    return evaluate
+    return evaluate_both
 
 
 def by_hand(params, inputs, labels, cost):

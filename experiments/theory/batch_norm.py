@@ -12,7 +12,6 @@ References:
 """
 
 import flax.linen as nn
-import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 import fdl
@@ -25,42 +24,32 @@ def get_config(size: str = "full") -> ConfigDict:
     config.log_every = "1 epoch"
     config.eval_every = "1 epoch"
     config.save_every = "never"
-    config.steps_per_call = 45
+    config.steps_per_call = 41
     config.best = "max batch_norm/accuracy"
 
     config.batch_size = 32
     config.hidden_sizes = (64,) * 4
     config.deviation = 0.05  # Of the weights to begin with.
-    config.learning_rate = 0.5
+    config.optimizer = {"name": "sgd", "learning_rate": 0.5}
     return config
 
 
 def build(config: ConfigDict) -> fdl.Experiment:
-    """Experiment of a config: data, model, learner and evaluation."""
-    train, test = (fdl.data.load("digits", split) for split in ("train", "test"))
-    batches = fdl.data.batches(
-        train, config.batch_size, config.seed, drop_remainder=True
-    )
-    testing = fdl.data.batches(test, len(test["label"]), shuffle=False)
-    testing = fdl.data.scale(testing, image=1 / 16)
-    learners, evaluations = {}, {}
+    """Experiment of a config."""
+    splits = fdl.data.load_splits("digits")
+    images = fdl.data.preprocessing.images((8, 8, 1), white=16)
+    arms = {}
     for name, norm in (("plain", None), ("batch_norm", nn.BatchNorm)):
-        module = fdl.models.MLP(
+        network = fdl.models.MLP(
             config.hidden_sizes,
             num_outputs=10,
             activation=nn.sigmoid,
             kernel_init=nn.initializers.normal(config.deviation),
             norm=norm,
         )
-        model = fdl.models.functional(module, jnp.zeros((1, 8, 8, 1)))
-        objective = fdl.objectives.classification(model)
-        optimizer = fdl.optim.chain("sgd", config.learning_rate, num_steps=1)
-        learners[name] = fdl.gradient_learner(model, objective, optimizer)
-        evaluations[name] = fdl.on_dataset(objective, testing)
-    return fdl.Experiment(
-        learner=fdl.compare_learners(learners),
-        batches=fdl.data.scale(batches, image=1 / 16),
-        evaluate=fdl.evaluate_each(evaluations),
+        arms[name] = fdl.supervised(config, splits, images, network)
+    return fdl.experiment.compare(
+        arms,
         claims=[
             fdl.Claim(
                 "without batch norm nothing is learnt (test accuracy)",

@@ -13,7 +13,6 @@ References:
 """
 
 import jax
-import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 import fdl
@@ -41,26 +40,20 @@ def get_config(size: str = "full") -> ConfigDict:
 
 
 def build(config: ConfigDict) -> fdl.Experiment:
-    """Experiment of a config: data, model, learner and evaluation."""
-    train, test = (fdl.data.load("digits", split) for split in ("train", "test"))
-    batches = fdl.data.batches(
-        train, config.batch_size, config.seed, drop_remainder=True
-    )
-    testing = fdl.data.batches(test, len(test["label"]), shuffle=False)
-    testing = fdl.data.scale(testing, image=1 / 16)
-    module = fdl.models.MLP(config.hidden_sizes, num_outputs=10)
-    model = fdl.models.functional(module, jnp.zeros((1, 8, 8, 1)))
-    objective = fdl.objectives.classification(model)
-    learners = {}
+    """Experiment of a config."""
+    # The 1280 examples for training are five batches of 256.
+    parts = "train[:1280]", "train[1280:]", "test"
+    splits = fdl.data.Splits(*(fdl.data.load("digits", part) for part in parts))
+    images = fdl.data.preprocessing.images((8, 8, 1), white=16)
+    network = fdl.models.MLP(config.hidden_sizes, num_outputs=10)
+    arms = {}
     for name, case in config.cases.items():
-        optimizer = fdl.optim.chain("sgd", case.learning_rate, num_steps=1)
-        learner = fdl.gradient_learner(model, objective, optimizer)
-        learners[name] = in_parts(learner, config.batch_size // case.size)
-    evaluate = fdl.on_dataset(objective, testing)
-    return fdl.Experiment(
-        learner=fdl.compare_learners(learners),
-        batches=fdl.data.scale(batches, image=1 / 16),
-        evaluate=fdl.evaluate_each(dict.fromkeys(learners, evaluate)),
+        optimizer = {"name": "sgd", "learning_rate": case.learning_rate}
+        arm = fdl.supervised(config, splits, images, network, optimizer=optimizer)
+        learner = in_parts(arm.learner, config.batch_size // case.size)
+        arms[name] = arm._replace(learner=learner)
+    return fdl.experiment.compare(
+        arms,
         claims=[
             fdl.Claim(
                 "at the same learning rate, batches of 8 are ahead of those of 256 "
@@ -86,4 +79,4 @@ def in_parts(learner, count):
         state, metrics = jax.lax.scan(learner.step, state, parts)
         return state, jax.tree.map(lambda x: x.sum(axis=0), metrics)
 
-    return fdl.types.Learner(learner.init, step)
+    return learner._replace(step=step)

@@ -38,18 +38,17 @@ def get_config(size: str = "full") -> ConfigDict:
 
 
 def build(config: ConfigDict) -> fdl.Experiment:
-    """Experiment of a config: data, model, learner and evaluation."""
-    learners = {
-        f"{name}_{width}": fdl.monte_carlo(deaths(config, width, activation))
-        for name, activation in ACTIVATIONS.items()
-        for width in config.widths
-    }
-    return fdl.Experiment(
-        learner=fdl.compare_learners(learners),
-        batches=fdl.data.no_data(config.num_networks, "networks"),
-        evaluate=fdl.evaluate_each(
-            {name: fdl.monte_carlo_estimates for name in learners}
-        ),
+    """Experiment of a config."""
+    batches = fdl.data.no_data(config.num_networks, "networks")
+    arms = {}
+    for name, activation in ACTIVATIONS.items():
+        for width in config.widths:
+            learner = fdl.monte_carlo(deaths(config, width, activation))
+            arms[f"{name}_{width}"] = fdl.Experiment(
+                learner, batches, fdl.monte_carlo_estimates
+            )
+    return fdl.experiment.compare(
+        arms,
         claims=[
             fdl.Claim(
                 "three ReLUs wide and ten deep, most networks are born dead (share)",

@@ -13,7 +13,6 @@ References:
 """
 
 import flax.linen as nn
-import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 import fdl
@@ -38,7 +37,7 @@ def get_config(size: str = "full") -> ConfigDict:
     config.log_every = "1 epoch"
     config.eval_every = "5 epochs"
     config.save_every = "never"
-    config.steps_per_call = 12
+    config.steps_per_call = 21
     config.best = "max residual/accuracy"
 
     config.batch_size = 64 if size == "full" else 512
@@ -54,25 +53,22 @@ def get_config(size: str = "full") -> ConfigDict:
 
 
 def build(config: ConfigDict) -> fdl.Experiment:
-    """Experiment of a config: data, model, learner and evaluation."""
-    train, test = (fdl.data.load("digits", split) for split in ("train", "test"))
-    batches = fdl.data.batches(train, config.batch_size, config.seed)
-    testing = fdl.data.batches(test, len(test["label"]), shuffle=False)
-    testing = fdl.data.scale(testing, image=1 / 16)
-    num_steps = fdl.config.num_steps(config, batches.steps_per_epoch)
-    learners, evaluations = {}, {}
-    for kind, learning_rate in config.learning_rates.items():
-        sizes = (config.width,) * config.depth
-        module = fdl.models.MLP(sizes, num_outputs=10, **KINDS[kind])
-        model = fdl.models.functional(module, jnp.zeros((1, 8, 8, 1)))
-        objective = fdl.objectives.classification(model)
-        optimizer = fdl.optim.chain("adam", learning_rate, num_steps=num_steps)
-        learners[kind] = fdl.gradient_learner(model, objective, optimizer)
-        evaluations[kind] = fdl.on_dataset(objective, testing)
-    return fdl.Experiment(
-        learner=fdl.compare_learners(learners),
-        batches=fdl.data.scale(batches, image=1 / 16),
-        evaluate=fdl.evaluate_each(evaluations),
+    """Experiment of a config."""
+    splits = fdl.data.load_splits("digits")
+    images = fdl.data.preprocessing.images((8, 8, 1), white=16)
+    sizes = (config.width,) * config.depth
+    arms = {
+        kind: fdl.supervised(
+            config,
+            splits,
+            images,
+            fdl.models.MLP(sizes, num_outputs=10, **KINDS[kind]),
+            optimizer={"name": "adam", "learning_rate": learning_rate},
+        )
+        for kind, learning_rate in config.learning_rates.items()
+    }
+    return fdl.experiment.compare(
+        arms,
         claims=[
             fdl.Claim(
                 "with sigmoids it learns nothing (test accuracy)",

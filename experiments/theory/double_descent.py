@@ -37,17 +37,22 @@ def get_config(size: str = "full") -> ConfigDict:
 
 
 def build(config: ConfigDict) -> fdl.Experiment:
-    """Experiment of a config: data, model, learner and evaluation."""
-    train, test = (fdl.data.load("digits", split) for split in ("train", "test"))
+    """Experiment of a config."""
+    splits = fdl.data.load_splits("digits")
     size, widths = config.num_examples, config.widths
     below = [f"features_{width}/log10_error" for width in widths if width < size]
     peak = f"features_{size}/log10_error"
     last = f"features_{widths[-1]}/log10_error"
     return fdl.Experiment(
         # Nothing is learnt by steps: the evaluation solves for the weights.
-        learner=fdl.monte_carlo(lambda key: {}),
+        learner=fdl.types.Learner(
+            init=lambda key: key,
+            step=lambda key, batch: (key, {}),
+            variables=lambda key: {"params": {}, "key": key},
+        ),
         batches=fdl.data.no_data(),
-        evaluate=fitted(config, train, test),
+        evaluate=fitted(config, splits.train, splits.validation),
+        test=fitted(config, splits.train, splits.test),
         claims=[
             fdl.Claim(
                 "first the test error falls, and rises to a peak where features are as "
@@ -69,14 +74,14 @@ def build(config: ConfigDict) -> fdl.Experiment:
     )
 
 
-def fitted(config, train, test):
+def fitted(config, train, held_out):
     """Evaluates least squares on random ReLU features, of the least norm there is.
 
     Of the weights that fit best, the pseudoinverse gives the smallest; where there are
     more features than examples, it fits all of them, wrong labels included.
     """
     images, unseen = (
-        part["image"].reshape(len(part["image"]), -1) / 16 for part in (train, test)
+        part["image"].reshape(len(part["image"]), -1) / 16 for part in (train, held_out)
     )
 
     def draw(random, width):
@@ -88,11 +93,11 @@ def fitted(config, train, test):
         seen, asked = (np.maximum(x @ directions, 0) for x in (images[chosen], unseen))
         weights, *_ = np.linalg.lstsq(seen, np.eye(10)[labels])
         answers = asked @ weights
-        errors = np.mean((answers - np.eye(10)[test["label"]]) ** 2)
-        return np.log10(errors), np.mean(answers.argmax(axis=1) == test["label"])
+        errors = np.mean((answers - np.eye(10)[held_out["label"]]) ** 2)
+        return np.log10(errors), np.mean(answers.argmax(axis=1) == held_out["label"])
 
-    def evaluate(state):
-        key = jax.random.key_data(state.key).tolist()
+    def evaluate(variables):
+        key = jax.random.key_data(variables["key"]).tolist()
         values = {}
         for width in config.widths:
             generators = map(

@@ -12,7 +12,6 @@ on two CPU cores.
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -44,14 +43,12 @@ def get_config(size: str = "full") -> ConfigDict:
 
 
 def build(config: ConfigDict) -> fdl.Experiment:
-    """Experiment of a config: data, model, learner and evaluation."""
-    train, test = (fdl.data.load("digits", split) for split in ("train", "test"))
-    batches = fdl.data.batches(train, config.batch_size, config.seed)
-    testing = fdl.data.batches(test, len(test["label"]), shuffle=False)
-    testing = fdl.data.scale(testing, image=1 / 16)
-    learners, evaluations = {}, {}
+    """Experiment of a config."""
+    splits = fdl.data.load_splits("digits")
+    images = fdl.data.preprocessing.images((8, 8, 1), white=16)
+    arms = {}
     for name, activation in ACTIVATIONS.items():
-        module = fdl.models.MLP(
+        network = fdl.models.MLP(
             (config.num_units,),
             num_outputs=10,
             activation=activation,
@@ -59,15 +56,13 @@ def build(config: ConfigDict) -> fdl.Experiment:
             bias_init=nn.initializers.constant(config.bias),
             head_init=(nn.initializers.lecun_normal(), nn.initializers.zeros),
         )
-        model = fdl.models.functional(module, jnp.zeros((1, 8, 8, 1)))
-        objective = fdl.objectives.classification(model)
-        optimizer = fdl.optim.chain(**config.optimizer, num_steps=config.num_steps)
-        learners[name] = fdl.gradient_learner(model, objective, optimizer)
-        evaluations[name] = with_dead_units(fdl.on_dataset(objective, testing), test)
-    return fdl.Experiment(
-        learner=fdl.compare_learners(learners),
-        batches=fdl.data.scale(batches, image=1 / 16),
-        evaluate=fdl.evaluate_each(evaluations),
+        arm = fdl.supervised(config, splits, images, network)
+        arms[name] = arm._replace(
+            evaluate=with_dead_units(arm.evaluate, splits.validation),
+            test=with_dead_units(arm.test, splits.test),
+        )
+    return fdl.experiment.compare(
+        arms,
         claims=[
             fdl.Claim(
                 "a layer of dead ReLUs learns nothing (test accuracy)",
@@ -88,13 +83,13 @@ def build(config: ConfigDict) -> fdl.Experiment:
     )
 
 
-def with_dead_units(evaluate, test):
-    """Also says what share of the hidden units is below zero for every test image."""
-    images = test["image"].reshape(len(test["image"]), -1) / np.float32(16)
+def with_dead_units(evaluate, split):
+    """Also measures the share of hidden units that are below zero for every image."""
+    images = split["image"].reshape(len(split["image"]), -1) / np.float32(16)
 
-    def evaluate_both(state):
-        layer = jax.tree.map(np.asarray, state.params["dense_0"])
+    def evaluate_both(variables):
+        layer = jax.tree.map(np.asarray, variables["params"]["dense_0"])
         active = images @ layer["kernel"] + layer["bias"] > 0
-        return {**evaluate(state), "dead": float(1 - active.any(axis=0).mean())}
+        return {**evaluate(variables), "dead": float(1 - active.any(axis=0).mean())}
 
     return evaluate_both

@@ -32,18 +32,19 @@ def get_config(size: str = "full") -> ConfigDict:
 
 
 def build(config: ConfigDict) -> fdl.Experiment:
-    """Experiment of a config: data, model, learner and evaluation."""
+    """Experiment of a config."""
     (train,) = fdl.data.standardize(fdl.data.load("digits", "train"), name="image")
     sizes = config.batch_sizes
-    learners = {
-        f"batch_{size}": fdl.monte_carlo(noise(config, train, size)) for size in sizes
+    arms = {
+        f"batch_{size}": fdl.Experiment(
+            fdl.monte_carlo(noise(config, train, size)),
+            fdl.data.no_data(),
+            fdl.monte_carlo_estimates,
+        )
+        for size in sizes
     }
-    return fdl.Experiment(
-        learner=fdl.compare_learners(learners),
-        batches=fdl.data.no_data(),
-        evaluate=fdl.evaluate_each(
-            {name: fdl.monte_carlo_estimates for name in learners}
-        ),
+    return fdl.experiment.compare(
+        arms,
         claims=[
             fdl.Claim(
                 f"a batch of {size} has 1 / {size} of the noise of one example "

@@ -14,7 +14,6 @@ two CPU cores.
 
 import functools
 
-import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -46,22 +45,24 @@ def get_config(size: str = "full") -> ConfigDict:
 
 
 def build(config: ConfigDict) -> fdl.Experiment:
-    """Experiment of a config: data, model, learner and evaluation."""
-    train = with_noise(
-        fdl.data.load("digits", f"train[:{config.num_examples}]"), config
-    )
-    test = fdl.data.load("digits", "test")
-    batches = fdl.data.batches(train, config.batch_size, config.seed)
-    testing = fdl.data.batches(test, len(test["label"]), shuffle=False)
-    testing = fdl.data.scale(testing, image=1 / 16)
-    learners, evaluations = {}, {}
+    """Experiment of a config."""
+    splits = fdl.data.load_splits("digits")
+    few = {name: x[: config.num_examples] for name, x in splits.train.items()}
+    splits = splits._replace(train=with_noise(few, config))
+    images = fdl.data.preprocessing.images((8, 8, 1), white=16)
+    arms = {}
     for name in ("none", "dropout", "l2", "both"):
-        objective, learners[name] = learner(config, **config.cases[name])
-        evaluations[name] = fdl.on_dataset(objective, testing)
-    return fdl.Experiment(
-        learner=fdl.compare_learners(learners),
-        batches=fdl.data.scale(batches, image=1 / 16),
-        evaluate=fdl.evaluate_each(evaluations),
+        case = config.cases[name]
+        penalty = functools.partial(fdl.losses.l2_penalty, strength=case.l2)
+        arms[name] = fdl.supervised(
+            config,
+            splits,
+            images,
+            fdl.models.MLP(config.hidden_sizes, num_outputs=10, dropout=case.dropout),
+            training=functools.partial(fdl.objectives.penalised, penalty=penalty),
+        )
+    return fdl.experiment.compare(
+        arms,
         claims=[
             *(
                 fdl.Claim(
@@ -97,14 +98,3 @@ def with_noise(data, config):
     wrong = rng.random(len(labels)) < config.noise
     drawn = rng.integers(10, size=len(labels)).astype(labels.dtype)
     return {**data, "label": np.where(wrong, drawn, labels)}
-
-
-def learner(config, dropout, l2):
-    """An objective, and what learns by it, with a penalty of its own."""
-    module = fdl.models.MLP(config.hidden_sizes, num_outputs=10, dropout=dropout)
-    model = fdl.models.functional(module, jnp.zeros((1, 8, 8, 1)))
-    objective = fdl.objectives.classification(model)
-    penalty = functools.partial(fdl.losses.l2_penalty, strength=l2)
-    optimizer = fdl.optim.chain(**config.optimizer, num_steps=config.num_steps)
-    to_learn = fdl.objectives.penalised(objective, penalty)
-    return objective, fdl.gradient_learner(model, to_learn, optimizer)

@@ -10,6 +10,7 @@ that they learn. All three claims hold. All five take 7 seconds on two CPU cores
 """
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
@@ -27,32 +28,36 @@ def get_config(size: str = "full") -> ConfigDict:
     config.steps_per_call = 100
     config.best = "min width_50/max_error"
 
-    config.num_examples = 200
+    config.num_examples = config.batch_size = 200
     config.widths = (1, 3, 10, 50)
     config.optimizer = {"name": "adam", "learning_rate": 1e-2, "schedule": "cosine"}
     return config
 
 
 def build(config: ConfigDict) -> fdl.Experiment:
-    """Experiment of a config: data, model, learner and evaluation."""
+    """Experiment of a config."""
     x = np.linspace(-np.pi, np.pi, config.num_examples, dtype=np.float32)
     between = (x[1:] + x[:-1]) / 2  # Where nothing is learnt, but all is asked.
-    whole = fdl.data.batches(
-        {"features": x[:, None], "target": np.sin(x)}, len(x), shuffle=False
+    train, held_out = (
+        {"features": points[:, None], "target": np.sin(points)}
+        for points in (x, between)
     )
-    learners, evaluations = {}, {}
+    arms = {}
     for width in config.widths:
-        module = fdl.models.MLP((width,), num_outputs=1, activation=nn.tanh)
-        model = fdl.models.functional(module, jnp.zeros((1, 1)))
-        objective = fdl.objectives.regression(model)
-        optimizer = fdl.optim.chain(**config.optimizer, num_steps=config.num_steps)
-        name = f"width_{width}"
-        learners[name] = fdl.gradient_learner(model, objective, optimizer)
-        evaluations[name] = greatest_error(model, between)
-    return fdl.Experiment(
-        learner=fdl.compare_learners(learners),
-        batches=whole,
-        evaluate=fdl.evaluate_each(evaluations),
+        arm = fdl.supervised(
+            config,
+            fdl.data.Splits(train, held_out),
+            fdl.data.preprocessing.arrays(
+                features=jax.ShapeDtypeStruct((1,), "float32")
+            ),
+            fdl.models.MLP((width,), num_outputs=1, activation=nn.tanh),
+            fdl.experiment.Task(fdl.objectives.regression),
+        )
+        arms[f"width_{width}"] = arm._replace(
+            evaluate=greatest_error(arm.model, between)
+        )
+    return fdl.experiment.compare(
+        arms,
         claims=[
             fdl.Claim(
                 "one tanh is far from a sine (greatest error)",
@@ -76,8 +81,8 @@ def build(config: ConfigDict) -> fdl.Experiment:
 def greatest_error(model, x):
     """Evaluates max |f(x) − sin x|."""
 
-    def evaluate(state):
-        found, _ = model.apply(state.variables, jnp.asarray(x[:, None]))
+    def evaluate(variables):
+        found, _ = model.apply(variables, jnp.asarray(x[:, None]))
         return {"max_error": float(np.abs(np.asarray(found)[:, 0] - np.sin(x)).max())}
 
     return evaluate

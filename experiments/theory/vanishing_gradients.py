@@ -50,16 +50,18 @@ def get_config(size: str = "full") -> ConfigDict:
 
 
 def build(config: ConfigDict) -> fdl.Experiment:
-    """Experiment of a config: data, model, learner and evaluation."""
+    """Experiment of a config."""
     (train,) = fdl.data.standardize(fdl.data.load("digits", "train"), name="image")
-    learners = {
-        name: fdl.monte_carlo(gradients(train, config, *case))
+    arms = {
+        name: fdl.Experiment(
+            fdl.monte_carlo(gradients(train, config, *case)),
+            fdl.data.no_data(),
+            fdl.monte_carlo_estimates,
+        )
         for name, case in CASES.items()
     }
-    return fdl.Experiment(
-        learner=fdl.compare_learners(learners),
-        batches=fdl.data.no_data(),
-        evaluate=fdl.evaluate_each({name: fdl.monte_carlo_estimates for name in CASES}),
+    return fdl.experiment.compare(
+        arms,
         claims=[
             fdl.Claim(
                 "sigmoids make the gradient of the first layer 10⁸ times smaller than "

@@ -61,14 +61,17 @@ def get_config(size: str = "full") -> ConfigDict:
 
 
 def build(config: ConfigDict) -> fdl.Experiment:
-    """Experiment of a config: data, model, learner and evaluation."""
-    learners = {
-        name: fdl.monte_carlo(gradients(config, *case)) for name, case in CASES.items()
+    """Experiment of a config."""
+    arms = {
+        name: fdl.Experiment(
+            fdl.monte_carlo(gradients(config, *case)),
+            fdl.data.no_data(),
+            fdl.monte_carlo_estimates,
+        )
+        for name, case in CASES.items()
     }
-    return fdl.Experiment(
-        learner=fdl.compare_learners(learners),
-        batches=fdl.data.no_data(),
-        evaluate=fdl.evaluate_each({name: fdl.monte_carlo_estimates for name in CASES}),
+    return fdl.experiment.compare(
+        arms,
         claims=[
             fdl.Claim(
                 f"{what} (log10 of the ratio)",

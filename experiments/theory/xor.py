@@ -12,7 +12,7 @@ hold in both. All seeds together take 8 seconds on two CPU cores.
 import itertools
 
 import flax.linen as nn
-import jax.numpy as jnp
+import jax
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -31,30 +31,30 @@ def get_config(size: str = "full") -> ConfigDict:
 
     config.num_bits = 8 if size == "parity" else 2
     config.hidden_sizes = (64,) if size == "parity" else (4,)
-    config.learning_rate = 0.01 if size == "parity" else 0.05
+    config.batch_size = 2**config.num_bits
+    config.optimizer = {"learning_rate": 0.01 if size == "parity" else 0.05}
     return config
 
 
 def build(config: ConfigDict) -> fdl.Experiment:
-    """Experiment of a config: data, model, learner and evaluation."""
+    """Experiment of a config."""
     bits = np.array([*itertools.product((0, 1), repeat=config.num_bits)])
     examples = {
         "features": (2 * bits - 1).astype(np.float32),
         "label": (bits.sum(axis=1) % 2).astype(np.int32),  # Whether it is odd.
     }
-    whole = fdl.data.batches(examples, len(bits), shuffle=False)
-    learners, evaluations = {}, {}
-    for name, sizes in (("linear", ()), ("mlp", config.hidden_sizes)):
-        module = fdl.models.MLP(sizes, num_outputs=2, activation=nn.tanh)
-        model = fdl.models.functional(module, jnp.asarray(examples["features"]))
-        objective = fdl.objectives.classification(model, inputs="features")
-        optimizer = fdl.optim.chain("adam", config.learning_rate, num_steps=1)
-        learners[name] = fdl.gradient_learner(model, objective, optimizer)
-        evaluations[name] = fdl.on_dataset(objective, whole)
-    return fdl.Experiment(
-        learner=fdl.compare_learners(learners),
-        batches=whole,
-        evaluate=fdl.evaluate_each(evaluations),
+    inputs = jax.ShapeDtypeStruct((config.num_bits,), "float32")
+    arms = {
+        name: fdl.supervised(
+            config,
+            fdl.data.Splits(examples, examples),
+            fdl.data.preprocessing.arrays(features=inputs),
+            fdl.models.MLP(sizes, num_outputs=2, activation=nn.tanh),
+        )
+        for name, sizes in (("linear", ()), ("mlp", config.hidden_sizes))
+    }
+    return fdl.experiment.compare(
+        arms,
         claims=[
             fdl.Claim(
                 "a linear model gets at most three of four right (accuracy)",

@@ -18,7 +18,7 @@ def get_config(size: str = "full") -> ConfigDict:
     config.log_every = "1 epoch"
     config.eval_every = "5 epochs"
     config.save_every = "5 epochs"
-    config.steps_per_call = 45
+    config.steps_per_call = 41
     config.best = "max accuracy"
 
     config.batch_size = 32

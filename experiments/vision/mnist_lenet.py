@@ -6,7 +6,6 @@ fdl train experiments/vision/mnist_lenet.py
 0 to 4; worst 99.07). A seed trains for 70 seconds on two CPU cores.
 """
 
-import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 import fdl
@@ -26,7 +25,6 @@ def get_config(size: str = "full") -> ConfigDict:
     config.best = "max accuracy"
 
     config.batch_size = 64
-    config.test_batch_size = 1000
     config.model = {"name": "lenet5"}
     config.optimizer = {
         "name": "adamw",
@@ -39,19 +37,10 @@ def get_config(size: str = "full") -> ConfigDict:
 
 
 def build(config: ConfigDict) -> fdl.Experiment:
-    """Experiment of a config: data, model, learner and evaluation."""
-    train, test = (fdl.data.load("mnist", split) for split in ("train", "test"))
-    module = fdl.make(fdl.models, config.model, num_outputs=10)
-    model = fdl.models.functional(module, jnp.zeros((1, 28, 28, 1)))
-    objective = fdl.objectives.classification(model)
-    batches = fdl.data.batches(train, config.batch_size, config.seed)
-    testing = fdl.data.batches(test, config.test_batch_size, shuffle=False)
-    num_steps = fdl.config.num_steps(config, batches.steps_per_epoch)
-    optimizer = fdl.optim.chain(**config.optimizer, num_steps=num_steps)
-    testing = fdl.data.scale(testing, image=1 / 255)
-    return fdl.Experiment(
-        learner=fdl.gradient_learner(model, objective, optimizer),
-        batches=fdl.data.scale(batches, image=1 / 255),
-        evaluate=fdl.on_dataset(objective, testing),
-        predictor=fdl.evaluation.classifier(model, objective, testing),
+    """Experiment of a config."""
+    return fdl.supervised(
+        config,
+        fdl.data.load_splits("mnist"),
+        fdl.data.preprocessing.images((28, 28, 1)),
+        fdl.make(fdl.models, config.model, num_outputs=10),
     )

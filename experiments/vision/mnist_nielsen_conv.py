@@ -47,38 +47,35 @@ def get_config(network: str = "full") -> ConfigDict:
     config.steps_per_call = 100
     config.best = "max accuracy"
 
-    config.num_examples = 50_000  # The book keeps 10,000 for validation.
+    config.num_examples = 50_000  # The last 10,000 are for validation.
     config.batch_size = 10
-    config.test_batch_size = 1000
     config.relu = relu  # And not sigmoids.
     config.shift = shift  # Pixels, in each direction, for each image anew.
     config.lambda_ = lambda_  # Of λ/2n Σ w²; here his n counts batches.
     config.model = {"name": name}
     config.optimizer = {"name": "sgd", "learning_rate": rate}
     if network == "smoke":
-        config.num_examples, config.test_batch_size = 200, 5000
+        config.num_examples = 200
     return config
 
 
 def build(config: ConfigDict) -> fdl.Experiment:
-    """Experiment of a config: data, model, learner and evaluation."""
-    train = fdl.data.load("mnist", f"train[:{config.num_examples}]")
-    test = fdl.data.load("mnist", "test")
+    """Experiment of a config."""
+    count = config.num_examples
+    parts = f"train[:{count}]", "train[50000:]", "test"
+    splits = fdl.data.Splits(*(fdl.data.load("mnist", part) for part in parts))
     activation = nn.relu if config.relu else nn.sigmoid
-    module = fdl.make(fdl.models, config.model, activation=activation)
-    model = fdl.models.functional(module)
-    plain = fdl.objectives.classification(model)
-    shifted = fdl.data.augment.pad_crop(config.shift)
-    objective = fdl.objectives.augmented(plain, shifted) if config.shift else plain
-    batches = fdl.data.batches(train, config.batch_size, config.seed)
-    testing = fdl.data.batches(test, config.test_batch_size, shuffle=False)
-    num_steps = fdl.config.num_steps(config, batches.steps_per_epoch)
-    l2 = config.lambda_ / batches.steps_per_epoch
-    optimizer = fdl.optim.chain(**config.optimizer, l2=l2, num_steps=num_steps)
-    testing = fdl.data.scale(testing, image=1 / 255)
-    return fdl.Experiment(
-        learner=fdl.gradient_learner(model, objective, optimizer),
-        batches=fdl.data.scale(batches, image=1 / 255),
-        evaluate=fdl.on_dataset(plain, testing),
-        predictor=fdl.evaluation.classifier(model, plain, testing),
+    l2 = config.lambda_ * config.batch_size / count
+
+    def shifted(objective):
+        shift = fdl.data.augment.pad_crop(config.shift)
+        return fdl.objectives.augmented(objective, shift)
+
+    return fdl.supervised(
+        config,
+        splits,
+        fdl.data.preprocessing.images((28, 28, 1)),
+        fdl.make(fdl.models, config.model, activation=activation),
+        training=shifted if config.shift else None,
+        optimizer={**config.optimizer, "l2": l2},
     )

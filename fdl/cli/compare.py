@@ -23,15 +23,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("second", help="directory of another run")
     add_checkpoint(parser)
     add_seed(parser)
+    parser.add_argument(
+        "--experiment",
+        metavar="FILE",
+        action="append",
+        help="an experiment's file that moved, changed, or came from elsewhere: once "
+        "for both runs, or once for each",
+    )
     parser.add_argument("--output", help="a .csv file of the examples that differ")
 
 
 def main(options: argparse.Namespace) -> int:
     """Prints the difference of each metric, with its interval and p-value."""
     output = existing_output_path(options.output, (".csv",))
+    given = options.experiment or [None]
+    if len(given) > 2:
+        raise UserError(f"--experiment was given {len(given)} times: expected 2 at most")
     runs = [
-        tested_model(workdir, warn, checkpoint=options.checkpoint, seed=options.seed)
-        for workdir in (options.first, options.second)
+        tested_model(
+            workdir,
+            warn,
+            checkpoint=options.checkpoint,
+            seed=options.seed,
+            experiment_file=file,
+        )
+        for workdir, file in ((options.first, given[0]), (options.second, given[-1]))
     ]
     # Differences are paired by example, which is why the examples must be the same.
     check_same_test(*runs)

@@ -14,6 +14,7 @@ from fdl.cli.arguments import add_run
 from fdl.cli.console import console, warn
 from fdl.diagnostics.nan_trace import explain, nonfinite_kind, trace_nonfinite
 from fdl.errors import NonFiniteError, UserError
+from fdl.learners import select
 from fdl.runs import failure
 from fdl.runs.experiment import num_folds
 from fdl.runs.log import read_lines, to_json
@@ -61,20 +62,41 @@ def main(options: argparse.Namespace) -> int:
     state = jax.tree.map(jnp.copy, loop_state.state)  # The step donates the original.
     after, metrics = failure.run_step(setup, loop_state, step)
     out.print(metric_table(metrics, logged_metrics(workdir, step)))
-    bad = nonfinite_leaves(metrics) or nonfinite_leaves(after, state)
+    bad = nonfinite_members(run, metrics, state, after)
     if not bad:
         out.print(f"step {step}: all is finite")
         return 0
-    members = failure.nonfinite_members([*bad.values()]) or []
-    inputs = inputs_of(run, state, step, members)
     if run.num_seeds > 1:
-        seeds = [run.loaded.config.seed + member for member in members]
-        out.print(several("seed", seeds))
+        out.print(several("seed", [run.loaded.config.seed + i for i in bad]))
     elif num_folds(run.loaded.config):
-        out.print(several("fold", members))
-    for line in explanation(inputs, {*bad}, run.loaded.path):
+        out.print(several("fold", [*bad]))
+    member = next(iter(bad))
+    names = bad[member]
+    if run.num_seeds == 1:
+        names = nonfinite_leaves(metrics) or nonfinite_leaves(after, state)
+    inputs = inputs_of(run, state, step, member)
+    for line in explanation(inputs, {*names}, run.loaded.path):
         out.print(line)
     return 0
+
+
+def nonfinite_members(
+    run: Run, metrics: Metrics, state: State, after: State
+) -> dict[int, Mapping[str, Any]]:
+    """Non-finite leaves of a step, by the indices of the seeds or folds that have some.
+
+    They are those of the metrics or, if these are finite, of the state after the step.
+    """
+    count = run.num_seeds if run.num_seeds > 1 else num_folds(run.loaded.config)
+    if not count:
+        bad = nonfinite_leaves(metrics) or nonfinite_leaves(after, state)
+        return {0: bad} if bad else {}
+    found = {
+        i: nonfinite_leaves(jax.tree.map(lambda x, i=i: x[i], metrics))
+        or nonfinite_leaves(select(after, i), select(state, i))
+        for i in range(count)
+    }
+    return {i: bad for i, bad in found.items() if bad}
 
 
 def chosen_step(step: int | None, workdir: pathlib.Path, num_steps: int) -> int:
@@ -110,18 +132,13 @@ def nonfinite_leaves(tree: PyTree, before: PyTree = None) -> dict[str, Any]:
     }
 
 
-def inputs_of(run: Run, state: State, step: int, members: Sequence[int]) -> StepInputs:
-    """Inputs of a step, of the first seed that is not finite."""
-    if run.num_seeds == 1:
-        return StepInputs(
-            run.experiments[0], state, failure.batch_item(run.setup, step)
-        )
-    experiment = run.experiments[members[0]]
-    return StepInputs(
-        experiment,
-        jax.tree.map(lambda x: x[members[0]], state),
-        next(experiment.batches.stream(step - 1)),
-    )
+def inputs_of(run: Run, state: State, step: int, member: int) -> StepInputs:
+    """Inputs of a step, of one of several seeds."""
+    experiment = run.experiments[member if run.num_seeds > 1 else 0]
+    item = next(experiment.batches.stream(step - 1))
+    if run.num_seeds > 1:
+        state = select(state, member)
+    return StepInputs(experiment, state, item)
 
 
 def several(noun: str, numbers: Sequence[int]) -> str:

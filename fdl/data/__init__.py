@@ -2,17 +2,17 @@
 
 from fdl.data import augment, preprocessing
 from fdl.data.batches import batches, order
-from fdl.data.load_splits import Splits, load_splits
+from fdl.data.load_splits import encode_splits, load_splits
 from fdl.data.loading import load
 from fdl.data.preprocessing import Preprocessing, encoder, preprocessor, standardize
 from fdl.data.read_inputs import read_inputs
 from fdl.data.sources import fingerprint
-from fdl.data.splits import Folds, fold, folds
+from fdl.data.splits import Folds, Splits, fold, folds
 from fdl.data.tabular.csv_files import read_csv
 from fdl.data.tabular.encoding import Encoding
 from fdl.data.tabular.sklearn_tables import bundled_rows
 from fdl.data.tabular.table import Table, table
-from fdl.data.transforms import no_data, scale, stack, transform
+from fdl.data.transforms import no_data, scale, transform, zip_batches
 from fdl.data.weighted_sampling import class_weights, weighted_batches
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "batches",
     "bundled_rows",
     "class_weights",
+    "encode_splits",
     "encoder",
     "fingerprint",
     "fold",
@@ -38,9 +39,9 @@ __all__ = [
     "read_csv",
     "read_inputs",
     "scale",
-    "stack",
     "standardize",
     "table",
     "transform",
     "weighted_batches",
+    "zip_batches",
 ]

@@ -1,22 +1,10 @@
-"""Training, validation and test split of a dataset."""
+"""Training, validation and test split of a dataset, loaded and encoded."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from fdl.data.loading import load
-
-
-class Splits(NamedTuple):
-    """Sources of examples: arrays by name, or sequences of examples.
-
-    Attributes:
-      train: Training examples.
-      validation: Examples to choose hyperparameters and checkpoints by.
-      test: Examples for the result, measured once.
-    """
-
-    train: Any
-    validation: Any
-    test: Any
+from fdl.data.preprocessing import Preprocessing, encoder
+from fdl.data.splits import Splits
 
 
 def load_splits(name: str, *, validation: str = "10%", **options: Any) -> Splits:
@@ -41,3 +29,27 @@ def load_splits(name: str, *, validation: str = "10%", **options: Any) -> Splits
     else:
         parts = "train", validation, "test"
     return Splits(*(load(name, part, **options) for part in parts))
+
+
+def encode_splits(splits: Splits, preprocessing: Preprocessing) -> Splits:
+    """Encodes the inputs of all splits, such as by standardising them.
+
+    Args:
+      splits: Arrays by name, in the units of the data.
+      preprocessing: Preprocessing of the inputs; see `encoder`.
+
+    Returns:
+      The splits with encoded inputs; other arrays stay as they are.
+
+    Raises:
+      UserError: The inputs of a split do not have the right shape, dtype and range.
+
+    Example:
+      >>> from fdl.data.preprocessing import features
+      >>> splits = load_splits("iris")
+      >>> encoded = encode_splits(splits, features(splits.train["features"]))
+      >>> encoded.train["features"].std(axis=0).tolist()
+      [1.0, 1.0, 1.0, 1.0]
+    """
+    encode = encoder(preprocessing)
+    return Splits(*(part and {**part, **encode(part)} for part in splits))

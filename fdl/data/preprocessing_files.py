@@ -128,6 +128,8 @@ def _example(shape: list[int], dtype: str) -> jax.ShapeDtypeStruct:
     # NumPy parses dtypes of other texts, such as those of records.
     if not dtype.isidentifier() or not is_numeric(jnp.dtype(dtype)):
         raise ValueError
+    if jnp.issubdtype(jnp.dtype(dtype), jnp.complexfloating):
+        raise ValueError
     valid = all(isinstance(n, int) and 0 <= n <= MAX_BYTES for n in shape)
     if not valid or len(shape) > 32 or math.prod(shape) > MAX_BYTES:
         raise ValueError

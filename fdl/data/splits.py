@@ -1,15 +1,28 @@
-"""Train/test splits and folds of cross-validation."""
+"""Training, validation and test splits, and folds of cross-validation."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from fdl.errors import UserError, near
 
-Arrays = Mapping[str, np.ndarray]
 Pair = tuple[np.ndarray, np.ndarray]
+
+
+class Splits(NamedTuple):
+    """Training, validation and test examples: arrays by name, or sequences of examples.
+
+    Attributes:
+      train: Training examples.
+      validation: Examples to choose hyperparameters and checkpoints by.
+      test: Examples for the result, measured once; None in cross-validation.
+    """
+
+    train: Any
+    validation: Any
+    test: Any = None
 
 
 class Folds(NamedTuple):
@@ -62,97 +75,88 @@ def folds(
 
 
 def fold(
-    train: Arrays,
-    test: Arrays,
+    splits: Splits,
     *,
     num_folds: int = 0,
     fold: int = 0,
     seed: int = 0,
     labels: str = "label",
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """One fold of cross-validation over all examples, or the split as it is.
+) -> Splits:
+    """One fold of cross-validation over all examples, or the splits as they are.
 
-    Standardise the result, not the arguments: statistics must not depend on the test
-    examples.
+    The examples of a fold are its validation, and there is no test. Standardise the
+    result, not the argument: statistics must not depend on held-out examples.
 
     Args:
-      train: Arrays that share their leading axis.
-      test: The same arrays of other examples. Both are pooled before the division.
-      num_folds: Number of folds; 0 to keep the split as it is.
-      fold: Index of the fold for testing.
+      splits: Arrays by name, which are pooled before the division.
+      num_folds: Number of folds; 0 to keep the splits as they are.
+      fold: Index of the fold that is held out.
       seed: Seed of the division.
       labels: Name of the labels, by which folds are stratified if they are integers.
-
-    Returns:
-      Training arrays and test arrays.
 
     Raises:
       UserError: There are no such labels, or is no such fold.
     """
     if not num_folds:
-        return dict(train), dict(test)
-    if labels not in train:
-        raise UserError(f"labels={labels!r}: expected an array. {near(labels, train)}")
-    pooled = {k: np.concatenate([v, test[k]]) for k, v in train.items()}
-    parts = split_indices(pooled[labels], seed=seed, num_folds=num_folds, fold=fold)
-    train_fold, test_fold = ({k: v[i] for k, v in pooled.items()} for i in parts)
-    return train_fold, test_fold
+        return splits
+    if labels not in splits.train:
+        hint = near(labels, splits.train)
+        raise UserError(f"labels={labels!r}: expected an array. {hint}")
+    parts = [part for part in splits if part is not None]
+    pooled = {
+        name: np.concatenate([part[name] for part in parts]) for name in splits.train
+    }
+    train, held_out, _ = split_indices(
+        pooled[labels], seed=seed, num_folds=num_folds, fold=fold
+    )
+    return Splits(
+        *({name: x[index] for name, x in pooled.items()} for index in (train, held_out))
+    )
 
 
 def split_indices(
     labels: Any,
+    *,
+    validation_fraction: float = 0.1,
     test_fraction: float = 0.25,
     seed: int = 0,
     num_folds: int = 0,
     fold: int = 0,
     names: Sequence[str] = (),
-) -> Pair:
-    """Train and test indices of a random split, or of one fold.
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Indices of a random division into three parts, or of one fold.
 
     Args:
-      labels: Class indices, int [N], by which the split is stratified; or numbers,
+      labels: Class indices, int [N], by which the division is stratified; or numbers,
         float [N].
-      test_fraction: Fraction of the examples for testing; their number is rounded up.
+      validation_fraction: Fraction for validation of what is not for testing; the
+        number of examples is rounded up.
+      test_fraction: Fraction of the examples for testing; also rounded up.
       seed: Seed of the division.
-      num_folds: Number of folds, instead of ``test_fraction``; 0 for none.
-      fold: Index of the fold for testing.
+      num_folds: Number of folds, instead of the fractions; 0 for none.
+      fold: Index of the fold that is held out, for validation.
       names: Names of the classes, for error texts. Default: their indices.
 
     Returns:
-      Two arrays of indices, int32.
+      Training, validation and test indices, int32; of a fold there are none for
+      testing.
 
     Raises:
-      UserError: There is no such split.
+      UserError: There is no such division.
     """
+    labels = np.asarray(labels)
     if num_folds:
         # A negative number of folds is left to `fold_indices`, which reports it.
         if num_folds > 0 and not 0 <= fold < num_folds:
             raise UserError(f"fold={fold}: expected 0 to {num_folds - 1}")
-        return fold_indices(labels, num_folds, seed, names=names)[fold]
-    # Imported late: scikit-learn takes seconds.
-    from sklearn.model_selection import train_test_split
-
-    labels = np.asarray(labels)
-    classes = _are_classes(labels)
-    if not 0 < test_fraction < 1:
-        raise UserError(f"test_fraction={test_fraction}: expected between 0 and 1")
-    num_test = math.ceil(len(labels) * test_fraction)
-    # scikit-learn stratifies only if each part can hold an example of each class.
-    least = len(np.unique(labels)) if classes else 1
-    if classes:
-        _check_classes(labels, 2, "a division into two parts", names)
-    if min(num_test, len(labels) - num_test) < least:
-        raise UserError(
-            f"test_fraction={test_fraction}: expected to leave at least {least} of "
-            f"{len(labels)} examples in each part"
-        )
-    train, test = train_test_split(
-        np.arange(len(labels), dtype=np.int32),
-        test_size=num_test,
-        random_state=seed,
-        stratify=labels if classes else None,
+        return (*fold_indices(labels, num_folds, seed, names=names)[fold], None)
+    if _are_classes(labels):
+        _check_classes(labels, 3, "a division into three parts", names)
+    kept, test = _divide(labels, seed, names, test_fraction=test_fraction)
+    train, validation = _divide(
+        labels[kept], seed, names, validation_fraction=validation_fraction
     )
-    return train, test
+    return kept[train], kept[validation], test
 
 
 def fold_indices(
@@ -183,6 +187,36 @@ def fold_indices(
     # Of its first argument, the features, scikit-learn uses nothing but the length.
     pairs = kind(num_folds, shuffle=True, random_state=seed).split(labels, labels)
     return [(a.astype(np.int32), b.astype(np.int32)) for a, b in pairs]
+
+
+def _divide(
+    labels: np.ndarray, seed: int, names: Sequence[str], **fraction: float
+) -> Pair:
+    """Indices of two parts, the second one of a fraction, given by its name."""
+    # Imported late: scikit-learn takes seconds.
+    from sklearn.model_selection import train_test_split
+
+    ((argument, share),) = fraction.items()
+    if not 0 < share < 1:
+        raise UserError(f"{argument}={share}: expected between 0 and 1")
+    classes = _are_classes(labels)
+    if classes:
+        _check_classes(labels, 2, "a division into two parts", names)
+    size = math.ceil(len(labels) * share)
+    # scikit-learn stratifies only if each part can hold an example of each class.
+    least = len(np.unique(labels)) if classes else 1
+    if min(size, len(labels) - size) < least:
+        raise UserError(
+            f"{argument}={share}: expected to leave at least {least} of {len(labels)} "
+            "examples in each part"
+        )
+    rest, part = train_test_split(
+        np.arange(len(labels), dtype=np.int32),
+        test_size=size,
+        random_state=seed,
+        stratify=labels if classes else None,
+    )
+    return rest, part
 
 
 def _are_classes(labels: np.ndarray) -> bool:

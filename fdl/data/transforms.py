@@ -1,7 +1,8 @@
 """Batches derived from other batches, and empty ones."""
 
+import hashlib
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -62,45 +63,59 @@ def scale(batches: Batches, **factors: float) -> Batches:
     return transform(batches, multiply)
 
 
-def stack(runs: Sequence[Batches]) -> Batches:
-    """Stacks the batches of several runs along a new leading axis [S, ...].
+def zip_batches(runs: Sequence[Batches]) -> Batches:
+    """Batches of several runs as one: a batch is a tuple of one batch for each.
+
+    Runs on equal data share it. The batches of the runs may have different shapes.
 
     Args:
-      runs: Batches of S runs, equal but for the seed.
+      runs: Batches of each run.
 
     Returns:
-      Batches with stacked items and shared data.
+      Batches with the longest of their epochs, and a fingerprint of all the data.
 
     Raises:
-      UserError: There are none, or they differ in more than the order.
+      UserError: There are none, or they differ in their unit, their number of units per
+        step or their batch axis.
     """
     if not runs:
         raise UserError("runs=[]: expected the batches of at least one run")
     first = runs[0]
     for i, other in enumerate(runs[1:], start=1):
-        for field in ("fingerprint", "unit", "per_step", "steps_per_epoch"):
+        for field in ("unit", "per_step", "batch_axis"):
             ours, theirs = getattr(first, field), getattr(other, field)
             if ours != theirs:
                 raise UserError(
                     f"runs[{i}].{field}={theirs!r}: expected {ours!r}, as of runs[0]"
                 )
-        # Equal fingerprints mean equal data, unless a caller has replaced one of them
-        # by `_replace`.
-        if not _same(first.data, other.data):
-            raise UserError(f"runs[{i}].data: expected the data of runs[0]")
-
-    def stream(start: int) -> Iterator[PyTree]:
-        for items in zip(*(run.stream(start) for run in runs), strict=True):
-            yield jax.tree.map(lambda *x: np.stack(x), *items)
+    # Equal fingerprints mean equal data, unless a caller has replaced one of them by
+    # `_replace`; different data is not compared, which takes long.
+    sources: list[Batches] = []
+    places = []
+    for run in runs:
+        known = (
+            i
+            for i, source in enumerate(sources)
+            if source.fingerprint == run.fingerprint and _same(source.data, run.data)
+        )
+        place = next(known, len(sources))
+        places.append(place)
+        sources += [run] if place == len(sources) else []
 
     def take(data: PyTree, item: PyTree) -> Batch:
-        # `vmap` refuses arguments without arrays, such as the items of `no_data`.
-        if not jax.tree.leaves(item):
-            return first.take(data, item)
-        # One `take` serves all runs: they differ only in their items.
-        return jax.vmap(first.take, in_axes=(None, 0))(data, item)
+        parts = zip(runs, places, item, strict=True)
+        return tuple(run.take(data[place], one) for run, place, one in parts)
 
-    return first._replace(stream=stream, take=take, batch_axis=first.batch_axis + 1)
+    prints = [run.fingerprint for run in runs]
+    return first._replace(
+        stream=lambda start: zip(*(run.stream(start) for run in runs), strict=True),
+        take=take,
+        data=tuple(source.data for source in sources),
+        steps_per_epoch=max(run.steps_per_epoch or 0 for run in runs) or None,
+        fingerprint=prints[0]
+        if len({*prints}) == 1
+        else hashlib.sha256("".join(prints).encode()).hexdigest(),
+    )
 
 
 def _same(data: PyTree, other: PyTree) -> bool:

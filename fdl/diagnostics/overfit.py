@@ -146,15 +146,15 @@ def _leaf_stats(
     paths = [path for path, _ in jax.tree.leaves_with_path(initial["params"])]
     trees = jax.device_get(measure(initial, final))
     columns = [jax.tree.leaves(tree) for tree in trees]
-    for path, initial_grad, final_grad, unit_grads, initial, final in zip(
+    for path, initial_grad, final_grad, unit_grads, before, after in zip(
         paths, *columns, strict=True
     ):
         yield LeafStats(
             name=path_name(path),
             initial_grad_norm=_norm(initial_grad),
             final_grad_norm=_norm(final_grad),
-            initial_norm=_norm(initial),
-            distance=_norm(final - initial),
+            initial_norm=_norm(before),
+            distance=_norm(after - before),
             num_dead_units=int((unit_grads == 0).sum()),
             num_units=unit_grads.size,
         )

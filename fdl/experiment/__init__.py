@@ -1,5 +1,15 @@
 """Experiments from their parts: functions that return an `fdl.Experiment`."""
 
+from fdl.experiment.baselines import with_baselines
+from fdl.experiment.comparison import compare
 from fdl.experiment.supervised import supervised
+from fdl.experiment.tasks import Task, classification, regression
 
-__all__ = ["supervised"]
+__all__ = [
+    "Task",
+    "classification",
+    "compare",
+    "regression",
+    "supervised",
+    "with_baselines",
+]

@@ -1,4 +1,4 @@
-"""Supervised experiments, each part of which is said once."""
+"""Supervised experiments, each part of which is given once."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -7,27 +7,20 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import optax
 
 from fdl import config as configs
-from fdl import data, evaluation, objectives, optim
-from fdl.data.load_splits import Splits
+from fdl import data, evaluation, optim
 from fdl.data.preprocessing import Preprocessing, preprocessor
 from fdl.data.sources import Source, num_examples
+from fdl.data.splits import Splits
 from fdl.evaluation import only_input
+from fdl.experiment.tasks import Task, classification
 from fdl.learners import gradient_learner, refresh_statistics
 from fdl.models import functional
-from fdl.types import (
-    Ability,
-    Batches,
-    Claim,
-    Evaluate,
-    Examples,
-    Experiment,
-    Model,
-    Objective,
-)
+from fdl.types import Batches, Claim, Examples, Experiment, Objective
 
-MAX_TEST_BATCH = 1024  # Of the evaluation, where the config does not say.
+MAX_TEST_BATCH = 1024  # Of the evaluation, where the config does not give one.
 
 
 def supervised(
@@ -35,17 +28,17 @@ def supervised(
     splits: Splits,
     preprocessing: Preprocessing,
     network: nn.Module,
+    task: Task | None = None,
     *,
-    objective: Callable[..., Objective] = objectives.classification,
-    ability: Callable[[Model, Preprocessing], Ability] = evaluation.classifier,
-    training: Callable[[Model], Objective] | None = None,
+    training: Callable[[Objective], Objective] | None = None,
+    optimizer: Any = None,
     claims: Sequence[Claim] = (),
 ) -> Experiment:
-    """Experiment of a network that is trained on labelled examples.
+    """Experiment of a network that is trained on examples by gradient descent.
 
     Of the config it reads ``seed``, ``batch_size``, ``test_batch_size`` if there is
-    one, ``optimizer``, arguments of `optim.chain`, and ``num_steps`` or ``num_epochs``.
-    A part that differs is replaced: ``supervised(...)._replace(claims=...)``.
+    one, ``optimizer``, and ``num_steps`` or ``num_epochs``. A part that is made in
+    another way is replaced: ``supervised(...)._replace(batches=...)``.
 
     Args:
       config: Config of the experiment.
@@ -53,11 +46,11 @@ def supervised(
         (None), as in cross-validation, there is no test.
       preprocessing: Preprocessing of the inputs.
       network: Flax module, of the preprocessed inputs.
-      objective: Function of the model and ``inputs``, the name of the inputs in a
-        batch, that makes the objective to evaluate.
-      ability: Function of the model and the preprocessing that makes ``predict``.
-      training: Function of the model that makes the objective to train with, if it is
-        another: with augmentation, a penalty or smoothed labels.
+      task: Task of the network. Default: `classification`.
+      training: Function of the task's objective to the one to train with, such as
+        ``partial(objectives.augmented, augment=...)``. Default: the same.
+      optimizer: Arguments of `optim.chain`, or a gradient transformation of optax.
+        Default: ``config.optimizer``.
       claims: Claims to test after training.
 
     Example:
@@ -73,37 +66,37 @@ def supervised(
       >>> list(experiment.abilities)
       ['predict']
     """
+    task = task or classification()
     name, preprocess = only_input(preprocessing), preprocessor(preprocessing)
     model = functional(network, _example(preprocessing))
-    measured = objective(model, inputs=name)
+    objective = task.objective(model, inputs=name)
     batches = data.batches(splits.train, config.batch_size, config.seed)
     batches = data.transform(batches, preprocess)
-    num_steps = configs.num_steps(config, batches.steps_per_epoch)
-    optimizer = optim.chain(**config.optimizer, num_steps=num_steps)
+    optimizer = config.optimizer if optimizer is None else optimizer
+    if not isinstance(optimizer, optax.GradientTransformation):
+        num_steps = configs.num_steps(config, batches.steps_per_epoch)
+        optimizer = optim.chain(**optimizer, num_steps=num_steps)
     learner = gradient_learner(
         model,
-        measured if training is None else training(model),
+        objective if training is None else training(objective),
         optimizer,
         statistics=partial(refresh_statistics, model, batches=batches, inputs=name),
     )
 
-    def evaluate(source: Source) -> Evaluate:
-        held_out = _one_epoch(config, source)
-        return evaluation.on_dataset(measured, held_out, preprocess=preprocess)
-
-    test = splits.test
+    validation = _one_epoch(config, splits.validation)
+    test = None if splits.test is None else _one_epoch(config, splits.test)
+    evaluate = partial(evaluation.on_dataset, objective, preprocess=preprocess)
     return Experiment(
         learner=learner,
         batches=batches,
-        evaluate=evaluate(splits.validation),
-        test=None if test is None else evaluate(test),
+        evaluate=evaluate(validation),
+        test=test and evaluate(test),
         model=model,
-        abilities={"predict": ability(model, preprocessing)},
-        examples=Examples(
-            _one_epoch(config, splits.validation if test is None else test),
-            measured,
-            preprocess,
-        ),
+        abilities={
+            ability: make(model, preprocessing)
+            for ability, make in task.abilities.items()
+        },
+        examples=Examples(test or validation, objective, preprocess),
         claims=claims,
     )
 

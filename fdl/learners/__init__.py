@@ -1,8 +1,9 @@
 """Learners: ``(init, step)`` pairs, and functions that combine them."""
 
-from fdl.learners.comparison import ComparisonState, compare_learners, evaluate_each
+from fdl.learners.compositions import alternate, target_update
 from fdl.learners.gradient import counted, gradient_learner, init_train_state
 from fdl.learners.gradient_step import Update, gradient_step
+from fdl.learners.hyperparameters import inject_hyperparameters
 from fdl.learners.microbatches import Gradient, gradient
 from fdl.learners.monte_carlo import (
     MonteCarloState,
@@ -10,28 +11,41 @@ from fdl.learners.monte_carlo import (
     monte_carlo_estimates,
 )
 from fdl.learners.repeat import repeat
-from fdl.learners.replicate import over_seeds
+from fdl.learners.replicas import (
+    Replicas,
+    evaluate_each,
+    join_metrics,
+    select,
+)
+from fdl.learners.replicate import replicate
 from fdl.learners.statistics import refresh_statistics
 from fdl.learners.step_outputs import as_metrics, checked, with_prefix
+from fdl.trees import select_variables, side_by_side
 
 __all__ = [
-    "ComparisonState",
     "Gradient",
     "MonteCarloState",
+    "Replicas",
     "Update",
+    "alternate",
     "as_metrics",
     "checked",
-    "compare_learners",
     "counted",
     "evaluate_each",
     "gradient",
     "gradient_learner",
     "gradient_step",
     "init_train_state",
+    "inject_hyperparameters",
+    "join_metrics",
     "monte_carlo",
     "monte_carlo_estimates",
-    "over_seeds",
     "refresh_statistics",
     "repeat",
+    "replicate",
+    "select",
+    "select_variables",
+    "side_by_side",
+    "target_update",
     "with_prefix",
 ]

@@ -25,8 +25,9 @@ class MonteCarloState(NamedTuple):
 
     @property
     def variables(self) -> Variables:
-        """No parameters, and the merged metrics as a collection ``sums``."""
-        return {"params": {}, "sums": self.sums}
+        """No parameters, and the estimates as a collection of their own."""
+        values = {name: metric.compute() for name, metric in self.sums.items()}
+        return {"params": {}, "estimates": values}
 
 
 def monte_carlo(measure: Callable[[Key], Metrics]) -> Learner:
@@ -73,7 +74,6 @@ def monte_carlo_estimates(variables: Variables) -> dict[str, float]:
     """Metrics of all samples of a Monte Carlo estimation, as floats by name.
 
     Args:
-      variables: Variables of the learner, with a collection ``sums``.
+      variables: Variables of the learner, with a collection ``estimates``.
     """
-    sums = variables["sums"]
-    return {name: float(metric.compute()) for name, metric in sums.items()}
+    return {name: float(value) for name, value in variables["estimates"].items()}

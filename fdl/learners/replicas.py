@@ -9,6 +9,7 @@ import jax
 
 from fdl.errors import UserError, near
 from fdl.learners.step_outputs import with_prefix
+from fdl.trees import select_variables
 from fdl.types import Evaluate, State, Variables
 
 T = TypeVar("T")
@@ -56,44 +57,6 @@ def select(state: Replicas, name: str | int) -> State:
 @jax.jit
 def _row(tree, index):
     return jax.tree.map(lambda x: x[index], tree)
-
-
-def side_by_side(members: Mapping[str, Variables]) -> Variables:
-    """Variables of several learners as one: names lie below the collections.
-
-    Example:
-      >>> side_by_side({"a": {"params": 1}, "b": {"params": 2, "batch_stats": 3}})
-      {'params': {'a': 1, 'b': 2}, 'batch_stats': {'b': 3}}
-    """
-    collections: dict[str, dict[str, Any]] = {}
-    for name, variables in members.items():
-        for collection, tree in variables.items():
-            collections.setdefault(collection, {})[name] = tree
-    return collections
-
-
-def select_variables(variables: Variables, name: str | int) -> Variables:
-    """Variables of one of several learners; the inverse of `side_by_side`.
-
-    Args:
-      variables: Variables of a learner made by `replicate`.
-      name: Name of the learner, or its number.
-
-    Raises:
-      UserError: There is no learner of this name.
-
-    Example:
-      >>> select_variables({"params": {"a": 1, "b": 2}, "batch_stats": {"b": 3}}, "a")
-      {'params': 1}
-    """
-    name = str(name)
-    selected = {
-        collection: tree[name] for collection, tree in variables.items() if name in tree
-    }
-    if not selected:
-        known = {key for tree in variables.values() for key in tree}
-        raise UserError(f"there is no learner {name!r}. {near(name, known)}")
-    return selected
 
 
 def join_metrics(

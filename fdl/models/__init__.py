@@ -1,6 +1,7 @@
 """The model zoo: flax modules, their published sizes, and `functional`."""
 
 from fdl.models.cnn import CNN
+from fdl.models.combine import combine
 from fdl.models.features import features
 from fdl.models.functional import functional
 from fdl.models.generative.autoencoder import (
@@ -211,6 +212,7 @@ __all__ = [
     "cartpole_dqn",
     "cartpole_ppo",
     "causal_mask",
+    "combine",
     "conv_autoencoder",
     "conv_vae",
     "convnext_b",

@@ -1,9 +1,9 @@
 """Serialisation of module attributes: a network's architecture as JSON, and back.
 
-A module is ``{"module": name, "fields": {...}}``, a function is ``{"function": name}``,
-and a `functools.partial` of one has ``args`` and ``keywords`` beside it. Names are
-public ones of a few namespaces, so that a spec of unknown origin constructs modules from
-plain data and runs nothing else.
+A module is ``{"module": name, "fields": {...}}`` and a function ``{"function": name}``,
+with ``args`` and ``keywords`` for a `functools.partial`. Names are public ones of a few
+namespaces: a spec of unknown origin constructs modules from plain data, and runs no
+other code.
 """
 
 import collections.abc
@@ -35,7 +35,7 @@ ELEMENTWISE = (
     *("sinc", "sqrt", "square", "tanh"),
 )
 NAMED = "a public function or module of fdl.models, flax.linen or jax.nn"
-VALUE = f"a number, a text, a dtype, a sequence, or {NAMED}"
+VALUE = f"a number, a string, a dtype, a sequence, or {NAMED}"
 
 
 def to_spec(module: nn.Module) -> dict[str, Any]:
@@ -200,8 +200,8 @@ def _plain(value: Any, where: str) -> Any:
 
 def _typed(value: Any, hint: Any, where: str) -> Any:
     """The value, if an attribute's annotation has it; as its named tuple, if it is."""
-    # The annotation of dtypes admits any text.
-    is_dtype = where.endswith("dtype") and value is not None
+    # The annotation of dtypes admits any string.
+    is_dtype = where.endswith((".dtype", ".param_dtype")) and value is not None
     with contextlib.suppress(TypeError):
         if not is_dtype:
             return _as_hinted(value, hint)
@@ -244,7 +244,7 @@ def _as_hinted(value: Any, hint: Any) -> Any:
 
 
 def _fields(kind: type[nn.Module]) -> dict[str, Any]:
-    """Attributes of a class of modules, except for that of flax itself."""
+    """Attributes of a class of modules, except `parent`, which flax sets."""
     return {f.name: f for f in dataclasses.fields(kind) if f.name != "parent"}
 
 

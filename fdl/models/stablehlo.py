@@ -8,7 +8,7 @@ from jax import export
 from fdl.errors import UserError, reason
 from fdl.types import Array, PyTree, Variables
 
-PLATFORMS = ("cpu", "cuda", "tpu")
+PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 # Of jax.export's format, whose offsets are signed integers of 32 bits.
 MAX_BYTES = 2**31 - 2**20
 
@@ -18,7 +18,7 @@ def export_stablehlo(
     variables: Variables,
     inputs: Mapping[str, jax.ShapeDtypeStruct],
     *,
-    platforms: Sequence[str] = PLATFORMS,
+    platforms: Sequence[str] = ("cpu", "cuda", "tpu"),
 ) -> bytes:
     """Exports a model with its variables as a StableHLO artefact of `jax.export`.
 
@@ -38,7 +38,9 @@ def export_stablehlo(
       variables: Variables of the model, which become constants of the artefact; less
         than 2 GiB.
       inputs: Shapes and dtypes of one example, without the batch axis, by name.
-      platforms: Platforms that the artefact can run on.
+      platforms: Platforms that the artefact can run on: cpu, cuda, rocm, tpu. Where
+        the CPU lacks an operation that the others have, as for attention in float16,
+        it needs an artefact of its own.
 
     Returns:
       Bytes of the artefact, for a file.
@@ -60,6 +62,10 @@ def export_stablehlo(
       >>> load_stablehlo(artefact)({"x": jnp.ones((2, 3))})["y"].tolist()
       [[2.0, 2.0, 2.0], [2.0, 2.0, 2.0]]
     """
+    if not platforms or {*platforms} - {*PLATFORMS}:
+        raise UserError(
+            f"platforms={[*platforms]}: expected some of {', '.join(PLATFORMS)}"
+        )
     size = sum(leaf.nbytes for leaf in jax.tree.leaves(variables))
     if size >= MAX_BYTES:
         raise UserError(

@@ -237,7 +237,7 @@ def _check_compatible(
         **(decay if name == "lbfgs" else {}),
     }
     for key, value in excluded.items():
-        if value:
+        if chain_steps.given(value):
             raise UserError(f"{key} does not go with {name}")
     if name == "rprop" and not constant:
         # The learning rate is only the initial step size of Rprop, which then adapts
@@ -282,8 +282,11 @@ def _rate_text(rates, schedule: Any, warmup: Steps, num_steps: int) -> str:
     spec = {"name": schedule} if isinstance(schedule, str) else dict(schedule)
     options = [f"{key}={value}" for key, value in spec.items() if key != "name"]
     options += [f"warmup={warmup}"] if warmup else []
-    values = [float(rates(step)) for step in sorted({0, num_steps // 2, num_steps - 1})]
     shape = spec["name"] + (f" ({', '.join(options)})" if options else "")
+    values = [rates(step) for step in sorted({0, num_steps // 2, num_steps - 1})]
+    if any(map(chain_steps.is_traced, values)):
+        return f"learning rate {shape}"
+    values = [float(value) for value in values]
     values = values if len(set(values)) > 1 else values[:1]
     return f"learning rate {shape}: {', '.join(f'{value:.3g}' for value in values)}"
 

@@ -118,7 +118,7 @@ def before(
     if noise is not None:
         # A fixed key, because `init` of an optimizer is given none.
         noisy = optax.add_noise(positive("gradient_noise", noise), NOISE_DECAY, 0)
-        parts.append(ChainStep(f"gradient_noise {noise:g}", everything, noisy))
+        parts.append(ChainStep(f"gradient_noise {number(noise)}", everything, noisy))
     for key, value, make_clip in (
         ("clip_by_value", by_value, optax.clip),
         ("clip_by_global_norm", by_global_norm, optax.clip_by_global_norm),
@@ -127,12 +127,14 @@ def before(
         if value is not None:
             parts.append(
                 ChainStep(
-                    f"{key} {value:g}", everything, make_clip(positive(key, value))
+                    f"{key} {number(value)}",
+                    everything,
+                    make_clip(positive(key, value)),
                 )
             )
-    if l2:  # After clipping, which is of the gradient of the loss alone.
+    if given(l2):  # After clipping, which is of the gradient of the loss alone.
         penalty = optax.add_decayed_weights(positive("l2", l2), decayed)
-        parts.append(ChainStep(f"l2 penalty {l2:g}", decayed, penalty))
+        parts.append(ChainStep(f"l2 penalty {number(l2)}", decayed, penalty))
     return parts
 
 
@@ -160,15 +162,17 @@ def optimizer(
     if has_decay:
         # Optax has another default for each optimizer; here nothing decays by default.
         keywords["weight_decay"] = 0.0
-    if weight_decay and name in DECAY_MASK:
+    if given(weight_decay) and name in DECAY_MASK:
         keywords |= {"weight_decay": weight_decay, DECAY_MASK[name]: decayed}
-    options = ", ".join(f"{key}={value}" for key, value in arguments.items())
+    options = ", ".join(
+        f"{key}={number(value) if is_traced(value) else value}"
+        for key, value in arguments.items()
+    )
     text = f"{name} ({options})" if options else name
     parts = [ChainStep(text, everything, make(optimizers, {"name": name}, **keywords))]
-    if weight_decay:
-        step = ChainStep(
-            f"weight_decay {positive('weight_decay', weight_decay):g}", decayed
-        )
+    if given(weight_decay):
+        positive("weight_decay", weight_decay)
+        step = ChainStep(f"weight_decay {number(weight_decay)}", decayed)
         if name not in DECAY_MASK:  # Elsewhere the step only describes the decay.
             step = step._replace(transformation=_decay(schedule, weight_decay, decayed))
         parts.append(step)
@@ -237,7 +241,7 @@ def exempt(patterns: str | Iterable[str] | None) -> Mask:
 
 
 def positive(key: str, value: float) -> float:
-    """Positive value, unchanged.
+    """Positive value, unchanged; of a traced one nothing is known.
 
     Args:
       key: Name of the option, for the error message.
@@ -246,9 +250,24 @@ def positive(key: str, value: float) -> float:
     Raises:
       UserError: The value is not positive.
     """
-    if not value > 0:
+    if not is_traced(value) and not value > 0:
         raise UserError(f"{key}={value}: expected a positive number")
     return value
+
+
+def is_traced(value: Any) -> bool:
+    """True for a number whose value is not known yet; see `inject_hyperparameters`."""
+    return isinstance(value, jax.core.Tracer)
+
+
+def given(value: Any) -> bool:
+    """True for an option that is in use: traced, or not zero, None or empty."""
+    return is_traced(value) or bool(value)
+
+
+def number(value: Any) -> str:
+    """Text of a number, for `describe`."""
+    return "traced" if is_traced(value) else f"{value:g}"
 
 
 def _decay(

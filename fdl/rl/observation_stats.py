@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-import jax
 import jax.numpy as jnp
 
 from fdl.types import Array, Model, PyTree, Spec
@@ -19,8 +18,8 @@ def normalize_observations(
 
     ``(x - mean) / sqrt(var + 1e-8)``, clipped. The statistics are a collection
     ``observation_stats`` of the variables, which starts with a mean of zero and a
-    variance of one, and which `update_observation_stats` updates. Whoever has the
-    variables, in evaluation too, normalises by the same statistics.
+    variance of one, and which `update_observation_stats` updates. Evaluation normalises
+    by the statistics in the variables that it is given.
 
     Args:
       model: Model whose first input are observations.
@@ -44,8 +43,11 @@ def normalize_observations(
         stats = variables[OBSERVATION_STATS]
         others = {k: v for k, v in variables.items() if k != OBSERVATION_STATS}
         # Differences are taken in float32, whatever the observations come in.
-        x = (x.astype(jnp.float32) - stats["mean"]) * jax.lax.rsqrt(stats["var"] + 1e-8)
-        x = jnp.clip(x, -clip, clip)
+        mean, std = (
+            _expand(moment, x.ndim)
+            for moment in (stats["mean"], jnp.sqrt(stats["var"] + 1e-8))
+        )
+        x = jnp.clip((x.astype(jnp.float32) - mean) / std, -clip, clip)
         outputs, model_state = model.apply(others, x, *inputs, **options)
         return outputs, {**model_state, OBSERVATION_STATS: stats}
 
@@ -73,20 +75,21 @@ def update_observation_stats(
     if OBSERVATION_STATS not in variables:
         return dict(variables)
     old = variables[OBSERVATION_STATS]
-    axes = tuple(range(observation.ndim - old["mean"].ndim))
+    ndim = observation.ndim
+    axes = tuple(range(ndim - old["mean"].ndim))
     if mask is None:
         mask = jnp.ones(observation.shape[: len(axes)], bool)
-    counts = mask.reshape(*mask.shape, *(1,) * old["mean"].ndim)
     number = mask.sum(dtype=jnp.float32)
+    mask = mask.reshape(*mask.shape, *(1,) * old["mean"].ndim)
 
     def mean(x):
         # A selection, and not a product: what is masked may be NaN.
-        return jnp.where(counts, x, 0).sum(axis=axes) / jnp.maximum(number, 1)
+        return jnp.where(mask, x, 0).sum(axis=axes) / jnp.maximum(number, 1)
 
     # Relative to the old mean, observations far from zero lose no digits to it.
-    relative = observation.astype(jnp.float32) - old["mean"]
+    relative = observation.astype(jnp.float32) - _expand(old["mean"], ndim)
     delta = mean(relative)
-    var = mean(jnp.square(relative - delta))
+    var = mean(jnp.square(relative - _expand(delta, ndim)))
     count = old["count"] + number
     share = number / jnp.maximum(count, 1)
     new = {
@@ -98,3 +101,8 @@ def update_observation_stats(
         + share * (1 - share) * jnp.square(delta),
     }
     return {**variables, OBSERVATION_STATS: new}
+
+
+def _expand(x: Array, ndim: int) -> Array:
+    """Array with leading axes of size one, up to a number of axes."""
+    return x.reshape(*(1,) * (ndim - x.ndim), *x.shape)

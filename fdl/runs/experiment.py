@@ -58,7 +58,22 @@ def load(experiment: str, overrides: Sequence[str] = ()) -> LoadedExperiment:
         such key.
     """
     file, arg = _split(experiment)
-    path = find(file)
+    return load_file(find(file), arg, overrides)
+
+
+def load_file(
+    path: pathlib.Path, arg: str = "", overrides: Sequence[str] = ()
+) -> LoadedExperiment:
+    """Loads the experiment of a file and resolves its config.
+
+    Args:
+      path: Full path of the file.
+      arg: Argument of its `get_config`; none if it is empty.
+      overrides: Overrides of the config, ``key=value``.
+
+    Raises:
+      UserError: As `load`, for what is in the file.
+    """
     module = _import(path)
     for function in ("get_config", "build"):
         if not callable(getattr(module, function, None)):

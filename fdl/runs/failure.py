@@ -147,20 +147,22 @@ def batch_item(setup: RunSetup, step: int) -> PyTree:
     return next(setup.batches.stream(step - 1))
 
 
-def nonfinite_members(metrics: PyTree) -> list[int] | None:
+def nonfinite_members(metrics: Metrics) -> list[int] | None:
     """Indices of the seeds or folds with a metric that is not finite.
 
     Args:
-      metrics: Arrays [S, ...] over seeds or folds, or scalars.
+      metrics: Metrics of a step, with a leading axis [R] if there are several.
 
     Returns:
-      Indices from zero; None if all metrics are scalars, as of a single seed.
+      Indices from zero; None if the metrics are those of a single learner, or named.
     """
-    nonfinite = [~np.isfinite(leaf) for leaf in jax.tree.leaves(metrics)]
-    per_member = [mask.reshape(len(mask), -1) for mask in nonfinite if mask.ndim]
-    if not per_member:
-        return None
-    return np.flatnonzero(np.concatenate(per_member, axis=1).any(axis=1)).tolist()
+    per_member = [
+        ~np.isfinite(leaf).reshape(len(leaf), -1).all(axis=1)
+        for metric in metrics.values()
+        if np.ndim(metric.compute())
+        for leaf in jax.tree.leaves(metric)
+    ]
+    return np.flatnonzero(np.any(per_member, axis=0)).tolist() if per_member else None
 
 
 def check_batch(setup: RunSetup, workdir: pathlib.Path, step: int) -> None:

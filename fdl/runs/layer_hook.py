@@ -4,13 +4,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from fdl.diagnostics.layer_stats import layer_stats
 from fdl.errors import UserError
+from fdl.learners import select_variables
 from fdl.runs.log import RunLog, to_json
 from fdl.train.hooks import Hook
 from fdl.train.loop_state import LoopState
-from fdl.types import Batches, Learner, PyTree, State
+from fdl.types import Batches, Learner, Objective, PyTree, State
 
 NUM_EXAMPLES = 32  # Enough to estimate norms, in little memory for all activations.
 
@@ -18,14 +20,19 @@ Measure = Callable[[State], Mapping[str, Mapping[str, Any]]]
 
 
 def layer_measure(
-    learner: Learner, batches: Batches, data: PyTree, num_seeds: int
+    learner: Learner,
+    objective: Objective | None,
+    batches: Batches,
+    data: PyTree,
+    num_seeds: int,
 ) -> Measure:
     """Function that measures the norms of each layer, always on the same examples.
 
     These are the first of the first batch.
 
     Args:
-      learner: Learner of one seed.
+      learner: Learner of all seeds.
+      objective: Objective of each of them.
       batches: Training batches of all seeds.
       data: Data of the batches, on the devices.
       num_seeds: Number of seeds that are trained at once.
@@ -35,9 +42,8 @@ def layer_measure(
       floats or lists over seeds; see `fdl.layer_stats`.
 
     Raises:
-      UserError: The learner has no objective.
+      UserError: There is no objective.
     """
-    objective = learner.objective
     if objective is None:
         raise UserError(
             "config.layers_every: expected never, since this learner has no objective "
@@ -48,12 +54,17 @@ def layer_measure(
         examples = jax.tree.map(lambda x: x[:NUM_EXAMPLES], batch)
         return layer_stats(objective, variables, examples)
 
-    of_each = jax.vmap(of_one) if num_seeds > 1 else of_one
-
     # The data is an argument, since a closed-over array is compiled in as a constant.
     @jax.jit
     def measure(variables, data, item):
-        return of_each(variables, batches.take(data, item))
+        batch = batches.take(data, item)
+        if num_seeds == 1:
+            return of_one(variables, batch)
+        seeds = [select_variables(variables, i) for i in range(num_seeds)]
+        stacked = (
+            jax.tree.map(lambda *x: jnp.stack(x), *parts) for parts in (seeds, batch)
+        )
+        return jax.vmap(of_one)(*stacked)
 
     first: list[PyTree] = []  # Item of the first batch, read on the first call only.
 

@@ -4,10 +4,10 @@ import pathlib
 from collections.abc import Callable
 from typing import NamedTuple
 
-import jax
 from ml_collections import ConfigDict
 
 from fdl.errors import UserError
+from fdl.learners import select_variables
 from fdl.runs.checkpoint import Checkpoints
 from fdl.runs.experiment import LoadedExperiment, build
 from fdl.runs.experiment_files import user_code
@@ -61,7 +61,7 @@ class Run(NamedTuple):
         variables = self.setup.learner.variables(loop_state.state)
         if self.num_seeds == 1:
             return variables
-        return jax.tree.map(lambda x: x[member], variables)
+        return select_variables(variables, member)
 
 
 def open_run(

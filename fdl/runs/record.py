@@ -7,7 +7,7 @@ from typing import Any
 
 from fdl.errors import UserError
 from fdl.runs import directory
-from fdl.runs.experiment import LoadedExperiment, load
+from fdl.runs.experiment import LoadedExperiment, load_file
 from fdl.runs.format_number import check_format
 from fdl.runs.trusted_files import check_trusted
 
@@ -45,8 +45,7 @@ def reload(
     path = path.resolve()  # Once: what is checked must be what is imported.
     if experiment_file is None:
         check_trusted(path, workdir)
-    arg = f":{run['arg']}" if run["arg"] else ""
-    return load(f"{path}{arg}", run["overrides"]), run
+    return load_file(path, run["arg"], run["overrides"]), run
 
 
 def record(

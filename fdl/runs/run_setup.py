@@ -8,9 +8,8 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from fdl import config as configs
-from fdl import data
 from fdl.errors import UserError
-from fdl.learners import over_seeds
+from fdl.learners import evaluate_each, replicate
 from fdl.runs.checkpoint import policy
 from fdl.runs.early_stopping import rule_of_config
 from fdl.runs.layer_hook import Measure, layer_measure
@@ -70,10 +69,9 @@ def setup(experiments: Sequence[Experiment], config: ConfigDict) -> RunSetup:
     test: Any = first.test
     keys = jax.random.key(config.seed)
     if num_seeds > 1:
-        learner = over_seeds(learner)
-        batches = data.stack([experiment.batches for experiment in experiments])
-        evaluate = _evaluate_each(evaluate, num_seeds)
-        test = test and _evaluate_each(test, num_seeds)
+        learner, batches = _of_seeds(experiments)
+        evaluate = evaluate_each([evaluate] * num_seeds)
+        test = test and evaluate_each([test] * num_seeds)
         keys = jnp.stack([jax.random.key(config.seed + i) for i in range(num_seeds)])
     mesh = make_mesh(config.mesh.to_dict())
     program = compiled(
@@ -87,7 +85,8 @@ def setup(experiments: Sequence[Experiment], config: ConfigDict) -> RunSetup:
     rule = rule_of_config(config, periods["eval_every"], num_steps)
     measure = None
     if periods["layers_every"]:
-        measure = layer_measure(first.learner, batches, program.data, num_seeds)
+        objective = first.learner.objective
+        measure = layer_measure(learner, objective, batches, program.data, num_seeds)
     return RunSetup(
         learner,
         batches,
@@ -102,13 +101,16 @@ def setup(experiments: Sequence[Experiment], config: ConfigDict) -> RunSetup:
     )
 
 
-def _evaluate_each(evaluate: Callable, seeds: int) -> Callable:
-    """Evaluation of all seeds: that of one, called for each."""
-
-    # Not vmapped, so that each seed has the numbers that it has alone.
-    def evaluate_each(variables: Variables) -> dict[str, list[float]]:
-        alone = [jax.tree.map(lambda x, i=i: x[i], variables) for i in range(seeds)]
-        results = [evaluate(one) for one in alone]
-        return {name: [result[name] for result in results] for name in results[0]}
-
-    return evaluate_each
+def _of_seeds(experiments: Sequence[Experiment]) -> tuple[Learner, Batches]:
+    """Learner and batches of all seeds, which differ in their keys and batches only."""
+    for field in ("fingerprint", "steps_per_epoch"):
+        values = {getattr(one.batches, field) for one in experiments}
+        if len(values) > 1:
+            raise UserError(
+                f"batches.{field}: expected the same for every seed, as all of them "
+                "are evaluated on the same data"
+            )
+    return replicate(
+        [experiments[0].learner] * len(experiments),
+        [experiment.batches for experiment in experiments],
+    )

@@ -34,6 +34,7 @@ def tested_model(
     *,
     checkpoint: str = "latest",
     seed: int | None = None,
+    experiment_file: str | None = None,
 ) -> TestedModel:
     """Loads a checkpoint of one seed of a run, and its test examples.
 
@@ -42,12 +43,14 @@ def tested_model(
       warn: Called with one line if there is more than one seed to choose from.
       checkpoint: "best", "latest" or a step.
       seed: One of the seeds of the run; default: the first.
+      experiment_file: Path of the experiment's file; default: that of the run, which
+        has to be trusted.
 
     Raises:
       UserError: There is no such run, checkpoint or seed, or the experiment has no test
         examples.
     """
-    run = open_run(workdir, warn)
+    run = open_run(workdir, warn, experiment_file)
     config = run.loaded.config
     # Every fold has a model of its own, none of which has seen all the data.
     count = num_folds(config)

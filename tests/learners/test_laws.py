@@ -5,8 +5,11 @@ All laws are tested on one learner of each constructor; on the others under ``sl
 
 import collections
 import functools
+from functools import partial
+from typing import NamedTuple
 
 import chex
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,10 +19,13 @@ import pytest
 import fdl
 from fdl import data, envs, models, objectives, optim, rl, train
 from fdl.distributions import categorical
+from fdl.models.pretrained.variables import load_variables, save_variables
 from fdl.runs.checkpoint import Checkpoints
+from fdl.types import Learner
 
 PROGRAMS = 1000
 
+KEY = jax.random.key(0)
 RANDOM = np.random.default_rng(0)
 IMAGES = {
     "image": RANDOM.normal(size=(50, 4, 4, 1)).astype(np.float32),
@@ -120,14 +126,21 @@ def ppo(seed):
     return learner, data.no_data()
 
 
-def compare_learners(seed):
-    learners = {}
-    for name, sizes in (("narrow", (4,)), ("wide", (8,))):
-        module = models.MLP(sizes, 3, dropout=0.5)
-        learners[name], batches = gradient_learner(
-            module, IMAGES["image"], objectives.classification, IMAGES, seed
-        )
-    return fdl.compare_learners(learners), batches
+def comparison(seed):
+    """Two learners of one program, and another."""
+
+    def make(learning_rate, width=4):
+        model = models.functional(models.MLP((width,), 3, dropout=0.5), IMAGES["image"])
+        objective = objectives.classification(model)
+        return fdl.gradient_learner(model, objective, optax.adam(learning_rate))
+
+    traced = fdl.inject_hyperparameters(make)
+    learners = {
+        "slow": traced(learning_rate=1e-3),
+        "wide": make(1e-2, width=8),
+        "fast": traced(learning_rate=1e-2),
+    }
+    return fdl.replicate(learners, data.batches(IMAGES, 12, seed))
 
 
 def monte_carlo(seed):
@@ -139,15 +152,110 @@ def monte_carlo(seed):
     return fdl.monte_carlo(measure), data.no_data()
 
 
+def gan(seed):
+    """Two players in one state: each step trains one of them."""
+    generator = models.MLP((8,), 4, norm=nn.BatchNorm)
+    model = models.combine(
+        generator=models.functional(generator, jnp.zeros((1, 2))),
+        discriminator=models.functional(models.MLP((8,), 1), jnp.zeros((1, 4))),
+    )
+
+    def cross_entropy(variables, inputs, label):
+        logits, _ = model.apply(variables, "discriminator", inputs)
+        labels = jnp.full_like(logits, label)
+        return fdl.losses.binary_cross_entropy(logits, labels).mean()
+
+    def objective(variables, batch, key=None, *, train=False, player="generator"):
+        noise = jax.random.normal(key, (len(batch["x"]), 2))
+        fakes, state = model.apply(variables, "generator", noise, train=train)
+        loss = cross_entropy(variables, fakes, float(player == "generator"))
+        if player == "discriminator":
+            loss += cross_entropy(variables, batch["x"], 1.0)
+        return loss, (state, {"loss": loss})
+
+    # SGD: the bias before batch norm has no gradient but rounding, which Adam scales up.
+    optimizers = {name: optax.sgd(0.1) for name in ("discriminator", "generator")}
+    steps = {
+        name: fdl.gradient_step(partial(objective, player=name), optimizer, wrt=name)
+        for name, optimizer in optimizers.items()
+    }
+    init = partial(fdl.learners.init_train_state, model, optimizers)
+    learner = Learner(init, fdl.learners.counted(fdl.learners.alternate(steps)))
+    points = {"x": IMAGES["image"].reshape(50, -1)[:, :4]}
+    return learner, data.batches(points, 12, seed)
+
+
+def actor_critic_with_a_target(seed):
+    """Deterministic policy gradients on stored transitions, with a target critic."""
+    critic = models.functional(models.MLP((8,), 1), jnp.zeros((1, 6)))
+    actor = models.functional(models.MLP((8,), 1), jnp.zeros((1, 5)))
+    model = models.combine(actor=actor, critic=critic, target=critic)
+
+    def value(variables, name, states):
+        actions, _ = model.apply(variables, "actor", states)
+        pairs = jnp.concatenate([states, actions], axis=1)
+        return model.apply(variables, name, pairs)[0].mean(axis=1)
+
+    def critic_loss(variables, batch, key=None, *, train=False):
+        aim = batch["target"] + 0.9 * value(variables, "target", batch["features"])
+        loss = jnp.square(value(variables, "critic", batch["features"]) - aim).mean()
+        return loss, ({}, {"loss": loss})
+
+    def actor_loss(variables, batch, key=None, *, train=False):
+        loss = -value(variables, "critic", batch["features"]).mean()
+        return loss, ({}, {"loss": loss})
+
+    optimizers = {name: optax.adam(1e-2) for name in ("actor", "critic")}
+    steps = {
+        "critic": fdl.gradient_step(critic_loss, optimizers["critic"], wrt="critic"),
+        "actor": fdl.gradient_step(actor_loss, optimizers["actor"], wrt="actor"),
+        "target": fdl.learners.target_update("critic", "target", rate=0.1),
+    }
+    init = partial(fdl.learners.init_train_state, model, optimizers)
+    learner = Learner(init, fdl.learners.counted(fdl.learners.alternate(steps)))
+    return learner, data.batches(FEATURES, 12, seed)
+
+
+class Sums(NamedTuple):
+    """A state that is unlike that of gradient descent, and counts no steps."""
+
+    sums: jax.Array
+    memory: jax.Array
+
+
+def class_sums(seed):
+    """Sums of the images of each class; a checkpoint leaves the memory out."""
+
+    def init(key):
+        return Sums(jax.random.normal(key, (3, 16)), jnp.ones(4))
+
+    def step(state, batch):
+        images = batch["image"].reshape(12, 16)
+        sums = state.sums + jax.nn.one_hot(batch["label"], 3).T @ images
+        return Sums(sums, state.memory), {"loss": jnp.square(sums).mean()}
+
+    learner = Learner(
+        init,
+        step,
+        variables=lambda state: {"params": {"sums": state.sums}},
+        persist=lambda state: state.sums,
+        revive=lambda sums, key: Sums(sums, init(key).memory),
+    )
+    return learner, data.batches(IMAGES, 12, seed)
+
+
 def slow(make):
     return pytest.param(make, marks=pytest.mark.slow)
 
 
 LEARNERS = [
     with_all_steps,
-    compare_learners,
+    comparison,
     monte_carlo,
     ppo,
+    gan,
+    class_sums,
+    slow(actor_critic_with_a_target),
     slow(classifier),
     slow(convolutional_classifier),
     slow(regressor),
@@ -208,31 +316,31 @@ def test_the_step_keeps_the_type_of_the_state_and_compiles_once(make):
     step = jax.jit(chex.assert_max_traces(learner.step, n=1))
     state = jax.jit(learner.init)(jax.random.key(0))
     items = batches.stream(0)
-    for i in range(6):  # An epoch has five batches, the last of them incomplete.
+    for _ in range(6):  # An epoch has five batches, the last of them incomplete.
         batch = batches.take(batches.data, next(items))
         after, metrics = step(state, batch)
         chex.assert_trees_all_equal_shapes_and_dtypes(state, after)
         chex.assert_tree_all_finite(metrics)
-        chex.assert_shape([m.compute() for m in metrics.values()], ())
-        assert after.step == i + 1
+        values = fdl.learners.as_metrics(metrics).values()
+        chex.assert_shape([metric.compute() for metric in values], ())
         state = after
 
 
 @every_learner
 @pytest.mark.parametrize("steps_per_call", [1, 3])
 def test_a_run_traces_the_step_once(make, steps_per_call):
-    assert advance(make, 7, steps_per_call=steps_per_call).state.step == 7
+    assert advance(make, 7, steps_per_call=steps_per_call).step == 7
     assert TRACES[make, 0, steps_per_call, 1] == 1
 
 
 @every_learner
 def test_resuming_equals_not_stopping_bit_for_bit(make, tmp_path):
-    checkpoints = Checkpoints(tmp_path)
-    checkpoints.save(3, trained(make, 3), None)
+    checkpoints, program = Checkpoints(tmp_path), program_of(make)
+    checkpoints.save(3, program.persist(trained(make, 3)), None)
     checkpoints.wait()
-    like = program_of(make).abstract(jax.random.key(1))
-    step, loop_state = checkpoints.restore_latest(like, warn=pytest.fail)
-    assert step == 3
+    step, part = checkpoints.restore_latest(program.saved(KEY), warn=pytest.fail)
+    loop_state = program.revive(part, KEY)
+    assert step == loop_state.step == 3
     resumed = advance(make, 7, start=3, loop_state=loop_state)
     chex.assert_trees_all_equal(numbers(trained(make, 7)), numbers(resumed))
 
@@ -255,11 +363,15 @@ def test_fused_steps_equal_single_steps_bit_for_bit(make):
 def test_seeds_trained_at_once_equal_one_run_per_seed(make):
     alone = [trained(make, 5, seed=seed).state for seed in range(3)]
     learners, batches = zip(*(learner_of(make, seed) for seed in range(3)), strict=True)
-    program = train.compiled(fdl.over_seeds(learners[0]), data.stack(batches))
+    learner, joined = fdl.replicate([learners[0]] * 3, batches)
+    program = train.compiled(learner, joined)
     loop_state = program.init(jax.vmap(jax.random.key)(jnp.arange(3)))
-    together, _ = train.iterate(program, loop_state, data.stack(batches), 0, 5)
-    stacked = jax.tree.map(lambda *x: jnp.stack(x), *map(numbers, alone))
-    chex.assert_trees_all_close(stacked, numbers(together.state), rtol=1e-4, atol=1e-5)
+    together, _ = train.iterate(program, loop_state, joined, 0, 5)
+    for seed, state in enumerate(alone):
+        of_seed = fdl.select(together.state, seed)
+        chex.assert_trees_all_close(
+            numbers(state), numbers(of_seed), rtol=1e-4, atol=1e-5
+        )
 
 
 @every_learner
@@ -272,15 +384,15 @@ def test_a_mesh_of_devices_equals_one_device(make, steps_per_call):
 
 
 # Two laws at once: one learner is enough in short.
-@pytest.mark.parametrize("make", [with_all_steps, *map(slow, (compare_learners, ppo))])
+@pytest.mark.parametrize("make", [with_all_steps, *map(slow, (comparison, ppo))])
 def test_seeds_on_a_mesh_equal_seeds_on_one_device(make):
     learners, batches = zip(*(learner_of(make, seed) for seed in range(2)), strict=True)
-    learner, stacked = fdl.over_seeds(learners[0]), data.stack(batches)
+    learner, joined = fdl.replicate([learners[0]] * 2, batches)
     results = []
     for mesh in (None, train.make_mesh({"data": -1})):
-        program = train.compiled(learner, stacked, mesh=mesh)
+        program = train.compiled(learner, joined, mesh=mesh)
         loop_state = program.init(jax.vmap(jax.random.key)(jnp.arange(2)))
-        results.append(train.iterate(program, loop_state, stacked, 0, 3)[0])
+        results.append(train.iterate(program, loop_state, joined, 0, 3)[0])
     one, four = map(numbers, results)
     chex.assert_trees_all_close(one, four, rtol=1e-4, atol=1e-5)
 
@@ -291,3 +403,15 @@ def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(make):
     chex.assert_trees_all_equal(numbers(first), numbers(advance(make, 3)))
     loss = next(name for name in first.metrics if name.endswith("loss"))
     assert first.metrics[loss].compute() != other.metrics[loss].compute()
+
+
+@every_learner
+def test_whatever_its_state_is_the_model_is_shown_evaluated_and_saved(make, tmp_path):
+    learner, _ = learner_of(make)
+    variables = learner.variables(trained(make, 3).state)
+    shapes = jax.eval_shape(learner.variables, jax.eval_shape(learner.init, KEY))
+    chex.assert_trees_all_equal_shapes_and_dtypes(shapes, variables)
+    assert "params" in variables
+    save_variables(tmp_path / "all.safetensors", jax.device_get(variables))
+    restored = load_variables(tmp_path / "all.safetensors")
+    chex.assert_trees_all_equal(restored, jax.device_get(variables))

@@ -14,6 +14,7 @@ from fdl import models
 from fdl.errors import UserError
 from fdl.models import layers
 from fdl.models.catalog import ZOO
+from fdl.models.layers.inverted_residual import Stage
 from fdl.models.network_spec import from_spec, to_spec
 
 NORM = functools.partial(nn.BatchNorm, momentum=0.9, dtype=jnp.bfloat16)
@@ -25,7 +26,7 @@ CUSTOM = {
         8, 1, 2, 8, image_size=16, remat=True, dtype=jnp.bfloat16, param_dtype="float16"
     ),
     "numpy's": models.CNN((4,), (), 3, dtype=np.float32, param_dtype=np.dtype("f2")),
-    "named tuples": models.mobilenet_v2(width_multiplier=0.25),
+    "named tuples": models.MobileNetV2((Stage(6, 3, 2, 8, 1),), width_multiplier=0.25),
     "a module within": models.SimCLR(models.ResNet((1,), False, num_classes=None)),
     "a constructor": models.QNetwork(
         3, encoder=functools.partial(models.nature_encoder, input_shape=(84, 84, 2))
@@ -35,7 +36,6 @@ CUSTOM = {
         2, 8, norm=functools.partial(layers.layer_norm, epsilon=1e-12)
     ),
     "flax's": nn.Sequential((nn.Dense(4), jax.nn.silu, nn.LayerNorm(), nn.Dense(2))),
-    "an initialiser by its number": models.ConvNeXt((1,), (8,)),
 }
 MODULES = {name: entry.constructor() for name, entry in ZOO.items()} | CUSTOM
 
@@ -59,8 +59,9 @@ def comparable(value):
 
 def named(values):
     """Values by name, in which any initialiser is as good as another."""
+    dtypes = ("dtype", "param_dtype")
     return {
-        name: jnp.dtype(value) if name.endswith("dtype") and value else comparable(value)
+        name: jnp.dtype(value) if name in dtypes and value else comparable(value)
         for name, value in values.items()
         if not name.endswith("_init") or isinstance(value, (bool, float))
     }
@@ -161,7 +162,7 @@ def nested(depth):
         (mlp(activation={"eval": "3"}), "MLP.activation=.*: expected a number"),
         (
             mlp(activation={"function": "jax.nn.gelu", "keywords": {"a": {"b": 3}}}),
-            "MLP.activation.a=.*: expected a number, a text",
+            "MLP.activation.a=.*: expected a number, a string",
         ),
         (mlp(activation="relu"), "MLP.activation='relu': expected .*Callable"),
         (mlp(hidden_sizes="8"), r"MLP.hidden_sizes='8': expected .*Sequence\[int\]"),

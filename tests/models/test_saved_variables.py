@@ -38,7 +38,7 @@ def assert_same(actual, expected):
 def test_every_bit_comes_back(tmp_path, dtype):
     bits = np.random.RandomState(0).bytes(256)
     dtype = np.dtype(getattr(ml_dtypes, dtype, dtype))
-    array = np.frombuffer(bits, dtype) if dtype != bool else np.array([True, False])
+    array = np.frombuffer(bits, dtype) if dtype.kind != "b" else np.array([True, False])
     variables = {"params": {"array": array, "scalar": array[0], "none": array[:0]}}
     assert_same(written_and_read(tmp_path, variables), variables)
 
@@ -75,7 +75,7 @@ def deep(depth):
         (np.ones(3), "variables is a ndarray: expected nested dicts of arrays"),
         ({"params": {"a": [np.ones(1)]}}, "params/a is a list: expected an array"),
         ({"params": {"a": 1.0}}, "params/a is a float: expected an array"),
-        ({"params": {3: np.ones(1)}}, "the key 3 is a int: expected a text"),
+        ({"params": {3: np.ones(1)}}, "the key 3 is a int: expected a string"),
         ({"a": np.ones(1, "complex64")}, "a is of dtype complex64: expected one of bf"),
         ({"a": np.array(["x"])}, "a is of dtype <U1: expected"),
         ({"a": np.ones(1, ">f4")}, "a is of dtype >f4: expected"),

@@ -10,7 +10,6 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from fdl import envs, rl
 from fdl.distributions import categorical
-from fdl.learners import over_seeds
 from fdl.objectives.ppo import ppo
 from fdl.types import Env, Model, Timestep
 
@@ -44,8 +43,9 @@ def of_all(*batches):
     return {"count": len(x), "mean": x.mean(axis=0), "var": x.var(axis=0)}
 
 
-@pytest.mark.parametrize("offset", [0.0, 1e3, -1e5])
-def test_they_are_those_of_all_observations_together(offset):
+# Far from zero, the mean itself has few digits left for the differences.
+@pytest.mark.parametrize("offset, rtol", [(0.0, 1e-5), (1e3, 3e-5), (-1e5, 1e-3)])
+def test_they_are_those_of_all_observations_together(offset, rtol):
     sizes = [(7, 2), (1, 2), (50, 2), (3,)]  # Leading axes of any number.
     batches = [
         (offset + (i + 1) * RNG.normal(size=(*size, 3))).astype(np.float32)
@@ -54,7 +54,7 @@ def test_they_are_those_of_all_observations_together(offset):
     expected = of_all(*batches)
     actual = stats_of(*batches)
     assert {x.dtype for x in jax.tree.leaves(actual)} == {jnp.dtype("float32")}
-    chex.assert_trees_all_close(actual, expected, rtol=3e-5, atol=1e-6)
+    chex.assert_trees_all_close(actual, expected, rtol=rtol, atol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "uint8", "bool", "int32"])
@@ -88,15 +88,15 @@ def test_observations_are_standardised_and_clipped_and_the_rest_passes():
     batch = RNG.normal(5.0, 2.0, size=(100, 3)).astype(np.float32)
     batch[:, 2] = 7.0  # It never varies.
     variables = update(NORMALIZED.init(KEY), batch)
-    batch[0, 0] = 1e6
+    batch = np.where(np.arange(300).reshape(100, 3) == 0, np.float32(1e6), batch)
     action = jnp.ones(100)
     (actual, same), model_state = jax.jit(NORMALIZED.apply)(variables, batch, action)
-    expected = of_all(batch) | variables["observation_stats"]
-    expected = (batch - expected["mean"]) / np.sqrt(expected["var"] + 1e-8)
+    stats = jax.tree.map(np.asarray, variables["observation_stats"])
+    expected = (batch - stats["mean"]) / np.sqrt(stats["var"] + 1e-8)
     chex.assert_trees_all_close(actual, np.clip(expected, -10, 10), rtol=1e-5)
     assert actual[0, 0] == 10 and not actual[:, 2].any()
     chex.assert_trees_all_equal(same, action)
-    assert {"params": {}, **model_state} == variables
+    chex.assert_trees_all_equal({"params": {}, **model_state}, variables)
 
 
 def test_before_the_first_update_observations_are_only_clipped():
@@ -159,12 +159,11 @@ def trained():
         discount=0.9,
         lambda_=0.8,
     )
-    init, step, variables, *_ = over_seeds(learner)
-    step = jax.jit(step)
-    states = [jax.jit(init)(jax.random.split(KEY, 3))]
+    step = jax.jit(jax.vmap(lambda state: learner.step(state, None)[0]))
+    states = [jax.jit(jax.vmap(learner.init))(jax.random.split(KEY, 3))]
     for _ in range(2):
-        states.append(step(states[-1], None)[0])
-    return env, model, [variables(state) for state in states], states
+        states.append(step(states[-1]))
+    return env, model, [learner.variables(state) for state in states], states
 
 
 def test_the_learner_updates_them_from_each_rollout(trained):

@@ -9,7 +9,7 @@ from jax.sharding import AxisType, NamedSharding
 from fdl.distributions import categorical
 from fdl.envs import box, discrete
 from fdl.errors import UserError
-from fdl.learners import over_seeds, repeat
+from fdl.learners import repeat
 from fdl.objectives.ppo import ppo
 from fdl.rl import actor, gae, greedy, on_policy, play, shuffle
 from fdl.types import Env, Model, Timestep
@@ -148,7 +148,7 @@ def test_each_epoch_learns_from_every_transition_once():
 
 def test_it_learns_to_walk_a_corridor():
     trained = learner(num_envs=16, num_steps=16, num_epochs=4, num_minibatches=4)
-    init, step, *_ = over_seeds(trained)
+    init, step = jax.vmap(trained.init), jax.vmap(trained.step, (0, None))
     states = jax.jit(init)(jax.random.split(jax.random.key(0), 5))
     states, metrics = jax.jit(repeat(step))(states, None, 30)
     returns, lengths = jax.jit(

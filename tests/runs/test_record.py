@@ -96,11 +96,12 @@ def test_the_argument_of_a_foreign_folder_names_no_other_file(workdir, file):
     record_started(file, workdir, pytest.fail)
     link = workdir / "link.py"
     link.symlink_to(file)
-    (workdir / "link.py:evil").write_text(EXPERIMENT)
+    for path in (link, file):
+        path.with_name(f"{path.name}:evil").write_text(EXPERIMENT)
     change(workdir, path=str(link), arg="evil")
     loaded, _ = reload(workdir)
     assert (loaded.path, loaded.arg) == (file, "evil")
-    assert not list(workdir.rglob("*.ran"))
+    assert not list(workdir.rglob("*.ran")) and file.with_suffix(".ran").exists()
 
 
 @pytest.mark.parametrize("number", [0, 2, "1", True])

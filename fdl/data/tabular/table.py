@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fdl.data.splits import split_indices
+from fdl.data.splits import Splits, split_indices
 from fdl.data.tabular.column_stats import (
     MISSING,
     Column,
@@ -30,18 +30,26 @@ Arrays = dict[str, np.ndarray]
 
 
 class Table(NamedTuple):
-    """Training and test part of a table, and the encoding fitted to the former.
+    """Three parts of a table, and the encoding fitted to the first.
 
     Attributes:
-      train: ``features``, float32 [N, F], and ``label``, int32 [N], or ``target``,
-        float32 [N]; ``categories``, int32 [N, K], if they are integer codes.
-      test: The same arrays of the other rows.
+      train: Training rows: ``features``, float32 [N, F], and ``label``, int32 [N], or
+        ``target``, float32 [N]; ``categories``, int32 [N, K], if they are integer
+        codes.
+      validation: The same arrays of the rows for validation.
+      test: The same of the rows for testing; None in cross-validation.
       encoding: Encoding of new rows as the same arrays.
     """
 
     train: Arrays
-    test: Arrays
+    validation: Arrays
+    test: Arrays | None
     encoding: Encoding
+
+    @property
+    def splits(self) -> Splits:
+        """The three parts, as an argument of `fdl.supervised`."""
+        return Splits(self.train, self.validation, self.test)
 
 
 def table(
@@ -55,12 +63,13 @@ def table(
     standardize: bool = True,
     missing: Sequence[str] = MISSING,
     delimiter: str | None = None,
+    validation_fraction: float = 0.1,
     test_fraction: float = 0.25,
     seed: int = 0,
     num_folds: int = 0,
     fold: int = 0,
 ) -> Table:
-    """Loads a table, splits its rows into train and test, and encodes them as arrays.
+    """Loads a table, splits its rows, and encodes them as arrays.
 
     A column is numeric if all its values are numbers, and categorical if none is. All
     statistics (means, standard deviations, categories) are fitted to the training part
@@ -81,22 +90,24 @@ def table(
         False to leave them as they are.
       missing: Texts that stand for a missing value.
       delimiter: Character between two values of the file; see `read_csv`.
+      validation_fraction: Fraction for validation of the rows that are not for testing,
+        stratified by class.
       test_fraction: Fraction of the rows for testing, stratified by class.
       seed: Seed of the split.
-      num_folds: Number of folds for cross-validation, instead of ``test_fraction``;
-        0 for none.
-      fold: Index of the fold for testing.
+      num_folds: Number of folds for cross-validation, instead of the fractions; 0 for
+        none. Then nothing is for testing.
+      fold: Index of the fold that is held out, for validation.
 
     Returns:
-      The two parts, and the encoding.
+      The parts, and the encoding.
 
     Raises:
       UserError: The table is not valid; the text names row and column. Rows count from
         1, without the header.
 
     Example:
-      >>> train, test, encoding = table("people.csv", "income")  # doctest: +SKIP
-      >>> encoding.encode([{"age": "41", "town": "Rome"}])  # doctest: +SKIP
+      >>> people = table("people.csv", "income")  # doctest: +SKIP
+      >>> people.encoding.encode([{"age": "41", "town": "Rome"}])  # doctest: +SKIP
     """
     if isinstance(source, str | os.PathLike):
         rows: Sequence[Row] = read_csv(source, delimiter=delimiter)
@@ -112,20 +123,30 @@ def table(
         unfitted = Encoding((), target, names, one_hot, standardize, tuple(missing))
         labels = unfitted.labels(rows)
         # The kind of a column is decided on all rows, so that it does not depend on the
-        # split; its statistics below must not depend on the test part.
+        # split; its statistics below must not depend on what is held out.
         kinds = _kinds(rows, {target, *ignore}, categories, missing)
         (targets,) = labels.values()
-        train, test = split_indices(
-            targets, test_fraction, seed, num_folds, fold, names
+        parts = split_indices(
+            targets,
+            validation_fraction=validation_fraction,
+            test_fraction=test_fraction,
+            seed=seed,
+            num_folds=num_folds,
+            fold=fold,
+            names=names,
         )
-        train_rows = [rows[i] for i in train]
+        train_rows = [rows[i] for i in parts[0]]
         columns = [
             _fit_column(train_rows, name, fit, missing) for name, fit in kinds.items()
         ]
     encoding = unfitted._replace(columns=tuple(columns))
     arrays = {**encoding.encode(rows), **labels}
-    parts = [{k: v[index] for k, v in arrays.items()} for index in (train, test)]
-    return Table(parts[0], parts[1], encoding)
+    train, validation, *test = (
+        {name: x[index] for name, x in arrays.items()}
+        for index in parts
+        if index is not None
+    )
+    return Table(train, validation, test[0] if test else None, encoding)
 
 
 @contextlib.contextmanager

@@ -25,9 +25,9 @@ def save_variables(path: str | os.PathLike[str], variables: Variables) -> None:
     """Saves variables to a safetensors file, atomically.
 
     `load_variables` restores them bit for bit, without the module that they belong to.
-    Names are paths such as ``params/dense_0/kernel``; in a key that contains them, ``/``
-    is written as ``~1`` and ``~`` as ``~0``, as in a JSON pointer. `fdl.models.load`
-    reads the file as well, into a module that it is checked against.
+    Names are paths such as ``params/dense_0/kernel``; as in a JSON pointer, ``~1``
+    stands for ``/`` in a key, and ``~0`` for ``~``. `fdl.models.load` reads the file as
+    well, into a module that it is checked against.
 
     Args:
       path: Path of the file, with the suffix ``.safetensors``.
@@ -83,7 +83,9 @@ def _flatten(
     for key, value in node.items():
         if not isinstance(key, str):
             kind = type(key).__name__
-            raise UserError(f"variables: the key {key!r} is a {kind}: expected a text")
+            raise UserError(
+                f"variables: the key {key!r} is a {kind}: expected a string"
+            )
         keys = *parents, key.replace("~", "~0").replace("/", "~1")
         path = "/".join(keys)
         if isinstance(value, (np.ndarray, np.generic, jax.Array)):
