@@ -48,7 +48,7 @@ def build(config: ConfigDict) -> fdl.Experiment:
         learner=fdl.types.Learner(
             init=lambda key: key,
             step=lambda key, batch: (key, {}),
-            variables=lambda key: {"params": {}, "key": key},
+            variables=lambda key: {"params": {}, "seed": jax.random.key_data(key)},
         ),
         batches=fdl.data.no_data(),
         evaluate=fitted(config, splits.train, splits.validation),
@@ -97,11 +97,11 @@ def fitted(config, train, held_out):
         return np.log10(errors), np.mean(answers.argmax(axis=1) == held_out["label"])
 
     def evaluate(variables):
-        key = jax.random.key_data(variables["key"]).tolist()
+        seed = np.asarray(variables["seed"]).tolist()
         values = {}
         for width in config.widths:
             generators = map(
-                np.random.default_rng, ([*key, i] for i in range(config.num_draws))
+                np.random.default_rng, ([*seed, i] for i in range(config.num_draws))
             )
             found = [draw(random, width) for random in generators]
             error, accuracy = np.mean(found, axis=0)

@@ -26,6 +26,7 @@ COMMANDS = {
     "lr-find": "run a learning rate range test, and suggest a rate",
     "plot": "draw the plots of a run anew, from any checkpoint",
     "predict": "predict new examples with a trained model",
+    "export": "write the trained model of a run into a folder of its own",
     "compare": "compare two runs on the same examples",
     "replay": "run a step of a run again, and trace NaN or infinity to its operation",
 }

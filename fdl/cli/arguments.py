@@ -15,9 +15,9 @@ def add_experiment(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "--config.KEY=VALUE sets a key of the experiment's config."
 
 
-def add_run(parser: argparse.ArgumentParser) -> None:
-    """Adds the run directory, and the path of its experiment's file."""
-    parser.add_argument("workdir", help="directory of a run")
+def add_run(parser: argparse.ArgumentParser, text: str = "directory of a run") -> None:
+    """Adds the run directory, with its help, and the path of its experiment's file."""
+    parser.add_argument("workdir", help=text)
     parser.add_argument(
         "--experiment",
         metavar="FILE",

@@ -26,10 +26,12 @@ from fdl.runs.early_stopping import early_stop_message
 from fdl.runs.experiment import LoadedExperiment, build, load, num_folds, with_folds
 from fdl.runs.experiment_files import line_of, user_code
 from fdl.runs.log import read_lines
+from fdl.runs.model_files import write_description
 from fdl.runs.open_run import Run
 from fdl.runs.process import prepare
 from fdl.runs.record import record
 from fdl.runs.run_setup import RunSetup, setup
+from fdl.runs.trained_model import MODEL_FOLDER
 from fdl.runs.trusted_files import record_started
 from fdl.types import Claim
 
@@ -92,6 +94,7 @@ def run(
     with locked(workdir):
         record(loaded, workdir, num_seeds, run_setup.batches.fingerprint, warn)
         record_started(loaded.path, workdir, warn)
+        write_description(workdir / MODEL_FOLDER, loaded.name, experiments[0])
         with (
             failing(workdir, loaded.path),
             snapshot_on_failure(out, run_setup, workdir, stopped),

@@ -87,6 +87,7 @@ def features(
     columns: Sequence[str],
     mean: np.ndarray,
     std: np.ndarray,
+    *,
     missing: bool = False,
 ) -> Encode:
     """Standardised features, (x − mean) / std, computed in float64.

@@ -78,13 +78,13 @@ def from_files(folder: str | os.PathLike) -> Preprocessing:
     """
     folder = pathlib.Path(folder)
     path = folder / TEXT_FILE
-    content = _read_json(path)
+    content = read_json(path)
     if content.get("format") != FORMAT:
         shown = repr(content.get("format"))
         raise UserError(f"{path}: format={shown:.20}: expected {FORMAT}")
     try:
         specs = {part: dict(content[part]) for part in PARTS}
-        inputs = {name: _example(**v) for name, v in content["inputs"].items()}
+        inputs = {name: array_spec(**v) for name, v in content["inputs"].items()}
         columns = tuple(map(str, content["columns"]))
         names = [str(name) for name in content["arrays"]]
         targets = [(specs[name.partition(".")[0]], name) for name in names]
@@ -108,7 +108,7 @@ def _check(preprocessing: Preprocessing) -> None:
     preprocessor(preprocessing)
 
 
-def _read_json(path: pathlib.Path) -> dict[str, Any]:
+def read_json(path: pathlib.Path) -> dict[str, Any]:
     """Content of a JSON file that holds a mapping."""
     if not path.is_file():
         raise UserError(f"{path}: expected a file")
@@ -123,16 +123,16 @@ def _read_json(path: pathlib.Path) -> dict[str, Any]:
     return dict(content)
 
 
-def _example(shape: list[int], dtype: str) -> jax.ShapeDtypeStruct:
+def array_spec(shape: list[int], dtype: str) -> jax.ShapeDtypeStruct:
     """Shape and dtype from JSON; `TypeError` or `ValueError` if they are not valid."""
     # NumPy parses dtypes of other texts, such as those of records.
     if not dtype.isidentifier() or not is_numeric(jnp.dtype(dtype)):
-        raise ValueError
+        raise ValueError("dtype: expected one of numbers")
     if jnp.issubdtype(jnp.dtype(dtype), jnp.complexfloating):
-        raise ValueError
+        raise ValueError("dtype: expected one of real numbers")
     valid = all(isinstance(n, int) and 0 <= n <= MAX_BYTES for n in shape)
     if not valid or len(shape) > 32 or math.prod(shape) > MAX_BYTES:
-        raise ValueError
+        raise ValueError(f"shape: expected at most {MAX_BYTES} elements")
     return jax.ShapeDtypeStruct(tuple(shape), jnp.dtype(dtype))
 
 

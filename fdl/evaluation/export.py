@@ -8,34 +8,37 @@ from typing import Any
 
 import numpy as np
 
+from fdl.types import NOTHING
+
 Row = Mapping[str, Any]
 
 
 def prediction_rows(
     predictions: Mapping[str, np.ndarray],
     names: Sequence[str],
-    classes: Sequence[str] = (),
+    elements: Mapping[str, Sequence[str]] = NOTHING,
 ) -> Iterator[Row]:
     """Rows of predictions, one for each example.
 
     Args:
       predictions: Predictions by name, each [N, ...].
       names: Names of the examples.
-      classes: Names of the classes. They replace the integers of ``class``, and label
-        the elements of vectors that have one for each class.
+      elements: Names of the elements of a prediction, such as classes, by its name;
+        see `Ability.outputs`. They replace integers, and label the elements of vectors.
 
     Yields:
       The name of an example as ``example``, and its predictions by name.
 
     Example:
       >>> outputs = {"class": np.array([1]), "probability": np.array([[0.25, 0.75]])}
-      >>> next(prediction_rows(outputs, ["a.png"], ["cat", "dog"]))["probability"]
-      {'cat': 0.25, 'dog': 0.75}
+      >>> classes = dict.fromkeys(outputs, ["cat", "dog"])
+      >>> next(prediction_rows(outputs, ["a.png"], classes))
+      {'example': 'a.png', 'class': 'dog', 'probability': {'cat': 0.25, 'dog': 0.75}}
     """
     for i, name in enumerate(names):
         row: dict[str, Any] = {"example": name}
         for key, values in predictions.items():
-            row[key] = _cell(key, values[i], classes)
+            row[key] = _cell(values[i], elements.get(key, ()))
         yield row
 
 
@@ -56,14 +59,13 @@ def as_csv(rows: Iterator[Row]) -> str:
     return text.getvalue()
 
 
-def _cell(key: str, value: np.ndarray, classes: Sequence[str]) -> Any:
-    """Value of a row: plain Python objects, with names of classes if there are any."""
-    if key == "class" and classes:
-        return classes[int(value)]
-    numbers = _to_python(value)
-    if value.ndim == 1 and len(classes) == len(value):
-        return dict(zip(classes, numbers, strict=True))
-    return numbers
+def _cell(value: np.ndarray, names: Sequence[str]) -> Any:
+    """Value of a row: plain Python objects, with names of elements if there are any."""
+    if names and np.issubdtype(value.dtype, np.integer):
+        return np.array(names)[value].tolist()
+    if names and value.ndim == 1:
+        return dict(zip(names, _to_python(value), strict=True))
+    return _to_python(value)
 
 
 def _to_python(value: np.ndarray) -> Any:

@@ -73,7 +73,7 @@ class CNN(nn.Module):
             x = layer(x)
             if self.norm is not None:
                 norm = self.norm(name=f"convolution_norm_{i}", **dtypes)
-                x = normalise(norm, x, train)
+                x = normalise(norm, x, train=train)
             x = max_pool(self.activation(x), 2)
             self.sow("intermediates", f"conv_{i}", x)
         x = x.reshape(x.shape[0], -1)

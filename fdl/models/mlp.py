@@ -71,7 +71,7 @@ class MLP(nn.Module):
         for i, size in enumerate(self.hidden_sizes):
             y = nn.Dense(size, name=f"dense_{i}", **inits, **dtypes)(x)
             if self.norm is not None:
-                y = normalise(self.norm(name=f"norm_{i}", **dtypes), y, train)
+                y = normalise(self.norm(name=f"norm_{i}", **dtypes), y, train=train)
             y = self.activation(y)
             x = x + y if self.residual and x.shape == y.shape else y
             self.sow("intermediates", f"hidden_{i}", x)
@@ -105,7 +105,7 @@ def linear(num_outputs: int, **options: Any) -> MLP:
     return MLP(hidden_sizes=(), num_outputs=num_outputs, **options)
 
 
-def normalise(norm: nn.Module, x: Array, train: bool) -> Array:
+def normalise(norm: nn.Module, x: Array, *, train: bool) -> Array:
     """Applies a normalisation layer; only batch norm distinguishes training."""
     if isinstance(norm, nn.BatchNorm):
         return norm(x, use_running_average=not train)

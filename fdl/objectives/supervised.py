@@ -92,7 +92,7 @@ def metrics_of(
 
     Args:
       loss: Mean loss of the batch.
-      measures: Further metrics by name.
+      metrics: Further metrics by name.
       outputs: Outputs of the model, as the metrics take them.
       labels: Labels or targets.
       mask: Mask of the labels, or None for all.

@@ -78,7 +78,7 @@ def wrappers(
     if radius is not None:
         parts.append(
             ChainStep(
-                f"sam within {radius:g}",
+                f"sam within {number(radius)}",
                 wrapper=lambda inner: sharpness_aware(inner, radius),
             )
         )
@@ -186,7 +186,7 @@ def multipliers(learning_rates: Mapping[str, float]) -> list[ChainStep]:
         touched = matching(pattern, "learning_rates")
         scaled = optax.masked(optax.scale(float(factor)), touched)
         parts.append(
-            ChainStep(f"learning rate x {factor:g}: {pattern}", touched, scaled)
+            ChainStep(f"learning rate x {number(factor)}: {pattern}", touched, scaled)
         )
     return parts
 
@@ -200,7 +200,7 @@ def after(limit: float | None, average_text: str) -> list[ChainStep]:
     """
     parts = []
     if limit is not None:
-        parts.append(ChainStep(f"max_norm {limit:g}", _matrices, max_norm(limit)))
+        parts.append(ChainStep(f"max_norm {number(limit)}", _matrices, max_norm(limit)))
     if average_text:  # The training state computes it.
         parts.append(ChainStep(average_text))
     return parts

@@ -68,7 +68,7 @@ def save_snapshot(
         "step": step,
         "metric": error.metric,
         "members": nonfinite_members(metrics),
-        "examples": arrays["index"].tolist() if "index" in arrays else None,
+        "examples": _examples(arrays),
         "keys": keys,
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "batch": checksum(folder / BATCH),
@@ -196,6 +196,13 @@ def _inexact(array: np.ndarray) -> bool:
 
 def _arrays(tree: PyTree) -> dict[str, np.ndarray]:
     return {name: np.asarray(leaf) for name, leaf in named_leaves(tree).items()}
+
+
+def _examples(arrays: Mapping[str, np.ndarray]) -> list | None:
+    """Indices of the examples of an item; lists, if it has one for each seed or fold."""
+    if "index" in arrays:
+        return arrays["index"].tolist()
+    return [x.tolist() for name, x in arrays.items() if name.endswith("/index")] or None
 
 
 def _last_checkpoint(

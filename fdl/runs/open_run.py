@@ -9,10 +9,10 @@ from ml_collections import ConfigDict
 from fdl.errors import UserError
 from fdl.learners import select_variables
 from fdl.runs.checkpoint import Checkpoints
-from fdl.runs.experiment import LoadedExperiment, build
+from fdl.runs.experiment import LoadedExperiment, build, num_folds
 from fdl.runs.experiment_files import user_code
 from fdl.runs.process import prepare
-from fdl.runs.record import check_same_run, reload
+from fdl.runs.record import check_same_run, reload, seed_index
 from fdl.runs.run_setup import RunSetup, setup
 from fdl.train.loop_state import LoopState
 from fdl.types import Experiment, Variables
@@ -42,13 +42,7 @@ class Run(NamedTuple):
           UserError: The run has no such seed.
         """
         first = self.loaded.config.seed
-        if seed is None:
-            return 0
-        if not first <= seed < first + self.num_seeds:
-            last = first + self.num_seeds - 1
-            there = f"seed {first}" if first == last else f"the seeds {first} to {last}"
-            raise UserError(f"--seed={seed}: {self.workdir} has {there}")
-        return seed - first
+        return seed_index(self.workdir, first, self.num_seeds, seed)
 
     def title(self, step: int, member: int) -> str:
         """Title of plots: the experiment, the seed if there are several, the step."""
@@ -94,6 +88,16 @@ def open_run(
     return Run(workdir, loaded, num_seeds, experiments, run_setup)
 
 
+def check_one_model(run: Run) -> None:
+    """Raises `UserError` if a run has folds, none of whose models saw all the data."""
+    count = num_folds(run.loaded.config)
+    if count:
+        raise UserError(
+            f"{run.workdir} has {count} folds, and no model of all the data: to get "
+            "one, train without --folds"
+        )
+
+
 def restore(
     workdir: pathlib.Path, setup: RunSetup, config: ConfigDict, checkpoint: str
 ) -> tuple[int, LoopState]:
@@ -112,6 +116,22 @@ def restore(
     checkpoints = Checkpoints(
         workdir / "checkpoints", keep=config.keep, best=config.best
     )
+    step = find_step(checkpoints, workdir, checkpoint)
+    part = checkpoints.restore(step, setup.program.saved(setup.keys))
+    return step, setup.program.revive(part, setup.keys)
+
+
+def find_step(checkpoints: Checkpoints, workdir: pathlib.Path, checkpoint: str) -> int:
+    """Step of a checkpoint that is asked for.
+
+    Args:
+      checkpoints: Checkpoints of the run.
+      workdir: Directory of the run.
+      checkpoint: "best", "latest" or a step.
+
+    Raises:
+      UserError: There is no such checkpoint.
+    """
     steps = checkpoints.steps()
     if not steps:
         raise UserError(f"{workdir} has no checkpoint yet")
@@ -131,5 +151,4 @@ def restore(
         raise UserError(
             f"{workdir} has no checkpoint of step {step}. There is: {there}."
         )
-    part = checkpoints.restore(step, setup.program.saved(setup.keys))
-    return step, setup.program.revive(part, setup.keys)
+    return step

@@ -12,7 +12,39 @@ from fdl.runs.format_number import check_format
 from fdl.runs.trusted_files import check_trusted
 
 FORMAT = 1  # Of run.json and the files beside it; counted up when they change.
-RUN_KEYS = {"path": str, "arg": str, "overrides": list, "seeds": int}
+RUN_KEYS = {
+    "experiment": str,
+    "path": str,
+    "arg": str,
+    "overrides": list,
+    "seeds": int,
+}
+CONFIG_KEYS = {"seed": int, "keep": int, "best": str}  # Those that are read from it.
+
+
+def read_record(workdir: pathlib.Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Reads the record of a run, without its experiment.
+
+    Args:
+      workdir: Directory of the run.
+
+    Returns:
+      The contents of ``run.json`` and of ``config.json``.
+
+    Raises:
+      UserError: There is no run, or it is damaged or of another version of fdl.
+    """
+    if not (workdir / "run.json").is_file():
+        raise UserError(f"{workdir} is no run directory: it has no run.json")
+    run = directory.read_json(workdir / "run.json")
+    check_format(workdir / "run.json", run.get("format"), FORMAT)
+    config = directory.read_json(workdir / "config.json")
+    contents = ("run.json", run, RUN_KEYS), ("config.json", config, CONFIG_KEYS)
+    for file, content, kinds in contents:
+        for key, kind in kinds.items():
+            if not isinstance(content.get(key), kind):
+                raise UserError(f"{workdir / file} is damaged: {key!r} is missing")
+    return run, config
 
 
 def reload(
@@ -32,13 +64,7 @@ def reload(
       UserError: There is no run, or it is of another version of fdl, or its
         experiment's file has moved, or is not trusted and was not named.
     """
-    if not (workdir / "run.json").is_file():
-        raise UserError(f"{workdir} is no run directory: it has no run.json")
-    run = directory.read_json(workdir / "run.json")
-    check_format(workdir / "run.json", run.get("format"), FORMAT)
-    for key, kind in RUN_KEYS.items():
-        if not isinstance(run.get(key), kind):
-            raise UserError(f"{workdir / 'run.json'} is damaged: {key!r} is missing")
+    run, _ = read_record(workdir)
     path = pathlib.Path(experiment_file or run["path"])
     if not path.is_file():
         raise UserError(f"{path} is gone: say where it is with --experiment FILE")
@@ -104,6 +130,27 @@ def check_same_run(
     # Only a warning: it may be a comment that has changed.
     if there is not None and there.get("source") != loaded.source:
         warn(f"{loaded.path} has changed since the run in {workdir} began")
+
+
+def seed_index(workdir: pathlib.Path, first: int, count: int, seed: int | None) -> int:
+    """Index of a seed among those of a run; the first by default.
+
+    Args:
+      workdir: Directory of the run.
+      first: First seed of the run.
+      count: Number of seeds, from the first on.
+      seed: Seed that is asked for, or None.
+
+    Raises:
+      UserError: The run has no such seed.
+    """
+    if seed is None:
+        return 0
+    if not first <= seed < first + count:
+        last = first + count - 1
+        there = f"seed {first}" if first == last else f"the seeds {first} to {last}"
+        raise UserError(f"--seed={seed}: {workdir} has {there}")
+    return seed - first
 
 
 def _identity(

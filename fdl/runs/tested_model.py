@@ -5,8 +5,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from fdl.errors import UserError
-from fdl.runs.experiment import num_folds
-from fdl.runs.open_run import open_run, restore
+from fdl.runs.open_run import check_one_model, open_run, restore
 from fdl.types import Examples, Variables
 
 
@@ -52,13 +51,7 @@ def tested_model(
     """
     run = open_run(workdir, warn, experiment_file)
     config = run.loaded.config
-    # Every fold has a model of its own, none of which has seen all the data.
-    count = num_folds(config)
-    if count:
-        raise UserError(
-            f"{run.workdir} has {count} folds, and no model of all the data: to get "
-            "one, train without --folds"
-        )
+    check_one_model(run)
     member = run.member(seed)
     examples = run.experiments[member].examples
     if examples is None:

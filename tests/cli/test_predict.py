@@ -18,10 +18,15 @@ PROGRAMS = 370
 
 TABULAR = pathlib.Path(__file__).parents[2] / "experiments/tabular"
 EVALUATE = "evaluate=fdl.on_dataset(objective, fdl.data.scale(testing, image=1 / 16)),"
-PREDICTOR = """
-        predictor=fdl.evaluation.classifier(
-            model, objective, fdl.data.scale(testing, image=1 / 16)
-        ),"""
+ABILITIES = """
+        model=model,
+        abilities={
+            "predict": fdl.evaluation.classifier(
+                model, fdl.data.preprocessing.images((8, 8, 1), white=16)
+            )
+        },
+        examples=fdl.types.Examples(fdl.data.scale(testing, image=1 / 16), objective),
+"""
 RUNS = {
     "good": ["asked.py"],
     "poor": ["asked.py", "--config.num_steps=4"],
@@ -38,7 +43,7 @@ def trained(finished, tmp_path_factory):
     text = (finished / "tiny.py").read_text()
     assert EVALUATE in text
     (folder / "silent").symlink_to(finished / "run")
-    (folder / "asked.py").write_text(text.replace(EVALUATE, EVALUATE + PREDICTOR))
+    (folder / "asked.py").write_text(text.replace(EVALUATE, EVALUATE + ABILITIES))
     cache = pathlib.Path(jax.config.jax_compilation_cache_dir).parent
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setenv("FDL_CACHE_DIR", str(cache))

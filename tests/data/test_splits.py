@@ -1,4 +1,4 @@
-"""Folds are those of scikit-learn, in arrays of one shape."""
+"""Divisions and folds are those of scikit-learn."""
 
 import numpy as np
 import pytest
@@ -47,36 +47,71 @@ def test_every_example_is_tested_once_and_never_where_it_is_learnt(stratified):
     assert spread <= 1 if stratified else spread > 1
 
 
-def test_one_fold_of_a_divided_data_set():
-    train = {"features": np.arange(40.0).reshape(20, 2), "label": LABELS[:20]}
-    test = {"features": 100 + np.arange(12.0).reshape(6, 2), "label": LABELS[20:]}
-    whole = np.concatenate([train["features"], test["features"]])
-    expected = fdl.data.folds(LABELS, 3, seed=1)
+def splits(*sizes):
+    """The examples in their order, in parts of these sizes."""
+    features, ends = np.arange(52.0).reshape(26, 2), np.cumsum(sizes)
+    return fdl.data.Splits(
+        *(
+            {"features": features[end - size : end], "label": LABELS[end - size : end]}
+            for end, size in zip(ends, sizes, strict=True)
+        )
+    )
+
+
+@pytest.mark.parametrize("sizes", [(20, 6), (14, 6, 6)])
+def test_a_fold_of_all_examples_is_held_out_for_validation(sizes):
+    whole, expected = np.arange(52.0).reshape(26, 2), fdl.data.folds(LABELS, 3, seed=1)
     for k in range(3):
-        learnt, tested = fdl.data.fold(train, test, num_folds=3, fold=k, seed=1)
+        found = fdl.data.fold(splits(*sizes), num_folds=3, fold=k, seed=1)
+        assert found.test is None
         for arrays, index, mask in (
-            (learnt, expected.train[k], expected.train_mask[k]),
-            (tested, expected.test[k], expected.test_mask[k]),
+            (found.train, expected.train[k], expected.train_mask[k]),
+            (found.validation, expected.test[k], expected.test_mask[k]),
         ):
             rows = index[mask > 0]
             np.testing.assert_array_equal(arrays["features"], whole[rows])
             np.testing.assert_array_equal(arrays["label"], LABELS[rows])
 
 
-def test_no_folds_leave_a_data_set_as_it_is():
-    train, test = {"x": np.arange(3)}, {"x": np.arange(2)}
-    assert fdl.data.fold(train, test) == (train, test)
+def test_no_folds_leave_splits_as_they_are():
+    given = splits(14, 6, 6)
+    assert fdl.data.fold(given) is given
 
 
 @pytest.mark.parametrize("labels", [LABELS, NUMBERS], ids=["classes", "numbers"])
-def test_a_share_equals_scikit_learn(labels):
-    stratify = labels if labels is LABELS else None
-    expected = train_test_split(
-        np.arange(26), test_size=0.3, random_state=5, stratify=stratify
-    )
-    for actual, index in zip(split_indices(labels, 0.3, 5), expected, strict=True):
+def test_three_parts_equal_scikit_learn(labels):
+    def divide(index, size):
+        stratify = labels[index] if labels is LABELS else None
+        return train_test_split(
+            index, test_size=size, random_state=5, stratify=stratify
+        )
+
+    kept, test = divide(np.arange(26), 0.3)
+    expected = (*divide(kept, 0.2), test)
+    found = split_indices(labels, validation_fraction=0.2, test_fraction=0.3, seed=5)
+    for actual, index in zip(found, expected, strict=True):
         np.testing.assert_array_equal(actual, index)
         assert actual.dtype == np.int32
+
+
+def test_splits_are_standardised_by_the_training_part_alone():
+    given = splits(14, 6, 6)
+    encoded = fdl.data.encode_splits(
+        given, fdl.data.preprocessing.features(given.train["features"])
+    )
+    mean, std = (f(given.train["features"], axis=0) for f in (np.mean, np.std))
+    for part, raw in zip(encoded, given, strict=True):
+        expected = (raw["features"] - mean) / std
+        np.testing.assert_allclose(part["features"], expected, rtol=1e-6)
+        assert part["label"] is raw["label"]
+    without_test = fdl.data.encode_splits(
+        given._replace(test=None),
+        fdl.data.preprocessing.features(given.train["features"]),
+    )
+    assert without_test.test is None
+
+
+FOLDED = fdl.data.Splits({"labels": LABELS}, {"labels": LABELS})
 
 
 @pytest.mark.parametrize(
@@ -93,11 +128,26 @@ def test_a_share_equals_scikit_learn(labels):
             "class 2: expected at least 7 examples for 7 folds, got 6 of 26",
         ),
         (lambda: split_indices(LABELS, num_folds=3, fold=3), "fold=3: expected 0 to 2"),
-        (lambda: split_indices(LABELS, 0.0), "test_fraction=0.0"),
-        (lambda: split_indices(LABELS, 0.99), "at least 3 of 26 examples"),
-        (lambda: split_indices(np.array([0, 0, 1])), "class 1: .* got 1 of 3"),
+        (lambda: split_indices(LABELS, test_fraction=0.0), "test_fraction=0.0"),
         (
-            lambda: fdl.data.fold({"labels": LABELS}, {}, num_folds=2),
+            lambda: split_indices(LABELS, test_fraction=0.99),
+            "test_fraction=0.99: expected to leave at least 3 of 26 examples",
+        ),
+        (
+            lambda: split_indices(LABELS, validation_fraction=1.0),
+            "validation_fraction=1.0: expected between 0 and 1",
+        ),
+        (
+            lambda: split_indices(LABELS, validation_fraction=0.1),
+            "validation_fraction=0.1: expected to leave at least 3 of 19 examples",
+        ),
+        (
+            lambda: split_indices(np.repeat([0, 1], [9, 2])),
+            "class 1: expected at least 3 examples for a division into three parts, "
+            "got 2 of 11",
+        ),
+        (
+            lambda: fdl.data.fold(FOLDED, num_folds=2),
             "labels='label': expected an array. Did you mean 'labels'",
         ),
     ],

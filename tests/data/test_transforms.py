@@ -4,7 +4,6 @@ from itertools import islice
 
 import chex
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -35,53 +34,62 @@ def test_nothing_comes_without_end():
 
 
 @every_source
-def test_stacked_batches_are_those_of_each_run(source):
+def test_zipped_batches_are_those_of_each_run(source):
     runs = [fdl.data.batches(source, 3, seed=seed) for seed in range(4)]
-    stacked = fdl.data.stack(runs)
-    expected = [
-        jax.tree.map(lambda *x: jnp.stack(x), *batches)
-        for batches in zip(*(taken(run, 2, 5) for run in runs), strict=True)
-    ]
-    chex.assert_trees_all_equal(taken(stacked, 2, 5), expected)
-    assert stacked.batch_axis == 1
-    assert stacked.per_step == 3
-    assert stacked.fingerprint == runs[0].fingerprint
+    zipped = fdl.data.zip_batches(runs)
+    expected = [*zip(*(taken(run, 2, 5) for run in runs), strict=True)]
+    chex.assert_trees_all_equal(taken(zipped, 2, 5), expected)
+    assert (zipped.batch_axis, zipped.per_step, zipped.steps_per_epoch) == (0, 3, 3)
+    assert zipped.fingerprint == runs[0].fingerprint
 
 
-def test_stacked_runs_share_their_data():
-    runs = [fdl.data.batches(ARRAYS, 3, seed=seed) for seed in range(2)]
-    assert fdl.data.stack(runs).data["x"] is ARRAYS["x"]
+def test_runs_of_equal_data_share_it():
+    copied = {name: array.copy() for name, array in ARRAYS.items()}
+    runs = [fdl.data.batches(source, 3) for source in (ARRAYS, copied)]
+    (shared,) = fdl.data.zip_batches(runs).data
+    assert shared["x"] is ARRAYS["x"]
+    gaps = [fdl.data.batches({"x": np.array([1.0, np.nan])}, 2) for _ in range(2)]
+    assert len(fdl.data.zip_batches(gaps).data) == 1
 
 
-def test_stacked_runs_may_have_gaps_in_their_data():
-    runs = [fdl.data.batches({"x": x.copy()}, 2) for x in [np.array([1.0, np.nan])] * 2]
-    assert fdl.data.stack(runs).data["x"].shape == (2,)
+def test_runs_may_have_data_of_their_own_of_any_shape():
+    shorter = {name: array[:4] + 1 for name, array in ARRAYS.items()}
+    replaced = fdl.data.batches(ARRAYS, 3)._replace(data={"x": np.ones(7)})
+    runs = [fdl.data.batches(ARRAYS, 3), fdl.data.batches(shorter, 3), replaced]
+    zipped = fdl.data.zip_batches(runs)
+    expected = [*zip(*(taken(run, 0, 4) for run in runs), strict=True)]
+    chex.assert_trees_all_equal(taken(zipped, 0, 4), expected)
+    assert zipped.steps_per_epoch == 3
+    orders = [runs, runs[:2], runs[1::-1], runs[:1]]
+    assert len({fdl.data.zip_batches(some).fingerprint for some in orders}) == 4
 
 
-def test_nothing_stacked_is_nothing():
-    stacked = fdl.data.stack([fdl.data.no_data(8)] * 3)
-    (item,) = islice(stacked.stream(0), 1)
-    assert stacked.take(stacked.data, item) is None
+def test_nothing_zipped_is_nothing():
+    zipped = fdl.data.zip_batches([fdl.data.no_data(8)] * 3)
+    (item,) = islice(zipped.stream(0), 1)
+    assert zipped.take(zipped.data, item) == (None,) * 3
+    assert zipped.steps_per_epoch is None
 
 
 @pytest.mark.parametrize(
     "other, message",
     [
-        (fdl.data.batches({**ARRAYS, "x": ARRAYS["x"] + 1}, 3), "fingerprint"),
-        (fdl.data.batches(ARRAYS, 2), "per_step"),
-        (fdl.data.batches(ARRAYS, 3, drop_remainder=True), "steps_per_epoch"),
-        (fdl.data.batches(ARRAYS, 3)._replace(data={"x": ARRAYS["x"]}), "data"),
-        (fdl.data.batches(ARRAYS, 3)._replace(data={"x": np.ones(7)}), "data"),
+        (fdl.data.batches(ARRAYS, 2), r"runs\[1\].per_step=2: expected 3"),
+        (fdl.data.no_data(3), "runs.*unit='steps': expected 'examples'"),
+        (
+            fdl.data.batches(ARRAYS, 3)._replace(batch_axis=1),
+            "batch_axis=1: .* 0",
+        ),
     ],
 )
-def test_runs_of_different_data_are_not_stacked(other, message):
+def test_runs_take_the_same_steps(other, message):
     with pytest.raises(UserError, match=message):
-        fdl.data.stack([fdl.data.batches(ARRAYS, 3), other])
+        fdl.data.zip_batches([fdl.data.batches(ARRAYS, 3), other])
 
 
-def test_there_has_to_be_something_to_stack():
+def test_there_has_to_be_something_to_zip():
     with pytest.raises(UserError, match="at least one run"):
-        fdl.data.stack([])
+        fdl.data.zip_batches([])
 
 
 @every_source
@@ -97,11 +105,11 @@ def test_transforming_is_done_to_each_batch(source):
     assert scaled.fingerprint == batches.fingerprint
 
 
-def test_stacking_and_transforming_commute():
+def test_zipping_and_transforming_commute():
     def halve(batch):
         return jax.tree.map(lambda x: x / 2, batch)
 
     runs = [fdl.data.batches(ARRAYS, 3, seed=seed) for seed in range(2)]
-    inside = fdl.data.stack([fdl.data.transform(run, halve) for run in runs])
-    outside = fdl.data.transform(fdl.data.stack(runs), halve)
+    inside = fdl.data.zip_batches([fdl.data.transform(run, halve) for run in runs])
+    outside = fdl.data.transform(fdl.data.zip_batches(runs), halve)
     chex.assert_trees_all_equal(taken(inside, 0, 3), taken(outside, 0, 3))

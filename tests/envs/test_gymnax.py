@@ -123,6 +123,7 @@ QUICK = (
 REST = QUICK.split() + [pytest.param(n, marks=pytest.mark.slow) for n in SLOW.split()]
 
 
+@pytest.mark.filterwarnings("ignore")  # Of older versions, about dtypes.
 @pytest.mark.parametrize("name", [*CLASSIC, *REST])
 def test_observations_and_actions_are_as_specified(name):
     import gymnax

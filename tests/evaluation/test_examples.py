@@ -8,7 +8,7 @@ import pytest
 import fdl
 from fdl import evaluation
 from fdl.errors import UserError
-from fdl.types import Model, TrainState
+from fdl.types import Examples, Model
 
 SIZE = 23
 DATA = {
@@ -17,13 +17,15 @@ DATA = {
     "weight": np.ones(SIZE, np.float32),
 }
 KERNEL = np.random.default_rng(2).normal(size=(4, 3)).astype(np.float32)
-STATE = TrainState(0, jax.random.key(0), {"w": jnp.asarray(KERNEL)}, {}, ())
+VARIABLES = {"params": {"w": jnp.asarray(KERNEL)}}
 MODEL = Model(None, lambda variables, x, **_: (x @ variables["params"]["w"], {}))
+DOUBLED = fdl.data.preprocessing.images((4,), np.float32, white=0.5)
+PREDICT = evaluation.classifier(MODEL, DOUBLED)
 
 
-def predictor(batch_size, data=DATA):
-    test = fdl.data.scale(fdl.data.batches(data, batch_size, shuffle=False), image=2)
-    return fdl.evaluation.classifier(MODEL, None, test)
+def examples(batch_size, data=DATA):
+    batches = fdl.data.batches(data, batch_size, shuffle=False)
+    return Examples(batches, None, fdl.data.preprocessor(DOUBLED))
 
 
 @pytest.mark.parametrize("records", [False, True])
@@ -36,7 +38,9 @@ def test_answers_stand_beside_what_is_true(batch_size, records):
     def keep(targets, predictions):
         return np.flatnonzero(predictions["class"] != targets)
 
-    found = evaluation.evaluate_examples(predictor(batch_size, data), STATE, keep)
+    found = evaluation.evaluate_examples(
+        PREDICT, VARIABLES, examples(batch_size, data), keep
+    )
     logits = 2 * DATA["image"] @ KERNEL
     odds = np.exp(logits)
     np.testing.assert_array_equal(found.targets, DATA["label"])
@@ -49,15 +53,15 @@ def test_answers_stand_beside_what_is_true(batch_size, records):
 
 def test_examples_that_are_masked_are_not_asked():
     some = np.arange(SIZE) % 3 != 1
-    masked = predictor(5, {**DATA, "counts": some.astype(np.float32)})
+    masked = examples(5, {**DATA, "counts": some.astype(np.float32)})
 
     def take(batch):
         mask = batch.get("mask", jnp.ones(5)) * batch["counts"]
         return {**batch, "mask": mask}
 
-    masked = masked._replace(test=fdl.data.transform(masked.test, take))
+    masked = masked._replace(batches=fdl.data.transform(masked.batches, take))
     found = evaluation.evaluate_examples(
-        masked, STATE, lambda targets, _: np.flatnonzero(targets == 1)
+        PREDICT, VARIABLES, masked, lambda targets, _: np.flatnonzero(targets == 1)
     )
     np.testing.assert_array_equal(found.targets, DATA["label"][some])
     np.testing.assert_array_equal(found.indices, np.flatnonzero(found.targets == 1))
@@ -65,16 +69,18 @@ def test_examples_that_are_masked_are_not_asked():
     np.testing.assert_allclose(found.inputs, expected)
 
 
-def test_the_test_is_asked_once():
-    asked = predictor(5)
+def test_the_examples_are_predicted_once():
     calls = []
 
-    def predict(state, batch):
+    def predict(variables, inputs, key):
         jax.debug.callback(lambda: calls.append(1))
-        return asked.predict(state, batch)
+        return PREDICT.function(variables, inputs, key)
 
     evaluation.evaluate_examples(
-        asked._replace(predict=predict), STATE, lambda *_: np.arange(0)
+        PREDICT._replace(function=predict),
+        VARIABLES,
+        examples(5),
+        lambda *_: np.arange(0),
     )
     jax.effects_barrier()
     assert len(calls) == 5
@@ -100,16 +106,16 @@ def test_what_is_true_is_known_by_its_type(names, answers, expected):
     assert evaluation.target_name(batch, answers, "image") == expected
 
 
-def test_a_test_without_labels_has_no_truth():
-    unlabelled = {"image": DATA["image"]}
-    assert (
-        evaluation.evaluate_examples(predictor(5, unlabelled), STATE, lambda *_: [])
-        is None
+def test_examples_without_labels_have_no_targets():
+    unlabelled = examples(5, {"image": DATA["image"]})
+    found = evaluation.evaluate_examples(
+        PREDICT, VARIABLES, unlabelled, lambda *_: np.arange(0)
     )
+    assert found is None
 
 
-def test_a_test_without_end_is_told():
-    endless = predictor(5)
-    endless = endless._replace(test=endless.test._replace(steps_per_epoch=None))
+def test_examples_without_an_end_are_an_error():
+    batches = examples(5).batches._replace(steps_per_epoch=None)
+    endless = examples(5)._replace(batches=batches)
     with pytest.raises(UserError, match="which have epochs"):
-        evaluation.evaluate_examples(endless, STATE, lambda *_: [])
+        evaluation.evaluate_examples(PREDICT, VARIABLES, endless, lambda *_: [])

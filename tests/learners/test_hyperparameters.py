@@ -56,7 +56,7 @@ def test_learners_of_other_numbers_are_one_program_with_the_numbers_of_each(
 ):
     make, calls = maker(**options)
     traced = fdl.inject_hyperparameters(make)
-    arms = [dict(zip(values, numbers)) for numbers in zip(*values.values())]
+    arms = [{name: values[name][i] for name in values} for i in range(3)]
     learner, batches = fdl.replicate([traced(**arm) for arm in arms], BATCHES)
     rows = []
     together = train.run(
@@ -71,7 +71,8 @@ def test_learners_of_other_numbers_are_one_program_with_the_numbers_of_each(
         variables = learner.variables(together)["params"][str(i)]
         chex.assert_trees_all_equal(variables, found.params)
     if "learning_rate" in values and "schedule" not in options:
-        np.testing.assert_allclose(rows[-1]["learning_rate"], values["learning_rate"])
+        logged = rows[-1]["learning_rate"]
+        np.testing.assert_allclose(logged, values["learning_rate"], rtol=1e-6)
 
 
 def test_a_description_has_the_numbers_of_each():
@@ -87,25 +88,22 @@ def test_a_description_has_the_numbers_of_each():
 
 
 def test_a_state_in_half_precision_stays_one():
-    params = {"w": jnp.ones(3, jnp.bfloat16)}
+    ones = jnp.ones(3, jnp.bfloat16)
 
     def make(learning_rate, b1):
         optimizer = optax.adam(learning_rate, b1)
 
         def step(state, batch):
-            updates, state_after = optimizer.update(params, state["opt"])
-            return {
-                "w": optax.apply_updates(state["w"], updates),
-                "opt": state_after,
-            }, {"loss": 0.0}
+            updates, opt_state = optimizer.update(ones, state[1])
+            return (optax.apply_updates(state[0], updates), opt_state), {}
 
-        return Learner(lambda key: {"w": params, "opt": optimizer.init(params)}, step)
+        return Learner(lambda key: (ones, optimizer.init(ones)), step)
 
     learner = fdl.inject_hyperparameters(make)(learning_rate=0.1, b1=0.5)
     state = learner.init(jax.random.key(0))
     after, _ = learner.step(state, None)
     chex.assert_trees_all_equal_shapes_and_dtypes(state, after)
-    np.testing.assert_allclose(after.inner["w"]["w"].astype(float), 0.9, rtol=1e-2)
+    np.testing.assert_allclose(after.inner[0].astype(float), 0.9, rtol=1e-2)
 
 
 def test_a_checkpoint_leaves_out_what_the_learner_leaves_out():
@@ -126,7 +124,7 @@ def test_a_checkpoint_leaves_out_what_the_learner_leaves_out():
 @pytest.mark.parametrize("value", [None, "0.1", True, (0.1,)])
 def test_a_hyperparameter_is_a_number(value):
     make, _ = maker()
-    with pytest.raises(UserError, match="learning_rate=.*: expected a number"):
+    with pytest.raises(UserError, match=r"learning_rate=.*: expected a number"):
         fdl.inject_hyperparameters(make)(learning_rate=value)
 
 

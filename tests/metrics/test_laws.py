@@ -227,8 +227,8 @@ def test_all_are_logged_as_numbers_while_training():
 
 def test_all_are_logged_for_each_seed():
     _, learner, batches = learner_and_batches()
-    batches = data.stack([batches, batches])
-    program = train.compiled(fdl.over_seeds(learner), batches)
+    learner, batches = fdl.replicate([learner] * 2, [batches] * 2)
+    program = train.compiled(learner, batches)
     carry = program.init(jax.vmap(jax.random.key)(jnp.arange(2)))
     carry, _ = train.iterate(program, carry, batches, 0, 3)
     found = compute_all(carry.metrics)

@@ -64,11 +64,10 @@ def test_fused_steps_and_seeds_give_the_same_numbers(objective):
     chex.assert_trees_all_close(fused.params, one.params, atol=1e-6)
 
     keys = jax.vmap(jax.random.key)(jnp.arange(3))
-    seeds = fdl.over_seeds(learner)
-    states = jax.jit(seeds.init)(keys)
+    states = jax.jit(jax.vmap(learner.init))(keys)
     stacked = jax.tree.map(lambda x: jnp.stack([x] * 3), BATCH)
     for _ in range(4):
-        states, _ = jax.jit(seeds.step)(states, stacked)
+        states, _ = jax.jit(jax.vmap(learner.step))(states, stacked)
     first = jax.tree.map(lambda x: x[0], states.params)
     chex.assert_trees_all_close(first, one.params, atol=1e-6)
 

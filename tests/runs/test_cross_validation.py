@@ -1,7 +1,6 @@
 """Folds that are trained side by side have the numbers of each alone."""
 
 import functools
-from itertools import islice
 
 import chex
 import jax
@@ -11,6 +10,7 @@ import optax
 import pytest
 
 import fdl
+from fdl.data.splits import Splits
 from fdl.runs import cross_validation
 
 PROGRAMS = 140
@@ -26,8 +26,9 @@ NUM_FOLDS, NUM_STEPS = 2, 7
 
 
 def build(fold, *, batch_size=4, change=lambda objective, train: objective, width=0):
-    parts = fdl.data.fold(ARRAYS, NOTHING, num_folds=NUM_FOLDS, fold=fold)
-    train, test = fdl.data.standardize(*parts)
+    splits = Splits(ARRAYS, NOTHING, NOTHING)
+    train, test, _ = fdl.data.fold(splits, num_folds=NUM_FOLDS, fold=fold)
+    train, test = fdl.data.standardize(train, test)
     model = fdl.models.functional(fdl.models.MLP((4 + width,), 2), jnp.zeros((1, 3)))
     plain = fdl.objectives.classification(model, inputs="features")
     learner = fdl.gradient_learner(model, change(plain, train), optax.adam(0.1))
@@ -92,9 +93,22 @@ def own_rule(fold):
     return experiment._replace(batches=fdl.data.transform(experiment.batches, change))
 
 
+def transformed(fold):
+    """Each fold is shifted by a number of its own, outside of its step."""
+    experiment = build(fold)
+    mean = experiment.batches.data["target"].mean() / 100
+
+    def shift(batch):
+        return {**batch, "features": batch["features"] + mean}
+
+    batches = fdl.data.transform(experiment.batches, shift)
+    return experiment._replace(batches=batches)
+
+
 BUILDS = {
     "same": (build, True),
     "own rule": (own_rule, True),
+    "statistics differ": (transformed, True),
     # In one fold the last batch of an epoch is full.
     "masks differ": (functools.partial(build, batch_size=5), False),
     "numbers differ": (
@@ -128,14 +142,13 @@ def test_each_fold_has_the_numbers_that_it_has_alone(name, steps_per_call):
             log_every=3,
             log=lambda step, values: seen.append((step, values)),
         )
-        return state, seen, experiment.evaluate(state)
+        return state, seen, experiment.evaluate(experiment.learner.variables(state))
 
     state, seen, values = trained(whole)
-    assert isinstance(state, cross_validation.FoldStates) is not vmapped
-    assert np.asarray(state.step).tolist() == [NUM_STEPS] * NUM_FOLDS
+    assert len(state.groups) == (1 if vmapped else NUM_FOLDS)
     alone = [trained(experiment) for experiment in experiments]
     for k, (other, lines, measured) in enumerate(alone):
-        part = cross_validation.part(state, k)
+        part = fdl.select(state, k)
         chex.assert_trees_all_close(part.params, other.params, rtol=1e-4, atol=1e-5)
         assert [step for step, _ in seen] == [step for step, _ in lines]
         for (_, ours), (_, theirs) in zip(seen, lines, strict=True):
@@ -152,46 +165,6 @@ def test_each_fold_has_the_numbers_that_it_has_alone(name, steps_per_call):
     )
 
 
-def test_batches_are_those_of_each_fold():
-    experiments = [build(fold) for fold in range(NUM_FOLDS)]
-    whole = cross_validation.combine_folds(experiments).batches
-    for item, *alone in islice(
-        zip(
-            whole.stream(4),
-            *(experiment.batches.stream(4) for experiment in experiments),
-            strict=False,
-        ),
-        5,
-    ):
-        batch = jax.jit(whole.take)(whole.data, item)
-        for k, (experiment, one) in enumerate(zip(experiments, alone, strict=True)):
-            expected = experiment.batches.take(experiment.batches.data, one)
-            chex.assert_trees_all_equal(
-                jax.tree.map(lambda x, k=k: x[k], batch), expected
-            )
-    assert whole.batch_axis == 1 and whole.per_step == 4
-    lengths = {len(experiment.batches.data["label"]) for experiment in experiments}
-    assert lengths == {10, 11} and whole.data["label"].shape == (2, 11)
-
-
-def test_what_is_done_to_a_batch_counts_as_well():
-    def transformed(fold):
-        experiment = build(fold)
-        mean = experiment.batches.data["target"].mean()
-
-        def shift(batch):
-            return {**batch, "features": batch["features"] + mean}
-
-        batches = fdl.data.transform(experiment.batches, shift)
-        return experiment._replace(batches=batches)
-
-    whole = cross_validation.combine_folds(
-        [transformed(fold) for fold in range(NUM_FOLDS)]
-    )
-    state = jax.eval_shape(whole.learner.init, jax.random.key(0))
-    assert isinstance(state, cross_validation.FoldStates)
-
-
 def test_other_data_is_another_run():
     experiments = [build(fold) for fold in range(NUM_FOLDS)]
     prints = {
@@ -199,6 +172,16 @@ def test_other_data_is_another_run():
         for chosen in (experiments, experiments[:1], experiments[::-1])
     }
     assert len(prints) == 3
+
+
+def test_the_test_of_the_folds_is_that_of_each():
+    folds = [build(fold) for fold in range(NUM_FOLDS)]
+    assert cross_validation.combine_folds(folds).test is None
+    tests = [
+        fold._replace(test=lambda v, k=k: {"k": k}) for k, fold in enumerate(folds)
+    ]
+    variables = {"params": {"0": {}, "1": {}}}
+    assert cross_validation.combine_folds(tests).test(variables) == {"k": [0, 1]}
 
 
 def test_folds_of_the_same_data_are_refused():

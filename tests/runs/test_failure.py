@@ -164,7 +164,7 @@ def test_of_several_seeds_the_one_that_went_wrong_is_told(tmp_path):
     wrong = [seed for seed in range(3) if first_with(row, seed) == 1]
     assert told["step"] == 1 and told["members"] == wrong and 0 not in wrong
     assert np.shape(told["examples"]) == (3, 4)
-    assert np.shape(told["keys"]["key"]) == (3, 2)
+    assert np.shape(told["keys"]["groups/0/key"]) == (3, 2)
 
 
 def test_several_devices_keep_the_same(tmp_path, row):

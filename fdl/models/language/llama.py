@@ -145,7 +145,7 @@ class Llama(nn.Module):
     def checkpoints(self) -> Mapping[str, Rules]:
         """Conversion rules of pretrained weights, by the name of their format."""
         # Files may hold the output layer also where it is tied to the embedding.
-        return {"transformers": formats.rules(self.tie_embeddings)}
+        return {"transformers": formats.rules(tie_embeddings=self.tie_embeddings)}
 
 
 def llama2_7b(**options: Any) -> Llama:

@@ -199,11 +199,11 @@ class Attention(nn.Module):
             self.sow("intermediates", "weights", weights)
             weights = nn.Dropout(self.dropout, deterministic=not train)(weights)
             return weighted_values(weights, value)
-        return fused_attention(query, key, value, mask, causal)
+        return fused_attention(query, key, value, mask, causal=causal)
 
 
 def fused_attention(
-    query: Array, key: Array, value: Array, mask: Array | None, causal: bool
+    query: Array, key: Array, value: Array, mask: Array | None, *, causal: bool
 ) -> Array:
     """Scaled dot-product attention by `jax.nn.dot_product_attention`.
 

@@ -26,7 +26,7 @@ _COMMON = [
 ]
 
 
-def rules(tie_embeddings: bool) -> Rules:
+def rules(*, tie_embeddings: bool) -> Rules:
     """Conversion rules of a Llama model.
 
     Args:

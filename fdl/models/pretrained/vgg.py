@@ -8,15 +8,15 @@ from fdl.models.pretrained.rules import Rule, of_flat_images
 
 
 def torchvision(
-    stage_sizes: Sequence[int], batch_norm: bool, channels: int, pooled_size: int
+    stage_sizes: Sequence[int], channels: int, pooled_size: int, *, batch_norm: bool
 ) -> list[Rule]:
     """Conversion rules of a VGG network, whose layers are numbered consecutively.
 
     Args:
       stage_sizes: Number of convolutions in each block.
-      batch_norm: Whether each convolution is followed by a batch normalisation.
       channels: Number of channels of the input of the dense layers.
       pooled_size: Height and width of that input in pixels.
+      batch_norm: Whether each convolution is followed by a batch normalisation.
     """
     rules, number = [], 0
     for block, num_convs in enumerate(stage_sizes, start=1):

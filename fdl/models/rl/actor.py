@@ -48,7 +48,7 @@ class Actor(nn.Module):
     def __call__(self, observation: Array, *, train: bool = False) -> Any:
         """Maps observations [B, ...] to the outputs of the head."""
         dtypes: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        x = encode(self.encoder, observation, "encoder", train, **dtypes)
+        x = encode(self.encoder, observation, "encoder", train=train, **dtypes)
         x = MLP(
             hidden_sizes=self.hidden_sizes,
             num_outputs=None,
@@ -103,7 +103,7 @@ class Critic(nn.Module):
     ) -> Array:
         """Maps observations [B, ...] and actions [B, A] to values [B, num_critics]."""
         dtypes: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        features = encode(self.encoder, observation, "encoder", train, **dtypes)
+        features = encode(self.encoder, observation, "encoder", train=train, **dtypes)
         x = jnp.concatenate([features, action.reshape(action.shape[0], -1)], axis=-1)
         # Separate networks, and not one with several outputs: the minimum of estimates
         # counters overestimation only as far as their errors are independent.

@@ -63,7 +63,9 @@ class ActorCritic(nn.Module):
         dtypes: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
 
         def hidden_layers(name):
-            x = encode(self.encoder, observation, f"{name}_torso", train, **dtypes)
+            x = encode(
+                self.encoder, observation, f"{name}_torso", train=train, **dtypes
+            )
             return MLP(
                 hidden_sizes=self.hidden_sizes,
                 num_outputs=None,

@@ -106,6 +106,7 @@ def encode(
     encoder: ObservationEncoder | None,
     observation: Array,
     name: str,
+    *,
     train: bool,
     **dtypes: Any,
 ) -> Array:

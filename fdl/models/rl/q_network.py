@@ -71,7 +71,7 @@ class QNetwork(nn.Module):
         """Maps observations [B, ...] to values [B, action_size(, num_atoms)]."""
         dtypes: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         # The name of its parameters stays `torso`, as in what is saved already.
-        x = encode(self.encoder, observation, "torso", train, **dtypes)
+        x = encode(self.encoder, observation, "torso", train=train, **dtypes)
         num_atoms = self.num_atoms or 1
 
         def stream(name, num):

@@ -98,7 +98,7 @@ class RecurrentActorCritic(nn.Module):
         batch, time = observation.shape[:2]
         # The encoder and the hidden layers take a single batch axis, without time.
         flat = observation.reshape(batch * time, *observation.shape[2:])
-        x = encode(self.encoder, flat, "encoder", train, **dtypes)
+        x = encode(self.encoder, flat, "encoder", train=train, **dtypes)
         x = MLP(
             hidden_sizes=self.hidden_sizes,
             num_outputs=None,

@@ -129,7 +129,7 @@ class VGG(nn.Module):
         """Conversion rules of published weights, by source."""
         channels = self.width * min(2 ** (len(self.stage_sizes) - 1), 8)
         rules = formats.torchvision(
-            self.stage_sizes, self.batch_norm, channels, self.pooled_size
+            self.stage_sizes, channels, self.pooled_size, batch_norm=self.batch_norm
         )
         return {"torchvision": rules}
 

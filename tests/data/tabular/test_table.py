@@ -86,29 +86,36 @@ def reference(rows, train):
 @pytest.mark.parametrize("seed", range(5))
 def test_features_equal_scikit_learn(seed, write):
     path = write(random_table(np.random.default_rng(seed), 60))
-    train, test, encoding = fdl.data.table(path, "y", seed=seed)
+    table = fdl.data.table(path, "y", validation_fraction=0.2, seed=seed)
     rows = fdl.data.read_csv(path)
     labels = np.array([int(row["y"]) for row in rows])
-    index, others = train_test_split(
-        np.arange(60), test_size=0.25, random_state=seed, stratify=labels
-    )
-    expected = reference(rows, index)
-    everything = np.concatenate([train["features"], test["features"]])
-    assert everything.shape == (60, len(encoding.features))
-    for part, place in ((train, index), (test, others)):
+
+    def divide(index, size):
+        return train_test_split(
+            index, test_size=size, random_state=seed, stratify=labels[index]
+        )
+
+    kept, test = divide(np.arange(60), 0.25)
+    train, validation = divide(kept, 0.2)
+    expected = reference(rows, train)
+    for part, place in zip(table.splits, (train, validation, test), strict=True):
         np.testing.assert_allclose(part["features"], expected[place], atol=1e-5)
         np.testing.assert_array_equal(part["label"], labels[place])
-    found = encoding.encode(rows)["features"]
+    found = table.encoding.encode(rows)["features"]
+    assert found.shape == (60, len(table.encoding.features))
     np.testing.assert_allclose(found, expected, atol=1e-5)
-    assert np.bincount(test["label"]).tolist() == [5, 5, 5]  # Stratified.
+    assert np.bincount(table.test["label"]).tolist() == [5, 5, 5]  # Stratified.
+    assert np.bincount(table.validation["label"]).tolist() == [3, 3, 3]
 
 
-def test_the_test_part_teaches_nothing(write):
+def test_the_held_out_part_teaches_nothing(write):
     path = write(PEOPLE)
     first = fdl.data.table(path, "species", num_folds=2, fold=0)
+    assert first.test is None
     rows = fdl.data.read_csv(path)
     tested = first.encoding.encode(rows)["features"]
-    place = next(i for i in range(8) if (tested[i] == first.test["features"][0]).all())
+    held_out = first.validation["features"][0]
+    place = next(i for i in range(8) if (tested[i] == held_out).all())
     lines = PEOPLE.splitlines()
     lines[place + 1] = "1000,99999,Atlantis,perhaps," + rows[place]["species"]
     changed = fdl.data.table(write("\n".join(lines)), "species", num_folds=2, fold=0)
@@ -127,8 +134,8 @@ def test_classes_and_numbers_are_told_apart(write):
     path = write(text)
 
     def kind(target, **options):
-        train, _, encoding = fdl.data.table(path, target, **options)
-        return {*train} - {"features"}, encoding.classes
+        table = fdl.data.table(path, target, **options)
+        return {*table.train} - {"features"}, table.encoding.classes
 
     assert kind("few") == ({"label"}, ("0", "10", "20"))  # In the order of numbers.
     assert kind("many") == ({"target"}, ())
@@ -186,7 +193,7 @@ def test_columns_may_be_ignored_or_named_as_categories(write):
 @pytest.mark.parametrize("constant", ["0.1", "1" + 30 * "0"])
 def test_columns_keep_their_order_and_constants_are_only_shifted(write, constant):
     text = "b,a,y\n" + "\n".join(f"{constant},{i},{i % 2}" for i in range(20))
-    train, _, encoding = fdl.data.table(write(text), "y")
+    train, *_, encoding = fdl.data.table(write(text), "y")
     assert encoding.features == ("b", "a")
     np.testing.assert_array_equal(train["features"][:, 0], 0)
     np.testing.assert_allclose(train["features"][:, 1].std(), 1, atol=1e-6)
@@ -236,7 +243,7 @@ def test_quotes_marks_blank_lines_and_other_delimiters_are_understood(write):
         ("y\nu\nv\n", "expected at least one column besides the target"),
         (
             "a,y\n1,u\n2,v\n3,v\n",
-            "class 'u': expected at least 2 examples for a division",
+            "class 'u': expected at least 3 examples for a division",
         ),
         (
             "a,y\n" + "\n".join(f"n{i},{i % 2}" for i in range(300)),
@@ -302,21 +309,27 @@ def test_bundled_tables_are_divided_as_those_that_are_loaded(name):
     rows = fdl.data.bundled_rows(name)
     fraction = 142 / 442 if name == "diabetes" else 0.25
     classes = False if name == "diabetes" else None
-    parts = fdl.data.table(rows, "target", test_fraction=fraction, classes=classes)
-    loaded = [fdl.data.load(name, split) for split in ("train", "test")]
-    expected = fdl.data.standardize(*loaded)
-    for part, other in zip(parts[:2], expected, strict=True):
-        np.testing.assert_allclose(part["features"], other["features"], atol=1e-4)
-        if name == "diabetes":
-            np.testing.assert_array_equal(part["target"], other["target"])
-        else:
-            np.testing.assert_array_equal(part["label"], other["label"])
+    table = fdl.data.table(
+        rows,
+        "target",
+        test_fraction=fraction,
+        classes=classes,
+        standardize=False,
+    )
+    train, test = (fdl.data.load(name, split) for split in ("train", "test"))
+    kept = table.train["features"], table.validation["features"]
+    np.testing.assert_allclose(
+        np.sort(np.concatenate(kept), axis=0), np.sort(train["features"], axis=0)
+    )
+    np.testing.assert_allclose(table.test["features"], test["features"])
+    target = "target" if name == "diabetes" else "label"
+    np.testing.assert_array_equal(table.test[target], test[target])
 
 
 def test_classes_of_bundled_tables_have_their_names():
     table = fdl.data.table(fdl.data.bundled_rows("breast_cancer"), "target")
     assert table.encoding.classes == ("benign", "malignant")
-    labels = np.concatenate([part["label"] for part in table[:2]])
+    labels = np.concatenate([part["label"] for part in table.splits])
     assert np.bincount(labels).tolist() == [357, 212]
     assert table.encoding.features[0] == "mean radius"
 

@@ -298,10 +298,10 @@ def test_a_checkpoint_may_hold_what_is_not_learned(variables_of):
     chex.assert_trees_all_equal(arrays, flatten(variables))
 
     variables = variables_of("llama_tied")
-    theirs = to_theirs(variables, llama.rules(True))
+    theirs = to_theirs(variables, llama.rules(tie_embeddings=True))
     theirs["lm_head.weight"] = theirs["model.embed_tokens.weight"]
     theirs["model.layers.0.self_attn.rotary_emb.inv_freq"] = np.zeros(3)
-    arrays, report = to_ours(theirs, llama.rules(True), variables)
+    arrays, report = to_ours(theirs, llama.rules(tie_embeddings=True), variables)
     assert not (report.missing or report.unexpected or report.mismatched)
     chex.assert_trees_all_equal(arrays, flatten(variables))
 

@@ -1,0 +1,211 @@
+"""Trained models, loaded from a run or an export."""
+
+import os
+import pathlib
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from fdl.errors import UserError
+from fdl.models.pretrained.variables import load_variables
+from fdl.runs.experiment import build, load_file
+from fdl.runs.model_files import TEXT_FILE, check_variables, read_description, reading
+from fdl.runs.record import read_record, seed_index
+from fdl.trees import select_variables
+from fdl.types import Ability, Experiment, Model, Variables
+
+MODEL_FOLDER = "model"  # Of a run: what `read_description` reads.
+VARIABLES_FILE = "variables.safetensors"  # Of an export.
+
+Path = str | os.PathLike[str]
+
+
+class TrainedModel(NamedTuple):
+    """Trained model: variables of one seed at one checkpoint.
+
+    Attributes:
+      name: Name of the experiment.
+      model: Model; None if the experiment has none, or several.
+      variables: Variables of the model.
+      abilities: What it can be asked for, by name.
+      step: Step of the checkpoint.
+    """
+
+    name: str
+    model: Model | None
+    variables: Variables
+    abilities: Mapping[str, Ability]
+    step: int
+
+
+def ability(trained: TrainedModel, name: str, place: object) -> Ability:
+    """Ability of a trained model.
+
+    Args:
+      trained: Trained model.
+      name: Name of the ability, such as "predict".
+      place: Path of the run or the export, for the error message.
+
+    Raises:
+      UserError: The model has no such ability.
+    """
+    if name not in trained.abilities:
+        known = ", ".join(trained.abilities) or "no abilities (see fdl.types.Ability)"
+        raise UserError(f"{place} cannot {name}: it has {known}")
+    return trained.abilities[name]
+
+
+def load_trained(
+    path: Path,
+    *,
+    checkpoint: str = "latest",
+    seed: int | None = None,
+    experiment_file: str | None = None,
+    warn: Callable[[str], None] = warnings.warn,
+) -> TrainedModel:
+    """Loads a trained model from a run, by `load_run`, or an export, by `load_model`.
+
+    Args:
+      path: Directory of a run, or an export.
+      checkpoint: "best", "latest" or a step, of a run.
+      seed: One of the seeds of a run; default: the first.
+      experiment_file: Path of the experiment's file; default: none is needed.
+      warn: Called with one line if there is more than one seed to choose from.
+
+    Raises:
+      UserError: There is no such run or export, or it is not valid.
+    """
+    path = pathlib.Path(path)
+    if (path / "run.json").is_file():
+        return load_run(
+            path,
+            checkpoint=checkpoint,
+            seed=seed,
+            experiment_file=experiment_file,
+            warn=warn,
+        )
+    if not (path / TEXT_FILE).is_file():
+        raise UserError(
+            f"{path} is no run directory and no export: it has neither run.json nor "
+            f"{TEXT_FILE}"
+        )
+    if checkpoint != "latest" or seed is not None:
+        raise UserError(f"{path} is an export: it has one checkpoint of one seed")
+    return load_model(path, experiment_file=experiment_file)
+
+
+def load_model(folder: Path, *, experiment_file: Path | None = None) -> TrainedModel:
+    """Loads a model that `fdl export` wrote.
+
+    The folder may come from anywhere: nothing in it is imported or run.
+
+    Args:
+      folder: Folder of the export.
+      experiment_file: Path of the experiment's file, which is imported; needed for a
+        network outside the zoo alone.
+
+    Raises:
+      UserError: A file is missing, damaged or of another format, or the variables are
+        not those of the network.
+    """
+    folder = pathlib.Path(folder)
+    name, model, abilities, content = read_description(folder)
+    if experiment_file is not None:
+        experiment = _of_file(pathlib.Path(experiment_file), folder, content)
+        model, abilities = experiment.model, experiment.abilities
+    elif model is None:
+        alone = (
+            ", or run its artefacts by JAX alone" if content.get("artefacts") else ""
+        )
+        raise UserError(
+            f"{folder} has a network outside the zoo: say where the file of its "
+            f"experiment is with --experiment FILE{alone}"
+        )
+    step = content.get("step")
+    if type(step) is not int:
+        raise UserError(f"{folder / TEXT_FILE}: step={step!r:.20}: expected an integer")
+    path = folder / VARIABLES_FILE
+    variables = load_variables(path)
+    return _checked(TrainedModel(name, model, variables, abilities, step), path)
+
+
+def load_run(
+    workdir: Path,
+    *,
+    checkpoint: str = "latest",
+    seed: int | None = None,
+    experiment_file: str | None = None,
+    warn: Callable[[str], None] = warnings.warn,
+) -> TrainedModel:
+    """Loads the trained model of a run.
+
+    It needs neither the data nor the file of the experiment, if the network is one of
+    the zoo. Otherwise the experiment is imported and built.
+
+    Args:
+      workdir: Directory of the run.
+      checkpoint: "best", "latest" or a step.
+      seed: One of the seeds of the run; default: the first.
+      experiment_file: Path of the experiment's file, to build the model of it. Default:
+        of what the run has kept, or else of the file that it names, which has to be
+        trusted (see `fdl.runs.trusted_files`).
+      warn: Called with one line if there is more than one seed to choose from, or if
+        the experiment's file has changed.
+
+    Raises:
+      UserError: There is no such run, checkpoint or seed.
+      DamageError: The variables are not as they were written.
+    """
+    # Imported late: an export needs no orbax, which takes a second.
+    from fdl.runs.checkpoint import Checkpoints
+    from fdl.runs.open_run import check_one_model, find_step, open_run
+
+    workdir = pathlib.Path(workdir)
+    run, config = read_record(workdir)
+    num_seeds, first = run["seeds"], config["seed"]
+    index = seed_index(workdir, first, num_seeds, seed)
+    folder = workdir / MODEL_FOLDER
+    if experiment_file is None and (folder / TEXT_FILE).exists():
+        name, model, abilities, _ = read_description(folder)
+    else:
+        opened = open_run(workdir, warn, experiment_file)
+        check_one_model(opened)
+        experiment = opened.experiments[index]
+        name = opened.loaded.name
+        model, abilities = experiment.model, experiment.abilities
+    checkpoints = Checkpoints(
+        workdir / "checkpoints", keep=config["keep"], best=config["best"]
+    )
+    step = find_step(checkpoints, workdir, checkpoint)
+    variables = checkpoints.read_variables(step)
+    if num_seeds > 1:
+        variables = select_variables(variables, index)
+        if seed is None:
+            warn(
+                f"{workdir} has {num_seeds} seeds: this is seed {first + index} "
+                "(--seed)"
+            )
+    trained = TrainedModel(name, model, variables, abilities, step)
+    return _checked(trained, f"{workdir}, checkpoint of step {step}")
+
+
+def _checked(trained: TrainedModel, place: object) -> TrainedModel:
+    """Trained model with checked variables, on the device."""
+    check_variables(trained.model, trained.abilities, trained.variables, place)
+    return trained._replace(variables=jax.tree.map(jnp.asarray, trained.variables))
+
+
+def _of_file(
+    path: pathlib.Path, folder: pathlib.Path, content: Mapping[str, Any]
+) -> Experiment:
+    """Experiment of a file, of the config that an export names."""
+    with reading(folder / TEXT_FILE):
+        spec = content["experiment"]
+        arg, overrides = str(spec["arg"]), [str(x) for x in spec["overrides"]]
+    if not path.is_file():
+        raise UserError(f"{path}: expected the file of the experiment")
+    (experiment,) = build(load_file(path.resolve(), arg, overrides))
+    return experiment
