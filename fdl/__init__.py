@@ -47,6 +47,8 @@ if TYPE_CHECKING:  # For type checkers, what `__getattr__` finds.
     from fdl.learners.replicas import select as select
     from fdl.learners.replicate import replicate as replicate
     from fdl.learners.statistics import refresh_statistics as refresh_statistics
+    from fdl.runs.trained_model import load_model as load_model
+    from fdl.runs.trained_model import load_run as load_run
     from fdl.types import Ability as Ability
     from fdl.types import Batches as Batches
     from fdl.types import Claim as Claim
@@ -94,6 +96,8 @@ _MODULES = {
     """,
 }
 _MODULE_OF = {name: key for key, names in _MODULES.items() for name in names.split()}
+# Not imported by their package, whose other modules commands import without jax.
+_MODULE_OF |= dict.fromkeys(("load_model", "load_run"), "runs.trained_model")
 
 __all__ = sorted([*_MODULES, *_MODULE_OF])
 

@@ -1,10 +1,12 @@
 """Exceptions that the command line reports in one line, without a traceback."""
 
 import difflib
+import inspect
 import os
 import pathlib
 import re
 from collections.abc import Iterable
+from typing import Any
 
 
 class UserError(ValueError):
@@ -60,6 +62,68 @@ def near(name: str, names: Iterable[str]) -> str:
     if close:
         return f"Did you mean {' or '.join(map(repr, close))}?"
     return f"There is: {', '.join(names)}."
+
+
+def check_type(name: str, value: Any, kind: type, example: str) -> None:
+    """Checks the type of an argument.
+
+    Args:
+      name: Name of the argument.
+      value: Its value.
+      kind: Expected type.
+      example: Example of such a value.
+
+    Raises:
+      UserError: The value is of another type.
+
+    Example:
+      >>> check_type("batches", [], dict, "{}")
+      Traceback (most recent call last):
+      fdl.errors.UserError: batches of type list: expected dict, such as {}
+    """
+    if not isinstance(value, kind):
+        called = getattr(value, "__name__", "")
+        what = f"={called}" if called else f" of type {type(value).__name__}"
+        raise UserError(f"{name}{what}: expected {kind.__name__}, such as {example}")
+
+
+def check_parameters(name: str, function: Any, expected: str) -> None:
+    """Checks that a function can be called with the expected arguments.
+
+    Args:
+      name: Name of the function.
+      function: Function.
+      expected: Its parameters, such as ``state, batch``; those with a default are
+        passed by name.
+
+    Raises:
+      UserError: It takes other arguments, or is no function.
+
+    Example:
+      >>> check_parameters("step", lambda state: state, "state, batch")
+      Traceback (most recent call last):
+      fdl.errors.UserError: step(state): expected a function step(state, batch)
+    """
+    if not callable(function):
+        raise UserError(
+            f"{name} of type {type(function).__name__}: expected a function "
+            f"{name}({expected})"
+        )
+    try:
+        signature = inspect.signature(function)
+    except ValueError:  # Some functions that are written in C have none.
+        return
+    names = expected.split(", ")
+    by_name = {name.split("=")[0]: None for name in names if "=" in name}
+    try:
+        signature.bind(*(name for name in names if "=" not in name), **by_name)
+    except TypeError:
+        taken = ", ".join(
+            str(p.replace(annotation=p.empty)) for p in signature.parameters.values()
+        )
+        raise UserError(
+            f"{name}({taken}): expected a function {name}({expected})"
+        ) from None
 
 
 def reason(error: BaseException) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from fdl.cli import main
 from fdl.runs.experiment_files import files, name_of
-from fdl.runs.log import read_lines
+from fdl.runs.log import last_values, read_lines
 from fdl.train.metric_goal import parse_goal
 
 PROGRAMS = 610
@@ -17,7 +17,8 @@ FILES = files(str(pathlib.Path(__file__).parents[1] / "experiments"))
 
 DRAWN = {path.parent: path for path in FILES}.values()  # One of each folder.
 
-# What is to be reached, by the mean of the seeds, and of how many.
+# What the test is to reach, by the mean of the seeds, and of how many; or the
+# evaluation, where there is no test.
 RESULTS = {
     "rl/cartpole_ppo": ("max episode_return", 490, 10),
     "tabular/breast_cancer_linear": ("max accuracy", 0.96, 5),
@@ -34,7 +35,7 @@ RESULTS = {
     "theory/dying_relu": ("max leaky_relu/accuracy", 0.7, 5),
     "theory/gradient_noise": ("max batch_128/times_size", 0.9, 5),
     "theory/noisy_labels": ("max l2/accuracy", 0.75, 5),
-    "theory/overfitting": ("min dropout/test_mse", 4000, 5),
+    "theory/overfitting": ("min dropout/mse", 4000, 5),
     "theory/shifted_digits": ("max cnn/accuracy", 0.95, 5),
     "theory/universal_approximation": ("min width_50/max_error", 0.02, 5),
     "theory/vanishing_gradients": ("max relu_he/log10_ratio", -1, 5),
@@ -54,15 +55,12 @@ RESULTS = {
 
 
 def train(path, workdir, request, *arguments, size=""):
-    """Trains, and returns the last evaluation."""
+    """Trains, and returns the metrics of the test, or else of the last evaluation."""
     if "mnist" in path.stem:
         request.getfixturevalue("mnist_dir")
     assert main(["train", f"{path}{size}", "--workdir", str(workdir), *arguments]) == 0
-    evaluations = [
-        row for row in read_lines(workdir / "metrics.jsonl") if "eval/loss" in row
-    ]
-    evaluations = evaluations or read_lines(workdir / "metrics.jsonl")[-1:]
-    return evaluations[-1]
+    rows = read_lines(workdir / "metrics.jsonl")
+    return last_values(rows, "test") or last_values(rows, "eval")
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
@@ -72,8 +70,7 @@ def test_every_experiment_runs_in_its_smallest_size(
     drawn = path in DRAWN
     if not drawn:  # Half of the time of so small a run.
         monkeypatch.setattr("fdl.cli.train.draw_plots", lambda *_, **__: None)
-    last = train(path, tmp_path, request, "--debug", size=":smoke")
-    measured = {k: v for k, v in last.items() if k.startswith("eval/")}
+    measured = train(path, tmp_path, request, "--debug", size=":smoke")
     assert measured and np.isfinite(list(measured.values())).all()
     assert not drawn or (tmp_path / "curves.png").stat().st_size > 10_000
 
@@ -87,8 +84,8 @@ def test_every_experiment_has_a_result_to_reach():
 def test_every_experiment_reaches_its_result(path, tmp_path, request):
     aim, target, seeds = RESULTS[name_of(path)]
     sign, metric = parse_goal(aim, "aim")
-    last = train(path, tmp_path, request, "--debug", "--seeds", str(seeds))
-    values = np.array(last[f"eval/{metric}"])
+    measured = train(path, tmp_path, request, "--debug", "--seeds", str(seeds))
+    values = np.array(measured[metric])
     assert values.shape == (seeds,)
     assert sign * values.mean() <= sign * target
     if metric == "episode_return":
@@ -101,5 +98,5 @@ def test_every_experiment_reaches_its_result(path, tmp_path, request):
 @pytest.mark.slow
 def test_a_nonlinear_code_beats_pca_of_the_same_size(tmp_path, request):
     path = next(path for path in FILES if path.stem == "digits_autoencoder")
-    last = train(path, tmp_path, request, "--seeds", "5")
-    assert max(last["eval/loss"]) < 0.7 * min(last["eval/pca_loss"])
+    measured = train(path, tmp_path, request, "--seeds", "5")
+    assert max(measured["loss"]) < 0.7 * min(measured["pca_loss"])

@@ -2,9 +2,10 @@
 
     fdl train experiments/rl/cartpole_ppo.py
 
-It learns from 99,840 steps of the environment. Then all of 100 greedy episodes reach
-the limit, a return of 500.0, with each of the seeds 0 to 19: mean 500.0, worst 500.0. A
-seed trains for 2 seconds on two CPU cores, after 4 to 6 seconds of compilation.
+It learns from 99,840 steps of the environment. Then all of 100 greedy test episodes
+reach the limit, a return of 500.0, with each of the seeds 0 to 19: mean 500.0, worst
+500.0. A seed trains for 2 seconds on two CPU cores, after 4 to 6 seconds of
+compilation.
 """
 
 import jax.numpy as jnp

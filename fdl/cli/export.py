@@ -69,8 +69,8 @@ def with_jax(trained: TrainedModel, folder: pathlib.Path, name: str) -> str:
     path = str(folder / f"{name}.stablehlo")
     return (
         f"{name} without fdl, of any number of encoded examples:\n"
-        "  import jax.export, numpy as np\n"
-        f"  artefact = open({path!r}, 'rb').read()\n"
-        f"  {name} = jax.export.deserialize(bytearray(artefact)).call\n"
+        "  import pathlib, jax.export, numpy as np\n"
+        f"  artefact = bytearray(pathlib.Path({path!r}).read_bytes())\n"
+        f"  {name} = jax.export.deserialize(artefact).call\n"
         f"  {name}({{{zeros}}})\n"
     )

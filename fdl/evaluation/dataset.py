@@ -7,8 +7,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from fdl.errors import UserError
-from fdl.learners.step_outputs import as_metrics
+from fdl.errors import UserError, check_parameters, check_type
+from fdl.learners.step_outputs import objective_outputs
 from fdl.types import Batch, Batches, Evaluate, Objective, PyTree, Variables
 
 
@@ -37,18 +37,20 @@ def on_dataset(
     Raises:
       UserError: The batches have no epochs.
     """
+    check_parameters("objective", objective, "variables, batch, key, train=False")
     check_epochs(batches)
 
     @jax.jit
     def measure(variables, data, item, key):
         batch = batches.take(data, item)
         batch = batch if preprocess is None else preprocess(batch)
-        return as_metrics(objective(variables, batch, key, train=False)[1][1])
+        return objective_outputs(objective(variables, batch, key, train=False))[2]
 
     # The data is transferred to the device once, and not before the first evaluation.
     device_data: list[PyTree] = []
 
     def evaluate(variables: Variables) -> Mapping[str, float]:
+        check_type("variables", variables, Mapping, "learner.variables(state)")
         if not device_data:
             device_data.append(jax.device_put(batches.data))
         parts = [
@@ -71,6 +73,7 @@ def keyed_items(batches: Batches, seed: int = 0) -> Iterator[tuple[PyTree, Any]]
 
 def check_epochs(batches: Batches) -> None:
     """Raises `UserError` if batches have no epochs."""
+    check_type("batches", batches, Batches, "fdl.data.batches(arrays, batch_size)")
     if not batches.steps_per_epoch:
         raise UserError(
             f"steps_per_epoch={batches.steps_per_epoch}: expected batches of a finite "

@@ -7,8 +7,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from fdl.errors import UserError
-from fdl.learners.gradient_step import Update, gradient_step, opt_state_of
+from fdl.errors import UserError, check_type
+from fdl.learners.gradient_step import (
+    Update,
+    check_optimizer,
+    gradient_step,
+    opt_state_of,
+)
 from fdl.optim.averaging import Average
 from fdl.trees import subtree, with_subtree
 from fdl.types import (
@@ -54,6 +59,7 @@ def gradient_learner(
     Raises:
       UserError: When the variables are asked for: they need ``statistics``.
     """
+    check_type("model", model, Model, "fdl.models.functional(module)")
     average = average or getattr(optimizer, "average", None)
     update = gradient_step(
         objective,
@@ -108,11 +114,20 @@ def init_train_state(
       key: Key of the initial variables and, in turn, of all steps.
       average: Average of the variables. Default: that of an optimizer that has one.
     """
+    check_type("model", model, Model, "fdl.models.functional(module)")
     several = optimizer.values() if isinstance(optimizer, Mapping) else [optimizer]
+    for one in several:
+        check_optimizer(one)
     averages = [average, *(getattr(one, "average", None) for one in several)]
     average = next((one for one in averages if one is not None), None)
     init_key, step_key = jax.random.split(key)
     variables = model.init(init_key)
+    if not isinstance(variables, Mapping) or "params" not in variables:
+        kind = type(variables).__name__
+        found = [*variables] if isinstance(variables, Mapping) else kind
+        raise UserError(
+            f"model.init returns {found}: expected collections by name, with 'params'"
+        )
     params = variables["params"]
     model_state = {name: variables[name] for name in variables if name != "params"}
     if isinstance(optimizer, Mapping):

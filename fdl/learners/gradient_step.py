@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from fdl.errors import UserError
+from fdl.errors import UserError, check_type
 from fdl.learners.microbatches import gradient
 from fdl.optim.averaging import Average
 from fdl.optim.report import Report
@@ -69,6 +69,7 @@ def gradient_step(
         a skipped step has no other metrics, and changes nothing,
       * ``loss_scale``, if there is one.
     """
+    check_optimizer(optimizer)
     report = getattr(optimizer, "report", _no_report)
     average = average or getattr(optimizer, "average", None)
     frozen = getattr(optimizer, "frozen", None)
@@ -116,6 +117,12 @@ def gradient_step(
         return _discard_if_skipped(state, after, metrics, reported, scale)
 
     return update
+
+
+def check_optimizer(optimizer: Any) -> None:
+    """Raises `UserError` if an optimizer is none: if it was not called, say."""
+    kind = optax.GradientTransformation
+    check_type("optimizer", optimizer, kind, "optax.adam(1e-3)")
 
 
 def _no_report(opt_state: optax.OptState) -> Report:

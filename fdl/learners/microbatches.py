@@ -1,13 +1,13 @@
 """Gradient of an objective, with accumulation over microbatches and loss scaling."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from fdl.errors import UserError
-from fdl.learners.step_outputs import as_metrics
+from fdl.errors import UserError, check_parameters
+from fdl.learners.step_outputs import objective_outputs
 from fdl.trees import subtree, with_subtree
 from fdl.types import Array, Batch, Key, Metrics, Objective, Params, PyTree, Variables
 
@@ -53,6 +53,7 @@ def gradient(
     Raises:
       UserError: The number is below 1 or, when called, does not divide the batch.
     """
+    check_parameters("objective", objective, "variables, batch, key, train=False")
     if num_microbatches < 1:
         raise UserError(f"num_microbatches={num_microbatches}: expected at least 1")
 
@@ -73,7 +74,7 @@ def gradient(
                 jax.random.fold_in(key, i),
                 scale,
             )
-            w = part.metrics["loss"].weight
+            w = _weight(part.metrics)
 
             def weighted(total, x):
                 # A microbatch that is masked entirely may have a gradient of NaN, which
@@ -110,7 +111,7 @@ def _gradient_of_batch(objective: Objective, wrt: str):
         model_state = {k: v for k, v in variables.items() if k != "params"}
 
         def loss_fn(part):
-            loss, (new_state, metrics) = objective(
+            outputs = objective(
                 {"params": with_subtree(params, wrt, part), **model_state},
                 batch,
                 key,
@@ -118,7 +119,7 @@ def _gradient_of_batch(objective: Objective, wrt: str):
             )
             # The unscaled loss is returned as auxiliary data: that of a scale may have
             # overflowed.
-            aux = loss, new_state, as_metrics(metrics)
+            loss, *_ = aux = objective_outputs(outputs)
             return (loss if scale is None else loss * scale), aux
 
         (_, (loss, model_state, metrics)), grads = jax.value_and_grad(
@@ -129,6 +130,17 @@ def _gradient_of_batch(objective: Objective, wrt: str):
         return Gradient(loss, grads, model_state, metrics)
 
     return single
+
+
+def _weight(metrics: Metrics) -> Array:
+    """Weight of a microbatch: that of the metric ``loss``."""
+    loss: Any = metrics.get("loss")
+    if not hasattr(loss, "weight"):
+        raise UserError(
+            "num_microbatches: expected a metric 'loss', an fdl.Mean, whose weight is "
+            "that of a microbatch"
+        )
+    return loss.weight
 
 
 def _wide(x: Array) -> jnp.dtype:

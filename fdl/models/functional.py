@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from fdl.errors import UserError, near
+from fdl.errors import UserError, check_type, near
 from fdl.types import INTERMEDIATES, Array, Key, Model, PyTree, Variables
 
 
@@ -36,7 +36,7 @@ def functional(module: nn.Module, *example_inputs: Array) -> Model:
       A model with the module.
 
     Raises:
-      UserError: When ``apply`` is called: the module has no such method.
+      UserError: It is no module; or, when ``apply`` is called, it has no such method.
 
     Example:
       >>> import jax, jax.numpy as jnp
@@ -46,6 +46,8 @@ def functional(module: nn.Module, *example_inputs: Array) -> Model:
       >>> model.apply(variables, jnp.ones((2, 4)))[0].shape
       (2, 3)
     """
+
+    check_type("module", module, nn.Module, "fdl.models.MLP((64,), num_outputs=10)")
 
     def init(key: Key) -> Variables:
         inputs = example_inputs or zeros(module.example())

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 
 from fdl import losses
 from fdl import metrics as measures
+from fdl.errors import check_type
 from fdl.objectives import supervised
 from fdl.objectives.supervised import Loss, MetricFunctions
 from fdl.types import Model, Objective
@@ -42,6 +43,7 @@ def binary_classification(
       An objective with the metrics ``loss`` and, by default, ``accuracy`` over all
       labels.
     """
+    check_type("model", model, Model, "fdl.models.functional(module)")
 
     def objective(variables, batch, key=None, *, train=False):
         outputs, model_state = model.apply(

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from fdl import losses
 from fdl import metrics as measures
-from fdl.errors import UserError
+from fdl.errors import UserError, check_type
 from fdl.objectives import supervised
 from fdl.objectives.supervised import Loss, MetricFunctions
 from fdl.types import Array, Model, Objective
@@ -50,6 +50,7 @@ def classification(
     Raises:
       UserError: When the objective is called: there is not one weight for each class.
     """
+    check_type("model", model, Model, "fdl.models.functional(module)")
 
     def objective(variables, batch, key=None, *, train=False):
         logits, model_state = model.apply(

@@ -6,6 +6,7 @@ import optax
 
 from fdl import losses, metrics
 from fdl.distributions import Distribution, checked
+from fdl.errors import check_type
 from fdl.types import Model, Objective
 
 
@@ -48,6 +49,7 @@ def ppo(
       Schulman, `Approximating KL Divergence
       <http://joschu.net/blog/kl-approx.html>`_, 2020.
     """
+    check_type("model", model, Model, "fdl.models.functional(module)")
     distribution = checked(distribution)
 
     def objective(variables, batch, key=None, *, train=False):

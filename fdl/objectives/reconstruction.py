@@ -1,6 +1,7 @@
 """Reconstruction of the inputs: autoencoders and denoising autoencoders."""
 
 from fdl import losses, metrics
+from fdl.errors import check_type
 from fdl.objectives import supervised
 from fdl.types import Model, Objective
 
@@ -18,6 +19,7 @@ def reconstruction(model: Model, *, inputs: str = "image") -> Objective:
     Returns:
       An objective with the metric ``loss``.
     """
+    check_type("model", model, Model, "fdl.models.functional(module)")
 
     def objective(variables, batch, key=None, *, train=False):
         originals = supervised.take(batch, inputs)

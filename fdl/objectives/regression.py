@@ -2,6 +2,7 @@
 
 from fdl import losses
 from fdl import metrics as measures
+from fdl.errors import check_type
 from fdl.losses.half_precision import at_least_float32
 from fdl.objectives import supervised
 from fdl.objectives.supervised import Loss, MetricFunctions
@@ -42,6 +43,7 @@ def regression(
       An objective with the metrics ``loss``, of standardised targets, and, by default,
       ``mae``.
     """
+    check_type("model", model, Model, "fdl.models.functional(module)")
 
     def objective(variables, batch, key=None, *, train=False):
         outputs, model_state = model.apply(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import jax.numpy as jnp
 
-from fdl.errors import UserError, near
+from fdl.errors import UserError, check_type, near
 from fdl.losses.label_weights import is_label
 from fdl.types import Array, Batch, Mean, Metric, Metrics
 
@@ -19,8 +19,9 @@ def take(batch: Batch, name: str) -> Array:
     """Array of a batch by its name.
 
     Raises:
-      UserError: The batch has no array of this name.
+      UserError: The batch has no array of this name, or no names at all.
     """
+    check_type("batch", batch, Mapping, "{'image': ..., 'label': ...}")
     if name not in batch:
         raise UserError(f"there is no {name!r} in a batch. {near(name, batch)}")
     return batch[name]

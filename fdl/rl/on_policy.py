@@ -18,7 +18,7 @@ from fdl.rl.episode_stats import (
     update_episode_stats,
 )
 from fdl.rl.observation_stats import update_observation_stats
-from fdl.rl.policies import actor, sampling
+from fdl.rl.policies import Policy, actor, sampling
 from fdl.rl.returns import gae
 from fdl.rl.rollout import Transition, unroll
 from fdl.types import (
@@ -123,59 +123,66 @@ def on_policy(
     )
     policy = sampling(actor(model), distribution)
     updates = gradient_learner(model, objective, optimizer)
-
-    def init(key):
-        train_key, env_key, step_key = jax.random.split(key, 3)
-        env_keys = jax.random.split(env_key, num_envs)
-        env_state, observation = jax.vmap(env.reset)(env_keys)
-        return OnPolicyState(
-            jnp.zeros((), jnp.int32),
-            step_key,
-            updates.init(train_key),
-            env_state,
-            observation,
-            init_episode_stats(num_envs),
-        )
+    experience_of = functools.partial(
+        with_advantages, model, distribution, discount=discount, lambda_=lambda_
+    )
 
     def step(state, batch=None):
         del batch
         unroll_key, shuffle_key = jax.random.split(
             jax.random.fold_in(state.key, state.step)
         )
-        variables = state.train.train_variables
-        act = functools.partial(policy, variables)
-        env_state, observation, transitions = unroll(
-            env, act, state.env, state.observation, unroll_key, num_steps
-        )
-        episode, episodes = update_episode_stats(
-            state.episode, transitions.reward, transitions.ended
+        state, transitions, episodes = _collect(
+            env, policy, state, unroll_key, num_steps
         )
         # Advantages and log-probabilities are computed once, before the first update:
         # PPO compares each update with the policy that collected the rollout.
-        experience = with_advantages(
-            model,
-            distribution,
-            variables,
-            transitions,
-            discount=discount,
-            lambda_=lambda_,
-        )
+        experience = experience_of(state.train.train_variables, transitions)
         rows = shuffle(shuffle_key, num_envs * num_steps, num_epochs, num_minibatches)
         train, metrics = minibatch_steps(updates.step, state.train, experience, rows)
-        train = train._replace(
-            model_state=update_observation_stats(
-                train.model_state, transitions.observation
-            )
+        model_state = update_observation_stats(
+            train.model_state, transitions.observation
         )
-        state = OnPolicyState(
-            state.step + 1, state.key, train, env_state, observation, episode
-        )
+        train = train._replace(model_state=model_state)
+        state = state._replace(step=state.step + 1, train=train)
         return state, {**metrics, **episodes}
 
-    def variables(state):
-        return updates.variables(state.train)
+    return Learner(
+        functools.partial(_init, env, updates, num_envs),
+        step,
+        lambda state: updates.variables(state.train),
+        _PARTITION,
+        optimizer=optimizer,
+    )
 
-    return Learner(init, step, variables, _PARTITION, optimizer=optimizer)
+
+def _init(env: Env, updates: Learner, num_envs: int, key: Key) -> OnPolicyState:
+    """Initial state of an on-policy learner, with environments that are just reset."""
+    train_key, env_key, step_key = jax.random.split(key, 3)
+    env_state, observation = jax.vmap(env.reset)(jax.random.split(env_key, num_envs))
+    return OnPolicyState(
+        jnp.zeros((), jnp.int32),
+        step_key,
+        updates.init(train_key),
+        env_state,
+        observation,
+        init_episode_stats(num_envs),
+    )
+
+
+def _collect(
+    env: Env, policy: Policy, state: OnPolicyState, key: Key, num_steps: int
+) -> tuple[OnPolicyState, Transition, Metrics]:
+    """Rollout of the policy of a state, and the metrics of its episodes."""
+    act = functools.partial(policy, state.train.train_variables)
+    env_state, observation, transitions = unroll(
+        env, act, state.env, state.observation, key, num_steps
+    )
+    episode, metrics = update_episode_stats(
+        state.episode, transitions.reward, transitions.ended
+    )
+    after = state._replace(env=env_state, observation=observation, episode=episode)
+    return after, transitions, metrics
 
 
 def minibatch_steps(

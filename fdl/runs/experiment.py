@@ -15,6 +15,7 @@ from fdl import config as configs
 from fdl.errors import UserError
 from fdl.runs.cross_validation import combine_folds
 from fdl.runs.experiment_files import find, name_of, user_code
+from fdl.runs.experiment_parts import checked
 from fdl.types import Experiment
 
 
@@ -159,13 +160,7 @@ def _build(loaded: LoadedExperiment, **changes: int) -> Experiment:
     config = loaded.config.copy_and_resolve_references()
     config.update(changes)
     with user_code(loaded.path):
-        experiment = loaded.module.build(FrozenConfigDict(config))
-    if not isinstance(experiment, Experiment):
-        kind = type(experiment).__name__
-        raise UserError(
-            f"{loaded.path}: build returns {kind}, expected an fdl.Experiment"
-        )
-    return experiment
+        return checked(loaded.module.build(FrozenConfigDict(config)))
 
 
 def _import(path: pathlib.Path) -> ModuleType:

@@ -48,6 +48,7 @@ def export_model(
         an artefact nor the experiment's file is to be used.
       RunError: A file cannot be written.
     """
+    _check_empty(folder)
     try:
         content = describe(trained.name, trained.model, trained.abilities)
     except UserError as error:
@@ -63,7 +64,6 @@ def export_model(
         "experiment": dict(experiment),
         "artefacts": [*artefacts],
     }
-    _check_empty(folder)
     folder = folder.absolute()
     partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
     with writing(folder):

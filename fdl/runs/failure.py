@@ -199,7 +199,7 @@ def _arrays(tree: PyTree) -> dict[str, np.ndarray]:
 
 
 def _examples(arrays: Mapping[str, np.ndarray]) -> list | None:
-    """Indices of the examples of an item; lists, if it has one for each seed or fold."""
+    """Indices of the examples of an item: one list, or one for each seed or fold."""
     if "index" in arrays:
         return arrays["index"].tolist()
     return [x.tolist() for name, x in arrays.items() if name.endswith("/index")] or None

@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
 
-from fdl.errors import UserError
+from fdl.errors import UserError, check_parameters, check_type
 from fdl.learners.repeat import repeat
-from fdl.learners.step_outputs import checked
+from fdl.learners.step_outputs import check_arrays, check_same_form, checked
 from fdl.train.hooks import Hook, read_metrics
 from fdl.train.loop_state import LoopState, merge_metrics
 from fdl.train.mesh import place_batch, state_sharding
@@ -107,6 +107,10 @@ def compiled(
     mesh: Mesh | None = None,
 ) -> Program:
     """Program of a learner and its batches for `iterate`; see `run` for arguments."""
+    check_type("learner", learner, Learner, "fdl.gradient_learner(...)")
+    check_type("batches", batches, Batches, "fdl.data.batches(arrays, batch_size)")
+    check_parameters("init", learner.init, "key")
+    check_parameters("step", learner.step, "state, batch")
     # Jitted, so that `init` and `advance` share one trace.
     learner_step = jax.jit(checked(learner.step))
     item = next(batches.stream(0))
@@ -117,9 +121,11 @@ def compiled(
 
     def init(key):
         state = learner.init(key)
+        check_arrays(state)
         # Metrics are sums, so that zeros are their neutral element. Which there are is
         # known from the shapes of a step only.
-        _, metrics = jax.eval_shape(learner_step, state, example)
+        after, metrics = jax.eval_shape(learner_step, state, example)
+        check_same_form(jax.eval_shape(lambda: state), after)
         zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), metrics)
         step = jnp.zeros((), jnp.int32)
         return LoopState(step, state, zeros, {name: step for name in metrics})
@@ -178,6 +184,8 @@ def iterate(
       The final carry, and its step.
     """
     hooks = list(hooks)
+    for hook in hooks:
+        check_type("hook", hook, Hook, "fdl.train.Hook(every, call)")
     items, step = batches.stream(start), start
     tokens: collections.deque[Array] = collections.deque()
     while step < num_steps and not stop():
@@ -199,10 +207,21 @@ def iterate(
             tokens.popleft().block_until_ready()
         for hook in hooks:
             if step == num_steps or (hook.every and step % hook.every == 0):
-                # A hook that returns nothing has changed nothing.
-                changed = hook.call(step, carry)
-                carry = carry if changed is None else changed
+                carry = _call(hook, step, carry)
     return carry, step
+
+
+def _call(hook: Hook, step: int, carry: LoopState) -> LoopState:
+    """Carry after a hook, which may return None for the same."""
+    changed = hook.call(step, carry)
+    if changed is None:
+        return carry
+    if not isinstance(changed, LoopState):
+        raise UserError(
+            f"hook returns {type(changed).__name__}: expected its argument, a "
+            "LoopState, changed or not, or None"
+        )
+    return changed
 
 
 def _layout(

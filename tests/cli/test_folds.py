@@ -13,8 +13,8 @@ KNOWS = (
 )
 FOLDS = (
     f"train, test = ({LOAD})",
-    f"parts = ({LOAD})\n    train, test = fdl.data.fold(\n        *parts, "
-    "num_folds=config.num_folds, fold=config.fold\n    )",
+    f"splits = fdl.data.Splits(*({LOAD}))\n    train, test, _ = fdl.data.fold(\n"
+    "        splits, num_folds=config.num_folds, fold=config.fold\n    )",
 )
 
 

@@ -5,6 +5,7 @@ import io
 import json
 import pathlib
 import re
+import shutil
 
 import jax
 import numpy as np
@@ -32,7 +33,6 @@ RUNS = {
     "poor": ["asked.py", "--config.num_steps=4"],
     "seeds": ["asked.py:smoke", "--seeds", "2"],
     "table": [f"{TABULAR}/diabetes_mlp.py:smoke"],
-    "named": [f"{TABULAR}/breast_cancer_linear.py:smoke"],
 }
 
 
@@ -152,18 +152,6 @@ def test_tables_are_read_by_the_names_of_their_columns(fdl, folder, tmp_path):
     assert np.abs(np.array(found) - targets.mean()).max() < 4 * targets.std()
 
 
-def test_classes_have_their_names(fdl, folder, tmp_path):
-    from sklearn.datasets import load_breast_cancer
-
-    raw = load_breast_cancer()
-    path = tmp_path / "tumours.csv"
-    np.savetxt(path, raw.data[:100], delimiter=",")
-    rows = read(fdl("predict", "named", path).out)
-    expected = raw.target_names[raw.target[:100]]
-    assert np.mean([row["class"] for row in rows] == expected) > 0.8
-    assert [*rows[0]][2:] == ["probability_malignant", "probability_benign"]
-
-
 def test_each_seed_answers_for_itself(fdl, folder, digits, tmp_path):
     np.savez(tmp_path / "a.npz", image=digits["image"][:3])
     first = fdl("predict", "seeds", tmp_path / "a.npz")
@@ -175,6 +163,25 @@ def test_each_seed_answers_for_itself(fdl, folder, digits, tmp_path):
     assert "seeds has the seeds 0 to 1" in (
         fdl("predict", "seeds", tmp_path / "a.npz", "--seed", "2").error
     )
+
+
+def test_a_run_predicts_without_its_data_and_its_experiment(
+    fdl, folder, digits, tmp_path, monkeypatch
+):
+    np.savez(tmp_path / "a.npz", image=digits["image"][:3])
+    (tmp_path / "empty").mkdir()
+    expected = fdl("predict", "good", tmp_path / "a.npz").out
+    shutil.copytree("good", tmp_path / "moved")
+    run = tmp_path / "moved/run.json"
+    run.write_text(run.read_text().replace("asked.py", "gone.py"))
+    for variable in ("TFDS_DATA_DIR", "FDL_MANUAL_DIR", "FDL_STATE_DIR"):
+        monkeypatch.setenv(variable, str(tmp_path / "empty"))
+    found = fdl("predict", tmp_path / "moved", tmp_path / "a.npz")
+    assert (found.code, found.out, found.error) == (0, expected, "")
+    assert not [*(tmp_path / "empty").iterdir()]
+    # Only what asks for the experiment needs it.
+    for command in (["eval"], ["predict", "a.png", "--experiment", "none.py"]):
+        assert "is gone" in fdl(command[0], tmp_path / "moved", *command[1:]).error
 
 
 def test_the_checkpoint_that_is_asked_for_answers(fdl, folder, digits, tmp_path):
@@ -189,21 +196,27 @@ def test_the_checkpoint_that_is_asked_for_answers(fdl, folder, digits, tmp_path)
 
 
 PREDICT_MISTAKES = {
-    "no run": (["nowhere", "a.png"], "nowhere is no run directory"),
-    "no way to ask": (["silent", "a.png"], "tiny has no predictor: expected its build"),
+    "no run": (["nowhere", "a.png"], "nowhere is no run directory and no export"),
+    "no such ability": (
+        ["silent", "a.png"],
+        "silent cannot predict: it has no abilities (see fdl.types.Ability)",
+    ),
     "no file": (["good", "none.png"], "none.png: expected a file"),
     "no image": (["good", "asked.py"], "asked.py: expected an undamaged image file"),
     "no table": (["good", "t.csv"], "takes [8, 8, 1] of each example, not a row"),
     "a missing column": (
         ["table", "t.csv"],
-        "t.csv: expected a column 'age'. Did you m",
+        "t.csv: row 1: expected a column 'age'. Did you mean 'ages'?",
     ),
     "two kinds": (["good", "a.npz", "a.png"], "expected images, or else one CSV or"),
     "no such array": (["good", "other.npz"], "an array in other.npz. Did you mean"),
     "another shape": (["good", "flat.npz"], "expected [8, 8, 1] in one or more"),
-    "another range": (["good", "half.npz"], "expected whole numbers from 0 to 255"),
+    "another range": (["good", "half.npz"], "expected whole numbers from 0 to 16"),
     "an image for a table": (["table", "a.png"], "expected [H, W, C] of an image"),
-    "nothing to invert": (["table", "t.csv", "--invert"], "--invert: expected images"),
+    "nothing to invert": (
+        ["table", "t.csv", "--invert"],
+        "invert=True: expected images",
+    ),
     "another format": (
         ["good", "a.png", "--output", "a.txt"],
         "--output=a.txt: expected a name with .csv or .jsonl",
@@ -276,13 +289,17 @@ def test_regression_has_no_sides_and_every_example(fdl, folder, tmp_path):
     assert called.code == 0 and "has right" not in called.out
     rows = read(path.read_text())
     assert len(rows) == 142
-    assert [*rows[0]] == ["example", "loss_A", "loss_B", "mae_A", "mae_B"]
+    metrics = ("loss", "mae", "r2")
+    assert [*rows[0]] == ["example", *(f"{m}_{x}" for m in metrics for x in "AB")]
 
 
 COMPARE_MISTAKES = {
     "different data": (["good", "table"], "are tested on different data: there is"),
     "no run": (["good", "nowhere"], "nowhere is no run directory"),
-    "no way to ask": (["good", "silent"], "tiny has no predictor: expected its build"),
+    "no examples": (
+        ["good", "silent"],
+        "tiny has no test examples: expected its build",
+    ),
     "another format": (
         ["good", "poor", "--output", "a.jsonl"],
         "--output=a.jsonl: expected a name with .csv",

@@ -110,6 +110,7 @@ def cartpole():
 def ppo(seed):
     del seed  # Experience follows from the key of the state.
     model = models.functional(models.ActorCritic(2, (8,)), jnp.zeros((1, 4)))
+    model = rl.normalize_observations(model, cartpole().observation)
     learner = rl.on_policy(
         cartpole(),
         model,

@@ -6,10 +6,11 @@ import optax
 import pytest
 from jax.sharding import AxisType, NamedSharding
 
+from fdl.data import no_data
 from fdl.distributions import categorical
 from fdl.envs import box, discrete
 from fdl.errors import UserError
-from fdl.learners import repeat
+from fdl.learners import inject_hyperparameters, repeat, replicate, select
 from fdl.objectives.ppo import ppo
 from fdl.rl import actor, gae, greedy, on_policy, play, shuffle
 from fdl.types import Env, Model, Timestep
@@ -194,6 +195,22 @@ def test_a_step_keeps_types_and_fused_or_spread_gives_the_same():
     chex.assert_trees_all_close(
         spread.train.params, single.train.params, rtol=1e-4, atol=1e-6
     )
+
+
+def test_discounts_are_traced_with_the_numbers_of_each():
+    arms = [{"discount": 1.0, "lambda_": 0.9}, {"discount": 0.5, "lambda_": 0.0}]
+    traced = inject_hyperparameters(learner)
+    replicas, _ = replicate([traced(**arm) for arm in arms], no_data())
+    together = jax.jit(replicas.init)(jax.random.key(0))
+    assert together.names == (("0", "1"),)
+    together, _ = jax.jit(repeat(replicas.step))(together, None, 2)
+    found = [select(together, i).inner.train.params for i in range(2)]
+    for arm, params in zip(arms, found, strict=True):
+        alone = learner(**arm)
+        state = jax.jit(alone.init)(jax.random.key(0))
+        state, _ = jax.jit(repeat(alone.step))(state, None, 2)
+        chex.assert_trees_all_close(state.train.params, params, rtol=1e-5, atol=1e-6)
+    assert not np.allclose(found[0]["values"], found[1]["values"])
 
 
 @pytest.mark.parametrize("sizes", [{"num_minibatches": 5}, {"num_envs": 0}])

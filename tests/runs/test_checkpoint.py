@@ -30,9 +30,8 @@ def carry(step, size=5, dtype=jnp.float32):
         "half": jax.random.normal(key, (4,), jnp.bfloat16),
     }
     state = TrainState(jnp.int32(step), key, params, {}, OPTIMIZER.init(params))
-    return LoopState(
-        state, {"loss": Mean(jnp.ones(()), jnp.ones(()))}, {"loss": 0 * one()}
-    )
+    metrics = {"loss": Mean(jnp.ones(()), jnp.ones(()))}
+    return LoopState(jnp.int32(step), state, metrics, {"loss": 0 * one()})
 
 
 def one():
@@ -265,7 +264,7 @@ def test_the_latest_and_the_best_are_kept(tmp_path, best, keep):
     known = {}
     for step, score in enumerate(scores, start=1):
         metrics = None if score is None else {"score": score, "other": -step}
-        checkpoints.save(step, LoopState({"x": one()}, {}, {}), metrics)
+        checkpoints.save(step, LoopState(one(), {"x": one()}, {}, {}), metrics)
         checkpoints.wait()
         if score is not None and np.isfinite(np.mean(score)):
             known[step] = np.mean(score)
@@ -280,7 +279,7 @@ def test_damaged_metrics_do_not_make_another_one_the_best(fresh):
     assert fresh.best() == 7
     path.write_text(path.read_text().replace("0.1", "9.1"))
     with pytest.raises(RunError, match=r"00000007 is damaged: metrics\.json"):
-        fresh.best()
+        Checkpoints(fresh.directory).best()
     save(fresh.directory, [9], keep=2)  # Nor do they stop a run that goes on.
     assert fresh.steps() == [7, 9]
 
@@ -299,10 +298,10 @@ def test_what_is_saved_may_be_donated_at_once(tmp_path):
     tree = {"x": jnp.arange(1000.0)}
     checkpoints = Checkpoints(tmp_path)
     for step in range(1, 4):
-        checkpoints.save(step, LoopState(tree, {}, {}), None)
+        checkpoints.save(step, LoopState(one(), tree, {}, {}), None)
         tree = donating(tree)
     checkpoints.wait()
-    restored = checkpoints.restore(3, like(LoopState(tree, {}, {})))
+    restored = checkpoints.restore(3, like(LoopState(one(), tree, {}, {})))
     np.testing.assert_array_equal(restored.state["x"], np.arange(1000.0) + 2)
 
 
@@ -330,12 +329,12 @@ def test_a_failed_write_is_told_and_leaves_the_others_alone(fresh):
     before = contents(fresh.directory)
     jnp.copy(large["x"])  # Compiles what saving does, so that no cache is written.
     with full_disk():
-        fresh.save(9, LoopState(large, {}, {}), None)
+        fresh.save(9, LoopState(one(), large, {}, {}), None)
         with pytest.raises(RunError, match="cannot write a checkpoint in ") as caught:
             fresh.wait()
     assert "File too large" in str(caught.value)
     assert contents(fresh.directory) == before
-    fresh.save(9, LoopState(large, {}, {}), None)
+    fresh.save(9, LoopState(one(), large, {}, {}), None)
     fresh.wait()
     assert fresh.steps() == [3, 7, 9][-2:]
 

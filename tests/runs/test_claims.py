@@ -8,7 +8,7 @@ from scipy import stats
 
 from fdl.errors import UserError
 from fdl.runs import claims
-from fdl.runs.log import last_evaluation
+from fdl.runs.log import last_values
 from fdl.types import Claim
 
 ABOVE = [0.30, 0.32, 0.31, 0.29, 0.33]
@@ -99,10 +99,11 @@ def test_a_claim_needs_a_bound():
         claims.check_claims([Claim("x", lambda m: m["x"])], {"x": 1.0})
 
 
-def test_the_last_evaluation_is_read_with_what_is_no_number():
+def test_the_last_values_of_a_split_are_read_with_those_that_are_no_number():
     rows = [{"eval/x": 1.0}, {"step": 2, "eval/x": None, "eval/y": 3}, {"train/x": 2}]
-    assert last_evaluation(rows) == {"x": None, "y": 3}
-    assert last_evaluation([]) == {}
+    assert last_values(rows, "eval") == {"x": None, "y": 3}
+    assert last_values(rows, "train") == {"x": 2}
+    assert last_values(rows, "test") == last_values([], "eval") == {}
 
 
 def test_verdicts_are_written_as_json(tmp_path):

@@ -3,6 +3,7 @@
 import itertools
 import json
 import shutil
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -94,12 +95,15 @@ def make(seed=0, table=ACCURACY):
         loss = (error**2).mean()
         return loss, ({}, {"loss": Mean(loss, jnp.ones(()))})
 
-    def evaluate(state):
-        place = max(0, int(state.step) // EVERY - 1)
+    def evaluate(variables):
+        place = max(0, int(variables["step"]) // EVERY - 1)
         return {"accuracy": float(table[seed][place]), "loss": float(place)}
 
     model = Model(lambda key: {"params": {"w": jax.random.normal(key, (3,))}}, None)
     learner = fdl.gradient_learner(model, objective, optax.adam(0.05))
+    learner = learner._replace(
+        variables=lambda state: {"params": state.params, "step": state.step}
+    )
     return fdl.Experiment(learner, fdl.data.batches(DATA, 4, seed), evaluate)
 
 
@@ -119,11 +123,7 @@ def prepare(seeds=1, **early):
     if seeds > 1:  # The evaluation of a seed cannot know which it is.
         rows = [make(seed).evaluate for seed in range(seeds)]
 
-        def evaluate(state):
-            found = [row(state._replace(step=state.step[0])) for row in rows]
-            return {name: [one[name] for one in found] for name in found[0]}
-
-        setup = setup._replace(evaluate=evaluate)
+        setup = setup._replace(evaluate=fdl.evaluate_each(rows))
     return setup, chosen
 
 
@@ -132,14 +132,14 @@ def train(setup, chosen, workdir, stop=lambda: False):
     start = session.start(setup, chosen, workdir, pytest.fail)
     return session.train(
         setup, start, workdir, show=lambda *line: None, stop=stop, stages={}
-    )
+    ).step
 
 
 def result(setup, chosen, workdir):
     """All numbers of a run: of its last checkpoint, and the bytes of its metrics."""
     checkpoints = Checkpoints(workdir / "checkpoints", best=chosen.best)
     step = checkpoints.steps()[-1]
-    carry = checkpoints.restore(step, setup.program.abstract(setup.keys))
+    carry = checkpoints.restore(step, setup.program.saved(setup.keys))
     leaves = [
         jax.random.key_data(x) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x
         for x in jax.tree.leaves(carry)
@@ -243,9 +243,10 @@ def test_a_metric_that_is_never_written_is_told_before_the_first_step(tmp_path):
 
 def test_run_takes_it_as_a_hook_and_a_stop():
     experiment, logged = make(), {}
-    hook, stop = fdl.train.early_stopping(
-        experiment.evaluate, "max accuracy", every=EVERY, patience=2
+    stopping = partial(
+        fdl.train.early_stopping, experiment.learner, experiment.evaluate
     )
+    hook, stop = stopping("max accuracy", every=EVERY, patience=2)
     state = fdl.train.run(
         experiment.learner,
         experiment.batches,
@@ -258,10 +259,10 @@ def test_run_takes_it_as_a_hook_and_a_stop():
     assert state.step == 30 and [*logged] == [*range(4, 30, 4), 30]
     straight = fdl.train.run(experiment.learner, experiment.batches, num_steps=30)
     assert np.array_equal(state.params["w"], straight.params["w"])
-    hook, stop = fdl.train.early_stopping(experiment.evaluate, "min los", every=EVERY)
+    hook, stop = stopping("min los", every=EVERY)
     with pytest.raises(UserError, match="metric='los': expected a metric"):
         fdl.train.run(
             experiment.learner, experiment.batches, num_steps=9, hooks=[hook], stop=stop
         )
     with pytest.raises(UserError, match="every=0: expected at least 1"):
-        fdl.train.early_stopping(experiment.evaluate, "min loss", every=0)
+        stopping("min loss", every=0)

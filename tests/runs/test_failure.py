@@ -142,7 +142,7 @@ def test_the_very_first_step_can_go_wrong(tmp_path):
     failure.save_snapshot(setup, tmp_path, train(setup, chosen, tmp_path))
     assert failure.read_description(tmp_path)["step"] == 1
     carry, start = failure.state_before(setup, tmp_path, 1, pytest.fail)
-    assert start == 0 and int(carry.state.step) == 0
+    assert start == 0 and int(carry.step) == 0
 
 
 def test_a_later_failure_takes_the_place_of_an_earlier_one(tmp_path, row):

@@ -70,7 +70,7 @@ def test_a_run_stopped_anywhere_has_measured_the_same(tmp_path, seeds):
     assert [row["step"] for row in lines(tmp_path / "straight")] == [0, 3, 6, 9]
     for num_calls in (1, 2, 4, 5):
         workdir = tmp_path / f"stopped-{num_calls}"
-        while train(setup, config, workdir, num_calls) < 9:
+        while train(setup, config, workdir, num_calls).step < 9:
             pass
         assert (workdir / "layers.jsonl").read_bytes() == expected
 
@@ -97,7 +97,9 @@ def test_numbers_are_those_of_the_first_examples_of_the_first_batch(tmp_path, se
         state = jax.jit(experiment.learner.init)(jax.random.key(seed))
         for row in (first, last):
             found = jax.jit(
-                lambda v, b, o=experiment.learner.objective: fdl.layer_stats(o, v, b)
+                lambda v, b, o=experiment.learner.objective: (
+                    fdl.diagnostics.layer_stats(o, v, b)
+                )
             )(state.variables, few)
             assert list(row["gradient"]) == list(found) == ["dense_0", "head"]
             for name, norms in found.items():

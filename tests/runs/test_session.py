@@ -65,7 +65,7 @@ def train(setup, chosen, workdir, stop=lambda: False):
     shown = []
     workdir.mkdir(exist_ok=True)
     start = session.start(setup, chosen, workdir, pytest.fail)
-    step = session.train(
+    result = session.train(
         setup,
         start,
         workdir,
@@ -73,7 +73,7 @@ def train(setup, chosen, workdir, stop=lambda: False):
         stop=stop,
         stages={"imports": 1.0},
     )
-    return step, shown
+    return result.step, shown
 
 
 def begins(setup, chosen, workdir):
@@ -85,7 +85,7 @@ def result(setup, chosen, workdir):
     """All numbers of a run: of its last checkpoint, and the bytes of its metrics."""
     checkpoints = Checkpoints(workdir / "checkpoints", best=chosen.best)
     step = checkpoints.steps()[-1]
-    carry = checkpoints.restore(step, setup.program.abstract(setup.keys))
+    carry = checkpoints.restore(step, setup.program.saved(setup.keys))
     leaves = [
         jax.random.key_data(x) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x
         for x in jax.tree.leaves(carry)
@@ -137,9 +137,9 @@ def test_a_run_stopped_where_it_has_just_saved_does_not_save_again(
 
     monkeypatch.setattr(Checkpoints, "save", spy)
     assert train(setup, chosen, tmp_path, after(8))[0] == 8
-    assert saved == [4, 8]
+    assert saved == [4, 5, 8]  # At step 5 it was better than before.
     assert train(setup, chosen, tmp_path, after(1))[0] == 9
-    assert saved == [4, 8, 9]
+    assert saved == [4, 5, 8, 9]
 
 
 @pytest.mark.parametrize("steps_per_call", [1, 4])
@@ -161,7 +161,7 @@ def test_each_line_is_written_once_and_says_what_a_plain_loop_says(
             expected.append({**place, "train/loss": np.mean(seen)})
             seen = []
         if i % 5 == 0 or i == 17:
-            value = experiment.evaluate(state)["loss"]
+            value = experiment.evaluate(state.variables)["loss"]
             expected.append({**place, "eval/loss": value})
     rows = rows_of(tmp_path / "metrics.jsonl")
     for row in rows:
@@ -256,7 +256,11 @@ def test_the_first_bad_step_is_named_and_nothing_behind_it_saved(
     ):
         train(setup, chosen, tmp_path)
     saved = Checkpoints(tmp_path / "checkpoints").steps()
-    assert saved == list(range(4, bad, 4))
+    assert (
+        {*range(4, bad, 4)}
+        <= {*saved}
+        <= {i for i in range(bad) if not i % 4 * (i % 5)}
+    )
     rows = rows_of(tmp_path / "metrics.jsonl")
     assert all(row["step"] < bad for row in rows)
     if saved:  # What is left is what a good run has at that step.
@@ -267,7 +271,7 @@ def test_the_first_bad_step_is_named_and_nothing_behind_it_saved(
         start = session.start(setup, chosen, tmp_path, pytest.fail)
         (tmp_path / "good/checkpoints").rename(tmp_path / "good/theirs")
         there = Checkpoints(tmp_path / "good/theirs").restore(
-            saved[-1], good.program.abstract(good.keys)
+            saved[-1], good.program.saved(good.keys)
         )
         chex.assert_trees_all_equal(start.loop_state.state.params, there.state.params)
 
@@ -291,3 +295,62 @@ def test_nonsense_is_told_before_anything_runs(key):
     with pytest.raises(UserError, match=expected) as caught:
         prepare(**{key: value})
     assert f"config.{key}" in str(caught.value)
+
+
+def with_test(**changes):
+    """An experiment whose evaluations are counted, with a test."""
+    plain, asked = make(), []
+
+    def counted(name):
+        def evaluate(variables):
+            asked.append(name)
+            return plain.evaluate(variables)
+
+        return evaluate
+
+    experiment = plain._replace(evaluate=counted("eval"), test=counted("test"))
+    chosen = config(**changes)
+    return run_setup.setup([experiment], chosen), chosen, asked
+
+
+def run(setup, chosen, workdir, stop=lambda: False):
+    start = session.start(setup, chosen, workdir, pytest.fail)
+    silent = {"show": lambda *line: None, "stop": stop, "stages": {}}
+    return session.train(setup, start, workdir, **silent)
+
+
+def test_the_test_is_measured_once_at_the_end_and_reported_apart(tmp_path):
+    setup, chosen, asked = with_test()
+    first = run(setup, chosen, tmp_path, after(9))
+    assert first.test is None and first.step < 17 and "test" not in asked
+    last = run(setup, chosen, tmp_path)
+    assert asked == ["eval"] * 4 + ["test"]
+    assert last.metrics is last.test and last.test == last.validation
+    *_, row = rows_of(tmp_path / "metrics.jsonl")
+    assert row == {"step": 17, "epoch": 3.4, "test/loss": last.test["loss"]}
+    again = run(setup, chosen, tmp_path)
+    assert len(asked) == 5 and again[2:] == last[2:]
+
+
+def test_a_run_that_was_killed_before_its_test_is_tested(tmp_path):
+    setup, chosen, asked = with_test()
+    run(setup._replace(test=None), chosen, tmp_path)
+    assert run(setup, chosen, tmp_path).test and asked.count("test") == 1
+
+
+def test_the_best_evaluation_is_saved_when_it_happens(tmp_path):
+    setup, chosen, _ = with_test(save_every="16 steps", eval_every="3", keep=1)
+    losses = iter([0.5, 0.4, 0.1, 0.3, 0.2, 0.3])
+    setup = setup._replace(evaluate=lambda variables: {"loss": next(losses)})
+    run(setup, chosen, tmp_path)
+    checkpoints = Checkpoints(tmp_path / "checkpoints", keep=1)
+    assert checkpoints.best() == 9 and checkpoints.steps() == [9, 17]
+
+
+def test_a_checkpoint_holds_the_model_alone_as_well(tmp_path):
+    setup, chosen, _ = with_test()
+    last = run(setup, chosen, tmp_path)
+    variables = Checkpoints(tmp_path / "checkpoints").read_variables(17)
+    np.testing.assert_array_equal(
+        variables["params"]["w"], last.loop_state.state.params["w"]
+    )

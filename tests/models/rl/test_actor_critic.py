@@ -181,7 +181,7 @@ def test_ppo_takes_what_the_gaussian_head_reads_out(random_inputs):
     model = functional(SMALL["Gaussian"])
     variables = model.init(jax.random.key(0))
     observation = random_inputs(8, 3)
-    policy = rl.sampling(model, gaussian())
+    policy = rl.sampling(rl.actor(model), gaussian())
     action = jax.jit(policy)(variables, observation, jax.random.key(1))
     (params, _), _ = model.apply(variables, observation)
     batch = {
