@@ -253,6 +253,10 @@ OBJECTIVES = {
         "variables of type TrainState: expected Mapping, such as "
         "learner.variables(state)",
     ),
+    "a state in place of estimates": (
+        lambda: fdl.monte_carlo_estimates(Pair(0.0, 1.0)),
+        "variables of type Pair: expected Mapping, such as learner.variables(state)",
+    ),
     "evaluation on arrays": (
         lambda: fdl.on_dataset(OBJECTIVE, ARRAYS),
         "batches of type dict: expected Batches, such as fdl.data.batches(arrays, "

@@ -92,7 +92,7 @@ def test_outputs_differ_by_what_is_not_written_only():
 
 
 def check_learned(scope):
-    metrics = scope["evaluate"](scope["state"])
+    metrics = scope["evaluate"](scope["learner"].variables(scope["state"]))
     assert 0.94 < metrics["accuracy"] < 1.0
     assert np.isfinite(metrics["loss"])
 
@@ -168,7 +168,7 @@ def quick(options, arguments):
     """The command, or another that is quick and finds most of its mistakes, or none."""
     if options.command in ("list", "models", "show"):
         return arguments
-    if options.command in ("eval", "predict", "replay"):
+    if options.command in ("eval", "export", "predict", "replay"):
         names = [options.workdir, *getattr(options, "inputs", [])]
         return arguments if all(pathlib.Path(name).exists() for name in names) else []
     if not hasattr(options, "takes_config"):

@@ -74,9 +74,10 @@ def written(default: object) -> object:
     """Text of a default that is the same in all versions of Python and of libraries."""
     if default is EMPTY:
         return default
-    if default is None or isinstance(default, (bool, int, float, str, tuple)):
+    if default is None or type(default) in (bool, int, float, str, tuple):
         return Text(repr(default))
-    return Text(getattr(default, "__name__", "..."))
+    name = getattr(default, "__name__", "")
+    return Text(name if name.isidentifier() and name[0] != "_" else "...")
 
 
 def lines() -> list[str]:
@@ -156,6 +157,12 @@ def test_docstrings_name_all_arguments():
         if not text or (section and named != taken):
             found.append(f"{name}: {sorted(named ^ taken)}")
     assert not found
+
+
+def test_networks_of_the_catalogue_take_attributes_of_their_module():
+    for name in ZOO:
+        *_, last = inspect.signature(getattr(fdl.models, name)).parameters.values()
+        assert last.kind is last.VAR_KEYWORD, name
 
 
 if __name__ == "__main__":

@@ -24,10 +24,17 @@ def get_config(size: str = "full") -> ConfigDict:
 
     config.batch_size = 32
     config.hidden_sizes = (128, 128)
+    # Rates fall to zero, so that no last step at a high rate decides the comparison.
+    cosine = {"schedule": "cosine"}
     config.optimizers = {
-        "sgd": {"name": "sgd", "learning_rate": 0.1},
-        "momentum": {"name": "momentum", "learning_rate": 0.03, "momentum": 0.9},
-        "adam": {"name": "adam", "learning_rate": 1e-3},
+        "sgd": {"name": "sgd", "learning_rate": 0.1, **cosine},
+        "momentum": {
+            "name": "momentum",
+            "learning_rate": 0.03,
+            "momentum": 0.9,
+            **cosine,
+        },
+        "adam": {"name": "adam", "learning_rate": 1e-3, **cosine},
     }
     return config
 

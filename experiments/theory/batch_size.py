@@ -41,9 +41,9 @@ def get_config(size: str = "full") -> ConfigDict:
 
 def build(config: ConfigDict) -> fdl.Experiment:
     """Experiment of a config."""
-    # The 1280 examples for training are five batches of 256.
-    parts = "train[:1280]", "train[1280:]", "test"
-    splits = fdl.data.Splits(*(fdl.data.load("digits", part) for part in parts))
+    splits = fdl.data.load_splits(  # Five batches of 256, and the others.
+        "digits", train="train[:1280]", validation="train[1280:]"
+    )
     images = fdl.data.preprocessing.images((8, 8, 1), white=16)
     network = fdl.models.MLP(config.hidden_sizes, num_outputs=10)
     arms = {}

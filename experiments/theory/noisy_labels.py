@@ -46,9 +46,8 @@ def get_config(size: str = "full") -> ConfigDict:
 
 def build(config: ConfigDict) -> fdl.Experiment:
     """Experiment of a config."""
-    splits = fdl.data.load_splits("digits")
-    few = {name: x[: config.num_examples] for name, x in splits.train.items()}
-    splits = splits._replace(train=with_noise(few, config))
+    splits = fdl.data.load_splits("digits", train=f"train[:{config.num_examples}]")
+    splits = splits._replace(train=with_noise(splits.train, config))
     images = fdl.data.preprocessing.images((8, 8, 1), white=16)
     arms = {}
     for name in ("none", "dropout", "l2", "both"):

@@ -62,8 +62,9 @@ def get_config(network: str = "full") -> ConfigDict:
 def build(config: ConfigDict) -> fdl.Experiment:
     """Experiment of a config."""
     count = config.num_examples
-    parts = f"train[:{count}]", "train[50000:]", "test"
-    splits = fdl.data.Splits(*(fdl.data.load("mnist", part) for part in parts))
+    splits = fdl.data.load_splits(
+        "mnist", train=f"train[:{count}]", validation="train[50000:]"
+    )
     activation = nn.relu if config.relu else nn.sigmoid
     l2 = config.lambda_ * config.batch_size / count
 

@@ -47,7 +47,7 @@ def main(options: argparse.Namespace) -> int:
         needs_experiment=options.experiment is not None,
     )
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    print(f"{trained.name} at step {trained.step}, {size / 1e6:.1f} MB, in {folder}")
+    print(f"{trained.name} at step {trained.step}: {size:,} bytes, in {folder}")
     file, argument = "", ""
     if content["network"] is None:  # Outside the zoo.
         file, argument = " --experiment FILE", ", experiment_file=FILE"

@@ -7,28 +7,32 @@ from fdl.data.preprocessing import Preprocessing, encoder
 from fdl.data.splits import Splits
 
 
-def load_splits(name: str, *, validation: str = "10%", **options: Any) -> Splits:
+def load_splits(
+    name: str,
+    *,
+    train: str = "train[:-10%]",
+    validation: str = "train[-10%:]",
+    test: str = "test",
+    **options: Any,
+) -> Splits:
     """Loads training, validation and test split of a dataset.
 
     Args:
       name: Name of the dataset; see `load`.
-      validation: Share of the training split that is held out, its last examples; or
-        the name of a split, where the dataset has one for validation.
+      train: Split in the syntax of TFDS. Default: the training split without its last
+        tenth.
+      validation: Split for validation. Default: the last tenth of the training split.
+      test: Split for testing.
       **options: Further arguments of `load`.
 
     Raises:
       UserError: There is no such dataset or split.
 
     Example:
-      >>> train, validation, test = load_splits("digits")
-      >>> [len(split["label"]) for split in (train, validation, test)]
+      >>> [len(split["label"]) for split in load_splits("digits")]
       [1293, 144, 360]
     """
-    if validation.endswith("%"):
-        parts = f"train[:-{validation}]", f"train[-{validation}:]", "test"
-    else:
-        parts = "train", validation, "test"
-    return Splits(*(load(name, part, **options) for part in parts))
+    return Splits(*(load(name, part, **options) for part in (train, validation, test)))
 
 
 def encode_splits(splits: Splits, preprocessing: Preprocessing) -> Splits:

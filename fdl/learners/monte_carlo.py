@@ -1,11 +1,12 @@
 """Monte Carlo estimation, with the interface of a learner."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from fdl.errors import check_type
 from fdl.learners.step_outputs import as_metrics
 from fdl.types import Array, Batch, Key, Learner, Metrics, Variables
 
@@ -76,4 +77,5 @@ def monte_carlo_estimates(variables: Variables) -> dict[str, float]:
     Args:
       variables: Variables of the learner, with a collection ``estimates``.
     """
+    check_type("variables", variables, Mapping, "learner.variables(state)")
     return {name: float(value) for name, value in variables["estimates"].items()}

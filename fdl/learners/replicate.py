@@ -1,7 +1,7 @@
 """Several learners trained as one: seeds, folds, the arms of a comparison."""
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -70,22 +70,26 @@ def replicate(
     labels = [*named]
     names = tuple(tuple(labels[i] for i in group) for group in groups)
 
+    def by_group(function: Callable[..., Any], *trees: Any) -> Any:
+        results = [function(*one) for one in _zip(parts, groups, *trees)]
+        return Replicas(tuple(results), names)
+
     def init(key: Key) -> Replicas:
         keys = _keys(key, len(members))
-        states = [part.init(keys[group]) for part, group in _zip(parts, groups)]
-        return Replicas(tuple(states), names)
+        return by_group(lambda part, group: part.init(keys[group]))
 
     def step(state: Replicas, batch: Any) -> tuple[Replicas, Metrics]:
-        states: list[Any] = []
         found: dict[int, Metrics] = {}
-        for part, group, old in _zip(parts, groups, state.groups):
+
+        def step_group(part, group, old):
             seen = batch if shared else _stack([batch[i] for i in group])
             new, metrics = part.step(old, seen)
-            states.append(new)
-            found |= dict(_zip(group, metrics))
+            found.update(_zip(group, metrics))
+            return new
+
+        state = by_group(step_group, state.groups)
         ordered = {label: found[i] for i, label in enumerate(labels)}
-        joint = join_metrics(like(learners, ordered), _stack_all)
-        return Replicas(tuple(states), names), joint
+        return state, join_metrics(like(learners, ordered), _stack_all)
 
     def variables(state: Replicas) -> Variables:
         # Not vmapped: they may be computed on the host for a part.
@@ -94,23 +98,17 @@ def replicate(
         )
 
     def persist(state: Replicas) -> Replicas:
-        saved = [
-            part.persist(old) if part.persist else old
-            for part, old in _zip(parts, state.groups)
-        ]
-        return Replicas(tuple(saved), names)
+        return by_group(lambda part, _, old: part.persist(old), state.groups)
 
     def revive(state: Replicas, key: Key) -> Replicas:
         keys = _keys(key, len(members))
-        states = [
-            part.revive(saved, keys[group]) if part.revive else saved
-            for part, group, saved in _zip(parts, groups, state.groups)
-        ]
-        return Replicas(tuple(states), names)
+        return by_group(
+            lambda part, group, saved: part.revive(saved, keys[group]), state.groups
+        )
 
-    partition = Replicas(tuple(part.partition for part in parts), names)
+    partition = by_group(lambda part, _: part.partition)
     learner = Learner(init, step, variables, partition)
-    if any(part.persist for part in parts):
+    if any(one.persist for one in members):
         learner = learner._replace(persist=persist, revive=revive)
     return learner, joined
 
@@ -146,6 +144,8 @@ def _vmapped(learners: Sequence[Learner], shared: bool) -> Learner:
         return state, rows
 
     def revive(part, keys):
+        if first.revive is None:
+            return part
         return vmap(first.revive, 0, 0)(part, _stack([*keys]))
 
     # The axis of the learners is not sharded; those behind it are, as for one.
@@ -162,8 +162,8 @@ def _vmapped(learners: Sequence[Learner], shared: bool) -> Learner:
         init,
         step,
         partition=partition,
-        persist=first.persist and vmap(first.persist, 0),
-        revive=first.revive and revive,
+        persist=vmap(first.persist or (lambda state: state), 0),
+        revive=revive,
     )
 
 
@@ -204,9 +204,13 @@ def _grouped(learners: Sequence[Learner], batches: Sequence[Batch]) -> list[np.n
 
     groups: dict[Any, list[int]] = {}
     for i, of_one in enumerate(shapes):
-        # Only what may be equal is traced.
-        steps = {one.step for one, other in _zip(learners, shapes) if other == of_one}
-        digests = [program_digest(x) for x in programs(i)] if len(steps) > 1 else []
+        # Only what may be equal is traced, and no learner is compared with itself.
+        alike = {
+            (one.step, one.persist, one.revive)
+            for one, other in _zip(learners, shapes)
+            if other == of_one
+        }
+        digests = [program_digest(x) for x in programs(i)] if len(alike) > 1 else []
         groups.setdefault((of_one, *digests), []).append(i)
     return [np.array(group) for group in groups.values()]
 

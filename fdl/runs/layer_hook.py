@@ -39,7 +39,7 @@ def layer_measure(
 
     Returns:
       ``measure(state)``: "gradient" and "activation" of each layer, in their order, as
-      floats or lists over seeds; see `fdl.layer_stats`.
+      floats or lists over seeds; see `fdl.diagnostics.layer_stats`.
 
     Raises:
       UserError: There is no objective.

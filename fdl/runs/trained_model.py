@@ -12,7 +12,8 @@ import jax.numpy as jnp
 from fdl.errors import UserError
 from fdl.models.pretrained.variables import load_variables
 from fdl.runs.experiment import build, load_file
-from fdl.runs.model_files import TEXT_FILE, check_variables, read_description, reading
+from fdl.runs.model_checks import check_variables, reading
+from fdl.runs.model_files import TEXT_FILE, read_description
 from fdl.runs.record import read_record, seed_index
 from fdl.trees import select_variables
 from fdl.types import Ability, Experiment, Model, Variables

@@ -15,7 +15,7 @@ from PIL import Image
 import fdl as package
 from fdl import cli
 
-PROGRAMS = 370
+PROGRAMS = 220
 
 TABULAR = pathlib.Path(__file__).parents[2] / "experiments/tabular"
 EVALUATE = "evaluate=fdl.on_dataset(objective, fdl.data.scale(testing, image=1 / 16)),"
