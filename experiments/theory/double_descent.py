@@ -15,6 +15,8 @@ References:
   <https://arxiv.org/abs/1812.11118>`_, 2018.
 """
 
+import functools
+
 import jax
 import numpy as np
 from ml_collections import ConfigDict
@@ -43,6 +45,7 @@ def build(config: ConfigDict) -> fdl.Experiment:
     below = [f"features_{width}/log10_error" for width in widths if width < size]
     peak = f"features_{size}/log10_error"
     last = f"features_{widths[-1]}/log10_error"
+    evaluate, test = fitted(config, splits)
     return fdl.Experiment(
         # Nothing is learnt by steps: the evaluation solves for the weights.
         learner=fdl.types.Learner(
@@ -51,8 +54,8 @@ def build(config: ConfigDict) -> fdl.Experiment:
             variables=lambda key: {"params": {}, "seed": jax.random.key_data(key)},
         ),
         batches=fdl.data.no_data(),
-        evaluate=fitted(config, splits.train, splits.validation),
-        test=fitted(config, splits.train, splits.test),
+        evaluate=evaluate,
+        test=test,
         claims=[
             fdl.Claim(
                 "first the test error falls, and rises to a peak where features are as "
@@ -74,39 +77,57 @@ def build(config: ConfigDict) -> fdl.Experiment:
     )
 
 
-def fitted(config, train, held_out):
-    """Evaluates least squares on random ReLU features, of the least norm there is.
+def fitted(config, splits):
+    """Validation and test of least squares on random ReLU features, of the least norm.
 
     Of the weights that fit best, the pseudoinverse gives the smallest; where there are
     more features than examples, it fits all of them, wrong labels included.
     """
-    images, unseen = (
-        part["image"].reshape(len(part["image"]), -1) / 16 for part in (train, held_out)
+    images, *held_out = (
+        split["image"].reshape(len(split["image"]), -1) / 16 for split in splits
     )
+    train, *answers = (split["label"] for split in splits)
 
     def draw(random, width):
         chosen = random.choice(len(images), config.num_examples, replace=False)
-        labels = train["label"][chosen]
+        labels = train[chosen]
         wrong = random.random(len(labels)) < config.wrong_labels
         labels = np.where(wrong, random.integers(0, 10, len(labels)), labels)
         directions = random.normal(size=(images.shape[1], width))
-        seen, asked = (np.maximum(x @ directions, 0) for x in (images[chosen], unseen))
+        seen, *unseen = (
+            np.maximum(x @ directions, 0) for x in (images[chosen], *held_out)
+        )
         weights, *_ = np.linalg.lstsq(seen, np.eye(10)[labels])
-        answers = asked @ weights
-        errors = np.mean((answers - np.eye(10)[held_out["label"]]) ** 2)
-        return np.log10(errors), np.mean(answers.argmax(axis=1) == held_out["label"])
+        return [measured(x @ weights, y) for x, y in zip(unseen, answers, strict=True)]
 
-    def evaluate(variables):
-        seed = np.asarray(variables["seed"]).tolist()
-        values = {}
-        for width in config.widths:
-            generators = map(
-                np.random.default_rng, ([*seed, i] for i in range(config.num_draws))
+    @functools.cache
+    def fit(seed):
+        """Metrics of each width, and of each part: [W, 2, 2], means over the draws."""
+        return [
+            np.mean(
+                [
+                    draw(np.random.default_rng([*seed, i]), width)
+                    for i in range(config.num_draws)
+                ],
+                axis=0,
             )
-            found = [draw(random, width) for random in generators]
-            error, accuracy = np.mean(found, axis=0)
-            values[f"features_{width}/log10_error"] = float(error)
-            values[f"features_{width}/accuracy"] = float(accuracy)
-        return values
+            for width in config.widths
+        ]
 
-    return evaluate
+    def evaluate(part, variables):
+        metrics = {}
+        for width, found in zip(
+            config.widths, fit(tuple(variables["seed"].tolist())), strict=True
+        ):
+            error, accuracy = found[part].tolist()
+            metrics[f"features_{width}/log10_error"] = error
+            metrics[f"features_{width}/accuracy"] = accuracy
+        return metrics
+
+    return [functools.partial(evaluate, part) for part in (0, 1)]
+
+
+def measured(outputs, labels):
+    """The logarithm of the mean squared error, and the accuracy."""
+    errors = np.mean((outputs - np.eye(10)[labels]) ** 2)
+    return np.log10(errors), np.mean(outputs.argmax(axis=1) == labels)

@@ -12,7 +12,7 @@ from fdl.plots.class_names import literal
 from fdl.plots.figure import COLORS, colors, new_figure, step_axis
 
 MANY = 10  # From so many learners on, colours are a sequence from dark to light.
-MOST_NAMED = 6  # ComparisonState in the legend, if there are many.
+MOST_NAMED = 6  # Learners in the legend, if there are many.
 Points = tuple[Sequence[int], np.ndarray]  # Steps [T], and values [T, S] of S seeds.
 
 

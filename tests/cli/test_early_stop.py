@@ -34,7 +34,7 @@ def test_it_says_that_it_ended_early_what_was_best_and_how_to_go_there(fdl, expe
         f"in 2 evaluations. The best was {losses[best]:.5g}, at step {best}: "
         f"fdl eval run --checkpoint {best}\n"
     ) in called.out
-    assert "evaluation at step 15\n" in called.out
+    assert "validation at step 15\n" in called.out
     assert Checkpoints(pathlib.Path("run/checkpoints")).steps()[-1] == 15
     assert fdl("eval", "run", "--checkpoint", "best").code == 0
 

@@ -16,10 +16,11 @@ PROGRAMS = 310
 
 TABULAR = pathlib.Path(__file__).parents[2] / "experiments/tabular"
 EVALUATE = "evaluate=fdl.on_dataset(objective, fdl.data.scale(testing, image=1 / 16)),"
-PREDICTOR = """
-        predictor=fdl.evaluation.classifier(
-            model, objective, fdl.data.scale(testing, image=1 / 16)
-        ),"""
+ABILITIES = """
+        abilities={"predict": fdl.evaluation.classifier(model, IMAGES)},
+        examples=fdl.types.Examples(testing, objective, fdl.data.preprocessor(IMAGES)),
+"""
+IMAGES = "IMAGES = fdl.data.preprocessing.images((8, 8, 1), white=16)\n\n\ndef build("
 CLASSES = {"confusion_matrix", "reliability", "roc", "precision_recall", "mistakes"}
 RUNS = {
     "one": ["asked.py", "--config.layers_every=5"],
@@ -44,7 +45,8 @@ def trained(finished, tmp_path_factory):
     text = (finished / "tiny.py").read_text()
     assert EVALUATE in text
     (folder / "tiny.py").write_text(text)
-    (folder / "asked.py").write_text(text.replace(EVALUATE, EVALUATE + PREDICTOR))
+    text = text.replace(EVALUATE, EVALUATE + ABILITIES).replace("def build(", IMAGES)
+    (folder / "asked.py").write_text(text)
     cache = pathlib.Path(jax.config.jax_compilation_cache_dir).parent
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setenv("FDL_CACHE_DIR", str(cache))
@@ -139,7 +141,7 @@ def test_titles_say_what_and_which_seed_and_step(folder, fdl, titles):
 def test_what_is_not_there_is_told_in_one_line(folder, fdl, arguments, message):
     called = fdl("plot", *arguments)
     assert message in called.error and called.error.count("\n") == 1
-    assert called.code == (2 if arguments != ["one", "--checkpoint", "3"] else 1)
+    assert called.code == 2
 
 
 @pytest.mark.parametrize("seeds", [[], ["--seeds", "2"]])
@@ -150,7 +152,7 @@ def test_a_plot_that_fails_leaves_the_run_finished(folder, fdl, monkeypatch, see
     monkeypatch.setattr(plots, "roc", broken)
     place = f"broken{len(seeds)}"
     called = fdl("train", "asked.py:smoke", "--workdir", place, *seeds)
-    assert called.code == 0 and "evaluation at step 2" in called.out
+    assert called.code == 0 and "validation at step 2" in called.out
     told = [line for line in called.error.splitlines() if "plot" in line]
     assert len(told) == 1
     assert told[0].startswith("fdl: no plot of the predictions: KeyError")

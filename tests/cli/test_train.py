@@ -163,7 +163,7 @@ def test_eval_says_what_the_run_said(done, fdl, experiment, which):
     assert called.code == 0
     checkpoints = Checkpoints(done / "checkpoints", best="max accuracy")
     step = {"best": checkpoints.best(), "latest": 20, "16": 16}[which]
-    assert f"evaluation at step {step}\n" in called.out
+    assert f"validation at step {step}\n" in called.out
     loaded = load(experiment())
     setup = run_setup.setup(build(loaded), loaded.config)
     found, carry = restore(done, setup, loaded.config, which)

@@ -143,7 +143,7 @@ def test_what_is_frozen_counts_in_no_norm():
     np.testing.assert_allclose(optax.tree.norm(updates), 0.5, rtol=1e-6)
     expected = optax.tree.norm(GRADS["head"])
     np.testing.assert_allclose(
-        optim.recorded_values(state)["grad_norm"], expected, rtol=1e-6
+        optimizer.report(state).metrics["grad_norm"], expected, rtol=1e-6
     )
 
 
