@@ -38,7 +38,7 @@ def main(options: argparse.Namespace) -> int:
     output = existing_output_path(options.output, (".csv",))
     given = options.experiment or [None]
     if len(given) > 2:
-        raise UserError(f"--experiment was given {len(given)} times: expected 2 at most")
+        raise UserError(f"--experiment: expected at most 2, got {len(given)}")
     runs = [
         tested_model(
             workdir,

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
+import jax
 from ml_collections import ConfigDict
 
 from fdl.runs.checkpoint import Checkpoints
@@ -82,6 +83,20 @@ def start(
         return Start(0, program.init(setup.keys), checkpoints)
     step, part = restored
     return Start(step, program.revive(part, setup.keys), checkpoints)
+
+
+def left_out(setup: RunSetup) -> str:
+    """Sentence on the part of the state that checkpoints leave out; empty if none."""
+    if setup.learner.persist is None:
+        return ""
+    whole, saved = (
+        sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(tree(setup.keys)))
+        for tree in (setup.program.abstract, setup.program.saved)
+    )
+    return (
+        f"checkpoints hold {saved / 2**20:,.1f} of {whole / 2**20:,.1f} MiB: the rest "
+        "is made anew when a run is resumed"
+    )
 
 
 def train(

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 
 import chex
 import jax
@@ -354,3 +355,18 @@ def test_a_checkpoint_holds_the_model_alone_as_well(tmp_path):
     np.testing.assert_array_equal(
         variables["params"]["w"], last.loop_state.state.params["w"]
     )
+
+
+def test_what_a_checkpoint_leaves_out_is_said(tmp_path):
+    experiment = make()
+    assert session.left_out(prepare()[0]) == ""
+    learner = experiment.learner._replace(
+        persist=lambda state: state._replace(opt_state=()),
+        revive=lambda part, key: part._replace(
+            opt_state=optax.adam(0.05).init(part.params)
+        ),
+    )
+    setup = run_setup.setup([experiment._replace(learner=learner)], config())
+    assert re.match(r"checkpoints hold 0\.0 of 0\.0 MiB", session.left_out(setup))
+    run(setup, config(), tmp_path, after(9))
+    assert run(setup, config(), tmp_path).step == 17
