@@ -22,14 +22,19 @@ jax.config.update("jax_compilation_cache_dir", f"{CACHE}/jax-{jax.__version__}")
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
-# Compiling takes most of the time of the tests, and two thirds of that are passes that
-# make large programs fast and the newer of two code generators. Tests do without them,
-# unless FDL_TEST_OPTIMIZED is set, as ./scripts/test -m slow does.
+# Compiling takes most of the time of the tests, and most of that are passes that make
+# large programs fast, the newer of two code generators, and the parts into which a
+# program is split for threads. Tests do without them, unless FDL_TEST_OPTIMIZED is set,
+# as ./scripts/test -m slow does.
 OPTIMIZED = bool(os.environ.get("FDL_TEST_OPTIMIZED"))
 jax.config.update("jax_disable_most_optimizations", not OPTIMIZED)
 if not OPTIMIZED and jax.__version_info__ < (0, 11):  # XLA refuses flags of other ages.
     flags = os.environ.get("XLA_FLAGS", "")
-    os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_use_fusion_emitters=false"
+    flags_of_tests = [
+        "--xla_cpu_use_fusion_emitters=false",
+        "--xla_cpu_parallel_codegen_split_count=1",
+    ]
+    os.environ["XLA_FLAGS"] = " ".join([flags, *flags_of_tests])
     jax.devices()  # XLA has read the flags: processes that tests start have none.
     os.environ["XLA_FLAGS"] = flags
 MAX_PROGRAMS = 100  # Of a test file that states no PROGRAMS of its own.

@@ -47,7 +47,7 @@ def build(config: ConfigDict) -> fdl.Experiment:
     """Experiment of a config."""
     digits = fdl.data.load_splits("digits")
     splits = fdl.data.Splits(
-        shifted(digits.train, 4), shifted(digits.validation, 3), shifted(digits.test, 3)
+        shifted(digits.train, 5), shifted(digits.validation, 3), shifted(digits.test, 3)
     )
     images = fdl.data.preprocessing.images((SIDE, SIDE, 1), white=16)
     arms = {}

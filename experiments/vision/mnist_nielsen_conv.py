@@ -5,9 +5,9 @@ fdl train experiments/vision/mnist_nielsen_conv.py:expanded
 
 98.89 ± 0.12 % of 10,000 test images (mean ± standard error of the seeds 0 to 2; worst
 98.65) with ten epochs of ``relu``, five minutes for all three on two CPU cores. With
-all 60 epochs, one seed: ``relu`` 99.15 (99.18 at its best epoch; the book has 99.23),
-``expanded`` 99.35 (99.41; 99.37). What the book expands once, and learns five times an
-epoch, is shifted anew in each epoch here. The other networks were not run to their end.
+all 60 epochs, one seed: ``relu`` 99.15 (the book has 99.23), ``expanded`` 99.35
+(99.37). What the book expands once, and learns five times an epoch, is shifted anew in
+each epoch here. The other networks were not run to their end.
 
 References:
   Nielsen, `Neural Networks and Deep Learning, chapter 6

@@ -28,6 +28,7 @@ from fdl.errors import UserError, near, reason
 from fdl.models import layers
 from fdl.models.pretrained.report import shown
 
+MAX_MODULES = 10_000  # Of one kind in a network.
 MAX_DEPTH = 16  # Of modules, functions and sequences inside each other.
 # Not all of jax.numpy: it has `load` and `save`, which open files.
 ELEMENTWISE = (
@@ -195,6 +196,10 @@ def _plain(value: Any, where: str) -> Any:
         raise UserError(f"{where}={value}: expected a finite number")
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         raise UserError(f"{where}: expected an integer of at most 64 bits")
+    # Modules are made in a loop of Python, which a billion of them would keep busy.
+    counts_modules = where.rpartition(".")[2].endswith(("layers", "blocks", "critics"))
+    if counts_modules and isinstance(value, int) and value > MAX_MODULES:
+        raise UserError(f"{where}={value}: expected at most {MAX_MODULES}")
     return value
 
 

@@ -53,7 +53,8 @@ def numbers(workdir, path):
         ).tobytes()
         for place, x in jax.tree.leaves_with_path(carry)
     }
-    assert {"opt_state", "params", "key"} <= {name.split("/")[1] for name in found}
+    parts = {part for name in found for part in name.split("/")[1:2]}
+    assert {"opt_state", "params", "key"} <= parts
     found["metrics.jsonl"] = pathlib.Path(workdir, "metrics.jsonl").read_bytes()
     return found
 

@@ -168,7 +168,7 @@ def test_eval_says_what_the_run_said(done, fdl, experiment, which):
     setup = run_setup.setup(build(loaded), loaded.config)
     found, carry = restore(done, setup, loaded.config, which)
     assert found == step
-    values = setup.evaluate(carry.state)
+    values = setup.evaluate(setup.learner.variables(carry.state))
     for name, value in values.items():
         assert re.search(rf"│ {name} +│ +{value:.5g} │", called.out)
     if step == 20:
@@ -356,9 +356,9 @@ def test_a_folder_may_have_any_name(fdl, experiment, tmp_path, monkeypatch, name
 ODD = """
     measure = fdl.on_dataset(objective, fdl.data.scale(testing, image=1 / 16))
 
-    def evaluate(state):
-        found = measure(state)
-        kernel = state.params["head"]["kernel"]
+    def evaluate(variables):
+        found = measure(variables)
+        kernel = variables["params"]["head"]["kernel"]
         odd = jnp.where(kernel[0, 0] > 0, jnp.sum(kernel), jnp.nan)
         return {**found, "odd": odd, "size": jnp.float32(3)}
 

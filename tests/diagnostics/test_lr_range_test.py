@@ -17,7 +17,7 @@ from fdl.diagnostics.lr_range_test import (
 )
 from fdl.errors import UserError
 
-PROGRAMS = 170
+PROGRAMS = 180
 
 KEY = jax.random.key(0)
 BATCH = {

@@ -184,7 +184,7 @@ def test_a_gradient_that_vanishes_is_told():
 
 def test_a_learner_without_a_loss_is_told():
     def step(state, batch):
-        return state, {"lost": None}
+        return state, {"lost": 1.0}
 
     with pytest.raises(UserError, match=r"among them\. Did you mean 'lost'"):
         overfit(Learner(None, step, objective=step), {}, BATCH)

@@ -174,7 +174,7 @@ def gan(seed):
             loss += cross_entropy(variables, batch["x"], 1.0)
         return loss, (state, {"loss": loss})
 
-    # SGD: the bias before batch norm has no gradient but rounding, which Adam scales up.
+    # SGD: the bias before batch norm has a gradient of rounding, which Adam scales up.
     optimizers = {name: optax.sgd(0.1) for name in ("discriminator", "generator")}
     steps = {
         name: fdl.gradient_step(partial(objective, player=name), optimizer, wrt=name)

@@ -14,7 +14,7 @@ import fdl
 from fdl import data, metrics, models, train
 from fdl.runs.checkpoint import Checkpoints
 
-PROGRAMS = 1000
+PROGRAMS = 250
 
 RANDOM = np.random.default_rng(0)
 SIZE = 32
@@ -73,24 +73,27 @@ METRICS = {
     "subset_accuracy": (metrics.subset_accuracy, SEVERAL),
     "top_k_accuracy": (functools.partial(metrics.top_k_accuracy, k=2), CLASSES),
 }
-every_metric = pytest.mark.parametrize("name", METRICS)
-MASKS = {
-    "none": None,
-    "padding": np.arange(SIZE) % 5 > 0,
-    "weights": (np.arange(SIZE) % 7 / 4).astype(np.float32),
-}
-
-
-@functools.cache
-def jitted(name):
-    return jax.jit(METRICS[name][0])
+DATA = {name: arrays for name, (_, arrays) in METRICS.items()}
+PADDING = np.arange(SIZE) % 5 > 0
+WEIGHTS = (np.arange(SIZE) % 7 / 4).astype(np.float32)
 
 
 @jax.jit
-def compute(metric):
-    return metric.compute()
+def sums(data, mask=None):
+    """Of all metrics: their programs differ by shapes alone, and compile together."""
+    return {name: METRICS[name][0](*arrays, mask) for name, arrays in data.items()}
 
 
+@jax.jit
+def compute(found):
+    return {name: metric.compute() for name, metric in found.items()}
+
+
+def rows(start, stop):
+    return jax.tree.map(lambda x: x[start:stop], DATA)
+
+
+@jax.jit
 def merge(*parts):
     return jax.tree.map(lambda *leaves: sum(leaves), *parts)
 
@@ -99,85 +102,78 @@ def close(actual, expected):
     chex.assert_trees_all_close(actual, expected, rtol=1e-5, atol=1e-6)
 
 
+def assert_same(actual, expected):
+    """What is computed is close, and so are the sums; those that count are equal."""
+    close(actual, expected)
+    close(compute(actual), compute(expected))
+    chex.assert_trees_all_equal_dtypes(actual, expected)
+    chex.assert_trees_all_equal(counts(actual), counts(expected))
+
+
+def counts(found):
+    return jax.tree.map(lambda x: x if x.dtype == jnp.int32 else None, found)
+
+
 def test_every_metric_obeys_the_laws():
     named = {name.partition(" ")[0] for name in METRICS}
     modules = {"bootstrap", "paired_comparison", "exact"}
     assert named | modules == set(metrics.__all__)
 
 
-@every_metric
-@pytest.mark.parametrize("kind", MASKS)
-def test_uneven_batches_merge_to_the_whole(name, kind):
-    metric, arrays = jitted(name), METRICS[name][1]
-    given = arrays if kind == "none" else (*arrays, MASKS[kind])
-    parts = [metric(*(x[i:j] for x in given)) for i, j in [(0, 8), (8, 24), (24, 32)]]
-    merged, whole = merge(*parts), metric(*given)
-    close(merged, whole)
-    close(compute(merged), compute(whole))
-    for some, all_of_it in zip(*map(jax.tree.leaves, (merged, whole)), strict=True):
-        assert some.dtype == all_of_it.dtype
-        if some.dtype == jnp.int32:  # Counts are not only close.
-            np.testing.assert_array_equal(some, all_of_it)
+def test_uneven_batches_merge_to_the_whole():
+    assert_same(merge(sums(rows(0, 8)), sums(rows(8, 32))), sums(DATA))
 
 
-@every_metric
-def test_a_batch_of_padding_alone_changes_nothing(name):
-    metric, arrays = jitted(name), METRICS[name][1]
-    whole = metric(*arrays)
-    nothing = metric(*(np.full_like(x, 99) for x in arrays), np.zeros(SIZE, np.float32))
+@pytest.mark.parametrize("mask", [PADDING, WEIGHTS], ids=["padding", "weights"])
+def test_a_scan_carries_unevenly_weighted_batches_to_the_whole(mask):
+    batches = jax.tree.map(lambda x: x.reshape(2, -1, *x.shape[1:]), (DATA, mask))
+    shapes = jax.eval_shape(sums, DATA, mask)
+    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+
+    def step(carry, batch):
+        return merge(carry, sums(*batch)), None
+
+    carried, _ = jax.jit(lambda xs: jax.lax.scan(step, zeros, xs))(batches)
+    assert_same(carried, sums(DATA, mask))
+
+
+def test_a_batch_of_padding_alone_changes_nothing():
+    whole = sums(DATA, WEIGHTS)
+    nothing = sums(jax.tree.map(lambda x: np.full_like(x, 99), DATA), 0 * WEIGHTS)
     chex.assert_trees_all_equal(nothing, jax.tree.map(jnp.zeros_like, whole))
     chex.assert_trees_all_equal(compute(merge(whole, nothing)), compute(whole))
 
 
-@every_metric
-def test_weights_that_are_whole_count_as_repetitions(name):
-    metric, arrays = jitted(name), METRICS[name][1]
-    times = np.arange(SIZE) % 3
-    weighted = metric(*arrays, times.astype(np.float32))
-    repeated = metric(*(x.repeat(times, axis=0) for x in arrays))
+def test_weights_that_are_whole_count_as_repetitions():
+    times = np.tile([0, 1, 2, 1], SIZE // 4)
+    weighted = sums(DATA, times.astype(np.float32))
+    repeated = sums(jax.tree.map(lambda x: x.repeat(times, axis=0), DATA))
     close(compute(weighted), compute(repeated))
 
 
-@every_metric
-def test_devices_that_share_a_batch_make_the_same_of_it(name):
-    metric, arrays = jitted(name), METRICS[name][1]
+def test_devices_that_share_a_batch_make_the_same_of_it():
     mesh = jax.make_mesh((4,), ("data",), axis_types=(AxisType.Auto,))
     shared = NamedSharding(mesh, PartitionSpec("data"))
-    given = (*arrays, MASKS["padding"])
-    actual, expected = metric(*jax.device_put(given, shared)), metric(*given)
-    close(actual, expected)
-    close(compute(actual), compute(expected))
+    actual = sums(*jax.device_put((DATA, PADDING), shared))
+    assert_same(actual, sums(DATA, PADDING))
 
 
-@every_metric
-def test_many_seeds_are_computed_at_once(name):
-    metric, arrays = jitted(name), METRICS[name][1]
-    logits = np.stack([arrays[0], -arrays[0], arrays[0][::-1]])
-    together = jax.jit(jax.vmap(metric, in_axes=(0, None)))(logits, arrays[1])
-    alone = [compute(metric(x, arrays[1])) for x in logits]
-    close(compute(together), jnp.stack(alone))
+def test_many_seeds_are_computed_at_once():
+    seeds = jnp.array([1.0, -1.0, 0.5])
+
+    def of_seed(scale):
+        return {name: (scale * x, labels) for name, (x, labels) in DATA.items()}
+
+    together = jax.jit(jax.vmap(lambda scale: sums(of_seed(scale))))(seeds)
+    alone = [compute(sums(of_seed(scale))) for scale in seeds]
+    close(compute(together), jax.tree.map(lambda *x: jnp.stack(x), *alone))
 
 
-@every_metric
-def test_what_is_computed_is_one_float(name):
-    metric, arrays = jitted(name), METRICS[name][1]
-    found = compute(metric(*arrays))
-    chex.assert_shape(found, ())
-    chex.assert_type(found, jnp.float32)
-    assert np.isfinite(found)
-
-
-@every_metric
-def test_a_scan_can_carry_it(name):
-    metric, arrays = jitted(name), METRICS[name][1]
-    shapes = jax.eval_shape(metric, *arrays)
-    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
-
-    def step(sums, _):
-        return jax.tree.map(jnp.add, sums, metric(*arrays)), None
-
-    sums, _ = jax.jit(lambda: jax.lax.scan(step, zeros, length=3))()
-    close(sums, merge(*[metric(*arrays)] * 3))
+def test_what_is_computed_is_one_float():
+    for found in compute(sums(DATA)).values():
+        chex.assert_shape(found, ())
+        chex.assert_type(found, jnp.float32)
+        assert np.isfinite(found)
 
 
 SOURCE = {
@@ -189,11 +185,7 @@ WATCHED = {
 }
 
 
-@jax.jit
-def compute_all(found):
-    return {name: metric.compute() for name, metric in found.items()}
-
-
+@functools.cache
 def learner_and_batches():
     model = models.functional(models.MLP((4,), 3), SOURCE["features"][:1])
 
@@ -231,7 +223,7 @@ def test_all_are_logged_for_each_seed():
     program = train.compiled(learner, batches)
     carry = program.init(jax.vmap(jax.random.key)(jnp.arange(2)))
     carry, _ = train.iterate(program, carry, batches, 0, 3)
-    found = compute_all(carry.metrics)
+    found = compute(carry.metrics)
     chex.assert_shape(list(found.values()), (2,))
 
 
@@ -245,15 +237,13 @@ def test_all_are_saved_and_restored(tmp_path):
     like = program.abstract(jax.random.key(1))
     _, restored = checkpoints.restore_latest(like, warn=pytest.fail)
     chex.assert_trees_all_equal(carry.metrics, restored.metrics)
-    chex.assert_trees_all_equal(
-        compute_all(carry.metrics), compute_all(restored.metrics)
-    )
+    chex.assert_trees_all_equal(compute(carry.metrics), compute(restored.metrics))
 
 
 def test_all_are_evaluated_over_a_data_set_of_uneven_batches():
     objective, learner, _ = learner_and_batches()
-    state = jax.jit(learner.init)(jax.random.key(0))
+    variables = learner.variables(jax.jit(learner.init)(jax.random.key(0)))
     batches = data.batches(SOURCE, 12, shuffle=False)
-    actual = fdl.on_dataset(objective, batches)(state)
-    _, (_, whole) = jax.jit(objective)(state.variables, SOURCE)
-    close(actual, compute_all(whole))
+    actual = fdl.on_dataset(objective, batches)(variables)
+    _, (_, whole) = jax.jit(objective)(variables, SOURCE)
+    close(actual, compute(whole))

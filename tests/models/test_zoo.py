@@ -1,5 +1,6 @@
 """What holds for all families of the zoo, by shapes only."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from fdl import models
 from fdl.models.catalog import ZOO
 from fdl.models.functional import zeros
+from fdl.models.layers.inverted_residual import Stage
 
 SMALLEST = {}  # Of each family and type of module.
 for _entry in ZOO.values():
@@ -16,8 +18,27 @@ every_family = pytest.mark.parametrize(
 )
 
 
-def shapes(module, dtype="float32", *, lowered=True):
-    """Shapes and dtypes of the variables, and of what comes out of them."""
+DEPTHS = ("num_layers", "decoder_layers", "num_blocks", "stage_sizes", "block_sizes")
+
+
+def shallow(module):
+    """The network with one layer a stage: the others have the dtypes of the first."""
+    fields = {name: getattr(module, name, None) for name in (*DEPTHS, "stages")}
+    fields = {name: ones(value) for name, value in fields.items() if value}
+    if isinstance(getattr(module, "backbone", None), nn.Module):
+        fields["backbone"] = shallow(module.backbone)
+    return module.clone(**fields)
+
+
+def ones(depth):
+    """A depth of 1, or that of each stage."""
+    if isinstance(depth, Stage):
+        return depth._replace(num_blocks=1)
+    return 1 if isinstance(depth, int) else tuple(map(ones, depth))
+
+
+def traced(module, dtype):
+    """Traces the initialisation together with what comes out of the module."""
 
     def run(key):
         inputs = jax.tree.map(
@@ -26,17 +47,14 @@ def shapes(module, dtype="float32", *, lowered=True):
         )
         return module.init_with_output(key, *inputs, train=False)
 
-    if not lowered:
-        return jax.eval_shape(run, jax.random.key(0))[::-1]
-    # Lowered, as what a dtype lacks shows there and not in the shapes.
-    outputs, variables = jax.jit(run).lower(jax.random.key(0)).out_info
-    return variables, outputs
+    return jax.jit(run).trace(jax.random.key(0))
 
 
 @every_family
 def test_parameters_and_computation_have_the_dtypes_that_are_asked_for(make):
-    module = make(dtype=jnp.bfloat16, param_dtype=jnp.float16)
-    variables, outputs = shapes(module)
+    module = shallow(make(dtype=jnp.bfloat16, param_dtype=jnp.float16))
+    # Lowered, as what a dtype lacks shows there and not in the shapes.
+    outputs, variables = traced(module, "float32").lower().out_info
     assert {x.dtype for x in jax.tree.leaves(variables["params"])} == {
         jnp.dtype("float16")
     }
@@ -46,8 +64,8 @@ def test_parameters_and_computation_have_the_dtypes_that_are_asked_for(make):
 @every_family
 def test_models_follow_the_dtype_of_their_parameters_and_inputs(make):
     with jax.enable_x64(True):
-        module = make(param_dtype="float64")
-        _, outputs = shapes(module, "float64", lowered=False)
+        module = shallow(make(param_dtype="float64"))
+        outputs, _ = traced(module, "float64").out_info
     dtypes = {x.dtype for x in jax.tree.leaves(outputs)} - {jnp.dtype(bool)}
     assert dtypes == {jnp.dtype("float64")}
 
@@ -70,7 +88,7 @@ def test_everything_that_is_exported_is_there():
 )
 def test_images_that_are_too_small_are_told(name, size):
     """And give neither an error of something else, nor the average of nothing: NaN."""
-    module = getattr(models, name)()
+    module = shallow(getattr(models, name)())
     images = jnp.zeros((1, size, size, module.example()[0].shape[-1]))
     with pytest.raises(ValueError, match=r"too small|image_size=64: exp") as caught:
         jax.eval_shape(module.init, jax.random.key(0), images)
