@@ -6,6 +6,7 @@ import sys
 from fdl import data, evaluation
 from fdl.cli.arguments import add_checkpoint, add_run, add_seed, existing_output_path
 from fdl.cli.console import warn
+from fdl.errors import UserError
 from fdl.runs.directory import write_text
 from fdl.runs.process import prepare
 from fdl.runs.trained_model import ability, load_trained
@@ -45,6 +46,8 @@ def answer(name: str, options: argparse.Namespace) -> int:
         warn=warn,
     )
     asked = ability(trained, name, options.workdir)
+    if asked.inputs is None:
+        raise UserError(f"{options.workdir}: {name!r} takes no inputs, so no files")
     inputs, names = data.read_inputs(
         asked.inputs, options.inputs, invert=options.invert
     )

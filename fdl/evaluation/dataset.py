@@ -23,7 +23,8 @@ def on_dataset(
 
     The objective is given a key, a function of the seed and the batch: a sampled ELBO,
     a masked autoencoder or a contrastive loss has the same value each time. Where
-    nothing is drawn, metrics do not depend on the batch size.
+    nothing is drawn, and examples do not depend on each other as in a contrastive loss,
+    metrics do not depend on the batch size.
 
     Args:
       objective: Objective with the metrics; it is called with ``train=False``.

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fdl.errors import UserError, near
+from fdl.data.npz_files import as_dtype
+from fdl.errors import UserError, check_type, near
 from fdl.types import Ability, Array, Variables
 
 
@@ -23,7 +24,9 @@ def predict(
     Args:
       ability: Ability, such as ``predict`` of an experiment.
       variables: Variables of the trained model.
-      inputs: Encoded inputs by name, each [N, ...]; N is at least 1.
+      inputs: Encoded inputs by name, each [N, ...], in the units of the training data;
+        N is at least 1. `fdl.data.encoder` makes them of raw ones. An ability without
+        inputs takes none, and is called once.
       batch_size: Maximum number of examples in one call.
       seed: Seed of what is drawn.
 
@@ -33,8 +36,12 @@ def predict(
     Raises:
       UserError: The inputs are not those that the ability takes.
     """
-    count = _check(ability, inputs)
-    size, key = min(batch_size, count), jax.random.key(seed)
+    key = jax.random.key(seed)
+    if ability.inputs is None:
+        return dict(jax.device_get(jax.jit(ability.function)(variables, inputs, key)))
+    inputs = _checked(ability.inputs.inputs, inputs)
+    count = len(next(iter(inputs.values())))
+    size = min(batch_size, count)
 
     @jax.jit
     def outputs(variables: Variables, rows: Mapping[str, Array], start: Array):
@@ -50,18 +57,27 @@ def predict(
     return dict(jax.tree.map(lambda *x: np.concatenate(x)[:count], *parts))
 
 
-def _check(ability: Ability, inputs: Mapping[str, np.ndarray]) -> int:
-    """Number of examples, if the inputs have the shapes of the ability."""
-    for name, expected in ability.inputs.inputs.items():
+def _checked(
+    specs: Mapping[str, jax.ShapeDtypeStruct], inputs: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Inputs as arrays of the expected shapes and dtypes, all of one length."""
+    check_type("inputs", inputs, Mapping, "{'image': images}")
+    for name in inputs:
+        if name not in specs:
+            raise UserError(f"there is no input {name!r}. {near(name, specs)}")
+    arrays = {}
+    for name, spec in specs.items():
         if name not in inputs:
-            raise UserError(f"there is no input {name!r}. {near(name, inputs)}")
-        shape = np.shape(inputs[name])
-        if shape[1:] != expected.shape or not shape[0]:
+            raise UserError(f"inputs={[*inputs]}: expected {name!r} among them")
+        array = np.asarray(inputs[name])
+        if array.shape[1:] != spec.shape or not len(array):
             raise UserError(
-                f"{name!r} is {list(shape[1:])} in each of {shape[0]} examples: "
-                f"expected {list(expected.shape)} in one or more"
+                f"{name!r} is {list(array.shape[1:])} in each of {len(array)} "
+                f"examples: expected {list(spec.shape)} in one or more"
             )
-    counts = {len(array) for array in inputs.values()}
-    if len(counts) != 1:
-        raise UserError(f"expected inputs of equal length, got {sorted(counts)}")
-    return counts.pop()
+        # Pixels from 0 to 1 where bytes are expected, say, are refused here.
+        arrays[name] = as_dtype(array, spec.dtype, name)
+    lengths = sorted({len(array) for array in arrays.values()})
+    if len(lengths) != 1:
+        raise UserError(f"expected inputs of equal length, got {lengths}")
+    return arrays

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import jax
 import optax
 
-from fdl.errors import UserError
+from fdl.errors import UserError, check_type
 from fdl.learners.gradient_step import Update
 from fdl.learners.step_outputs import with_prefix
 from fdl.trees import subtree, with_subtree
@@ -39,6 +39,7 @@ def alternate(updates: Mapping[str, Update]) -> Update:
       >>> {name: float(x) for name, x in state.params.items()}
       {'actor': 0.5, 'critic': 2.0}
     """
+    check_type("updates", updates, Mapping, "{'critic': update}")
     if not updates:
         raise UserError("updates={}: expected at least one")
 

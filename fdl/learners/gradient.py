@@ -118,8 +118,14 @@ def init_train_state(
     several = optimizer.values() if isinstance(optimizer, Mapping) else [optimizer]
     for one in several:
         check_optimizer(one)
-    averages = [average, *(getattr(one, "average", None) for one in several)]
-    average = next((one for one in averages if one is not None), None)
+    own = [one.average for one in several if getattr(one, "average", None)]
+    if len(own) > 1:
+        # Each would update the average that is one for all.
+        raise UserError(
+            f"{len(own)} optimizers with ema or swa: expected at most one, as a step "
+            "updates the average once"
+        )
+    average = average or (own[0] if own else None)
     init_key, step_key = jax.random.split(key)
     variables = model.init(init_key)
     if not isinstance(variables, Mapping) or "params" not in variables:

@@ -60,9 +60,10 @@ def functional(module: nn.Module, *example_inputs: Array) -> Model:
         key: Key | None = None,
         train: bool = False,
         method: str | None = None,
-        mutable: Sequence[str] = (),
+        mutable: str | Sequence[str] = (),
         **options: Any,
     ) -> tuple[Any, PyTree]:
+        mutable = [mutable] if isinstance(mutable, str) else mutable
         model_state = {name: variables[name] for name in variables if name != "params"}
         # Intermediates are recorded only in a mutable collection; in evaluation,
         # statistics have to stay as they are.

@@ -71,7 +71,8 @@ def check_unchanged(
     if differing:
         raise UserError(
             f"{path.parent} holds another run: {'; '.join(differing)} ({path.name}). "
-            "Choose another --workdir, or delete that directory"
+            "It is another config, or another experiment's file, than it was trained "
+            "with: for a new run, choose another --workdir"
         )
 
 

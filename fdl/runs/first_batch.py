@@ -57,9 +57,9 @@ def first_batch(
     (built,) = build(loaded)
     if built.learner.objective is None:
         raise UserError(
-            f"{loaded.name} has no objective of its own (it compares several learners, "
-            "or makes its own experience): expected a learner as fdl.gradient_learner "
-            "makes it"
+            f"{loaded.name} has no single objective (it takes several gradient steps, "
+            "compares learners, or makes its own experience): expected a learner as "
+            "fdl.gradient_learner makes it"
         )
     with user_code(loaded.path):
         state = jax.jit(built.learner.init)(jax.random.key(loaded.config.seed))

@@ -9,7 +9,7 @@ import numpy as np
 from fdl import plots
 from fdl.plots.curves import Points, learners_of
 from fdl.runs.directory import read_json, writing
-from fdl.runs.log import read_lines
+from fdl.runs.log import last_values, read_lines
 
 FOLDER = "plots"
 
@@ -31,7 +31,9 @@ def draw(workdir: pathlib.Path) -> pathlib.Path:
 
 
 def draw_comparison(workdir: pathlib.Path) -> pathlib.Path | None:
-    """Draws the last evaluation of compared learners into ``plots/comparison.png``.
+    """Draws the test of compared learners into ``plots/comparison.png``.
+
+    Where there is no test, it is the last validation.
 
     Returns:
       Path of the file; None if no metric is called ``learner/metric``.
@@ -40,18 +42,18 @@ def draw_comparison(workdir: pathlib.Path) -> pathlib.Path | None:
       RunError: The file cannot be written.
     """
     rows = read_lines(workdir / "metrics.jsonl")
-    metrics = series(rows)
+    split = "test" if last_values(rows, "test") else "eval"
     last: dict[str, dict[str, np.ndarray]] = {}
-    steps = set()
     for learner in order(rows):
-        for name, splits in metrics.items():
+        for name, value in last_values(rows, split).items():
             prefix, _, metric = name.rpartition("/")
-            if prefix == learner and "eval" in splits:
-                last.setdefault(metric, {})[learner] = splits["eval"][1][-1]
-                steps.add(splits["eval"][0][-1])
+            if prefix == learner and value is not None:
+                values = np.ravel(value).astype(float)
+                last.setdefault(metric, {})[learner] = values
     if not last:
         return None
-    title = f"{heading(workdir)}, evaluation at step {max(steps)}"
+    what = "test" if split == "test" else "validation"
+    title = f"{heading(workdir)}, {what} at step {rows[-1]['step']}"
     return save(plots.comparison(last, title=title), workdir, "comparison.png")
 
 
@@ -100,7 +102,7 @@ def series(rows: list[dict[str, Any]]) -> dict[str, dict[str, Points]]:
         for key, value in row.items():
             split, _, name = key.partition("/")
             # Keys without a split are counters: the step, the epoch, examples.
-            if name and value is not None:
+            if name and split != "test" and value is not None:
                 # The None of a seed without a value becomes NaN.
                 values = np.ravel(value).astype(float)
                 metrics.setdefault(name, {}).setdefault(split, []).append(

@@ -41,6 +41,11 @@ class TrainedModel(NamedTuple):
     abilities: Mapping[str, Ability]
     step: int
 
+    def __repr__(self) -> str:
+        """Name, step and abilities, without the arrays."""
+        can = ", ".join(self.abilities) or "none"
+        return f"TrainedModel({self.name!r}, step {self.step}, abilities: {can})"
+
 
 def ability(trained: TrainedModel, name: str, place: object) -> Ability:
     """Ability of a trained model.
@@ -113,6 +118,8 @@ def load_model(folder: Path, *, experiment_file: Path | None = None) -> TrainedM
         not those of the network.
     """
     folder = pathlib.Path(folder)
+    if (folder / "run.json").is_file():
+        raise UserError(f"{folder} is a run directory: expected an export (load_run)")
     name, model, abilities, content = read_description(folder)
     if experiment_file is not None:
         experiment = _of_file(pathlib.Path(experiment_file), folder, content)

@@ -177,7 +177,7 @@ def test_a_learner_without_one_objective_is_told(fdl, experiment, command):
     path = experiment((EXPERIENCE, f"{EXPERIENCE}._replace(objective=None)"))
     called = fdl(command, path)
     assert called.code == 2
-    assert "has no objective of its own" in called.error
+    assert "has no single objective" in called.error
     assert "expected a learner as fdl.gradient_learner makes it" in called.error
 
 

@@ -71,8 +71,29 @@ def test_inputs_of_another_shape_are_an_error(shape, variables):
 
 
 def test_an_input_that_is_missing_is_named(variables):
-    with pytest.raises(UserError, match=r"no input 'image'\. Did you mean 'images'"):
+    with pytest.raises(UserError, match=r"no input 'images'\. Did you mean 'image'"):
         evaluation.predict(PREDICT, variables, {"images": np.zeros((1, 8, 8, 1))})
+    with pytest.raises(UserError, match=r"inputs=\[\]: expected 'image' among them"):
+        evaluation.predict(PREDICT, variables, {})
+    with pytest.raises(UserError, match="inputs of type ndarray: expected Mapping"):
+        evaluation.predict(PREDICT, variables, np.zeros((1, 8, 8, 1)))
+
+
+def test_inputs_in_other_units_are_an_error(variables):
+    halves = np.full((1, 8, 8, 1), 0.5, np.float32)
+    with pytest.raises(UserError, match="expected whole numbers"):
+        evaluation.predict(PREDICT, variables, {"image": halves})
+
+
+def test_an_ability_without_inputs_is_called_once():
+    def draw(variables, inputs, key):
+        return {"sample": jax.random.normal(key, (3,)) + variables["shift"]}
+
+    ability = fdl.types.Ability(draw)
+    found = evaluation.predict(ability, {"shift": 1.0}, {}, seed=2)
+    np.testing.assert_allclose(
+        found["sample"], jax.random.normal(jax.random.key(2), (3,)) + 1, rtol=1e-6
+    )
 
 
 def test_a_stream_of_records_is_scored_as_arrays_are(digits, variables):

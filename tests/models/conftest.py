@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from fdl.models.features import features
 from fdl.models.functional import zeros
 from fdl.models.pretrained.convert import flatten, to_ours, to_theirs, unflatten
 
@@ -62,6 +63,38 @@ def random_variables():
         return unflatten(filled)
 
     return make
+
+
+@pytest.fixture(scope="module")
+def apply():
+    """``apply(module, variables, *inputs, **options)``: compiled, outputs as NumPy's.
+
+    There is one program for each module, shapes, and options that are no arrays. Eager
+    calls compile one for each operation.
+    """
+    return compiled(lambda module, *args, **options: module.apply(*args, **options))
+
+
+@pytest.fixture(scope="module")
+def see():
+    """``see(module, variables, *inputs, **options)``: `features`, as `apply`."""
+    return compiled(features)
+
+
+def compiled(function):
+    """Of a module: jitted for each one and its options, with outputs as NumPy's."""
+
+    @functools.cache
+    def jitted(module, options):
+        return jax.jit(functools.partial(function, module, **dict(options)))
+
+    def call(module, *args, **options):
+        fixed = {k: v for k, v in options.items() if isinstance(v, bool | str)}
+        arrays = {k: v for k, v in options.items() if k not in fixed}
+        program = jitted(module, tuple(fixed.items()))
+        return jax.tree.map(np.asarray, program(*args, **arrays))
+
+    return call
 
 
 class References:

@@ -41,16 +41,17 @@ def test_mixup_mixes_images_as_it_mixes_labels():
     assert mixed["image"].dtype == jnp.float32
 
 
-@pytest.mark.parametrize("alpha", [0.2, 1.0, 4.0])
+@pytest.mark.parametrize("alpha", [0.2, 4.0])
 def test_shares_are_distributed_as_a_beta(alpha):
-    size = 4000
-    batch = {"image": jnp.zeros((size, 1)), "label": jnp.arange(size) % 2}
-    batch["label"] = jax.nn.one_hot(jnp.arange(size), size)  # So that none is paired.
+    size = 2000
+    # So that none is paired with its like.
+    batch = {"image": jnp.zeros((size, 1)), "label": np.eye(size, dtype=np.float32)}
     mixed = jax.jit(augment.mixup(alpha=alpha))(KEY, batch)
     share = np.diagonal(np.asarray(mixed["label"]))
-    share = share[
-        np.asarray(partners(jax.random.split(KEY)[1], size, None)) != np.arange(size)
-    ]
+    paired = jax.jit(partners, static_argnums=(1, 2))(
+        jax.random.split(KEY)[1], size, None
+    )
+    share = share[np.asarray(paired) != np.arange(size)]
     assert stats.kstest(share, stats.beta(alpha, alpha).cdf).pvalue > 1e-3
 
 
@@ -80,7 +81,7 @@ def test_what_is_masked_is_never_mixed_in():
 def test_padding_may_be_anything(make):
     mask = (np.arange(SIZE) < 40).astype(np.float32)
     batch = batch_of(mask=mask)
-    batch["image"] = batch["image"].at[40:].set(jnp.nan)
+    batch["image"] = np.where(mask[:, None, None, None], batch["image"], np.nan)
     mixed = jax.jit(make(SIZE))(KEY, batch)
     assert np.isfinite(mixed["image"][:40]).all()
     assert (np.asarray(mixed["label"])[:40, 40:] == 0).all()
@@ -121,13 +122,13 @@ def test_numbers_are_mixed_as_numbers():
     mixed = jax.jit(mix)(KEY, batch)
     np.testing.assert_allclose(mixed["target"], 2 * mixed["features"][:, 0], rtol=1e-6)
     answers = {"image": jnp.zeros((4, 2)), "label": jnp.array([0, 1, 1, 0])}
-    label = augment.mixup(alpha=1.0)(KEY, answers)["label"]
+    label = jax.jit(augment.mixup(alpha=1.0))(KEY, answers)["label"]
     assert label.dtype == jnp.float32 and ((label >= 0) & (label <= 1)).all()
 
 
 def test_distributions_are_mixed_as_they_are():
     soft = jnp.array([[0.9, 0.1], [0.2, 0.8], [0.5, 0.5]])
-    mixed = augment.mixup(2, alpha=1.0)(
+    mixed = jax.jit(augment.mixup(2, alpha=1.0))(
         KEY, {"image": jnp.zeros((3, 1)), "label": soft}
     )
     np.testing.assert_allclose(mixed["label"].sum(axis=1), 1, rtol=1e-6)

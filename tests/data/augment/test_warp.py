@@ -25,8 +25,9 @@ CROPS = [  # Top, left, height, width; size.
 resized = functools.partial(jax.jit, static_argnums=2)(warp.crop_and_resize)
 
 
-def warped(image, *arguments):
-    return jax.jit(lambda x: warp.warp(x, warp.affine_matrix(*arguments)))(image)
+@functools.partial(jax.jit, static_argnames="fill")
+def warped(image, *arguments, fill=0.0, **options):
+    return warp.warp(image, warp.affine_matrix(*arguments, **options), fill=fill)
 
 
 @pytest.mark.parametrize("case", AFFINE, ids=str)
@@ -74,17 +75,15 @@ def test_quarter_turns_equal_numpy(turns, image):
 
 
 def test_shifts_equal_numpy_and_are_filled(image):
-    matrix = warp.affine_matrix(translate=(3, -2))
     expected = np.full_like(image, 0.25)
     expected[:-2, 3:] = image[2:, :-3]
-    actual = warp.warp(image, matrix, fill=0.25)
+    actual = warped(image, translate=(3, -2), fill=0.25)
     np.testing.assert_allclose(actual, expected, atol=1e-6)
 
 
 def test_the_center_of_a_turn_stays(image):
     place = (2.0, -1.0)  # As seen from the centre at (5.5, 4): column 7.5, row 3.
-    matrix = warp.affine_matrix(180.0, center=place)
-    actual = warp.warp(image, matrix)
+    actual = np.asarray(warped(image, 180.0, center=place))
     np.testing.assert_allclose(actual[3, 4:12], image[3, 4:12][::-1], atol=2e-6)
 
 

@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fdl.models.features import features
 from fdl.models.language.transformer import Transformer
 from fdl.models.layers.layer_stack import stack_layers, unstack_layers
 from fdl.models.pretrained.layer_rules import dense, layer_norm
@@ -28,7 +27,7 @@ def jitted(module):
 
 
 def apply(module, *args, **options):
-    return jitted(module)(*args, **options)
+    return jax.tree.map(np.asarray, jitted(module)(*args, **options))
 
 
 @pytest.fixture(scope="module")
@@ -241,11 +240,10 @@ def test_bfloat16_is_near_float32_and_parameters_stay(
     assert_close(np.float32(logits), logits_of(name), 0.04)
 
 
-def test_features_say_what_attends_to_what(variables_of):
+def test_features_say_what_attends_to_what(see, variables_of):
     mask = np.arange(9) < [[5], [9]]
-    _, seen = jax.jit(functools.partial(features, POST))(
-        variables_of("post_norm"), SOURCE, TARGET, source_mask=mask
-    )
+    variables = variables_of("post_norm")
+    _, seen = see(POST, variables, SOURCE, TARGET, source_mask=mask)
     own = seen["decoder/layers_1/attention/weights"]
     across = seen["decoder/layers_1/cross_attention/weights"]
     source = seen["encoder/layers_0/attention/weights"]
