@@ -293,7 +293,7 @@ HOSTILE = {
         edit(
             network={
                 "module": "fdl.models.GPT",
-                "fields": {"num_layers": 10**9, "num_heads": 1, "hidden_size": 1},
+                "fields": {"num_layers": 9_000, "num_heads": 1, "hidden_size": 1},
             },
             inputs=[{"shape": [1, 2], "dtype": "int32"}],
         ),
