@@ -129,7 +129,7 @@ def train(
     total = run_setup.num_steps
     if session.finished(run_setup, workdir, start.step):
         total = start.step  # It may have ended early.
-    if claims and start.step < total:
+    if claims and not start.step:
         # A claim on a metric that is not evaluated fails here, not after hours.
         with user_code(loaded.path):
             variables = run_setup.learner.variables(start.loop_state.state)

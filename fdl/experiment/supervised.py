@@ -16,7 +16,7 @@ from fdl.data.sources import Source, num_examples
 from fdl.data.splits import Splits
 from fdl.evaluation import only_input
 from fdl.experiment.tasks import Task, classification
-from fdl.learners import gradient_learner, refresh_statistics
+from fdl.learners import fresh_statistics, gradient_learner
 from fdl.models import functional
 from fdl.types import Batches, Claim, Examples, Experiment, Objective
 
@@ -72,6 +72,8 @@ def supervised(
     objective = task.objective(model, inputs=name)
     batches = data.batches(splits.train, config.batch_size, config.seed)
     batches = data.transform(batches, preprocess)
+    # In an order that is the same for all seeds, which share the learner.
+    whole = data.batches(splits.train, config.batch_size, drop_remainder=True)
     optimizer = config.optimizer if optimizer is None else optimizer
     if not isinstance(optimizer, optax.GradientTransformation):
         num_steps = configs.num_steps(config, batches.steps_per_epoch)
@@ -80,7 +82,9 @@ def supervised(
         model,
         objective if training is None else training(objective),
         optimizer,
-        statistics=partial(refresh_statistics, model, batches=batches, inputs=name),
+        statistics=fresh_statistics(
+            model, data.transform(whole, preprocess), inputs=name
+        ),
     )
 
     validation = _one_epoch(config, splits.validation)

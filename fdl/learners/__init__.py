@@ -18,7 +18,7 @@ from fdl.learners.replicas import (
     select,
 )
 from fdl.learners.replicate import replicate
-from fdl.learners.statistics import refresh_statistics
+from fdl.learners.statistics import fresh_statistics, refresh_statistics
 from fdl.learners.step_outputs import as_metrics, checked, with_prefix
 from fdl.trees import select_variables, side_by_side
 
@@ -32,6 +32,7 @@ __all__ = [
     "checked",
     "counted",
     "evaluate_each",
+    "fresh_statistics",
     "gradient",
     "gradient_learner",
     "gradient_step",

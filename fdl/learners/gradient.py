@@ -13,6 +13,7 @@ from fdl.learners.gradient_step import (
     check_optimizer,
     gradient_step,
     opt_state_of,
+    trained_part,
 )
 from fdl.optim.averaging import Average
 from fdl.trees import subtree, with_subtree
@@ -89,7 +90,10 @@ def gradient_learner(
                 "statistics=None: expected a function such as refresh_statistics, as "
                 "the batch statistics of this model are of other weights than averages"
             )
-        return statistics(found)
+        fresh = statistics(found)["batch_stats"]
+        frozen = getattr(optimizer, "frozen", None)
+        kept = trained_part(found["batch_stats"], fresh, wrt, frozen)
+        return {**found, "batch_stats": kept}
 
     return Learner(
         init, counted(update), variables, objective=objective, optimizer=optimizer

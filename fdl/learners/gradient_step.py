@@ -162,17 +162,24 @@ def _after(
     return state._replace(
         params=with_subtree(state.params, wrt, new),
         model_state={
-            name: _trained_part(state.model_state.get(name), tree, wrt, frozen)
+            name: trained_part(state.model_state.get(name), tree, wrt, frozen)
             for name, tree in model_state.items()
         },
         opt_state=opt_state,
     )
 
 
-def _trained_part(
+def trained_part(
     old: PyTree, new: PyTree, wrt: str, frozen: Callable[[PyTree], PyTree] | None
 ) -> PyTree:
-    """New collection, but for the parts that are not trained."""
+    """New collection of variables, but for the parts that are not trained.
+
+    Args:
+      old: Collection before; None if there was none.
+      new: Collection after.
+      wrt: Path of the part that is trained; empty for all.
+      frozen: Mask of what the optimizer does not train, or None.
+    """
     if old is None:
         return new
     if wrt:

@@ -1,5 +1,6 @@
 """Batch statistics computed anew for given parameters."""
 
+import functools
 from collections.abc import Callable
 from itertools import islice
 from typing import Any
@@ -8,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from fdl.errors import UserError
-from fdl.types import Array, Batch, Batches, Model, Variables
+from fdl.types import Array, Batch, Batches, Model, PyTree, Variables
 
 
 def refresh_statistics(
@@ -38,13 +39,21 @@ def refresh_statistics(
     Raises:
       UserError: The batches have no epochs, and their number is not given.
     """
-    if "batch_stats" not in variables:
-        return variables
-    count = num_batches or batches.steps_per_epoch
-    if not count:
-        raise UserError(
-            "num_batches=None: expected a number, as these batches have no epochs"
-        )
+    refresh = fresh_statistics(
+        model, batches, inputs=inputs, num_batches=num_batches, seed=seed
+    )
+    return refresh(variables)
+
+
+def fresh_statistics(
+    model: Model,
+    batches: Batches,
+    *,
+    inputs: str | Callable[[Batch], Array] = "image",
+    num_batches: int | None = None,
+    seed: int = 0,
+) -> Callable[[Variables], Variables]:
+    """Function of variables that is `refresh_statistics`, compiled once."""
 
     @jax.jit
     def statistics(variables, data, item, key) -> Any:
@@ -64,12 +73,28 @@ def refresh_statistics(
             lambda zero, one: zero / (1 - (one - zero)), running(0), running(1)
         )
 
-    data, key = jax.device_put(batches.data), jax.random.key(seed)
-    total = None
-    for i, item in enumerate(islice(batches.stream(0), count)):
-        new = statistics(variables, data, item, jax.random.fold_in(key, i))
-        total = new if total is None else jax.tree.map(jnp.add, total, new)
-    means = jax.tree.map(
-        lambda x, old: (x / count).astype(old.dtype), total, variables["batch_stats"]
-    )
-    return {**variables, "batch_stats": means}
+    @functools.cache
+    def device_data() -> PyTree:
+        return jax.device_put(batches.data)
+
+    def refresh(variables: Variables) -> Variables:
+        if "batch_stats" not in variables:
+            return variables
+        count = num_batches or batches.steps_per_epoch
+        if not count:
+            raise UserError(
+                "num_batches=None: expected a number, as these batches have no epochs"
+            )
+        key, total = jax.random.key(seed), None
+        for i, item in enumerate(islice(batches.stream(0), count)):
+            step_key = jax.random.fold_in(key, i)
+            new = statistics(variables, device_data(), item, step_key)
+            total = new if total is None else jax.tree.map(jnp.add, total, new)
+        means = jax.tree.map(
+            lambda x, old: (x / count).astype(old.dtype),
+            total,
+            variables["batch_stats"],
+        )
+        return {**variables, "batch_stats": means}
+
+    return refresh

@@ -28,7 +28,9 @@ from fdl.errors import UserError, near, reason
 from fdl.models import layers
 from fdl.models.pretrained.report import shown
 
-MAX_MODULES = 10_000  # Of one kind in a network.
+MAX_MODULES = 500  # Of one kind in a network.
+MAX_WINDOW = 1_000  # Of a convolution or a pooling.
+MAX_INTEGER = 2**20  # Of sizes, such as a vocabulary.
 MAX_DEPTH = 16  # Of modules, functions and sequences inside each other.
 # Not all of jax.numpy: it has `load` and `save`, which open files.
 ELEMENTWISE = (
@@ -196,11 +198,21 @@ def _plain(value: Any, where: str) -> Any:
         raise UserError(f"{where}={value}: expected a finite number")
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         raise UserError(f"{where}: expected an integer of at most 64 bits")
-    # Modules are made in a loop of Python, which a billion of them would keep busy.
-    counts_modules = where.rpartition(".")[2].endswith(("layers", "blocks", "critics"))
-    if counts_modules and isinstance(value, int) and value > MAX_MODULES:
-        raise UserError(f"{where}={value}: expected at most {MAX_MODULES}")
+    if isinstance(value, int):
+        _check_size(value, where)
     return value
+
+
+def _check_size(value: int, where: str) -> None:
+    """Raises a `UserError` for a size that building a network would not end with."""
+    name, limit = where.rpartition(".")[2].partition("[")[0], MAX_INTEGER
+    # Modules, and the offsets of a window, are run through by loops of Python.
+    if name.endswith(("layers", "blocks", "critics")):
+        limit = MAX_MODULES
+    elif name in ("size", "kernel_size", "strides", "window_shape"):
+        limit = MAX_WINDOW
+    if value > limit:
+        raise UserError(f"{where}={value}: expected at most {limit}")
 
 
 def _typed(value: Any, hint: Any, where: str) -> Any:

@@ -1,11 +1,11 @@
 """Averages of the variables over training: moving averages and stochastic averaging."""
 
-import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from fdl.errors import UserError
 from fdl.types import Array, AverageState, Variables
@@ -44,13 +44,17 @@ def exponential_average(decay: float) -> Average:
       Polyak and Juditsky, `Acceleration of Stochastic Approximation by Averaging
       <https://doi.org/10.1137/0330046>`_, 1992.
     """
-    if not 0 <= decay < 1:
+    traced = isinstance(decay, jax.core.Tracer)  # By `fdl.inject_hyperparameters`.
+    if not traced and not 0 <= decay < 1:
         raise UserError(f"ema={decay}: expected a decay of at least 0 and below 1")
-    log_decay = math.log(decay) if decay else -math.inf
+    numpy: Any = jnp if traced else np
     # The newest values have the share (1 − d) / (1 − dᵗ). For a decay near one, both
     # differences cancel in float32; expm1 of the logarithm keeps their digits.
+    with np.errstate(divide="ignore"):
+        log_decay = numpy.log(decay)
+    newest = numpy.expm1(log_decay)
     return _average(
-        lambda step: math.expm1(log_decay) / jnp.expm1(step * jnp.float32(log_decay))
+        lambda step: jnp.float32(newest) / jnp.expm1(step * jnp.float32(log_decay))
     )
 
 

@@ -49,6 +49,10 @@ def export_model(
       RunError: A file cannot be written.
     """
     _check_empty(folder)
+    if trained.model is None and not trained.abilities:
+        raise UserError(
+            f"{trained.name} has no model and no ability: there is nothing to export"
+        )
     try:
         content = describe(trained.name, trained.model, trained.abilities)
     except UserError as error:

@@ -112,7 +112,7 @@ def state_before(
       RunError: ``stop`` gave up.
     """
     program = setup.program
-    restored = _last_checkpoint(workdir, step - 1, program.abstract(setup.keys), warn)
+    restored = _last_checkpoint(setup, workdir, step - 1, warn)
     start, loop_state = restored or (0, program.init(setup.keys))
     loop_state, reached = iterate(
         program, loop_state, setup.batches, start, step - 1, stop=stop
@@ -206,23 +206,36 @@ def _examples(arrays: Mapping[str, np.ndarray]) -> list | None:
 
 
 def _last_checkpoint(
-    workdir: pathlib.Path, step: int, like: PyTree, warn: Callable[[str], None]
+    setup: RunSetup, workdir: pathlib.Path, step: int, warn: Callable[[str], None]
 ) -> tuple[int, LoopState] | None:
     """Last undamaged checkpoint up to a step, the one of the snapshot included."""
+    program = setup.program
     candidates = [
-        (saved_step, checkpoints)
-        for checkpoints in (
-            Checkpoints(workdir / "checkpoints"),
-            Checkpoints(workdir / FOLDER),
+        (saved_step, whole, checkpoints)
+        for whole, checkpoints in (
+            (False, Checkpoints(workdir / "checkpoints")),
+            (True, Checkpoints(workdir / FOLDER)),
         )
         for saved_step in checkpoints.steps()
         if saved_step <= step
     ]
-    for saved_step, checkpoints in sorted(candidates, key=lambda pair: -pair[0]):
+    partial = setup.learner.persist is not None
+    for saved_step, whole, checkpoints in sorted(
+        candidates, key=lambda found: (found[0], found[1] and partial), reverse=True
+    ):
+        like = program.abstract if whole else program.saved
         try:
-            return saved_step, checkpoints.restore(saved_step, like)
+            found = checkpoints.restore(saved_step, like(setup.keys))
         except DamageError as error:
             warn(f"{error}; going back further")
+            continue
+        if partial and not whole:
+            warn(
+                f"the checkpoint of step {saved_step} leaves out a part of the state, "
+                "so that the steps after it are not the same to the bit"
+            )
+            found = program.revive(found, setup.keys)
+        return saved_step, found
     return None
 
 

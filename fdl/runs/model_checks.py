@@ -46,6 +46,8 @@ def check_variables(
             found = {name: variables.get(name, {}) for name in expected}
             pairs = differences(_arrays(expected), _arrays(found))
             for name, (here, there) in pairs.items():
+                if here == "missing":
+                    raise UserError(f"{shown(name)} is not in the network")
                 raise UserError(
                     f"{shown(name)} is {there}: expected {here}, as in the network"
                 )

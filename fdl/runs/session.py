@@ -94,7 +94,7 @@ def left_out(setup: RunSetup) -> str:
         for tree in (setup.program.abstract, setup.program.saved)
     )
     return (
-        f"checkpoints hold {saved / 2**20:,.1f} of {whole / 2**20:,.1f} MiB: the rest "
+        f"checkpoints hold {saved / 2**10:,.0f} of {whole / 2**10:,.0f} KiB: the rest "
         "is made anew when a run is resumed"
     )
 
@@ -143,6 +143,8 @@ def train(
         )
         test = None
         if setup.test is not None and finished(setup, workdir, step):
+            # On disk first: a test that fails must not cost the end of the training.
+            start.checkpoints.wait()
             test = setup.test(setup.learner.variables(loop_state.state))
             write(step, "test", test)
             log.sync()

@@ -11,7 +11,7 @@ import pytest
 import fdl
 from fdl import data, models, objectives, optim
 from fdl.errors import UserError
-from fdl.learners import refresh_statistics
+from fdl.learners import fresh_statistics, refresh_statistics
 
 NUM = 48
 X = np.random.default_rng(0).normal(3.0, 2.0, (NUM, 6)).astype(np.float32)
@@ -110,6 +110,30 @@ def test_what_is_frozen_is_its_own_average(options):
         evaluated["head"]["kernel"], state.params["head"]["kernel"], rtol=1e-6
     )
     assert (evaluated["dense_0"]["kernel"] != state.params["dense_0"]["kernel"]).any()
+
+
+@pytest.mark.parametrize("options", [{"swa": 2}, {"name": "schedule_free_sgd"}])
+def test_frozen_statistics_are_not_computed_anew(options):
+    learner, state = trained(fresh, num_steps=5, freeze="norm_0", **options)
+    evaluated = learner.variables(state)["batch_stats"]["norm_0"]
+    first = jax.jit(learner.init)(jax.random.key(0)).model_state["batch_stats"]
+    jax.tree.map(np.testing.assert_array_equal, evaluated, first["norm_0"])
+
+
+def test_statistics_are_compiled_once():
+    refresh, traces = fresh_statistics(MODEL, BATCHES, inputs=counted_image), TRACES
+    variables = MODEL.init(jax.random.key(0))
+    first, second = refresh(variables), refresh(variables)
+    jax.tree.map(np.testing.assert_array_equal, first, second)
+    assert len(traces) == 1
+
+
+TRACES = []
+
+
+def counted_image(batch):
+    TRACES.append(1)
+    return batch["image"]
 
 
 def test_an_average_changes_nothing_of_the_training():

@@ -69,8 +69,8 @@ def random_variables():
 def apply():
     """``apply(module, variables, *inputs, **options)``: compiled, outputs as NumPy's.
 
-    There is one program for each module, shapes, and options that are no arrays. Eager
-    calls compile one for each operation.
+    One program for each module, shapes, and options that are no arrays; eager calls
+    would be one for each operation.
     """
     return compiled(lambda module, *args, **options: module.apply(*args, **options))
 
@@ -89,7 +89,11 @@ def compiled(function):
         return jax.jit(functools.partial(function, module, **dict(options)))
 
     def call(module, *args, **options):
-        fixed = {k: v for k, v in options.items() if isinstance(v, bool | str)}
+        fixed = {
+            name: option
+            for name, option in options.items()
+            if isinstance(option, bool | str) or callable(option)
+        }
         arrays = {k: v for k, v in options.items() if k not in fixed}
         program = jitted(module, tuple(fixed.items()))
         return jax.tree.map(np.asarray, program(*args, **arrays))

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fdl.models import features, functional
+from fdl.models import functional
 from fdl.models.cnn import CNN
 from fdl.models.pretrained.layer_rules import conv, dense
 from fdl.models.pretrained.resnet import batch_norm
@@ -31,9 +31,11 @@ def images_for(form, random_inputs):
 
 
 @every_form
-def test_cnns_are_those_of_torch(form, references, random_inputs, random_variables):
+def test_cnns_are_those_of_torch(
+    apply, form, references, random_inputs, random_variables
+):
     module, images = FORMS[form], images_for(form, random_inputs)
-    references.agree(form, jax.jit(module.apply)(random_variables(module), images))
+    references.agree(form, apply(module, random_variables(module), images))
 
 
 @pytest.mark.oracle
@@ -84,10 +86,10 @@ def test_cnns_agree_with_torch(
             agrees_with_torch(module, reference.double(), rules, images, **tolerances)
 
 
-def test_shifted_images_give_shifted_maps(random_inputs, random_variables):
+def test_shifted_images_give_shifted_maps(see, random_inputs, random_variables):
     """By as many pixels as are pooled to one, and where no border is near."""
     images, module = random_inputs(2, 32, 32, 1), CNN((3, 4), (), None)
-    see = jax.jit(functools.partial(features, module))
+    see = functools.partial(see, module)
     variables = random_variables(module, images)
     _, seen = see(variables, images)
     _, shifted = see(variables, np.roll(images, (4, 8), axis=(1, 2)))
@@ -98,28 +100,32 @@ def test_shifted_images_give_shifted_maps(random_inputs, random_variables):
         np.testing.assert_allclose(shifted[name][inside], expected[inside], atol=1e-6)
 
 
-def test_pooled_maps_are_dropped_in_training_alone(random_inputs, random_variables):
+def test_pooled_maps_are_dropped_in_training_alone(
+    apply, random_inputs, random_variables
+):
     module, images = FORMS["plain"], images_for("plain", random_inputs)
     variables = random_variables(module)
     blind = functional(module.clone(pooled_dropout=1.0))
-    trained, _ = blind.apply(variables, images, key=jax.random.key(0), train=True)
+    trained, _ = apply(blind, variables, images, key=jax.random.key(0), train=True)
     nothing = jax.tree.map(np.zeros_like, variables["params"]["convolution_1"])
     params = {**variables["params"], "convolution_1": nothing}
-    np.testing.assert_allclose(trained, module.apply({"params": params}, images))
-    evaluated, _ = blind.apply(variables, images)
-    np.testing.assert_array_equal(evaluated, module.apply(variables, images))
+    np.testing.assert_allclose(trained, apply(module, {"params": params}, images))
+    evaluated, _ = apply(blind, variables, images)
+    np.testing.assert_array_equal(evaluated, apply(module, variables, images))
     assert not np.allclose(evaluated, trained)
 
 
-def test_hidden_units_are_dropped_in_training_alone(random_inputs, random_variables):
+def test_hidden_units_are_dropped_in_training_alone(
+    apply, random_inputs, random_variables
+):
     module, images = FORMS["plain"], images_for("plain", random_inputs)
     variables = random_variables(module)
     blind = functional(module.clone(dropout=1.0))
-    trained, _ = blind.apply(variables, images, key=jax.random.key(0), train=True)
+    trained, _ = apply(blind, variables, images, key=jax.random.key(0), train=True)
     bias = variables["params"]["head"]["bias"]
     np.testing.assert_allclose(trained, np.broadcast_to(bias, (16, 3)))
-    evaluated, _ = blind.apply(variables, images)
-    np.testing.assert_array_equal(evaluated, module.apply(variables, images))
+    evaluated, _ = apply(blind, variables, images)
+    np.testing.assert_array_equal(evaluated, apply(module, variables, images))
 
 
 def test_initialisers_are_those_of_all_layers_and_of_the_readout():
@@ -133,13 +139,13 @@ def test_initialisers_are_those_of_all_layers_and_of_the_readout():
 
 
 def test_bfloat16_computes_near_float32_and_keeps_its_parameters(
-    random_inputs, assert_close
+    apply, random_inputs, assert_close
 ):
     images, module = images_for("batch norm", random_inputs), FORMS["batch norm"]
     half = module.clone(dtype="bfloat16")
     variables = jax.jit(functional(half).init)(jax.random.key(0))
     assert {x.dtype for x in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
-    outputs = jax.jit(half.apply)(variables, images)
+    outputs = apply(half, variables, images)
     assert outputs.dtype == jnp.bfloat16
-    expected = jax.jit(module.apply)(variables, images)
+    expected = apply(module, variables, images)
     assert_close(np.float32(outputs), expected, 0.05)

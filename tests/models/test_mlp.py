@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fdl.models import features, functional
+from fdl.models import functional
 from fdl.models.layers import layer_norm
 from fdl.models.mlp import MLP, linear
 from fdl.models.pretrained.layer_rules import dense
@@ -48,10 +48,12 @@ def test_an_mlp_is_the_chain_of_its_layers(random_inputs, random_variables):
 
 
 @every_form
-def test_mlps_are_those_of_torch(form, references, random_inputs, random_variables):
+def test_mlps_are_those_of_torch(
+    apply, form, references, random_inputs, random_variables
+):
     x = random_inputs(8, 5)
     variables = random_variables(FORMS[form], x)
-    references.agree(form, jax.jit(FORMS[form].apply)(variables, x))
+    references.agree(form, apply(FORMS[form], variables, x))
 
 
 @pytest.mark.oracle
@@ -93,30 +95,30 @@ def test_mlps_agree_with_torch(
             agrees_with_torch(module, reference.double(), RULES, x, **tolerances)
 
 
-def test_batch_norm_normalises_by_the_batch_in_training_alone(random_inputs):
+def test_batch_norm_normalises_by_the_batch_in_training_alone(apply, random_inputs):
     x = 5 + random_inputs(64, 4)
     module = MLP((8,), None, lambda x: x, norm=nn.BatchNorm)
     model = functional(module, x)
-    variables = model.init(jax.random.key(0))
+    variables = jax.jit(model.init)(jax.random.key(0))
     outputs, state = jax.jit(functools.partial(model.apply, train=True))(variables, x)
     np.testing.assert_allclose(outputs.mean(axis=0), np.zeros(8), atol=1e-5)
     np.testing.assert_allclose(outputs.std(axis=0), np.ones(8), atol=1e-3)
     mean, new = (s["batch_stats"]["norm_0"]["mean"] for s in (variables, state))
     assert not mean.any() and new.all()
-    outputs, state = model.apply(variables, x)
+    outputs, state = apply(model, variables, x)
     assert (jnp.abs(outputs.mean(axis=0)) > 0.01).all()
     chex.assert_trees_all_equal(state["batch_stats"], variables["batch_stats"])
 
 
-def test_dropout_is_off_in_evaluation_and_follows_its_key_in_training():
+def test_dropout_is_off_in_evaluation_and_follows_its_key_in_training(apply):
     x = jnp.ones((3, 4))
     model = functional(MLP((32,), 2, dropout=0.5), x)
-    variables = model.init(jax.random.key(0))
+    variables = jax.jit(model.init)(jax.random.key(0))
     plain = functional(MLP((32,), 2), x)
-    same, _ = model.apply(variables, x, key=jax.random.key(1))
-    np.testing.assert_array_equal(same, plain.apply(variables, x)[0])
+    same, _ = apply(model, variables, x, key=jax.random.key(1))
+    np.testing.assert_array_equal(same, apply(plain, variables, x)[0])
     one, again, other = (
-        model.apply(variables, x, key=jax.random.key(seed), train=True)[0]
+        apply(model, variables, x, key=jax.random.key(seed), train=True)[0]
         for seed in (1, 1, 2)
     )
     np.testing.assert_array_equal(one, again)
@@ -127,34 +129,38 @@ def test_initialisers_are_those_of_the_hidden_layers_and_of_the_readout():
     fill = nn.initializers.constant
     module = MLP((3, 3), 2, kernel_init=fill(1), bias_init=fill(2), input_shape=(4,))
     for head_init, expected in ((None, (1, 2)), ((fill(3), fill(4)), (3, 4))):
-        params = functional(module.clone(head_init=head_init)).init(jax.random.key(0))
+        params = jax.jit(functional(module.clone(head_init=head_init)).init)(
+            jax.random.key(0)
+        )
         for name, layer in params["params"].items():
             kernel, bias = expected if name == "head" else (1, 2)
             assert (layer["kernel"] == kernel).all() and (layer["bias"] == bias).all()
 
 
-def test_without_a_readout_the_last_hidden_layer_comes_out(random_inputs):
+def test_without_a_readout_the_last_hidden_layer_comes_out(apply, see, random_inputs):
     x, module = random_inputs(2, 4), FORMS["layer norm"]
-    variables = module.init(jax.random.key(0), x)
-    _, seen = features(module, variables, x)
+    variables = jax.jit(module.init)(jax.random.key(0), x)
+    _, seen = see(module, variables, x)
     assert list(seen) == ["hidden_0", "hidden_1", "hidden_2", "hidden_3"]
     del variables["params"]["head"]
-    headless = module.clone(num_outputs=None).apply(variables, x)
+    headless = apply(module.clone(num_outputs=None), variables, x)
     np.testing.assert_array_equal(headless, seen["hidden_3"])
 
 
 def test_bfloat16_computes_near_float32_and_keeps_its_parameters(
-    random_inputs, assert_close
+    apply, random_inputs, assert_close
 ):
     x = random_inputs(4, 8)
     module = MLP((16, 16), 3, norm=nn.BatchNorm, residual=True, dtype="bfloat16")
-    variables = module.init(jax.random.key(0), x)
+    variables = jax.jit(module.init)(jax.random.key(0), x)
     assert {x.dtype for x in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
-    outputs = jax.jit(module.apply)(variables, x)
+    outputs = apply(module, variables, x)
     assert outputs.dtype == jnp.bfloat16
-    expected = module.clone(dtype=None).apply(variables, x)
+    expected = apply(module.clone(dtype=None), variables, x)
     assert_close(np.float32(outputs), expected, 0.05)
-    params = module.clone(param_dtype="bfloat16").init(jax.random.key(0), x)["params"]
+    params = jax.jit(module.clone(param_dtype="bfloat16").init)(jax.random.key(0), x)[
+        "params"
+    ]
     assert {str(x.dtype) for x in jax.tree.leaves(params)} == {"bfloat16"}
 
 
@@ -162,7 +168,7 @@ def test_a_linear_model_is_one_matrix_and_trains_to_the_least_squares(random_inp
     x = random_inputs(20, 3)
     y = x @ np.array([[1.0], [-2.0], [0.5]], np.float32) + 3
     module = linear(1, input_shape=(3,))
-    variables = functional(module).init(jax.random.key(0))
+    variables = jax.jit(functional(module).init)(jax.random.key(0))
     assert list(variables["params"]) == ["head"]
 
     @jax.jit

@@ -115,6 +115,7 @@ class Inherited(models.MLP):
         (models.MLP((), 3, dropout=np.ones(2)), "MLP.dropout=ndarray: expected a num"),
         (models.MLP((), 3, dropout=float("nan")), "MLP.dropout=nan: expected a finite"),
         (models.RealNVP(10**9, (8,)), "RealNVP.num_layers=1000000000: expected at"),
+        (models.MLP((2**21,), 2), "MLP.hidden_sizes.*=2097152: expected at most 1048"),
         (models.MLP((), 2**63), "MLP.num_outputs: expected an integer of at most 64 b"),
         (
             models.MLP((), 3, norm=functools.partial(nn.BatchNorm, axis_name=print)),

@@ -28,6 +28,15 @@ def test_a_step_that_is_not_finite_changes_nothing(value):
     chex.assert_trees_all_equal(on, straight)
 
 
+@pytest.mark.parametrize("options", [{"skip_nonfinite": 2}, {"loss_scale": 4.0}])
+def test_a_skipped_step_does_not_touch_what_is_frozen(options):
+    optimizer = optim.chain("sgd", num_steps=9, freeze="bias", **options)
+    state, update = optimizer.init(WEIGHTS), jax.jit(optimizer.update)
+    updates, state = update(BAD, state, WEIGHTS)  # The bias has the NaN.
+    chex.assert_trees_all_equal(updates["bias"], jnp.zeros(3))
+    chex.assert_tree_all_finite(update(GOOD, state, WEIGHTS)[0])
+
+
 def test_only_so_many_are_skipped_in_a_row():
     optimizer = optim.chain("sgd", num_steps=9, skip_nonfinite=2)
     update, state, accepted = jax.jit(optimizer.update), optimizer.init(WEIGHTS), []

@@ -220,3 +220,21 @@ def test_damage_is_noticed(tmp_path, row):
     assert set(description) == {
         *("step", "metric", "members", "examples", "keys", "time", "batch")
     }
+
+
+def test_a_part_that_checkpoints_leave_out_is_in_the_snapshot(tmp_path, row):
+    experiment = make(rows=[row])
+    learner = experiment.learner._replace(
+        persist=lambda state: state._replace(opt_state=()),
+        revive=lambda part, key: part._replace(
+            opt_state=optax.adam(0.05).init(part.params)
+        ),
+    )
+    _, chosen = prepare()
+    setup = run_setup.setup([experiment._replace(learner=learner)], chosen)
+    error, warned = train(setup, chosen, tmp_path), []
+    failure.state_before(setup, tmp_path, 5, warned.append)
+    assert "step 4 leaves out a part of the state" in warned[0]
+    failure.save_snapshot(setup, tmp_path, error)
+    carry, start = failure.state_before(setup, tmp_path, 5, pytest.fail)
+    assert start == 4 and jax.tree.leaves(carry.state.opt_state)

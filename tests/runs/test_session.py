@@ -367,6 +367,6 @@ def test_what_a_checkpoint_leaves_out_is_said(tmp_path):
         ),
     )
     setup = run_setup.setup([experiment._replace(learner=learner)], config())
-    assert re.match(r"checkpoints hold 0\.0 of 0\.0 MiB", session.left_out(setup))
+    assert re.match(r"checkpoints hold 0 of 0 KiB", session.left_out(setup))
     run(setup, config(), tmp_path, after(9))
     assert run(setup, config(), tmp_path).step == 17

@@ -286,14 +286,14 @@ HOSTILE = {
         "params/dense_0/kernel is float32[4, 4]: expected float32[3, 4]",
     ),
     "a huge layer": (
-        edit_fields(hidden_sizes=[2**40]),
-        "norm_0/mean is float32[4]: expected float32[1099511627776]",
+        edit_fields(hidden_sizes=[2**19]),
+        "norm_0/mean is float32[4]: expected float32[524288]",
     ),
     "many layers": (
         edit(
             network={
                 "module": "fdl.models.GPT",
-                "fields": {"num_layers": 9_000, "num_heads": 1, "hidden_size": 1},
+                "fields": {"num_layers": 400, "num_heads": 1, "hidden_size": 1},
             },
             inputs=[{"shape": [1, 2], "dtype": "int32"}],
         ),
@@ -335,7 +335,7 @@ HOSTILE = {
     ),
     "an array more": (
         edit_params(lambda x: x["params"].update(more=np.zeros(2, "f4"))),
-        "params/more is float32[2]: expected missing",
+        "params/more is not in the network",
     ),
     "an array of another dtype": (
         edit_params(lambda x: x["params"]["head"].update(bias=np.zeros(3, "i4"))),

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from fdl.errors import UserError
@@ -71,7 +72,8 @@ def freeze(
             extra["grad_fn"] = lambda part, i: _without(
                 grad_fn(merge(part, params), i), out
             )
-        zeros = jax.tree.map(lambda x: x * 0, updates)
+        # Not a product with zero, which is NaN where the gradient is not finite.
+        zeros = jax.tree.map(jnp.zeros_like, updates)
         trainable = _without(updates, out)
         trainable, state = inner.update(
             trainable, state, _without(params, out), **extra

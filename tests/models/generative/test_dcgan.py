@@ -16,19 +16,19 @@ DISCRIMINATOR = DCGANDiscriminator(image_size=16, width=4)
 
 
 def test_the_generator_is_that_of_the_paper(
-    references, random_variables, random_inputs
+    apply, references, random_variables, random_inputs
 ):
     variables, latents = random_variables(GENERATOR), random_inputs(3, 6)
-    images = jax.jit(GENERATOR.apply)(variables, latents)
+    images = apply(GENERATOR, variables, latents)
     assert images.shape == (3, 16, 16, 3)
     references.agree("generator", np.moveaxis(images, -1, 1))
 
 
 def test_the_discriminator_is_that_of_the_paper(
-    references, random_variables, random_inputs
+    apply, references, random_variables, random_inputs
 ):
     images, variables = random_inputs(3, 16, 16, 3), random_variables(DISCRIMINATOR)
-    logits = jax.jit(DISCRIMINATOR.apply)(variables, images)
+    logits = apply(DISCRIMINATOR, variables, images)
     assert logits.shape == (3,)
     references.agree("discriminator", jax.nn.sigmoid(logits))
 
@@ -59,11 +59,11 @@ def test_weights_begin_small_and_normal(module):
 
 
 @pytest.mark.parametrize("module", [GENERATOR, DISCRIMINATOR], ids=["G", "D"])
-def test_bfloat16_is_close(module, random_variables, random_inputs):
+def test_bfloat16_is_close(apply, module, random_variables, random_inputs):
     inputs = random_inputs(2, *module.example()[0].shape[1:])
     variables = random_variables(module)
-    outputs = jax.jit(module.clone(dtype="bfloat16").apply)(variables, inputs)
-    expected = jax.jit(module.apply)(variables, inputs)
+    outputs = apply(module.clone(dtype="bfloat16"), variables, inputs)
+    expected = apply(module, variables, inputs)
     assert outputs.dtype == jnp.bfloat16
     worst = np.max(np.abs(outputs.astype(jnp.float32) - expected))
     assert worst < 0.05 * np.max(np.abs(expected))

@@ -84,19 +84,19 @@ def test_no_noise_is_seen_to_begin_with_and_blocks_add_nothing(inputs):
         assert 0.9 * bound < np.abs(kernel).max() <= bound
 
 
-def test_each_image_has_its_own_time(random_variables, inputs):
+def test_each_image_has_its_own_time(apply, random_variables, inputs):
     images, times = inputs(TINY)
-    apply, variables = jax.jit(TINY.apply), random_variables(TINY)
+    apply, variables = functools.partial(apply, TINY), random_variables(TINY)
     before = apply(variables, images, times)
     after = apply(variables, images, times + np.array([0, 50], np.int32))
     np.testing.assert_array_equal(after[0], before[0])
     assert np.abs(after[1] - before[1]).max() > 0.01
 
 
-def test_features_are_dropped_in_training_alone(random_variables, inputs):
+def test_features_are_dropped_in_training_alone(apply, random_variables, inputs):
     module, variables = TINY.clone(dropout=0.5), random_variables(TINY)
     run = jax.jit(module.apply, static_argnames="train")
-    expected = jax.jit(TINY.apply)(variables, *inputs(TINY))
+    expected = apply(TINY, variables, *inputs(TINY))
     np.testing.assert_array_equal(run(variables, *inputs(TINY)), expected)
     one, again, other = (
         run(variables, *inputs(TINY), train=True, rngs={"dropout": key})
@@ -129,11 +129,11 @@ def test_recomputed_blocks_have_the_same_gradients(random_variables, inputs):
     )
 
 
-def test_bfloat16_is_close(random_variables, inputs):
+def test_bfloat16_is_close(apply, random_variables, inputs):
     variables = random_variables(TINY)
     module = TINY.clone(dtype="bfloat16")
-    outputs = jax.jit(module.apply)(variables, *inputs(TINY))
-    expected = jax.jit(TINY.apply)(variables, *inputs(TINY))
+    outputs = apply(module, variables, *inputs(TINY))
+    expected = apply(TINY, variables, *inputs(TINY))
     assert outputs.dtype == jnp.bfloat16
     worst = np.max(np.abs(outputs.astype(jnp.float32) - expected))
     assert worst < 0.05 * np.max(np.abs(expected))

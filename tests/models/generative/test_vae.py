@@ -74,9 +74,9 @@ def written_in_torch(torch, name):
 
 
 @every_form
-def test_vaes_are_those_of_torch(name, case, references):
+def test_vaes_are_those_of_torch(apply, name, case, references):
     module, variables, images = case
-    references.agree(name, flat(jax.jit(module.apply)(variables, images)))
+    references.agree(name, flat(apply(module, variables, images)))
 
 
 @pytest.mark.oracle
@@ -91,32 +91,33 @@ def test_vaes_agree_with_torch(name, case, torch, agrees_with_torch, references)
 
 
 @every_form
-def test_training_samples_and_evaluation_takes_the_mean(name, case):
+def test_training_samples_and_evaluation_takes_the_mean(apply, name, case):
     module, variables, images = case
     model, key = functional(module), jax.random.key(0)
-    apply = jax.jit(model.apply, static_argnames="train")
-    evaluated, _ = apply(variables, images)
-    again, _ = apply(variables, images, key=key)
+    evaluated, _ = apply(model, variables, images)
+    again, _ = apply(model, variables, images, key=key)
     chex.assert_trees_all_equal(evaluated, again)
-    mean, _ = module.apply(variables, images, method="encode")
-    decoded = module.apply(variables, mean, method="decode")
+    mean, _ = apply(module, variables, images, method="encode")
+    decoded = apply(module, variables, mean, method="decode")
     chex.assert_trees_all_close(evaluated.logits, decoded, atol=1e-6)
 
-    trained, _ = apply(variables, images, key=key, train=True)
+    trained, _ = apply(model, variables, images, key=key, train=True)
     chex.assert_trees_all_close(trained[1:], evaluated[1:], atol=1e-6)
     assert np.abs(trained.logits - evaluated.logits).max() > 0.01
-    asked = module.apply(variables, images, sample=True, rngs={"dropout": key})
+    asked = apply(module, variables, images, sample=True, rngs={"dropout": key})
     chex.assert_trees_all_close(asked, trained, atol=1e-6)
-    refused = module.apply(variables, images, train=True, sample=False)
+    refused = apply(module, variables, images, train=True, sample=False)
     chex.assert_trees_all_close(refused, evaluated, atol=1e-6)
 
 
-def test_samples_are_normal_with_the_mean_and_variance_that_come_out(random_variables):
+def test_samples_are_normal_with_the_mean_and_variance_that_come_out(
+    apply, see, random_variables
+):
     module = SMALL["dense"]
     variables = random_variables(module)
     image = np.random.RandomState(0).uniform(size=(1, 4, 4, 1)).astype(np.float32)
     images = np.repeat(image, 20_000, axis=0)
-    output, seen = features(
+    output, seen = see(
         module, variables, images, sample=True, rngs={"dropout": jax.random.key(0)}
     )
     noise = (seen["latents"] - output.mean) / np.exp(output.log_var / 2)
@@ -124,7 +125,7 @@ def test_samples_are_normal_with_the_mean_and_variance_that_come_out(random_vari
     chex.assert_trees_all_close(np.cov(noise.T), np.eye(3), atol=0.05)
     kurtosis = np.mean(np.power(noise, 4), axis=0)
     chex.assert_trees_all_close(kurtosis, np.full(3, 3.0), atol=0.2)
-    decoded = module.apply(variables, seen["latents"], method="decode")
+    decoded = apply(module, variables, seen["latents"], method="decode")
     chex.assert_trees_all_close(decoded, output.logits, atol=1e-5)
 
 
@@ -149,9 +150,9 @@ def test_gradients_pass_through_the_sample(random_variables, random_inputs):
 
 
 @every_form
-def test_bfloat16_is_near_float32(case, assert_close):
+def test_bfloat16_is_near_float32(apply, case, assert_close):
     module, variables, images = case
-    output = jax.jit(module.clone(dtype="bfloat16").apply)(variables, images)
+    output = apply(module.clone(dtype="bfloat16"), variables, images)
     assert {x.dtype for x in output} == {jnp.dtype("bfloat16")}
-    expected = jax.jit(module.apply)(variables, images)
+    expected = apply(module, variables, images)
     assert_close(flat(output).astype("float32"), flat(expected), 0.05)

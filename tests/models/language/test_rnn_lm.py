@@ -1,9 +1,10 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fdl.models.features import features
 from fdl.models.language import rnn_lm
 from fdl.models.language.rnn_lm import RNNLanguageModel
 from fdl.models.pretrained.convert import flatten, to_ours, to_theirs
@@ -18,9 +19,9 @@ TOKENS = np.random.RandomState(0).randint(11, size=(3, 6))
 
 
 @every_readout
-def test_language_models_are_those_of_torch(name, references, random_variables):
+def test_language_models_are_those_of_torch(apply, name, references, random_variables):
     variables = random_variables(SMALL[name])
-    references.agree(name, jax.jit(SMALL[name].apply)(variables, TOKENS))
+    references.agree(name, apply(SMALL[name], variables, TOKENS))
 
 
 GATES = "ifgo"
@@ -42,7 +43,7 @@ RULES = [
 @pytest.mark.oracle
 @every_readout
 def test_language_models_agree_with_torch(
-    name, torch, references, assert_close, random_variables
+    apply, name, torch, references, assert_close, random_variables
 ):
     class Reference(torch.nn.Module):
         def __init__(self, embedding_size):
@@ -71,7 +72,7 @@ def test_language_models_agree_with_torch(
     (outputs * torch.tensor(weights)).sum().backward()
     expected = outputs.detach().numpy()
     references.check(name, expected)
-    worst = assert_close(jax.jit(module.apply)(variables, TOKENS), expected, 1e-5)
+    worst = assert_close(apply(module, variables, TOKENS), expected, 1e-5)
 
     grads = jax.jit(jax.grad(lambda v: jnp.vdot(module.apply(v, TOKENS), weights)))
     theirs = {k: p.grad.numpy() for k, p in reference.named_parameters()}
@@ -99,10 +100,10 @@ def test_a_text_in_parts_is_the_whole(name, random_variables):
 
 
 @every_readout
-def test_later_tokens_change_no_earlier_logits(name, random_variables):
+def test_later_tokens_change_no_earlier_logits(apply, name, random_variables):
     variables, changed = random_variables(SMALL[name]), TOKENS.copy()
     changed[:, 3] = (changed[:, 3] + 1) % 11
-    apply = jax.jit(SMALL[name].apply)
+    apply = functools.partial(apply, SMALL[name])
     before, after = (apply(variables, tokens) for tokens in (TOKENS, changed))
     np.testing.assert_array_equal(before[:, :3], after[:, :3])
     assert np.all(np.any(before[:, 3:] != after[:, 3:], axis=-1))
@@ -137,7 +138,9 @@ def test_gradients_through_time_are_truncated(random_variables):
     assert of_first[0] == 0 < of_first[1]
 
 
-def test_dropout_is_for_training_and_does_not_touch_what_is_carried(random_variables):
+def test_dropout_is_for_training_and_does_not_touch_what_is_carried(
+    apply, random_variables
+):
     module = SMALL["untied"].clone(dropout=1.0)
     variables = random_variables(module)
     rngs = {"dropout": jax.random.key(0)}
@@ -149,14 +152,14 @@ def test_dropout_is_for_training_and_does_not_touch_what_is_carried(random_varia
     assert all(np.all(np.abs(x) > 0) for x in jax.tree.leaves(carry))
     _, other = run(variables, (TOKENS + 1) % 11, **options)
     jax.tree.map(np.testing.assert_array_equal, carry, other)  # It reads nothing.
-    expected = jax.jit(SMALL["untied"].apply)(variables, TOKENS)
+    expected = apply(SMALL["untied"], variables, TOKENS)
     np.testing.assert_array_equal(run(variables, TOKENS), expected)
 
 
 def test_tied_embeddings_need_one_size():
     module = RNNLanguageModel(6, tie_embeddings=True, embedding_size=4)
     with pytest.raises(ValueError, match="embedding_size=4: expected hidden_size"):
-        module.init(jax.random.key(0), TOKENS)
+        jax.eval_shape(module.init, jax.random.key(0), TOKENS)
 
 
 def test_published_sizes_begin_as_published():
@@ -169,8 +172,8 @@ def test_published_sizes_begin_as_published():
             assert 0.09 < np.max(leaf) <= 0.1 and -0.1 <= np.min(leaf) < -0.09
 
 
-def test_states_are_seen(random_variables):
-    _, seen = features(SMALL["tied"], random_variables(SMALL["tied"]), TOKENS)
+def test_states_are_seen(see, random_variables):
+    _, seen = see(SMALL["tied"], random_variables(SMALL["tied"]), TOKENS)
     assert {k: v.shape for k, v in seen.items()} == {
         "rnn/layer_0/states": (3, 6, 6),
         "rnn/layer_1/states": (3, 6, 6),

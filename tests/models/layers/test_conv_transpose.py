@@ -16,16 +16,17 @@ every_shape = pytest.mark.parametrize(
 )
 
 
-def gradients(function, *args):
-    """Of a scalar that weighs every output differently."""
+def value_and_gradients(function, *args):
+    """Outputs, and gradients of a scalar that weighs every one differently."""
 
     def scalar(*args):
         outputs = function(*args)
-        return jnp.sum(
-            outputs * jnp.cos(jnp.arange(outputs.size)).reshape(outputs.shape)
-        )
+        weights = np.cos(np.arange(outputs.size, dtype=np.float32))
+        return jnp.sum(outputs * weights.reshape(outputs.shape)), outputs
 
-    return jax.jit(jax.grad(scalar, argnums=tuple(range(len(args)))))(*args)
+    every = tuple(range(len(args)))
+    gradients, outputs = jax.jit(jax.grad(scalar, every, has_aux=True))(*args)
+    return outputs, gradients
 
 
 def flax_layer(kernel_size, stride, padding, **options):
@@ -40,23 +41,17 @@ def flax_layer(kernel_size, stride, padding, **options):
 
 
 @every_shape
-def test_it_equals_flax_in_values_and_gradients(kernel_size, stride, padding):
+def test_it_equals_flax_in_values_and_gradients(
+    kernel_size, stride, padding, random_variables
+):
     ours = ConvTranspose(3, kernel_size, stride, padding)
     flax = flax_layer(kernel_size, stride, padding)
-    variables = flax.init(jax.random.key(0), IMAGES)
-    variables["params"]["bias"] = jnp.array([0.5, -1.0, 2.0])
-    chex.assert_trees_all_equal_shapes(ours.init(jax.random.key(0), IMAGES), variables)
-    for actual, expected in [
-        (
-            jax.jit(ours.apply)(variables, IMAGES),
-            jax.jit(flax.apply)(variables, IMAGES),
-        ),
-        (
-            gradients(ours.apply, variables, IMAGES),
-            gradients(flax.apply, variables, IMAGES),
-        ),
-    ]:
-        chex.assert_trees_all_close(actual, expected, rtol=1e-4, atol=1e-4)
+    variables = random_variables(flax, IMAGES)
+    chex.assert_trees_all_equal(random_variables(ours, IMAGES), variables)
+    actual, expected = (
+        value_and_gradients(layer.apply, variables, IMAGES) for layer in (ours, flax)
+    )
+    chex.assert_trees_all_close(actual, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_weights_can_be_mapped_over():
@@ -65,19 +60,19 @@ def test_weights_can_be_mapped_over():
     variables = init(jax.random.split(jax.random.key(0), 2), IMAGES)
     both = jax.jit(jax.vmap(ours.apply, in_axes=(0, None)))(variables, IMAGES)
     flax = jax.jit(flax_layer(4, 2, 1).apply)
-    each = [jax.tree.map(lambda x, i=i: x[i], variables) for i in range(2)]
-    expected = jnp.stack([flax(one, IMAGES) for one in each])
+    each = [jax.tree.map(lambda x, i=i: np.asarray(x)[i], variables) for i in range(2)]
+    expected = np.stack([flax(one, IMAGES) for one in each])
     np.testing.assert_allclose(both, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_it_computes_in_bfloat16():
-    options = {"dtype": "bfloat16", "use_bias": False}
-    variables = ConvTranspose(3, 4, 2, 1, **options).init(jax.random.key(0), IMAGES)
-    outputs = ConvTranspose(3, 4, 2, 1, **options).apply(variables, IMAGES)
+def test_it_computes_in_bfloat16(apply, random_variables):
+    layer = ConvTranspose(3, 4, 2, 1, dtype="bfloat16", use_bias=False)
+    variables = random_variables(layer, IMAGES)
+    outputs = apply(layer, variables, IMAGES)
     assert outputs.dtype == jnp.bfloat16
     assert variables["params"]["kernel"].dtype == jnp.float32
-    expected = flax_layer(4, 2, 1, use_bias=False).apply(variables, IMAGES)
-    np.testing.assert_allclose(outputs.astype(jnp.float32), expected, atol=0.05)
+    expected = apply(flax_layer(4, 2, 1, use_bias=False), variables, IMAGES)
+    np.testing.assert_allclose(np.float32(outputs), expected, atol=0.05)
 
 
 @pytest.mark.oracle

@@ -60,7 +60,7 @@ def test_places_say_what_does_not_go_together():
     with pytest.raises(ValueError, match="segments: expected"):
         places.apply({}, tokens, segments=tokens, decode=True, mutable=["cache"])
     with pytest.raises(ValueError, match="segments: expected"):
-        places.apply({}, tokens, tokens == 0, tokens)
+        jax.eval_shape(places.apply, {}, tokens, tokens == 0, tokens)
     with pytest.raises(ValueError, match="max_length=4: expected at least the 5"):
         places.apply({}, tokens, decode=True, mutable=["cache"])
 

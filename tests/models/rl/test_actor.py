@@ -91,9 +91,9 @@ def written_in_torch(torch, name):
 
 
 @every_network
-def test_networks_are_those_of_torch(name, case, references):
+def test_networks_are_those_of_torch(apply, name, case, references):
     module, variables, inputs = case
-    references.agree(name, flat(jax.jit(module.apply)(variables, *inputs)))
+    references.agree(name, flat(apply(module, variables, *inputs)))
 
 
 @pytest.mark.oracle
@@ -107,25 +107,25 @@ def test_networks_agree_with_torch(name, case, torch, agrees_with_torch, referen
     references.check(name, outputs)
 
 
-def test_deviations_are_bounded(random_variables, random_inputs):
+def test_deviations_are_bounded(apply, random_variables, random_inputs):
     module = Actor(2, (6,), head=SquashedGaussianHead, input_shape=(5,))
     variables = jax.tree.map(lambda x: 1e3 * x, random_variables(module))
-    _, log_std = module.apply(variables, random_inputs(50, 5))
+    _, log_std = apply(module, variables, random_inputs(50, 5))
     assert log_std.min() == -20 and log_std.max() == 2
 
 
-def test_actions_are_bounded(random_variables, random_inputs):
+def test_actions_are_bounded(apply, random_variables, random_inputs):
     module = SMALL["TD3"]
     variables = jax.tree.map(lambda x: 10 * x, random_variables(module))
-    actions = np.abs(module.apply(variables, random_inputs(50, 5)))
+    actions = np.abs(apply(module, variables, random_inputs(50, 5)))
     assert 0.9 < actions.max() <= 1
 
 
-def test_critics_differ_and_learn_apart(random_inputs):
+def test_critics_differ_and_learn_apart(apply, random_inputs):
     module = twin_critic(**SIZES, num_critics=3)
     inputs = random_inputs(4, 5), random_inputs(4, 2)
-    variables = module.init(jax.random.key(0), *inputs)
-    assert np.ptp(module.apply(variables, *inputs), axis=-1).min() > 0
+    variables = jax.jit(module.init)(jax.random.key(0), *inputs)
+    assert np.ptp(apply(module, variables, *inputs), axis=-1).min() > 0
 
     def second(variables):
         return module.apply(variables, *inputs)[:, 1].sum()
@@ -135,26 +135,26 @@ def test_critics_differ_and_learn_apart(random_inputs):
     assert reached == {"critic_0": False, "critic_1": True, "critic_2": False}
 
 
-def test_critics_share_their_torso(random_variables, random_inputs):
+def test_critics_share_their_torso(apply, random_variables, random_inputs):
     module = twin_critic(
         encoder=minatar_encoder, input_shape=(10, 10, 4), action_size=2
     )
     variables = random_variables(module)
     assert set(variables["params"]) == {"encoder", "critic_0", "critic_1"}
     inputs = random_inputs(3, 10, 10, 4), random_inputs(3, 2)
-    seen = minatar_encoder().apply(
-        {"params": variables["params"]["encoder"]}, inputs[0]
+    seen = apply(
+        minatar_encoder(), {"params": variables["params"]["encoder"]}, inputs[0]
     )
     flat_params = {k: v for k, v in variables["params"].items() if k != "encoder"}
-    alone = twin_critic().apply({"params": flat_params}, seen, inputs[1])
-    actual = module.apply(variables, *inputs)
+    alone = apply(twin_critic(), {"params": flat_params}, seen, inputs[1])
+    actual = apply(module, variables, *inputs)
     chex.assert_trees_all_close(actual, alone, rtol=1e-5, atol=1e-5)
 
 
 @every_network
-def test_bfloat16_is_near_float32(case, assert_close):
+def test_bfloat16_is_near_float32(apply, case, assert_close):
     module, variables, inputs = case
-    outputs = jax.jit(module.clone(dtype="bfloat16").apply)(variables, *inputs)
+    outputs = apply(module.clone(dtype="bfloat16"), variables, *inputs)
     assert {x.dtype for x in jax.tree.leaves(outputs)} == {jnp.dtype("bfloat16")}
-    expected = jax.jit(module.apply)(variables, *inputs)
+    expected = apply(module, variables, *inputs)
     assert_close(flat(outputs).astype("float32"), flat(expected), 0.05)

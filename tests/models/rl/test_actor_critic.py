@@ -95,9 +95,9 @@ def written_in_torch(torch, name):
 
 
 @every_kind
-def test_agents_are_those_of_torch(name, case, references):
+def test_agents_are_those_of_torch(apply, name, case, references):
     module, variables, observation = case
-    references.agree(name, flat(jax.jit(module.apply)(variables, observation)))
+    references.agree(name, flat(apply(module, variables, observation)))
 
 
 @pytest.mark.oracle
@@ -115,7 +115,7 @@ def test_agents_agree_with_torch(name, case, torch, agrees_with_torch, reference
 
 
 @pytest.mark.parametrize("shared", [False, True])
-def test_it_computes_two_perceptrons(shared, random_variables, random_inputs):
+def test_it_computes_two_perceptrons(apply, shared, random_variables, random_inputs):
     module = ActorCritic(3, hidden_sizes=(8, 5), shared=shared, activation=nn.tanh)
     x = random_inputs(6, 2, 2)
     variables = random_variables(module, x)
@@ -131,7 +131,7 @@ def test_it_computes_two_perceptrons(shared, random_variables, random_inputs):
 
     actor = perceptron("actor", "policy/logits")
     critic = perceptron("actor" if shared else "critic", "value")[:, 0]
-    actual = jax.jit(module.apply)(variables, x)
+    actual = apply(module, variables, x)
     chex.assert_trees_all_close(actual, (actor, critic), atol=1e-5)
 
 
@@ -152,7 +152,7 @@ def test_values_reach_the_actor_s_torso_only_where_it_is_shared(shared, random_i
         functools.partial(ConvEncoder, (2,), (2,), (1,)),
     )
     module = ActorCritic(3, (5,), encoder=encoder, shared=shared)
-    variables = module.init(jax.random.key(0), x)
+    variables = jax.jit(module.init)(jax.random.key(0), x)
     grads = jax.jit(jax.grad(lambda v: module.apply(v, x)[1].sum()))(variables)
     reached = {k for k, v in grads["params"].items() if np.any(jax.tree.leaves(v)[1])}
     one = "actor" if shared else "critic"
@@ -177,13 +177,13 @@ def gaussian():
     return Distribution(sample, log_prob, entropy, lambda params: params.mean)
 
 
-def test_ppo_takes_what_the_gaussian_head_reads_out(random_inputs):
+def test_ppo_takes_what_the_gaussian_head_reads_out(apply, random_inputs):
     model = functional(SMALL["Gaussian"])
-    variables = model.init(jax.random.key(0))
+    variables = jax.jit(model.init)(jax.random.key(0))
     observation = random_inputs(8, 3)
     policy = rl.sampling(rl.actor(model), gaussian())
     action = jax.jit(policy)(variables, observation, jax.random.key(1))
-    (params, _), _ = model.apply(variables, observation)
+    (params, _), _ = apply(model, variables, observation)
     batch = {
         "observation": observation,
         "action": action,
@@ -202,28 +202,28 @@ def test_ppo_takes_what_the_gaussian_head_reads_out(random_inputs):
 
 
 @pytest.mark.parametrize("head", [GaussianHead, SquashedGaussianHead])
-def test_deviations_depend_on_the_observation_or_not(head, random_inputs):
+def test_deviations_depend_on_the_observation_or_not(apply, head, random_inputs):
     module = ActorCritic(2, (5,), head=head)
     x = random_inputs(6, 4)
-    (mean, log_std), _ = module.apply(module.init(jax.random.key(0), x), x)
+    (mean, log_std), _ = apply(module, jax.jit(module.init)(jax.random.key(0), x), x)
     assert np.ptp(mean, axis=0).min() > 0
     depends = head is SquashedGaussianHead
     assert np.all((np.ptp(log_std, axis=0) > 0) == depends)
 
 
-def test_deviations_start_where_they_are_told_to(random_inputs):
+def test_deviations_start_where_they_are_told_to(apply, random_inputs):
     x = random_inputs(6, 4)
     head = functools.partial(GaussianHead, initial_log_std=-0.5)
     module = ActorCritic(2, head=head)
-    (_, log_std), _ = module.apply(module.init(jax.random.key(0), x), x)
+    (_, log_std), _ = apply(module, jax.jit(module.init)(jax.random.key(0), x), x)
     chex.assert_trees_all_equal(log_std, jnp.full((6, 2), -0.5))
 
 
 @every_kind
-def test_bfloat16_is_near_float32(case, assert_close):
+def test_bfloat16_is_near_float32(apply, case, assert_close):
     module, variables, observation = case
     half = module.clone(dtype="bfloat16")
-    outputs = jax.jit(half.apply)(variables, observation)
+    outputs = apply(half, variables, observation)
     assert {x.dtype for x in jax.tree.leaves(outputs)} == {jnp.dtype("bfloat16")}
-    expected = jax.jit(module.apply)(variables, observation)
+    expected = apply(module, variables, observation)
     assert_close(flat(outputs).astype("float32"), flat(expected), 0.05)

@@ -1,3 +1,5 @@
+import functools
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -98,9 +100,9 @@ def written_in_torch(torch, name):
 
 
 @every_network
-def test_q_networks_are_those_of_torch(name, case, references):
+def test_q_networks_are_those_of_torch(apply, name, case, references):
     module, variables, observation = case
-    references.agree(name, jax.jit(module.apply)(variables, observation))
+    references.agree(name, apply(module, variables, observation))
 
 
 @pytest.mark.oracle
@@ -112,11 +114,11 @@ def test_q_networks_agree_with_torch(name, case, torch, agrees_with_torch, refer
     references.check(name, outputs)
 
 
-def test_bytes_are_scaled_and_floats_are_not(random_variables, assert_close):
+def test_bytes_are_scaled_and_floats_are_not(apply, random_variables, assert_close):
     module = SMALL["Nature"]
     variables = random_variables(module)
     frames = np.random.RandomState(0).randint(256, size=(2, 44, 44, 2), dtype=np.uint8)
-    apply = jax.jit(module.apply)
+    apply = functools.partial(apply, module)
     values = apply(variables, frames)
     assert_close(apply(variables, frames.astype(np.float32) / 255), values, 1e-6)
     assert np.abs(apply(variables, frames.astype(np.float32)) - values).max() > 1
@@ -124,19 +126,19 @@ def test_bytes_are_scaled_and_floats_are_not(random_variables, assert_close):
 
 @pytest.mark.parametrize("num_atoms", [None, 4])
 def test_the_mean_of_dueling_values_is_the_situation_s(
-    num_atoms, random_variables, random_inputs
+    apply, num_atoms, random_variables, random_inputs
 ):
     """Only differences of advantages count."""
     module = QNetwork(3, (6,), dueling=True, num_atoms=num_atoms)
     variables, x = random_variables(module), random_inputs(5, 4)
-    values = module.apply(variables, x)
+    values = apply(module, variables, x)
     params = variables["params"]
     plain = QNetwork(1, (6,), num_atoms=num_atoms)
-    expected = plain.apply({"params": {"mlp": params["value"]}}, x)
+    expected = apply(plain, {"params": {"mlp": params["value"]}}, x)
     mean = values.mean(axis=1, keepdims=True)
     chex.assert_trees_all_close(mean, expected, atol=1e-5)
     flat = jax.tree.map(np.zeros_like, params["advantage"])
-    undecided = module.apply({"params": {**params, "advantage": flat}}, x)
+    undecided = apply(module, {"params": {**params, "advantage": flat}}, x)
     chex.assert_trees_all_close(
         undecided, jnp.broadcast_to(mean, values.shape), atol=1e-5
     )
@@ -145,7 +147,7 @@ def test_the_mean_of_dueling_values_is_the_situation_s(
 
 def test_first_kernels_are_uniform_as_in_torch(random_inputs):
     module = minatar_dqn(hidden_sizes=(300,))
-    variables = module.init(jax.random.key(0), random_inputs(1, 10, 10, 4))
+    variables = jax.jit(module.init)(jax.random.key(0), random_inputs(1, 10, 10, 4))
     for layer, fan_in in (("torso", 4 * 9), ("mlp", 1024)):
         (first, *_) = variables["params"][layer].values()
         kernel = np.asarray(first["kernel"])
@@ -155,9 +157,9 @@ def test_first_kernels_are_uniform_as_in_torch(random_inputs):
 
 
 @pytest.mark.parametrize("name", ["Rainbow", "MinAtar"])
-def test_bfloat16_is_near_float32(case, assert_close):
+def test_bfloat16_is_near_float32(apply, case, assert_close):
     module, variables, observation = case
-    values = jax.jit(module.clone(dtype="bfloat16").apply)(variables, observation)
+    values = apply(module.clone(dtype="bfloat16"), variables, observation)
     assert values.dtype == jnp.bfloat16
-    expected = jax.jit(module.apply)(variables, observation)
+    expected = apply(module, variables, observation)
     assert_close(values.astype("float32"), expected, 0.05)

@@ -38,7 +38,9 @@ def case(name, random_variables, random_inputs):
     return module, random_variables(module), observation, resets
 
 
-def test_it_is_a_perceptron_a_core_and_two_readouts(random_variables, random_inputs):
+def test_it_is_a_perceptron_a_core_and_two_readouts(
+    apply, random_variables, random_inputs
+):
     module, x = AGENTS["lstm"], random_inputs(4, 7, 2, 2)
     variables = random_variables(module)
     params = variables["params"]
@@ -48,19 +50,19 @@ def test_it_is_a_perceptron_a_core_and_two_readouts(random_variables, random_inp
 
     hidden = np.tanh(layer(params["mlp"]["dense_0"], np.float64(x.reshape(4, 7, 4))))
     core = {"params": params["core"]}
-    states, carry = RecurrentCore(5).apply(core, jnp.float32(hidden))
+    states, carry = apply(RecurrentCore(5), core, jnp.float32(hidden))
     expected = (
         layer(params["policy"]["logits"], np.float64(states)),
         layer(params["value"], np.float64(states)).squeeze(-1),
     )
-    actual = jax.jit(module.apply)(variables, x)
+    actual = apply(module, variables, x)
     chex.assert_trees_all_close(actual, (expected, carry), atol=1e-5)
 
 
 @every_agent
-def test_acting_step_by_step_equals_learning_from_all_steps(case):
+def test_acting_step_by_step_equals_learning_from_all_steps(apply, case):
     module, variables, observation, resets = case
-    apply = jax.jit(module.apply)
+    apply = functools.partial(apply, module)
     expected, last = apply(variables, observation, None, resets)
     carry, outputs = module.zero_carry(4), []
     for t in range(7):
@@ -72,9 +74,9 @@ def test_acting_step_by_step_equals_learning_from_all_steps(case):
 
 
 @every_agent
-def test_an_episode_forgets_the_one_before(case):
+def test_an_episode_forgets_the_one_before(apply, case):
     module, variables, observation, _ = case
-    apply = jax.jit(module.apply)
+    apply = functools.partial(apply, module)
     resets = np.zeros((4, 7), bool)
     resets[:, 4] = True
     joined, last = apply(variables, observation, None, resets)
@@ -85,11 +87,13 @@ def test_an_episode_forgets_the_one_before(case):
     assert np.abs(unbroken[1] - joined[1])[:, 4:].max() > 1e-3
 
 
-def test_what_comes_later_changes_nothing_before(random_variables, random_inputs):
+def test_what_comes_later_changes_nothing_before(
+    apply, random_variables, random_inputs
+):
     module, x = AGENTS["lstm"], random_inputs(4, 7, 2, 2)
     variables, other = random_variables(module), x.copy()
     other[:, 5:] += 1
-    apply = jax.jit(module.apply)
+    apply = functools.partial(apply, module)
     (_, values), _ = apply(variables, x)
     (_, changed), _ = apply(variables, other)
     chex.assert_trees_all_equal(values[:, :5], changed[:, :5])
@@ -98,7 +102,7 @@ def test_what_comes_later_changes_nothing_before(random_variables, random_inputs
 
 def test_gradients_reach_all_weights_and_are_finite(random_inputs):
     model, x = functional(AGENTS["gru"]), random_inputs(4, 7, 2, 2)
-    variables = model.init(jax.random.key(0))
+    variables = jax.jit(model.init)(jax.random.key(0))
 
     def loss(variables):
         ((params, values), _), _ = model.apply(variables, x, train=True)
@@ -110,13 +114,13 @@ def test_gradients_reach_all_weights_and_are_finite(random_inputs):
 
 
 def test_bfloat16_is_near_float32_and_remembers_in_float32(
-    random_variables, random_inputs, assert_close
+    apply, random_variables, random_inputs, assert_close
 ):
     module, x = AGENTS["lstm"], random_inputs(4, 7, 2, 2)
     variables = random_variables(module)
     half = module.clone(dtype="bfloat16")
-    (logits, values), carry = jax.jit(half.apply)(variables, x)
+    (logits, values), carry = apply(half, variables, x)
     assert logits.dtype == values.dtype == jnp.bfloat16
     assert {leaf.dtype for leaf in carry} == {jnp.dtype("float32")}
-    (expected, _), _ = jax.jit(module.apply)(variables, x)
+    (expected, _), _ = apply(module, variables, x)
     assert_close(logits.astype("float32"), expected, 0.05)

@@ -1,4 +1,3 @@
-import jax
 import pytest
 
 from fdl.models.pretrained import resnet as formats
@@ -15,11 +14,11 @@ def small(option):
 
 @every_option
 def test_shortcuts_are_those_of_the_paper(
-    option, references, random_variables, random_inputs
+    apply, option, references, random_variables, random_inputs
 ):
     module, images = small(option), random_inputs(2, 12, 12, 3)
     variables = random_variables(module)
-    references.agree(option, jax.jit(module.apply)(variables, images))
+    references.agree(option, apply(module, variables, images))
 
 
 def reference_of(torch, option, stage_sizes, num_classes):

@@ -11,10 +11,10 @@ SMALL = densenet.DenseNet((2, 3), 4, num_classes=7, width=8, bottleneck=2)
 
 
 def test_densenets_are_those_of_torchvision(
-    references, random_variables, random_inputs
+    apply, references, random_variables, random_inputs
 ):
     images, variables = random_inputs(2, 40, 40, 3), random_variables(SMALL)
-    references.agree("DenseNet", jax.jit(SMALL.apply)(variables, images))
+    references.agree("DenseNet", apply(SMALL, variables, images))
 
 
 def test_layers_add_channels_and_transitions_take_half(random_variables, random_inputs):

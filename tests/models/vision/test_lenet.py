@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fdl.models import features, functional
+from fdl.models import functional
 from fdl.models.pretrained.layer_rules import conv, dense
 from fdl.models.pretrained.rules import of_flat_images
 from fdl.models.vision.lenet import DIGITS, TABLE, codes_of, lenet5, lenet5_1998
@@ -26,8 +26,10 @@ def images(random_inputs):
     return random_inputs(2, 28, 28, 1)
 
 
-def test_lenet_as_it_is_taught_is_that_of_torch(references, random_variables, images):
-    outputs = jax.jit(lenet5().apply)(random_variables(lenet5()), images)
+def test_lenet_as_it_is_taught_is_that_of_torch(
+    apply, references, random_variables, images
+):
+    outputs = apply(lenet5(), random_variables(lenet5()), images)
     references.agree("LeNet-5", outputs)
 
 
@@ -89,26 +91,28 @@ def lenet_by_hand(params, images):
     return logits, {"conv_0": s2, "conv_1": s4, "hidden_0": c5, "hidden_1": f6}
 
 
-def test_lenet_as_it_was_is_that_of_the_paper(random_variables, random_inputs):
+def test_lenet_as_it_was_is_that_of_the_paper(
+    apply, see, random_variables, random_inputs
+):
     module, images = lenet5_1998(), random_inputs(3, 32, 32, 1)
     variables = random_variables(module)
-    see = jax.jit(functools.partial(features, module))
+    see = functools.partial(see, module)
     logits, seen = see(variables, images)
     expected, layers = lenet_by_hand(variables["params"], images)
     np.testing.assert_allclose(logits, expected, rtol=1e-5)
     assert seen.keys() == layers.keys()
     for name, layer in layers.items():
         np.testing.assert_allclose(seen[name], layer, atol=1e-5)
-    headless = jax.jit(module.clone(bitmaps=None).apply)(variables, images)
+    headless = apply(module.clone(bitmaps=None), variables, images)
     np.testing.assert_allclose(headless, layers["hidden_1"], atol=1e-5)
 
 
 def test_cross_entropy_with_rubbish_is_the_papers_criterion(
-    random_variables, random_inputs
+    apply, random_variables, random_inputs
 ):
     module, images = lenet5_1998(rubbish=-20.0), random_inputs(3, 32, 32, 1)
     variables, labels = random_variables(module), jnp.array([3, 0, 9])
-    logits = jax.jit(module.apply)(variables, images)
+    logits = apply(module, variables, images)
     actual = -jax.nn.log_softmax(logits)[jnp.arange(3), labels]
     penalties, _ = lenet_by_hand(variables["params"], images)
     y = -np.array(penalties)
@@ -146,12 +150,14 @@ def test_weights_begin_between_bounds_by_what_a_unit_sees():
     assert jnp.abs(params["s4"]["scale"]).max() <= 0.6
 
 
-def test_bfloat16_computes_near_float32(random_variables, random_inputs, assert_close):
+def test_bfloat16_computes_near_float32(
+    apply, random_variables, random_inputs, assert_close
+):
     module, images = lenet5_1998(), random_inputs(2, 32, 32, 1)
     variables = random_variables(module)
-    outputs = jax.jit(module.clone(dtype="bfloat16").apply)(variables, images)
+    outputs = apply(module.clone(dtype="bfloat16"), variables, images)
     assert outputs.dtype == jnp.bfloat16
-    expected = jax.jit(module.apply)(variables, images)
+    expected = apply(module, variables, images)
     assert_close(np.float32(outputs), expected, 0.05)
     half = functional(module.clone(param_dtype="bfloat16")).init
     params = jax.eval_shape(half, jax.random.key(0))["params"]

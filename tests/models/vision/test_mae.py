@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fdl.models import features, functional, stack_layers
+from fdl.models import functional, stack_layers
 from fdl.models.layers.image_tokens import patchify, unpatchify
 from fdl.models.pretrained import mae as formats
 from fdl.models.pretrained.convert import flatten, to_ours, to_theirs
@@ -37,8 +37,8 @@ def images(random_inputs):
     return random_inputs(2, 12, 12, 3)
 
 
-def test_the_autoencoder_is_that_of_transformers(variables, images, references):
-    pixels, _ = jax.jit(MODULE.apply)(variables, images, NOISE)
+def test_the_autoencoder_is_that_of_transformers(apply, variables, images, references):
+    pixels, _ = apply(MODULE, variables, images, NOISE)
     references.agree("mae", pixels)
 
 
@@ -152,8 +152,8 @@ def test_transformers_reads_what_we_write(
     assert_close(np.mean(errors[np.asarray(hidden)]), theirs.loss.numpy(), 1e-5)
 
 
-def test_hidden_patches_are_not_seen(variables, images):
-    apply = jax.jit(MODULE.apply)
+def test_hidden_patches_are_not_seen(apply, variables, images):
+    apply = functools.partial(apply, MODULE)
     pixels, hidden = apply(variables, images, NOISE)
     assert hidden.dtype == bool
     np.testing.assert_array_equal(hidden, NOISE.argsort().argsort() >= 3)
@@ -186,35 +186,35 @@ def test_patches_are_hidden_at_random(images):
 
 def test_without_noise_or_key_there_is_an_error(variables, images):
     with pytest.raises(ValueError, match="noise=None: expected an array, or a key"):
-        MODULE.apply(variables, images)
+        jax.eval_shape(MODULE.apply, variables, images)
     shapes = jax.eval_shape(MODULE.init, jax.random.key(0), images)
     with_noise = jax.eval_shape(MODULE.init, jax.random.key(0), images, NOISE)
     chex.assert_trees_all_equal_shapes(shapes, with_noise)
 
 
-def test_the_encoder_is_a_vit(variables, images, assert_close):
+def test_the_encoder_is_a_vit(apply, see, variables, images, assert_close):
     """Where nothing is hidden, they see the same."""
     whole = MODULE.clone(mask_ratio=0.0)
     order = NOISE.argsort()
-    see = jax.jit(functools.partial(features, whole))
+    see = functools.partial(see, whole)
     _, seen = see(variables, images, NOISE)
     vit = ViT(4, 2, 2, 16, pool="none", positions="mae", num_classes=None)
-    tokens = jax.jit(vit.apply)({"params": variables["params"]["vit"]}, images)
+    tokens = apply(vit, {"params": variables["params"]["vit"]}, images)
     assert_close(seen["vit/tokens"][:, 0], tokens[:, 0], 1e-5)
     in_order = np.take_along_axis(np.asarray(tokens[:, 1:]), order[..., None], axis=1)
     assert_close(seen["vit/tokens"][:, 1:], in_order, 1e-5)
 
 
-def test_scanned_layers_equal_unrolled_ones(variables, images, assert_close):
+def test_scanned_layers_equal_unrolled_ones(apply, variables, images, assert_close):
     scanned = MODULE.clone(scan_layers=True, remat=True)
-    expected, _ = jax.jit(MODULE.apply)(variables, images, NOISE)
-    actual, _ = jax.jit(scanned.apply)(stack_layers(variables), images, NOISE)
+    expected, _ = apply(MODULE, variables, images, NOISE)
+    actual, _ = apply(scanned, stack_layers(variables), images, NOISE)
     assert_close(actual, expected, 1e-5)
 
 
-def test_bfloat16_is_near_float32(variables, images, assert_close):
+def test_bfloat16_is_near_float32(apply, variables, images, assert_close):
     module = MODULE.clone(dtype="bfloat16")
-    pixels, _ = jax.jit(module.apply)(variables, images, NOISE)
+    pixels, _ = apply(module, variables, images, NOISE)
     assert pixels.dtype == jnp.bfloat16
-    expected, _ = jax.jit(MODULE.apply)(variables, images, NOISE)
+    expected, _ = apply(MODULE, variables, images, NOISE)
     assert_close(pixels.astype("float32"), expected, 0.05)

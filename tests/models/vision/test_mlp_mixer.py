@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fdl.models import features, functional, stack_layers
+from fdl.models import functional, stack_layers
 from fdl.models.pretrained import mlp_mixer as formats
 from fdl.models.vision.mlp_mixer import MLPMixer
 from fdl.trees import path_name
@@ -27,8 +27,8 @@ def images(random_inputs):
     return random_inputs(2, 12, 12, 3)
 
 
-def test_the_mixer_is_that_of_timm(variables, images, references):
-    references.agree("mixer", jax.jit(MODULE.apply)(variables, images))
+def test_the_mixer_is_that_of_timm(apply, variables, images, references):
+    references.agree("mixer", apply(MODULE, variables, images))
 
 
 @pytest.mark.oracle
@@ -40,7 +40,9 @@ def test_the_mixer_agrees_with_timm(agrees_with_torch, images, references):
     references.check("mixer", outputs)
 
 
-def test_swapped_patches_swap_the_weights_along_them(variables, images, assert_close):
+def test_swapped_patches_swap_the_weights_along_them(
+    apply, variables, images, assert_close
+):
     """A Mixer is told where patches are by the weights of its networks along them."""
     order = np.random.RandomState(0).permutation(9)
     tokens = images.reshape(2, 3, 4, 3, 4, 3).transpose(0, 1, 3, 2, 4, 5)
@@ -53,15 +55,14 @@ def test_swapped_patches_swap_the_weights_along_them(variables, images, assert_c
             return leaf[order]
         return leaf[..., order] if "tokens_mlp/down" in path else leaf
 
-    apply = jax.jit(MODULE.apply)
+    apply = functools.partial(apply, MODULE)
     reordered = jax.tree.map_with_path(along_patches, variables)
     expected = apply(variables, images)
     assert_close(apply(reordered, swapped), expected, 1e-5)
     assert np.abs(apply(variables, swapped) - expected).max() > 0.01
 
 
-@pytest.mark.parametrize("remat", [False, True])
-def test_scanned_blocks_equal_unrolled_ones(remat, variables, images):
+def test_scanned_and_recomputed_blocks_equal_unrolled_ones(variables, images):
     """The first block is never dropped, and the last always: nothing is random."""
 
     def loss(module, variables):
@@ -70,7 +71,7 @@ def test_scanned_blocks_equal_unrolled_ones(remat, variables, images):
         return jnp.sum(jnp.sin(logits))
 
     unrolled = MODULE.clone(stochastic_depth=1.0)
-    scanned = unrolled.clone(scan_layers=True, remat=remat)
+    scanned = unrolled.clone(scan_layers=True, remat=True)
     expected = stack_layers(jax.jit(jax.grad(lambda v: loss(unrolled, v)))(variables))
     stacked = stack_layers(variables)
     actual = jax.jit(jax.grad(lambda v: loss(scanned, v)))(stacked)
@@ -80,10 +81,10 @@ def test_scanned_blocks_equal_unrolled_ones(remat, variables, images):
 
 
 @pytest.mark.parametrize("option", ["dropout", "stochastic_depth"])
-def test_branches_are_dropped_in_training_alone(option, variables, images):
+def test_branches_are_dropped_in_training_alone(apply, option, variables, images):
     module = MODULE.clone(**{option: 0.5})
-    evaluated = jax.jit(module.apply)(variables, images)
-    expected = jax.jit(MODULE.apply)(variables, images)
+    evaluated = apply(module, variables, images)
+    expected = apply(MODULE, variables, images)
     np.testing.assert_array_equal(evaluated, expected)
     train = jax.jit(functools.partial(functional(module).apply, train=True))
     (trained, _), (other, _) = (
@@ -92,7 +93,7 @@ def test_branches_are_dropped_in_training_alone(option, variables, images):
     assert not np.allclose(trained, evaluated) and not np.allclose(trained, other)
 
 
-def test_hidden_units_and_outputs_are_dropped(variables, images, assert_close):
+def test_hidden_units_and_outputs_are_dropped(apply, variables, images, assert_close):
     """All of them: nothing is left of the branches, not even a bias."""
 
     def without_outputs(path, leaf):
@@ -100,23 +101,25 @@ def test_hidden_units_and_outputs_are_dropped(variables, images, assert_close):
 
     train = functools.partial(MODULE.clone(dropout=1.0).apply, train=True)
     silent = jax.tree.map_with_path(without_outputs, variables)
-    expected = jax.jit(MODULE.apply)(silent, images)
+    expected = apply(MODULE, silent, images)
     assert_close(jax.jit(train)(variables, images), expected, 1e-6)
 
 
-def test_bfloat16_is_near_float32(variables, images, assert_close):
+def test_bfloat16_is_near_float32(apply, variables, images, assert_close):
     module = MODULE.clone(dtype="bfloat16")
-    logits = jax.jit(module.apply)(variables, images)
+    logits = apply(module, variables, images)
     assert logits.dtype == jnp.bfloat16
-    expected = jax.jit(MODULE.apply)(variables, images)
+    expected = apply(MODULE, variables, images)
     assert_close(logits.astype("float32"), expected, 0.05)
 
 
-def test_the_mean_of_the_tokens_is_read_out(variables, images, assert_close):
-    see = jax.jit(functools.partial(features, MODULE))
+def test_the_mean_of_the_tokens_is_read_out(
+    apply, see, variables, images, assert_close
+):
+    see = functools.partial(see, MODULE)
     logits, seen = see(variables, images)
     head = variables["params"]["head"]
-    pooled = MODULE.clone(num_classes=None).apply(variables, images)
+    pooled = apply(MODULE.clone(num_classes=None), variables, images)
     assert_close(pooled, seen["tokens"].mean(axis=1), 1e-6)
     assert_close(pooled, seen["features"], 1e-6)
     assert_close(logits, pooled @ head["kernel"] + head["bias"][None], 1e-5)
@@ -125,4 +128,4 @@ def test_the_mean_of_the_tokens_is_read_out(variables, images, assert_close):
 
 def test_images_must_be_whole_patches(variables):
     with pytest.raises(ValueError, match=r"patch_size=4: expected .* image size 12×13"):
-        MODULE.apply(variables, jnp.zeros((1, 12, 13, 3)))
+        jax.eval_shape(MODULE.apply, variables, jnp.zeros((1, 12, 13, 3)))

@@ -23,11 +23,11 @@ def images_beyond_six(random_inputs):
 
 @every_width
 def test_mobilenets_are_those_of_torchvision(
-    name, references, random_variables, random_inputs
+    apply, name, references, random_variables, random_inputs
 ):
     module, images = SMALL[name], images_beyond_six(random_inputs)
     variables = random_variables(module)
-    references.agree(name, jax.jit(module.apply)(variables, images))
+    references.agree(name, apply(module, variables, images))
 
 
 def test_stages_are_named_and_stride_once(random_variables, random_inputs):
@@ -42,10 +42,10 @@ def test_stages_are_named_and_stride_once(random_variables, random_inputs):
     }
 
 
-def test_no_feature_exceeds_six(random_variables, random_inputs):
+def test_no_feature_exceeds_six(apply, random_variables, random_inputs):
     module = SMALL["narrow"].clone(num_classes=None)
     variables = jax.tree.map(lambda x: 20 * x, random_variables(module))
-    features = jax.jit(module.apply)(variables, images_beyond_six(random_inputs))
+    features = apply(module, variables, images_beyond_six(random_inputs))
     assert features.max() == 6
 
 

@@ -13,11 +13,11 @@ def sigmoid(x):
 
 @pytest.mark.parametrize("make", [nielsen.nielsen_shallow, nielsen.nielsen_deep])
 def test_dense_networks_feed_forward_as_in_the_book(
-    make, random_inputs, random_variables
+    apply, make, random_inputs, random_variables
 ):
     images = random_inputs(3, 28, 28, 1)
     params = random_variables(make())["params"]
-    logits = jax.jit(make().apply)({"params": params}, images)
+    logits = apply(make(), {"params": params}, images)
     for image, outputs in zip(images, logits, strict=True):
         a = np.float64(image.reshape(784, 1))
         for layer in params.values():
@@ -35,7 +35,7 @@ def test_dense_networks_feed_forward_as_in_the_book(
     ],
 )
 def test_convolutional_networks_pool_and_then_activate(
-    make, activation, random_inputs, random_variables
+    apply, make, activation, random_inputs, random_variables
 ):
     """As in the book; activations grow, so that either order gives the same."""
     images = random_inputs(2, 28, 28, 1)
@@ -53,7 +53,7 @@ def test_convolutional_networks_pool_and_then_activate(
         layer = params[name]
         x = x @ layer["kernel"] + layer["bias"]
         x = x if name == "head" else activation(x)
-    outputs = jax.jit(make().apply)({"params": params}, images)
+    outputs = apply(make(), {"params": params}, images)
     np.testing.assert_allclose(outputs, x, rtol=1e-4, atol=1e-4)
 
 

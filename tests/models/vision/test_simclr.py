@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from fdl.models import features, functional
+from fdl.models import functional
 from fdl.models.pretrained import resnet
 from fdl.models.pretrained.layer_rules import dense
 from fdl.models.pretrained.resnet import batch_norm
@@ -70,11 +70,11 @@ def written_in_torch(torch, name):
 
 @every_head
 def test_projections_are_those_of_torch(
-    name, references, random_variables, random_inputs
+    apply, name, references, random_variables, random_inputs
 ):
     module, images = small(name), random_inputs(6, 33, 33, 3)
     variables = random_variables(module)
-    references.agree(name, jax.jit(module.apply)(variables, images))
+    references.agree(name, apply(module, variables, images))
 
 
 @pytest.mark.oracle
@@ -87,7 +87,9 @@ def test_projections_agree_with_torch(
     references.check(name, outputs)
 
 
-def test_features_are_what_the_backbone_gives_out(random_variables, random_inputs):
+def test_features_are_what_the_backbone_gives_out(
+    apply, see, random_variables, random_inputs
+):
     tiny = ResNet((1,), False, num_classes=None, width=4, small_images=True)
     module, images = SimCLR(tiny, **HEADS["normalised"]), random_inputs(3, 8, 8, 3)
     variables = random_variables(module)
@@ -95,12 +97,12 @@ def test_features_are_what_the_backbone_gives_out(random_variables, random_input
         {name: tree[part] for name, tree in variables.items()}
         for part in ("backbone", "head")
     )
-    see = jax.jit(functools.partial(features, module))
+    see = functools.partial(see, module)
     projections, seen = see(variables, images)
-    expected = jax.jit(tiny.apply)(backbone, images)
+    expected = apply(tiny, backbone, images)
     chex.assert_trees_all_close(seen["features"], expected, atol=1e-5)
     alone = ProjectionHead(**HEADS["normalised"])
-    chex.assert_trees_all_close(projections, alone.apply(head, expected), atol=1e-4)
+    chex.assert_trees_all_close(projections, apply(alone, head, expected), atol=1e-4)
 
 
 def test_the_types_hold_for_the_backbone_too():

@@ -1,3 +1,4 @@
+import functools
 import itertools
 
 import jax
@@ -30,9 +31,11 @@ KEY = jax.random.key(0)
 
 
 @every_padding
-def test_it_is_that_of_the_paper(padding, references, random_variables, random_inputs):
+def test_it_is_that_of_the_paper(
+    apply, padding, references, random_variables, random_inputs
+):
     module, images = SMALL[padding], random_inputs(2, *SIZES[padding], 2)
-    outputs = jax.jit(module.apply)(random_variables(module), images)
+    outputs = apply(module, random_variables(module), images)
     references.agree(padding, np.moveaxis(outputs, -1, 1))
 
 
@@ -46,10 +49,10 @@ def test_it_gives_out_the_sizes_of_the_paper(padding, size, expected):
     assert outputs.shape == (1, expected, expected, 2)
 
 
-def test_a_shifted_image_gives_shifted_outputs(random_variables, random_inputs):
+def test_a_shifted_image_gives_shifted_outputs(apply, random_variables, random_inputs):
     module, images = SMALL["VALID"], random_inputs(1, 56, 64, 2)
     variables = random_variables(module)
-    apply = jax.jit(module.apply)
+    apply = functools.partial(apply, module)
     whole = apply(variables, images)
     shifted = apply(variables, images[:, 4:, 4:])
     np.testing.assert_allclose(shifted, whole[:, 4:, 4:], rtol=1e-4, atol=1e-5)
@@ -71,13 +74,13 @@ def test_the_last_two_levels_drop_features(random_variables, random_inputs):
 
 
 def test_features_of_the_finest_level_come_out_without_a_head(
-    random_variables, random_inputs
+    apply, random_variables, random_inputs
 ):
     images, variables = random_inputs(1, 6, 8, 2), random_variables(TINY)
     seen = features(TINY, variables, images)
     headless = TINY.clone(num_classes=None)
     assert "head" not in random_variables(headless)["params"]
-    outputs = jax.jit(headless.apply)(variables, images)
+    outputs = apply(headless, variables, images)
     np.testing.assert_allclose(outputs, seen["up0"], rtol=1e-5, atol=1e-6)
     assert sorted(seen) == ["down0", "down1", "up0"]
 
@@ -101,11 +104,11 @@ def test_recomputed_levels_have_the_same_gradients(random_variables, random_inpu
     )
 
 
-def test_bfloat16_is_close(random_variables, random_inputs):
+def test_bfloat16_is_close(apply, random_variables, random_inputs):
     images, variables = random_inputs(1, 6, 8, 2), random_variables(TINY)
     module = TINY.clone(dtype="bfloat16")
-    outputs = jax.jit(module.apply)(variables, images)
-    expected = jax.jit(TINY.apply)(variables, images)
+    outputs = apply(module, variables, images)
+    expected = apply(TINY, variables, images)
     assert outputs.dtype == jnp.bfloat16
     worst = np.max(np.abs(outputs.astype(jnp.float32) - expected))
     assert worst < 0.03 * np.max(np.abs(expected))

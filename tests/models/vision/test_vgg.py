@@ -32,9 +32,11 @@ def tiny(random_inputs, random_variables):
 
 
 @every_form
-def test_vggs_are_those_of_torchvision(form, small, references, random_variables):
+def test_vggs_are_those_of_torchvision(
+    apply, form, small, references, random_variables
+):
     module, images = small
-    outputs = jax.jit(module.apply)(random_variables(module, images), images)
+    outputs = apply(module, random_variables(module, images), images)
     references.agree(form, outputs)
 
 
@@ -133,15 +135,15 @@ def test_rematerialised_blocks_have_the_same_gradients(tiny):
     chex.assert_trees_all_close(actual, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_hidden_units_are_dropped_in_training_alone(tiny):
+def test_hidden_units_are_dropped_in_training_alone(apply, tiny):
     module, variables, images = tiny
     blind = module.clone(dropout=1.0)
     train = jax.jit(functools.partial(functional(blind).apply, train=True))
     trained, _ = train(variables, images, key=jax.random.key(0))
     bias = variables["params"]["head"]["bias"]
     np.testing.assert_allclose(trained, np.broadcast_to(bias, (3, 7)))
-    evaluated = jax.jit(blind.apply)(variables, images)
-    expected = jax.jit(module.clone(dropout=0.0).apply)(variables, images)
+    evaluated = apply(blind, variables, images)
+    expected = apply(module.clone(dropout=0.0), variables, images)
     np.testing.assert_array_equal(evaluated, expected)
     assert not np.allclose(evaluated, trained)
 
@@ -158,17 +160,17 @@ def test_kernels_begin_as_in_torchvision():
         assert not params[name]["bias"].any()
 
 
-def test_bfloat16_computes_near_float32(tiny, assert_close):
+def test_bfloat16_computes_near_float32(apply, tiny, assert_close):
     module, variables, images = tiny
-    outputs = jax.jit(module.clone(dtype="bfloat16").apply)(variables, images)
+    outputs = apply(module.clone(dtype="bfloat16"), variables, images)
     assert outputs.dtype == jnp.bfloat16
-    expected = jax.jit(module.apply)(variables, images)
+    expected = apply(module, variables, images)
     assert_close(np.float32(outputs), expected, 0.05)
 
 
-def test_without_a_readout_the_last_hidden_layer_comes_out(tiny):
+def test_without_a_readout_the_last_hidden_layer_comes_out(apply, see, tiny):
     module, variables, images = tiny
-    _, seen = jax.jit(functools.partial(features, module))(variables, images)
+    _, seen = see(module, variables, images)
     del variables["params"]["head"]
-    headless = jax.jit(module.clone(num_classes=None).apply)(variables, images)
+    headless = apply(module.clone(num_classes=None), variables, images)
     np.testing.assert_allclose(headless, seen["hidden_1"], rtol=1e-6)

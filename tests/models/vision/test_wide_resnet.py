@@ -24,10 +24,10 @@ RULES = [
 
 
 def test_wide_resnets_are_those_of_the_paper(
-    references, random_variables, random_inputs
+    apply, references, random_variables, random_inputs
 ):
     images, variables = random_inputs(2, 12, 12, 3), random_variables(SMALL)
-    references.agree("WRN", jax.jit(SMALL.apply)(variables, images))
+    references.agree("WRN", apply(SMALL, variables, images))
 
 
 def test_dropout_lies_between_the_convolutions_of_a_block(
