@@ -79,7 +79,7 @@ def test_folds_are_measured_beside_other_models_on_the_same_rows(fdl):
     assert called.code == 0, called.error
     rows = map(json.loads, pathlib.Path("run/metrics.jsonl").read_text().splitlines())
     last = [row for row in rows if "eval/accuracy" in row][-1]
-    for name in ("linear", "forest", "sklearn_mlp"):
+    for name in ("linear", "forest", "mlp"):
         theirs = np.array(last[f"eval/{name}_accuracy"])
         assert theirs.shape == (3,)
         np.testing.assert_allclose(
@@ -135,11 +135,11 @@ FILES = {
     ),
     "few rows": (
         "age,pet\n" + "1,cat\n2,dog\n" * 4,
-        "expected at most 6, the number of examples",
+        "expected to leave at least 2 of 6 examples in each part",
     ),
     "a rare class": (
         "age,pet\n1,a\n2,a\n3,b\n",
-        "class 'b': expected at least 2 examples",
+        "class 'b': expected at least 3 examples",
     ),
 }
 

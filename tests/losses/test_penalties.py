@@ -1,3 +1,5 @@
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -15,7 +17,7 @@ X = RANDOM.normal(size=(20, 4)).astype(np.float32)
 Y = RANDOM.integers(3, size=20)
 MODULE = models.MLP((6,), 3)
 PARAMS = jax.jit(MODULE.init)(jax.random.key(0), X)["params"]
-PARAMS = jax.tree.map(lambda x: x + 0.1, PARAMS)  # Biases as well.
+PARAMS = jax.tree.map(lambda x: np.asarray(x) + np.float32(0.1), PARAMS)  # Biases too.
 STRENGTH = 0.03
 
 
@@ -43,8 +45,8 @@ def trained(optimizer, penalty=None, num_steps=50):
 
 
 def apart(params, others):
-    gaps = jax.tree.map(lambda a, b: jnp.abs(a - b).max(), params, others)
-    return max(map(float, jax.tree.leaves(gaps)))
+    gaps = jax.tree.map(lambda a, b: np.abs(np.subtract(a, b)).max(), params, others)
+    return max(jax.tree.leaves(gaps))
 
 
 def kernels_of(params):
@@ -57,7 +59,7 @@ def test_the_penalties_are_their_definitions_over_kernels():
     expected = STRENGTH / 2 * sum((k**2).sum() for k in kernels)
     np.testing.assert_allclose(jax.jit(l2)(PARAMS), expected, rtol=1e-6)
     expected = STRENGTH * sum(np.abs(k).sum() for k in kernels)
-    actual = losses.l1_penalty(PARAMS, strength=STRENGTH)
+    actual = jax.jit(functools.partial(losses.l1_penalty, strength=STRENGTH))(PARAMS)
     np.testing.assert_allclose(actual, expected, rtol=1e-6)
 
 
@@ -89,10 +91,14 @@ def test_the_penalty_is_decay_before_the_optimizer(optimizer):
 
 def test_with_sgd_it_is_that_to_the_bit():
     """λ/2 Σ w² has the gradient (λ/2) (2 w), and halves and doubles are exact."""
-    grads = jax.grad(loss)(PARAMS)
     before = optax.add_decayed_weights(STRENGTH, mask=losses.kernels)
-    decayed, _ = before.update(grads, before.init(PARAMS), PARAMS)
-    penalised = jax.tree.map(jnp.add, grads, jax.grad(l2)(PARAMS))
+
+    @jax.jit
+    def both(grads):
+        decayed, _ = before.update(grads, before.init(PARAMS), PARAMS)
+        return jax.tree.map(jnp.add, grads, jax.grad(l2)(PARAMS)), decayed
+
+    penalised, decayed = both(jax.jit(jax.grad(loss))(PARAMS))
     jax.tree.map(np.testing.assert_array_equal, penalised, decayed)
 
 
@@ -110,17 +116,19 @@ def test_for_sgd_it_is_decoupled_decay_times_the_learning_rate_and_for_adam_it_i
 def test_nielsens_rule_has_a_strength_of_lambda_over_n():
     """w → (1 − ηλ/n) w − η ∂C/∂w, and biases without the decay."""
     rate, lambda_, n = 0.5, 5.0, 20
-    grads = jax.grad(loss)(PARAMS)
+    grads = jax.jit(jax.grad(loss))(PARAMS)
 
     def total(params):
         return loss(params) + losses.l2_penalty(params, strength=lambda_ / n)
 
-    actual = jax.tree.map(lambda w, g: w - rate * g, PARAMS, jax.grad(total)(PARAMS))
+    actual = jax.tree.map(
+        lambda w, g: w - rate * np.asarray(g), PARAMS, jax.jit(jax.grad(total))(PARAMS)
+    )
     for name, layer in PARAMS.items():
         kernel = (1 - rate * lambda_ / n) * layer["kernel"]
-        kernel -= rate * grads[name]["kernel"]
+        kernel -= rate * np.asarray(grads[name]["kernel"])
         np.testing.assert_allclose(actual[name]["kernel"], kernel, atol=1e-6)
-        bias = layer["bias"] - rate * grads[name]["bias"]
+        bias = layer["bias"] - rate * np.asarray(grads[name]["bias"])
         np.testing.assert_allclose(actual[name]["bias"], bias, atol=1e-7)
 
 

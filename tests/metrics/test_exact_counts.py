@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +13,11 @@ PROGRAMS = 540
 
 def add(*parts):
     return jax.tree.map(lambda *leaves: sum(leaves), *parts)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def value(metric, *arrays):
+    return metric(*arrays).compute()
 
 
 def test_counts_equal_those_of_numpy():
@@ -46,6 +53,8 @@ def test_weights_that_are_not_whole_count_too():
     np.testing.assert_array_equal(found.value(), [2.75, 1])
 
 
+LOGITS = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+MASK = np.array([1.0, 1, 1, 1, 0], np.float32)
 METRICS = [
     metrics.accuracy,
     metrics.average_precision,
@@ -69,20 +78,19 @@ METRICS = [
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("wrong", [-1, 3, -100])
 def test_a_label_that_is_no_class_is_seen_and_never_wraps(metric, wrong):
-    logits = jax.random.normal(jax.random.key(0), (5, 3))
-    labels = jnp.array([0, 1, 2, 1, wrong])
-    assert np.isnan(jax.jit(lambda *x: metric(*x).compute())(logits, labels))
-    mask = jnp.array([1.0, 1, 1, 1, 0])  # Masked, it may be anything.
-    expected = metric(logits[:4], labels[:4]).compute()
-    actual = metric(logits, labels, mask).compute()
+    labels = np.array([0, 1, 2, 1, wrong])
+    assert np.isnan(value(metric, LOGITS, labels))
+    # Masked, it may be anything.
+    expected = value(metric, LOGITS[:4], labels[:4])
+    actual = value(metric, LOGITS, labels, MASK)
     np.testing.assert_allclose(actual, expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_logits_that_are_no_numbers_are_seen(metric):
-    logits = jax.random.normal(jax.random.key(0), (5, 3)).at[4, 1].set(jnp.nan)
-    labels, mask = jnp.array([0, 1, 2, 1, 1]), jnp.array([1.0, 1, 1, 1, 0])
-    assert np.isnan(metric(logits, labels).compute())
-    expected = metric(logits[:4], labels[:4]).compute()
-    actual = metric(logits, labels, mask).compute()
+    logits, labels = LOGITS.copy(), np.array([0, 1, 2, 1, 1])
+    logits[4, 1] = np.nan
+    assert np.isnan(value(metric, logits, labels))
+    expected = value(metric, logits[:4], labels[:4])
+    actual = value(metric, logits, labels, MASK)
     np.testing.assert_allclose(actual, expected, rtol=1e-6)

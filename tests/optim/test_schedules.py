@@ -168,7 +168,7 @@ def test_a_warmup_comes_before_a_schedule_and_takes_of_its_time():
     for _ in range(100):
         updates, state = update(jnp.ones(3), state, jnp.zeros(3))
         np.testing.assert_allclose(
-            optim.recorded_values(state)["learning_rate"], -updates[0], rtol=1e-6
+            optimizer.report(state).metrics["learning_rate"], -updates[0], rtol=1e-6
         )
         rates.append(-updates[0])
     step = np.arange(100)
@@ -194,7 +194,7 @@ def test_a_plateau_of_the_loss_halves_the_rate():
     update = jax.jit(optimizer.update)
     for loss in [3.0, 2.0, 1.0, 1.0, 1.0, 1.0, 0.5, 0.5, 0.5]:
         updates, state = update(jnp.ones(3), state, jnp.zeros(3), value=loss)
-        rates.append(optim.recorded_values(state)["learning_rate"])
+        rates.append(optimizer.report(state).metrics["learning_rate"])
         np.testing.assert_allclose(updates, -rates[-1] * np.ones(3), rtol=1e-6)
     # Three steps after the best one, the sixth is the first of half the rate.
     np.testing.assert_allclose(rates, PEAK * np.repeat([1, 0.5], [5, 4]), rtol=1e-6)

@@ -202,8 +202,8 @@ def mae_vit_b16(**options: Any) -> MAE:
       >>> from fdl.models.vision.vit import vit_b16
       >>> model, classifier = mae_vit_b16(), vit_b16(positions="mae")
       >>> encoder, params = (
-      ...     jax.eval_shape(init, jax.random.key(0))["params"]
-      ...     for init, _ in map(models.functional, (model, classifier))
+      ...     jax.eval_shape(models.functional(x).init, jax.random.key(0))["params"]
+      ...     for x in (model, classifier)
       ... )
       >>> params.keys() - encoder["vit"].keys()
       {'head'}
