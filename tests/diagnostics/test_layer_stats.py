@@ -1,5 +1,7 @@
 """What passes through each layer: against NumPy, and through every kind of stack."""
 
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -19,13 +21,18 @@ KEY = jax.random.key(0)
 def problem(module, inputs, classes=3):
     """Variables, objective and batch of a classifier."""
     model = models.functional(module, inputs)
-    labels = jnp.arange(len(inputs)) % classes
+    labels = np.arange(len(inputs)) % classes
     objective = fdl.objectives.classification(model)
-    return model.init(KEY), objective, {"image": inputs, "label": labels}
+    return jax.jit(model.init)(KEY), objective, {"image": inputs, "label": labels}
+
+
+@functools.cache
+def program(objective):
+    return jax.jit(functools.partial(layer_stats, objective))
 
 
 def measured(variables, objective, batch):
-    found = jax.jit(lambda v, b: layer_stats(objective, v, b))(variables, batch)
+    found = program(objective)(variables, batch)
     return {name: tuple(map(float, norms)) for name, norms in found.items()}
 
 
@@ -56,23 +63,25 @@ def test_norms_of_two_layers_equal_numpy():
 
 def test_layers_come_in_the_order_of_their_calls():
     module = models.MLP((4,) * 12, 3)
-    found = measured(*problem(module, jnp.ones((3, 2))))
+    variables, objective, batch = problem(module, jnp.ones((3, 2)))
+    found = jax.eval_shape(program(objective), variables, batch)
     assert list(found) == [*(f"dense_{i}" for i in range(12)), "head"]
 
 
 def test_gradients_vanish_through_sigmoids_and_are_not_lost_where_they_are_tiny():
-    init = nn.initializers.xavier_uniform()
-    shape = jax.random.normal(KEY, (8, 16))
-    for depth, below in ((20, 1e-6), (45, 1e-20)):
-        module = models.MLP((16,) * depth, 3, activation=nn.sigmoid, kernel_init=init)
-        found = measured(*problem(module, shape))
-        first, last = found["dense_0"][0], found[f"dense_{depth - 1}"][0]
-        assert 0 < first < below * last
-        norms = [found[f"dense_{i}"][0] for i in range(1, depth)]
-        assert norms == sorted(norms)
-    he = models.MLP((16,) * 20, 3, kernel_init=nn.initializers.he_normal())
-    found = measured(*problem(he, shape))
-    assert 0.05 < found["dense_0"][0] / found["dense_19"][0] < 20
+    inputs = np.random.default_rng(0).normal(size=(8, 16)).astype(np.float32)
+    xavier = nn.initializers.xavier_uniform()
+    module = models.MLP((16,) * 10, 3, activation=nn.sigmoid, kernel_init=xavier)
+    variables, *rest = problem(module, inputs)
+    tiny = jax.tree.map(lambda x: 1e-3 * np.asarray(x), variables)
+    for params, below in ((variables, 1e-2), (tiny, 1e-25)):
+        found = measured(params, *rest)
+        norms = [found[f"dense_{i}"][0] for i in range(10)]
+        assert 0 < norms[0] < below * norms[-1]
+        assert norms[1:] == sorted(norms[1:])
+    he = models.MLP((16,) * 10, 3, kernel_init=nn.initializers.he_normal())
+    found = measured(*problem(he, inputs))
+    assert 0.05 < found["dense_0"][0] / found["dense_9"][0] < 20
 
 
 def transformer(**options):
@@ -80,7 +89,7 @@ def transformer(**options):
         num_classes=3,
         patch_size=2,
         hidden_size=8,
-        num_layers=3,
+        num_layers=2,
         num_heads=2,
         mlp_size=16,
         image_size=4,
@@ -88,13 +97,20 @@ def transformer(**options):
     )
 
 
+@pytest.fixture(scope="module")
+def unrolled():
+    """Variables and batch of a Transformer, and what passes through its layers."""
+    images = np.random.default_rng(0).normal(size=(3, 4, 4, 1)).astype(np.float32)
+    variables, objective, batch = problem(transformer(remat=True), images)
+    return variables, batch, measured(variables, objective, batch)
+
+
 @pytest.mark.parametrize("remat", [False, True])
-def test_layers_that_are_scanned_are_measured_one_by_one(remat):
-    images = jax.random.normal(KEY, (3, 4, 4, 1))
-    variables, objective, batch = problem(transformer(remat=remat), images)
-    apart = measured(variables, objective, batch)
+def test_layers_that_are_scanned_are_measured_one_by_one(remat, unrolled):
+    variables, batch, apart = unrolled
     stacked = models.stack_layers(variables)
-    model = models.functional(transformer(scan_layers=True, remat=remat), images)
+    module = transformer(scan_layers=True, remat=remat)
+    model = models.functional(module, batch["image"])
     objective = fdl.objectives.classification(model)
     together = measured(stacked, objective, batch)
     assert len(apart) == len(together) > 10
@@ -166,10 +182,10 @@ def test_a_model_of_plain_functions_has_gradients_alone():
 
 
 def test_it_is_the_same_under_vmap():
-    inputs = jax.random.normal(KEY, (2, 4, 5))
+    inputs = np.random.default_rng(0).normal(size=(2, 4, 5)).astype(np.float32)
     variables, objective, batch = problem(models.MLP((6,), 3), inputs[0])
-    many = jax.tree.map(lambda x: jnp.stack([x, 2 * x]), variables)
-    batches = {"image": inputs, "label": jnp.stack([batch["label"]] * 2)}
+    many = jax.tree.map(lambda x: np.stack([x, 2 * np.asarray(x)]), variables)
+    batches = {"image": inputs, "label": np.stack([batch["label"]] * 2)}
     found = jax.jit(jax.vmap(lambda v, b: layer_stats(objective, v, b)))(many, batches)
     for i in range(2):
         one, some = jax.tree.map(lambda x, i=i: x[i], (many, batches))

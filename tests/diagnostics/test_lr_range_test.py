@@ -76,7 +76,7 @@ def test_a_plain_optimizer_needs_its_rate_said():
     learner = learner_of(optax.adam(0.5))
     state = jax.jit(learner.init)(KEY)
     with pytest.raises(UserError, match="configured=None: expected the learning rate"):
-        step_at_rate(learner)(state, BATCH, 0.1)
+        jax.eval_shape(step_at_rate(learner), state, BATCH, 0.1)
     expected, _ = jax.jit(learner_of(optax.adam(0.1)).step)(state, BATCH)
     actual, _ = jax.jit(step_at_rate(learner, 0.5))(state, BATCH, 0.1)
     for ours, theirs in zip(

@@ -15,6 +15,8 @@ RANDOM = np.random.default_rng(0)
 LOGITS = RANDOM.normal(size=(10, 3)).astype(np.float32)
 LABELS = np.array([0, 0, 0, 0, 0, 1, 1, 2, 0, 1])
 WEIGHTS = (0.5, 2.0, 3.0)
+cross_entropy = jax.jit(losses.cross_entropy, static_argnames=("ignore", "smoothing"))
+label_weights = jax.jit(losses.label_weights, static_argnames="ignore")
 
 
 @pytest.mark.parametrize(
@@ -58,18 +60,16 @@ def test_class_weights_weigh_the_mean_as_scikit_learn_does():
     expected = log_loss(
         LABELS, probabilities, sample_weight=np.array(WEIGHTS)[LABELS], labels=range(3)
     )
-    mean = metrics.mean(
-        losses.cross_entropy(LOGITS, LABELS), losses.label_weights(LABELS, WEIGHTS)
-    )
+    mean = metrics.mean(cross_entropy(LOGITS, LABELS), label_weights(LABELS, WEIGHTS))
     np.testing.assert_allclose(mean.compute(), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("cuts", [[], [1], [2, 3, 9]])
 def test_it_is_exact_over_uneven_batches(cuts):
     """The mean of the batches' means is not: their weights differ."""
-    values = np.asarray(losses.cross_entropy(LOGITS, LABELS))
+    values = np.asarray(cross_entropy(LOGITS, LABELS))
     parts = [
-        metrics.mean(v, losses.label_weights(y, WEIGHTS))
+        metrics.mean(v, label_weights(y, WEIGHTS))
         for v, y in zip(np.split(values, cuts), np.split(LABELS, cuts), strict=True)
     ]
     merged = jax.tree.map(lambda *x: sum(x), *parts).compute()
@@ -79,25 +79,25 @@ def test_it_is_exact_over_uneven_batches(cuts):
 
 def test_balanced_weights_make_classes_count_the_same():
     weights = compute_class_weight("balanced", classes=np.arange(3), y=LABELS)
-    each = losses.label_weights(LABELS, weights)
+    each = label_weights(LABELS, weights)
     sums = [each[label == LABELS].sum() for label in range(3)]
     np.testing.assert_allclose(sums, 10 / 3, rtol=1e-6)
 
 
 def test_ignored_labels_have_no_part_in_the_mean():
     labels = np.where(np.arange(10) < 4, -100, LABELS)
-    values = losses.cross_entropy(LOGITS, labels, ignore=-100)
-    mean = metrics.mean(values, losses.label_weights(labels, WEIGHTS, ignore=-100))
+    values = cross_entropy(LOGITS, labels, ignore=-100)
+    mean = metrics.mean(values, label_weights(labels, WEIGHTS, ignore=-100))
     expected = np.average(
-        losses.cross_entropy(LOGITS, LABELS)[4:], weights=np.array(WEIGHTS)[LABELS[4:]]
+        cross_entropy(LOGITS, LABELS)[4:], weights=np.array(WEIGHTS)[LABELS[4:]]
     )
     np.testing.assert_allclose(mean.compute(), expected, rtol=1e-6)
 
 
 def test_where_all_are_ignored_the_mean_says_that_there_is_none():
     labels = np.full(3, -100)
-    values = losses.cross_entropy(LOGITS[:3], labels, ignore=-100)
-    mean = metrics.mean(values, losses.label_weights(labels, ignore=-100))
+    values = cross_entropy(LOGITS[:3], labels, ignore=-100)
+    mean = metrics.mean(values, label_weights(labels, ignore=-100))
     assert (mean.total, mean.weight) == (0, 0)
     assert np.isnan(mean.compute())
 
@@ -105,26 +105,24 @@ def test_where_all_are_ignored_the_mean_says_that_there_is_none():
 @pytest.mark.parametrize("label", [-1, 3, 100])
 def test_a_label_that_is_no_class_is_still_seen_in_the_mean(label):
     labels = np.array([label, 1, 2])
-    weights = jax.jit(lambda y: losses.label_weights(y, WEIGHTS))(labels)
+    weights = jax.jit(lambda y: label_weights(y, WEIGHTS))(labels)
     np.testing.assert_array_equal(weights, [1, 2, 3])
-    values = losses.cross_entropy(LOGITS[:3], labels)
+    values = cross_entropy(LOGITS[:3], labels)
     assert np.isnan(metrics.mean(values, weights).compute())
 
 
 def test_the_weight_of_a_distribution_is_the_one_to_be_expected():
     soft = RANDOM.dirichlet(np.ones(3), size=4).astype(np.float32)
-    np.testing.assert_allclose(
-        losses.label_weights(soft, WEIGHTS), soft @ WEIGHTS, rtol=1e-6
-    )
+    np.testing.assert_allclose(label_weights(soft, WEIGHTS), soft @ WEIGHTS, rtol=1e-6)
     np.testing.assert_array_equal(
-        losses.label_weights(np.eye(3, dtype=np.float32), WEIGHTS), WEIGHTS
+        label_weights(np.eye(3, dtype=np.float32), WEIGHTS), WEIGHTS
     )
-    np.testing.assert_array_equal(losses.label_weights(soft), np.ones(4))
+    np.testing.assert_array_equal(label_weights(soft), np.ones(4))
 
 
 def test_distributions_cannot_be_ignored():
     with pytest.raises(ValueError, match="ignore=3"):
-        losses.label_weights(jnp.ones((2, 3)) / 3, ignore=3)
+        label_weights(jnp.ones((2, 3)) / 3, ignore=3)
 
 
 THEIRS = 1.1802603, 1.33031154
@@ -133,8 +131,8 @@ SOME = np.where(np.arange(10) % 4 == 2, -100, LABELS)
 
 def our_mean(labels, smoothing=0.0):
     """Over the labels that are not ignored, by the weights of their classes."""
-    weights = losses.label_weights(labels, WEIGHTS, ignore=-100)
-    values = losses.cross_entropy(LOGITS, labels, smoothing=smoothing, ignore=-100)
+    weights = label_weights(labels, WEIGHTS, ignore=-100)
+    values = cross_entropy(LOGITS, labels, smoothing=smoothing, ignore=-100)
     return metrics.mean(values, weights).compute()
 
 
@@ -160,9 +158,9 @@ def test_torch_weighs_smoothed_classes_each_by_its_own_weight(torch):
         *map(torch.tensor, (LOGITS, LABELS, np.float32(WEIGHTS))), label_smoothing=0.1
     ).item()
     assert abs(our_mean(LABELS, smoothing=0.1) - theirs) > 1e-2
-    each = [losses.cross_entropy(LOGITS, np.full(10, c)) for c in range(3)]
+    each = [cross_entropy(LOGITS, np.full(10, c)) for c in range(3)]
     even = np.mean(np.stack(each, axis=-1) * np.array(WEIGHTS), axis=-1)
-    right = losses.cross_entropy(LOGITS, LABELS) * np.array(WEIGHTS)[LABELS]
+    right = cross_entropy(LOGITS, LABELS) * np.array(WEIGHTS)[LABELS]
     total = (0.9 * right + 0.1 * even).sum() / np.array(WEIGHTS)[LABELS].sum()
     np.testing.assert_allclose(total, theirs, rtol=1e-6)
 
@@ -174,6 +172,6 @@ def test_torch_weighs_smoothed_classes_each_by_its_own_weight(torch):
 def test_labels_of_few_bits_are_not_taken_for_the_ignored_one(labels, ignore):
     """In a byte, -100 is 156."""
     labels = jnp.asarray(labels)
-    np.testing.assert_array_equal(losses.label_weights(labels, ignore=ignore), 1)
-    loss = losses.cross_entropy(jnp.zeros((2, 200)), labels, ignore=ignore)
+    np.testing.assert_array_equal(label_weights(labels, ignore=ignore), 1)
+    loss = cross_entropy(jnp.zeros((2, 200)), labels, ignore=ignore)
     assert loss[0] != 0
