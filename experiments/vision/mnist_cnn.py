@@ -3,7 +3,8 @@
 fdl train experiments/vision/mnist_cnn.py
 
 99.59 ± 0.03 % of 10,000 test images (mean ± standard error of the seeds 0 to 2; worst
-99.54), in four minutes on two CPU cores.
+99.54), in four minutes on two CPU cores. Measured
+with all 60,000 training images, before a tenth of them became the validation.
 """
 
 import flax.linen as nn

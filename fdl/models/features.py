@@ -32,7 +32,7 @@ def features(
       >>> import jax, jax.numpy as jnp
       >>> from fdl import models
       >>> module, images = models.lenet5(), jnp.zeros((1, 28, 28, 1))
-      >>> variables = module.init(jax.random.key(0), images)
+      >>> variables = jax.jit(module.init)(jax.random.key(0), images)
       >>> logits, activations = features(module, variables, images)
       >>> for name, value in activations.items():
       ...     print(name, value.shape)

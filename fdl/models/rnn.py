@@ -45,10 +45,11 @@ class RNN(nn.Module):
     Example:
       >>> module = RNN(8, num_layers=2)
       >>> x = jnp.ones((3, 10, 4))
-      >>> variables = module.init(jax.random.key(0), x)
-      >>> first, carry = module.apply(variables, x[:, :5], return_carry=True)
-      >>> second = module.apply(variables, x[:, 5:], initial_carry=carry)
-      >>> full = module.apply(variables, x)
+      >>> variables = jax.jit(module.init)(jax.random.key(0), x)
+      >>> apply = jax.jit(module.apply, static_argnames="return_carry")
+      >>> first, carry = apply(variables, x[:, :5], return_carry=True)
+      >>> second = apply(variables, x[:, 5:], initial_carry=carry)
+      >>> full = apply(variables, x)
       >>> bool(jnp.allclose(full, jnp.concatenate([first, second], 1), atol=1e-6))
       True
     """

@@ -124,9 +124,11 @@ class Autoencoder(nn.Module):
 
     Example:
       >>> module = conv_autoencoder(code_size=5)
-      >>> variables = module.init(jax.random.key(0), jnp.zeros((1, 28, 28, 1)))
-      >>> code = module.apply(variables, jnp.zeros((3, 28, 28, 1)), method="encode")
-      >>> code.shape, module.apply(variables, code, method="decode").shape
+      >>> images = jnp.zeros((3, 28, 28, 1))
+      >>> variables = jax.jit(module.init)(jax.random.key(0), images)
+      >>> apply = jax.jit(module.apply, static_argnames="method")
+      >>> code = apply(variables, images, method="encode")
+      >>> code.shape, apply(variables, code, method="decode").shape
       ((3, 5), (3, 28, 28, 1))
     """
 

@@ -73,10 +73,11 @@ class RealNVP(nn.Module):
 
     Example:
       >>> flow = RealNVP(num_layers=2, hidden_sizes=(8,))
-      >>> variables = flow.init(jax.random.key(0), jnp.zeros((1, 2)))
       >>> noise = jax.random.normal(jax.random.key(1), (5, 2))
-      >>> samples, _ = flow.apply(variables, noise, method="inverse")
-      >>> again, _ = flow.apply(variables, samples, method="forward")
+      >>> variables = jax.jit(flow.init)(jax.random.key(0), noise)
+      >>> apply = jax.jit(flow.apply, static_argnames="method")
+      >>> samples, _ = apply(variables, noise, method="inverse")
+      >>> again, _ = apply(variables, samples, method="forward")
       >>> bool(jnp.allclose(noise, again, atol=1e-5))
       True
     """

@@ -129,8 +129,8 @@ class RNNClassifier(nn.Module):
     Example:
       >>> module = RNNClassifier(8, bidirectional=True, num_classes=2, vocab_size=50)
       >>> tokens = jnp.array([[7, 3, 9, 0], [1, 2, 3, 4]])
-      >>> variables = module.init(jax.random.key(0), tokens)
-      >>> module.apply(variables, tokens, mask=tokens > 0).shape
+      >>> variables = jax.jit(module.init)(jax.random.key(0), tokens)
+      >>> jax.jit(module.apply)(variables, tokens, mask=tokens > 0).shape
       (2, 2)
     """
 

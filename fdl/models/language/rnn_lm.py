@@ -50,11 +50,12 @@ class RNNLanguageModel(nn.Module):
 
       >>> module = RNNLanguageModel(8, vocab_size=50)
       >>> tokens = jnp.arange(12).reshape(2, 6)
-      >>> variables = module.init(jax.random.key(0), tokens)
-      >>> _, carry = module.apply(variables, tokens[:, :3], return_carry=True)
+      >>> variables = jax.jit(module.init)(jax.random.key(0), tokens)
+      >>> apply = jax.jit(module.apply, static_argnames="return_carry")
+      >>> _, carry = apply(variables, tokens[:, :3], return_carry=True)
       >>> carry = jax.lax.stop_gradient(carry)
-      >>> logits = module.apply(variables, tokens[:, 3:], initial_carry=carry)
-      >>> full = module.apply(variables, tokens)
+      >>> logits = apply(variables, tokens[:, 3:], initial_carry=carry)
+      >>> full = apply(variables, tokens)
       >>> bool(jnp.allclose(logits, full[:, 3:], atol=1e-6))
       True
     """

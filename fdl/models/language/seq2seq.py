@@ -119,17 +119,18 @@ class Seq2Seq(nn.Module):
 
       >>> module = Seq2Seq(8, vocab_size=20)
       >>> source, target = jnp.array([[5, 6, 7]]), jnp.array([[1]])
-      >>> variables = module.init(jax.random.key(0), source, target)
-      >>> memory = module.apply(variables, source, method="encode")
+      >>> variables = jax.jit(module.init)(jax.random.key(0), source, target)
+      >>> apply = jax.jit(module.apply, static_argnames="method")
+      >>> memory = apply(variables, source, method="encode")
       >>> carry = None
       >>> for _ in range(3):
-      ...     logits, carry = module.apply(
+      ...     logits, carry = apply(
       ...         variables, target[:, -1:], memory, carry, method="decode"
       ...     )
       ...     target = jnp.concatenate([target, logits[:, -1:].argmax(-1)], axis=1)
       >>> target.shape
       (1, 4)
-      >>> full = module.apply(variables, source, target[:, :-1])
+      >>> full = apply(variables, source, target[:, :-1])
       >>> bool(jnp.allclose(logits[:, -1], full[:, -1], atol=1e-6))
       True
     """

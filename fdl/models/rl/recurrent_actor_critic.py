@@ -53,11 +53,12 @@ class RecurrentActorCritic(nn.Module):
     Example:
       >>> agent = RecurrentActorCritic(2)
       >>> inputs = jnp.ones((3, 10, 4))
-      >>> variables = agent.init(jax.random.key(0), inputs)
-      >>> (logits, values), carry = agent.apply(variables, inputs[:, :6])
-      >>> (logits, values), carry = agent.apply(variables, inputs[:, 6:], carry)
+      >>> variables = jax.jit(agent.init)(jax.random.key(0), inputs)
+      >>> apply = jax.jit(agent.apply)
+      >>> (logits, values), carry = apply(variables, inputs[:, :5])
+      >>> (logits, values), carry = apply(variables, inputs[:, 5:], carry)
       >>> logits.shape, values.shape
-      ((3, 4, 2), (3, 4))
+      ((3, 5, 2), (3, 5))
     """
 
     action_size: int
