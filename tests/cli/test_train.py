@@ -62,7 +62,8 @@ def test_a_run_leaves_a_folder_worth_looking_at(done, experiment):
     assert re.fullmatch("[0-9a-f]{64}", run["data"])
     stages = json.loads((done / "timings.jsonl").read_text().splitlines()[0])["stages"]
     assert set(stages) == {"imports", "data and build", "compile"}
-    assert all(0 <= seconds < 300 for seconds in stages.values())
+    # Imports count from the start of the process, which here is that of all tests.
+    assert min(stages.values()) >= 0 and stages["compile"] < 300
 
 
 def test_lines_stand_where_the_config_says(done):

@@ -346,8 +346,17 @@ def test_resuming_equals_not_stopping_bit_for_bit(make, tmp_path):
     chex.assert_trees_all_equal(numbers(trained(make, 7)), numbers(resumed))
 
 
-@every_learner
-@pytest.mark.usefixtures("optimized")  # Two programs are to give the same bits.
+# Compiled as for users, which takes long: two programs are to give the same bits.
+@pytest.mark.parametrize(
+    "make",
+    [
+        *(with_all_steps, monte_carlo, class_sums),
+        *map(slow, (comparison, ppo, gan, actor_critic_with_a_target)),
+        *map(slow, (classifier, convolutional_classifier, regressor, autoencoder)),
+        slow(schedule_free_and_sharpness_aware),
+    ],
+)
+@pytest.mark.usefixtures("optimized")
 def test_fused_steps_equal_single_steps_bit_for_bit(make):
     learner, batches = learner_of(make)
     single, fused = (
