@@ -223,7 +223,7 @@ class Batches(NamedTuple):
 
 
 class Ability(NamedTuple):
-    """What a trained model can be asked for, as a pure function: ``predict``, say.
+    """Ability of a trained model, as a pure function: ``predict``, say.
 
     Attributes:
       function: ``function(variables, inputs, key)``, to arrays [B, ...] by name. Inputs

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fdl.evaluation.dataset import check_epochs, keyed_items
-from fdl.learners.step_outputs import as_metrics
+from fdl.learners.step_outputs import objective_outputs
 from fdl.types import Array, Batch, Examples, Metric, PyTree, Variables
 
 
@@ -60,7 +60,9 @@ def score_examples(
 
         def metrics_of(example: Batch, key: Array) -> Any:
             batch_of_one = jax.tree.map(lambda x: x[None], example)
-            return as_metrics(examples.objective(variables, batch_of_one, key)[1][1])
+            return objective_outputs(examples.objective(variables, batch_of_one, key))[
+                2
+            ]
 
         keys = jax.random.split(key, len(jax.tree.leaves(batch)[0]))
         return jax.vmap(metrics_of)(batch, keys), mask

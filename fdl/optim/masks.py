@@ -73,17 +73,7 @@ def weights(params: Params) -> PyTree:
 
 def paths(params: Params) -> list[str]:
     """Paths of all parameters, as text, in the order of their leaves."""
-    return [name(path) for path, _ in jax.tree.leaves_with_path(params)]
-
-
-def name(path: tuple) -> str:
-    """Path of keys as text, separated by slashes.
-
-    Example:
-      >>> name((jax.tree_util.DictKey("dense_0"), jax.tree_util.DictKey("bias")))
-      'dense_0/bias'
-    """
-    return jax.tree_util.keystr(path, simple=True, separator="/")
+    return [path_name(path) for path, _ in jax.tree.leaves_with_path(params)]
 
 
 def split(whole: Params, like: Params) -> Params:

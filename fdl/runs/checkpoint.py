@@ -57,7 +57,9 @@ class Checkpoints:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._pending: Future[None] | None = None
         self._scores: dict[int, float] = {}  # Those that were written or read.
-        self._best_score = np.inf  # Of all evaluations so far.
+        # Of all evaluations so far; None until checkpoints were looked at. It is not
+        # taken from the scores, as the thread may be changing them.
+        self._best_score: float | None = None
 
     def save(
         self,
@@ -87,10 +89,8 @@ class Checkpoints:
         self._pending = self._thread.submit(self._write, step, copies, metrics)
 
     def improves(self, metrics: Mapping[str, Any]) -> bool:
-        """True if an evaluation is better than all that were passed or saved before."""
-        if not self._scores and self.steps():
-            self.best()  # Reads the scores of a resumed run.
-        before = min([self._best_score, *_finite(self._scores).values()])
+        """True if an evaluation is better than all before, of earlier sessions too."""
+        before = self._best_so_far()
         score = self._score_of(metrics)
         self._best_score = min(before, score) if np.isfinite(score) else before
         return bool(score < before)
@@ -264,6 +264,14 @@ class Checkpoints:
                 self.directory / f"unfinished-old-{step}"
             )
             shutil.rmtree(renamed)
+
+    def _best_so_far(self) -> float:
+        """Best score of all evaluations; at first, of the checkpoints on disk."""
+        if self._best_score is None:
+            self.wait()
+            best = self.best()
+            self._best_score = np.inf if best is None else self._score(best)
+        return self._best_score
 
     def _best(self, scores: Mapping[int, float]) -> int | None:
         finite = _finite(scores)

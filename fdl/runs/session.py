@@ -122,11 +122,14 @@ def train(
       RunError: The run failed; earlier checkpoints remain.
       UserError: The metric of early stopping is not evaluated.
     """
-    if finished(setup, workdir, start.step):
+    step, loop_state = start.step, start.loop_state
+    validation: Mapping[str, Any] = {}
+    done = finished(setup, workdir, step)
+    if done:
         rows = read_lines(workdir / "metrics.jsonl")
-        logged, tested = (last_values(rows, split) for split in ("eval", "test"))
+        validation, tested = (last_values(rows, split) for split in ("eval", "test"))
         if tested or setup.test is None:
-            return Result(start.step, start.loop_state, logged, tested or None)
+            return Result(step, loop_state, validation, tested or None)
     if setup.rule is not None and not start.step:
         variables = setup.learner.variables(start.loop_state.state)
         check_metric(setup.rule, setup.evaluate(variables))
@@ -138,11 +141,13 @@ def train(
             log.write(step, {**progress(setup.batches, step), **to_json(values, split)})
             show(step, split, values)
 
-        loop_state, step, validation = _advance(
-            setup, start, workdir, log, write, stop, stages
-        )
+        if not done:
+            loop_state, step, validation = _advance(
+                setup, start, workdir, log, write, stop, stages
+            )
+            done = finished(setup, workdir, step)
         test = None
-        if setup.test is not None and finished(setup, workdir, step):
+        if setup.test is not None and done:
             # On disk first: a test that fails must not cost the end of the training.
             start.checkpoints.wait()
             test = setup.test(setup.learner.variables(loop_state.state))
@@ -168,9 +173,6 @@ def _advance(
     stages: Mapping[str, float],
 ) -> tuple[LoopState, int, Mapping[str, Any]]:
     """Loop state, step and last evaluation at the end of training."""
-    if finished(setup, workdir, start.step):
-        rows = read_lines(workdir / "metrics.jsonl")
-        return start.loop_state, start.step, last_values(rows, "eval")
 
     def write_compile_time(seconds: float) -> None:
         log.write_stages({**stages, "compile": seconds})

@@ -31,6 +31,14 @@ class SessionHooks(NamedTuple):
     last_evaluation: Callable[[], Mapping[str, Any]]
 
 
+class _Evaluation(NamedTuple):
+    """Last evaluation: its step, 0 if there was none, metrics, and what it was of."""
+
+    step: int
+    values: Mapping[str, Any]
+    variables: Variables
+
+
 def session_hooks(
     setup: RunSetup,
     checkpoints: Checkpoints,
@@ -50,12 +58,12 @@ def session_hooks(
       over: True if the run stops early.
     """
     saved: list[int] = []  # The last step that was saved.
-    evaluated: dict[int, tuple[Mapping[str, Any], Variables]] = {}
-    last: list[Mapping[str, Any]] = [{}]
+    last = _Evaluation(0, {}, {})
     periods = setup.periods
     log, flush = read_metrics(lambda step, values: write(step, "train", values))
 
     def evaluate(step: int, loop_state: LoopState) -> LoopState:
+        nonlocal last
         flush()
         check_finite(loop_state.first_nonfinite)
         variables = setup.learner.variables(loop_state.state)
@@ -63,9 +71,7 @@ def session_hooks(
         write(step, "eval", values)
         # Checked at the first evaluation, as the first save may be hours later.
         checkpoints.check(values)
-        evaluated.clear()
-        evaluated[step] = values, variables
-        last[0] = values
+        last = _Evaluation(step, values, variables)
         update(values)
         return log_rest(step, loop_state) if over() else loop_state
 
@@ -79,7 +85,7 @@ def session_hooks(
         return loop_state
 
     def save_best(step: int, loop_state: LoopState) -> None:
-        if step in evaluated and checkpoints.improves(evaluated[step][0]):
+        if step == last.step and checkpoints.improves(last.values):
             save(step, loop_state)
 
     def save(step: int, loop_state: LoopState) -> None:
@@ -87,9 +93,9 @@ def session_hooks(
             return
         flush()
         sync()
-        values, variables = evaluated.get(step, (None, None))
-        if variables is None:
-            variables = setup.learner.variables(loop_state.state)
+        values, variables = None, setup.learner.variables(loop_state.state)
+        if step == last.step:
+            values, variables = last.values, last.variables
         part = setup.program.persist(loop_state)
         checkpoints.save(step, part, values, variables)
         saved[:] = [step]
@@ -99,5 +105,5 @@ def session_hooks(
         Hook(periods["eval_every"], evaluate),
         Hook(periods["eval_every"] if periods["save_every"] else 0, save_best),
         Hook(periods["save_every"], save),
-        lambda: last[0],
+        lambda: last.values,
     )

@@ -114,6 +114,7 @@ def test_no_data_is_a_figure_and_needs_no_warning():
             plots.comparison({"x": {}}),
         ):
             figure.canvas.draw()
+            assert not any(axes.lines for axes in figure.axes)
 
 
 def test_colours_can_be_told_apart_without_red_or_without_green():
