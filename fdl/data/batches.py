@@ -10,7 +10,7 @@ import numpy as np
 from fdl.data.prefetch import stream_records
 from fdl.data.sources import Source, check_fits, fingerprint, num_examples, numbers
 from fdl.errors import UserError
-from fdl.types import Batch, Batches, PyTree
+from fdl.types import Array, Batch, Batches, PyTree
 
 
 def batches(
@@ -118,6 +118,22 @@ def take_rows(data: PyTree, item: PyTree) -> Batch:
         for name, array in data.items()
     }
     return {**rows, **({"mask": item["mask"]} if "mask" in item else {})}
+
+
+def keyed_items(
+    batches: Batches, seed: int = 0, count: int | None = None
+) -> Iterator[tuple[PyTree, Array]]:
+    """First items of batches, and a key for each of them.
+
+    Args:
+      batches: Batches.
+      seed: Seed of the keys.
+      count: Number of items. Default: an epoch.
+    """
+    root = jax.random.key(seed)
+    items = itertools.islice(batches.stream(0), count or batches.steps_per_epoch)
+    for i, item in enumerate(items):
+        yield item, jax.random.fold_in(root, i)
 
 
 def check_sizes(size: int, batch_size: int, seed: int) -> None:

@@ -1,12 +1,12 @@
 """Evaluation of an objective's metrics on a dataset."""
 
-from collections.abc import Callable, Iterator, Mapping
-from itertools import islice
-from typing import Any
+import functools
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
 
+from fdl.data.batches import keyed_items
 from fdl.errors import UserError, check_parameters, check_type
 from fdl.learners.step_outputs import objective_outputs
 from fdl.types import Batch, Batches, Evaluate, Objective, PyTree, Variables
@@ -48,14 +48,14 @@ def on_dataset(
         return objective_outputs(objective(variables, batch, key, train=False))[2]
 
     # The data is transferred to the device once, and not before the first evaluation.
-    device_data: list[PyTree] = []
+    @functools.cache
+    def device_data() -> PyTree:
+        return jax.device_put(batches.data)
 
     def evaluate(variables: Variables) -> Mapping[str, float]:
         check_type("variables", variables, Mapping, "learner.variables(state)")
-        if not device_data:
-            device_data.append(jax.device_put(batches.data))
         parts = [
-            measure(variables, device_data[0], item, key)
+            measure(variables, device_data(), item, key)
             for item, key in keyed_items(batches, seed)
         ]
         # Metrics are sums: adding them weights batches by their number of examples.
@@ -63,13 +63,6 @@ def on_dataset(
         return {name: float(metric.compute()) for name, metric in sums.items()}
 
     return evaluate
-
-
-def keyed_items(batches: Batches, seed: int = 0) -> Iterator[tuple[PyTree, Any]]:
-    """Items of one epoch, and a key for each of them."""
-    root = jax.random.key(seed)
-    for i, item in enumerate(islice(batches.stream(0), batches.steps_per_epoch)):
-        yield item, jax.random.fold_in(root, i)
 
 
 def check_epochs(batches: Batches) -> None:

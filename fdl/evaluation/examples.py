@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fdl.evaluation.dataset import check_epochs, keyed_items
+from fdl.data.batches import keyed_items
+from fdl.evaluation.dataset import check_epochs
 from fdl.evaluation.predictors import only_input
 from fdl.types import Ability, Array, Examples, Variables
 

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fdl.evaluation.dataset import check_epochs, keyed_items
+from fdl.data.batches import keyed_items
+from fdl.evaluation.dataset import check_epochs
 from fdl.learners.step_outputs import objective_outputs
 from fdl.types import Array, Batch, Examples, Metric, PyTree, Variables
 

@@ -2,12 +2,12 @@
 
 import functools
 from collections.abc import Callable
-from itertools import islice
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from fdl.data.batches import keyed_items
 from fdl.errors import UserError
 from fdl.types import Array, Batch, Batches, Model, PyTree, Variables
 
@@ -85,10 +85,9 @@ def fresh_statistics(
             raise UserError(
                 "num_batches=None: expected a number, as these batches have no epochs"
             )
-        key, total = jax.random.key(seed), None
-        for i, item in enumerate(islice(batches.stream(0), count)):
-            step_key = jax.random.fold_in(key, i)
-            new = statistics(variables, device_data(), item, step_key)
+        total = None
+        for item, key in keyed_items(batches, seed, count):
+            new = statistics(variables, device_data(), item, key)
             total = new if total is None else jax.tree.map(jnp.add, total, new)
         means = jax.tree.map(
             lambda x, old: (x / count).astype(old.dtype),
