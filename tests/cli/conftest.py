@@ -123,6 +123,23 @@ def experiment(tmp_path):
     return write
 
 
+@pytest.fixture(autouse=True)
+def python_handlers():
+    """Handlers of signals as Python sets them, under nohup and in the background too.
+
+    There some are ignored, and fdl lets what is ignored be ignored.
+    """
+    usual = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGTERM: signal.SIG_DFL,
+        signal.SIGHUP: signal.SIG_DFL,
+    }
+    before = {number: signal.signal(number, usual[number]) for number in usual}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @pytest.fixture
 def fdl(capfd):
     """Calls the command line in this process; signal handlers are as before."""
