@@ -111,23 +111,17 @@ def finish(start, workdir):
     return out
 
 
-def test_killed_and_stopped_again_and_again(start, wait_for, straight, experiment):
+def test_killed_while_it_saves(start, wait_for, straight, experiment):
     path, workdir, rng = experiment(*LONGER), "run", random.Random(time.time_ns())
-    train, resume = ["train", path, "--workdir", workdir], ["resume", workdir]
     reference = expected(straight, start, path)
-    hits = amid = 0
-    for arguments, saving in ((train, True), (resume, False), (train, True)):
-        *_, hit, was_saving = disturb(
-            start, wait_for, arguments, workdir, signal.SIGKILL, rng, saving=saving
+    train = ["train", path, "--workdir", workdir]
+    for _ in range(4):  # A save may end before the signal comes.
+        *_, amid = disturb(
+            start, wait_for, train, workdir, signal.SIGKILL, rng, saving=True
         )
-        hits, amid = hits + hit, amid + was_saving
-    for number, arguments in ((signal.SIGTERM, resume), (signal.SIGINT, train)):
-        code, said, *_ = disturb(start, wait_for, arguments, workdir, number, rng)
-        if reached(workdir) < NUM_STEPS:
-            assert code == 128 + number, said
-            assert f"stopped at step {reached(workdir)} of {NUM_STEPS}" in said
-            assert f"To go on: fdl resume {workdir}" in said
-    assert hits >= 2 and amid >= 1
+        if amid:
+            break
+    assert amid
     finish(start, workdir)
     assert numbers(workdir, path) == reference
     assert unfinished(workdir) is None
@@ -135,7 +129,9 @@ def test_killed_and_stopped_again_and_again(start, wait_for, straight, experimen
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
-def test_killed_at_many_moments(start, wait_for, straight, experiment, seed):
+def test_killed_and_stopped_at_many_moments(
+    start, wait_for, straight, experiment, seed
+):
     path, workdir, rng = experiment(*LONGER), "run", random.Random(seed)
     train, resume = ["train", path, "--workdir", workdir], ["resume", workdir]
     reference = expected(straight, start, path)
@@ -144,14 +140,21 @@ def test_killed_at_many_moments(start, wait_for, straight, experiment, seed):
         begun = pathlib.Path(workdir, "run.json").exists()
         arguments = resume if begun and rng.random() < 0.5 else train
         saving = rng.random() < 0.5
-        *_, hit, was_saving = disturb(
-            start, wait_for, arguments, workdir, signal.SIGKILL, rng, saving=saving
+        number = signal.SIGKILL
+        if not saving:
+            number = rng.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+        code, said, hit, was_saving = disturb(
+            start, wait_for, arguments, workdir, number, rng, saving=saving
         )
         hits, amid = hits + hit, amid + was_saving
+        if number != signal.SIGKILL and reached(workdir) < NUM_STEPS:
+            assert code == 128 + number, said
+            assert f"stopped at step {reached(workdir)} of {NUM_STEPS}" in said
+            assert f"To go on: fdl resume {workdir}" in said
     finish(start, workdir)
     assert numbers(workdir, path) == reference
     print(f"{hits} kills hit a running process, {amid} of them while it saved")
-    assert hits >= 3 and amid >= 1
+    assert hits >= 2 and amid >= 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
@@ -229,6 +232,7 @@ def fill(place, spare):
     return filler
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line_of_a_process(
     start, wait_for, straight, experiment, small_disk
 ):
