@@ -3,19 +3,27 @@
 import json
 import pathlib
 
+import chex
+import jax
 import numpy as np
 import pytest
 
 from fdl.cli import main
+from fdl.runs.experiment import build, load
 from fdl.runs.experiment_files import files, name_of
 from fdl.runs.log import last_values, read_lines
 from fdl.train.metric_goal import parse_goal
 
-PROGRAMS = 610
+PROGRAMS = 300
 
 FILES = files(str(pathlib.Path(__file__).parents[1] / "experiments"))
 
-DRAWN = {path.parent: path for path in FILES}.values()  # One of each folder.
+# One of each folder is trained by default, the others under `slow`.
+TRAINED = {path.parent: path for path in FILES[::-1]}.values()
+SMALL = [
+    pytest.param(path, marks=[] if path in TRAINED else pytest.mark.slow)
+    for path in FILES
+]
 
 # What the test is to reach, by the mean of the seeds, and of how many; or the
 # evaluation, where there is no test.
@@ -63,16 +71,25 @@ def train(path, workdir, request, *arguments, size=""):
     return last_values(rows, "test") or last_values(rows, "eval")
 
 
-@pytest.mark.parametrize("path", FILES, ids=name_of)
-def test_every_experiment_runs_in_its_smallest_size(
-    path, tmp_path, request, monkeypatch
-):
-    drawn = path in DRAWN
-    if not drawn:  # Half of the time of so small a run.
-        monkeypatch.setattr("fdl.cli.train.draw_plots", lambda *_, **__: None)
+@pytest.mark.parametrize("path", SMALL, ids=name_of)
+def test_every_experiment_runs_in_its_smallest_size(path, tmp_path, request):
     measured = train(path, tmp_path, request, "--debug", size=":smoke")
     assert measured and np.isfinite(list(measured.values())).all()
-    assert not drawn or (tmp_path / "curves.png").stat().st_size > 10_000
+    assert (tmp_path / "curves.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_every_experiment_is_built_and_its_step_keeps_the_state_s_form(path, request):
+    if "mnist" in path.stem:
+        request.getfixturevalue("mnist_dir")
+    loaded = load(f"{path}:smoke")
+    (experiment,) = build(loaded)
+    learner, batches = experiment.learner, experiment.batches
+    item = next(batches.stream(0))
+    state = jax.eval_shape(learner.init, jax.random.key(loaded.config.seed))
+    batch = jax.eval_shape(batches.take, batches.data, item)
+    after, _ = jax.eval_shape(learner.step, state, batch)
+    chex.assert_trees_all_equal_shapes_and_dtypes(after, state)
 
 
 def test_every_experiment_has_a_result_to_reach():
