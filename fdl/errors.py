@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+MAX_NAME, MAX_NAMES = 100, 100  # Characters of a name, and names, of a hint.
+
 
 class UserError(ValueError):
     """Invalid input, which the user can correct; exit code 2 of the command line."""
@@ -57,11 +59,15 @@ def near(name: str, names: Iterable[str]) -> str:
       "Did you mean 'adam'?"
     """
     names = sorted(names)
+    # Time grows with the square of the lengths, and names may be those of any file.
+    short = [other for other in names if len(other) <= MAX_NAME]
     # Below the default cutoff of 0.6, so that short names with a typo are found.
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    close = difflib.get_close_matches(name[:MAX_NAME], short, n=3, cutoff=0.5)
     if close:
         return f"Did you mean {' or '.join(map(repr, close))}?"
-    return f"There is: {', '.join(names)}."
+    shown = ", ".join(other[:MAX_NAME] for other in names[:MAX_NAMES])
+    more = len(names) - MAX_NAMES
+    return f"There is: {shown}{f' and {more} more' if more > 0 else ''}."
 
 
 def check_type(name: str, value: Any, kind: type, example: str) -> None:

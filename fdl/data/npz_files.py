@@ -104,9 +104,11 @@ def as_dtype(
     def check(valid: np.ndarray, expected: str) -> None:
         if not valid.all():
             index = np.unravel_index(np.argmin(valid), valid.shape)
-            text = f"{_place(name, index, columns)}: expected {expected}"
+            text = f"{place(name, index, columns)}: expected {expected}"
             raise UserError(f"{text}, got {float(inputs[index]):g}")
 
+    # Names are of one of the arrays of a table, that of its features.
+    columns = columns if inputs.shape[1:] == (len(columns),) else ()
     dtype = jnp.dtype(dtype)
     check(np.isfinite(inputs), "finite numbers")
     with np.errstate(invalid="ignore", over="ignore"):
@@ -137,8 +139,14 @@ def _limits(dtype: np.dtype) -> tuple[float, float]:
     return (float(info.min), float(info.max)) if inexact else (info.min, info.max)
 
 
-def _place(name: str, index: Sequence[Any], columns: Sequence[str]) -> str:
-    """Position of an element in words: ``'features', row 3, column 'age'``."""
+def place(name: str, index: Sequence[Any], columns: Sequence[str] = ()) -> str:
+    """Position of an element in words, such as ``'features', row 3, column 'age'``.
+
+    Args:
+      name: Name of the array [N, ...].
+      index: Index of the element.
+      columns: Names of the last axis of an array [N, F]; empty if unknown.
+    """
     row, *rest = map(int, index)
     text = f"{name!r}, row {row + 1}"
     if len(rest) == 1:
