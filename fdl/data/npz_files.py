@@ -10,6 +10,9 @@ import numpy as np
 
 from fdl.errors import UserError, near
 
+# Zeros are packed a thousandfold, arrays that were measured less than tenfold.
+MAX_UNPACKED, MAX_RATIO = 1 << 30, 100
+
 
 def read_npz(path: pathlib.Path, name: str) -> np.ndarray:
     """Reads an array from an npz file, without unpickling.
@@ -45,7 +48,8 @@ def load_npz(
     Args:
       path: Path of the file.
       names: Names of the arrays; others are not read.
-      max_bytes: Largest size of the content, uncompressed; None for any.
+      max_bytes: Largest size of the content, uncompressed. Default: any that memory
+        holds, but no more than 1 GiB or a hundred times the size of the file.
 
     Raises:
       UserError: The file is missing, damaged or too large, or lacks an array.
@@ -57,8 +61,11 @@ def load_npz(
         # The sizes come first: a few bytes may unpack to more than fits into memory.
         with zipfile.ZipFile(path) as archive:
             size = sum(member.file_size for member in archive.infolist())
-        if max_bytes is not None and size > max_bytes:
-            raise UserError(f"{path}: expected at most {max_bytes} bytes, got {size}")
+        limit = max_bytes or max(MAX_UNPACKED, MAX_RATIO * path.stat().st_size)
+        if size > limit:
+            raise UserError(
+                f"{path}: expected to unpack to at most {limit} bytes, got {size}"
+            )
         # Object arrays would run code when they are loaded.
         with np.load(path, allow_pickle=False) as file:
             for name in names:

@@ -61,7 +61,7 @@ def read_inputs(
     except UserError as error:
         raise UserError(f"{files[0]}: {error}") from None
     encoding = preprocessing.encode.get("encoding")  # Of a table alone.
-    if encoding and kinds == {".csv"}:
+    if encoding and isinstance(raw, list):
         for remark in Encoding.from_dict(encoding).unseen(raw):
             warn(f"{files[0]}: {remark}")
     return arrays, [str(i) for i in range(len(next(iter(arrays.values()))))]

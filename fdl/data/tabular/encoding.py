@@ -154,8 +154,11 @@ class Encoding(NamedTuple):
                         f"{names}{', ...' if len(unknown) > len(common) else ''}"
                     )
             if len(present) < len(texts) and not column.indicator:
-                number = isinstance(column, Number)
-                fill = f"the mean {column.mean:.6g}" if number else repr(column.fill)
+                fill = (
+                    f"the mean {column.mean:.6g}"
+                    if isinstance(column, Number)
+                    else repr(column.fill)
+                )
                 remarks.append(
                     f"column {column.name!r}: missing in {len(texts) - len(present)} "
                     f"of {len(rows)} rows, as never in training, taken as {fill}"
