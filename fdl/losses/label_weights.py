@@ -133,4 +133,8 @@ def _at_least_int32(labels):
     labels = jnp.asarray(labels)
     # A comparison takes place in the type of the array: uint8 turns −100 into 156 and
     # a number of classes of 1000 into 232.
-    return labels.astype(jnp.result_type(labels.dtype, jnp.int32))
+    dtype = jnp.result_type(labels.dtype, jnp.int32)
+    if jnp.issubdtype(labels.dtype, jnp.unsignedinteger) and labels.dtype.itemsize >= 4:
+        # Of 32 bits, 2³² − 100 would wrap to −100, a usual label to ignore.
+        labels = jnp.minimum(labels, jnp.iinfo(dtype).max)
+    return labels.astype(dtype)

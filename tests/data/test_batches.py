@@ -203,6 +203,18 @@ def test_integers_that_do_not_fit_are_told():
         fdl.data.batches([{"x": np.int64(2**40)}] * 2, 2)
 
 
+def test_numbers_that_a_device_would_make_infinite_are_told():
+    numbers = np.array([1, np.inf, -1e39])
+    message = r"'x': expected numbers within 3\.4e\+38, as of float32, got -1e\+39"
+    with pytest.raises(UserError, match=message):
+        fdl.data.batches({"x": numbers}, 1)
+    with pytest.raises(UserError, match=message):
+        next(fdl.data.batches([{"x": x} for x in numbers], 3, prefetch=0).stream(0))
+    with jax.enable_x64(True):
+        fdl.data.batches({"x": numbers}, 1)
+    fdl.data.batches({"x": numbers[:2]}, 1)
+
+
 @pytest.mark.parametrize("numbers", [np.array([2**40, 1]), np.array([2**32], "uint64")])
 def test_numbers_that_a_device_would_wrap_are_told(numbers):
     with pytest.raises(UserError, match=r"'x': expected integers within 32 bits"):
