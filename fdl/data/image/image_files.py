@@ -24,7 +24,8 @@ def read_images(
     Transparent pixels are blended with white. Of an animation, the first frame is read.
 
     Args:
-      paths: Files in any format that Pillow reads, such as PNG and JPEG.
+      paths: Files in any format that Pillow reads, such as PNG and JPEG, but for
+        PostScript.
       shape: Height, width and number of channels, 1 or 3.
       invert: Whether to swap black and white, as for dark ink on white paper where the
         dataset has light strokes on black.
@@ -43,6 +44,9 @@ def read_images(
             f"shape={list(shape)} of the inputs: expected [H, W, C] of an image with C "
             "1 or 3; give an npz file instead of images"
         )
+    # PostScript is a program, which Pillow has Ghostscript run.
+    Image.init()
+    formats = [name for name in Image.ID if name != "EPS"]
     height, width, channels = shape
     images = []
     for path in paths:
@@ -50,7 +54,7 @@ def read_images(
             # Pillow warns of half as many pixels as it refuses.
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-                file = Image.open(path)
+                file = Image.open(path, formats=formats)
             with file:
                 image = _to_8_bits(path, ImageOps.exif_transpose(file))
         except FileNotFoundError:

@@ -129,6 +129,16 @@ def test_a_picture_of_too_many_pixels_is_told_with_the_limit(tmp_path, monkeypat
     assert images([path], (4, 4, 1), 255).max() == 0
 
 
+def test_postscript_is_not_run(tmp_path, monkeypatch):
+    path = tmp_path / "a.png"
+    Image.new("L", (4, 4)).save(path, format="EPS")
+    calls = []
+    monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", lambda *_: calls.append(1))
+    with pytest.raises(UserError, match="expected an undamaged image"):
+        images([path], (4, 4, 1), 255)
+    assert not calls
+
+
 def test_of_an_animation_the_first_frame_is_read(tmp_path):
     frames = [Image.new("L", (4, 4), value) for value in (40, 200)]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
