@@ -176,6 +176,7 @@ def test_a_full_disk_is_told_once_and_leaves_the_run_finished(folder, fdl, monke
 
 def test_learners_are_drawn_in_the_order_of_the_evaluation(tmp_path):
     (tmp_path / "run.json").write_text('{"experiment": "a", "seeds": 2}')
+    (tmp_path / "config.json").write_text("{}")
 
     def write(*names):
         row = {f"eval/{name}/error": [0.1, 0.2] for name in names}
