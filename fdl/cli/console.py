@@ -43,7 +43,7 @@ def print_table(out: Any, table: Any) -> None:
         out.print(table.title)
     names = [f"  {column.header}" for column in table.columns[1:]]
     for head, *rest in zip(*(column.cells for column in table.columns), strict=True):
-        out.print(head)
+        print(printable(head), file=out.file)
         rows = [row for row in zip(names, rest, strict=True) if row[1]]
         print_columns(rows, file=out.file, width=out.width)
 
