@@ -103,10 +103,30 @@ def test_the_table_has_what_differs_and_what_was_reached(fdl):
         if "│" in line
     ]
     assert rows == [
-        ["runs/deep/two", "finished", "20", "a/b", "max accuracy"]
-        + ["0.9", "10", "0.8", "0.75", "learning_rate=0.1"],
-        ["runs/one", "finished", "20", "a/b", "max accuracy"]
-        + ["0.9", "10", "0.8", "", "learning_rate=0.01"],
+        [
+            "runs/deep/two",
+            "finished",
+            "20",
+            "a/b",
+            "max accuracy",
+            "0.9",
+            "10",
+            "0.8",
+            "0.75",
+            "learning_rate=0.1",
+        ],
+        [
+            "runs/one",
+            "finished",
+            "20",
+            "a/b",
+            "max accuracy",
+            "0.9",
+            "10",
+            "0.8",
+            "",
+            "learning_rate=0.01",
+        ],
         ["runs/other", "finished", "20", "c/d", "min loss", "0.5", "10", "0.7", "", ""],
     ]
 
@@ -203,7 +223,10 @@ def test_folders_are_only_read_and_nothing_of_them_is_run(fdl, tmp_path):
     [
         (["nowhere"], "there is no folder 'nowhere': fdl runs FOLDER"),
         (["empty"], "there is no run in empty"),
-        (["runs", "--sort", "test/los"], "--sort=test/los: no run has it. Did you mean"),
+        (
+            ["runs", "--sort", "test/los"],
+            "--sort=test/los: no run has it. Did you mean",
+        ),
         (["runs", "--where", "learning_rat=1"], "Did you mean 'learning_rate'"),
         (["runs", "--where", "step"], "--where=step: expected COLUMN=VALUE"),
         (["runs", "--where", "step=3"], "no run fits --where=step=3"),

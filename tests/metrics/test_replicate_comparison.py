@@ -17,8 +17,14 @@ def check(result, expected, first, second):
     interval = expected.confidence_interval(0.95)
     np.testing.assert_allclose(
         result,
-        [first.mean(), second.mean(), second.mean() - first.mean()]
-        + [interval.low, interval.high, expected.pvalue],
+        [
+            first.mean(),
+            second.mean(),
+            second.mean() - first.mean(),
+            interval.low,
+            interval.high,
+            expected.pvalue,
+        ],
         rtol=1e-9,
     )
 
