@@ -83,9 +83,7 @@ def main(options: argparse.Namespace) -> int:
         open_run(workdir, warn, file)
         for workdir, file in zip(workdirs, files, strict=True)
     ]
-    several = options.seed is None and have_replicates(runs)
-    check_same_test(runs)
-    if several:
+    if options.seed is None and have_replicates(runs):
         report = compare_replicates(runs, options.checkpoint)
     else:
         report = compare_examples(runs, options.checkpoint, options.seed)
@@ -147,6 +145,7 @@ def have_replicates(runs: Sequence[Run]) -> bool:
 def compare_examples(runs: Sequence[Run], checkpoint: str, seed: int | None) -> Report:
     """Compares one model of each run on the same examples of the test."""
     models = [tested_model(run, checkpoint=checkpoint, seed=seed) for run in runs]
+    check_same_test(runs)
     scores = [evaluation.score_examples(x.examples, x.variables) for x in models]
     names = shared_metrics({k: v.sums.shape for k, v in x.items()} for x in scores)
     first, *others = scores
@@ -170,6 +169,7 @@ def compare_examples(runs: Sequence[Run], checkpoint: str, seed: int | None) -> 
 
 def compare_replicates(runs: Sequence[Run], checkpoint: str) -> Report:
     """Compares runs by their metrics over seeds, or over folds."""
+    check_same_test(runs)
     tested = [tested_replicates(run, checkpoint) for run in runs]
     names = shared_metrics(dict.fromkeys(x.metrics, x.split) for x in tested)
     counts = [replicates(run.num_seeds, run.loaded.config) for run in runs]
