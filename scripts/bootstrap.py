@@ -16,7 +16,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CONSTRAINTS = ROOT / "constraints.txt"
-# The build backend of fdl with all that it imports, and that of packages without wheels.
+# The build backend of fdl and all that it imports, and that of packages without wheels.
 BUILD_TOOLS = (
     *("hatchling", "packaging", "pathspec", "pluggy", "tomlkit", "trove-classifiers"),
     "setuptools",

@@ -22,9 +22,10 @@ def console(**options: Any) -> Any:
 
 
 def print_table(out: Any, table: Any) -> None:
-    """Prints a table of which nothing is cut: where it does not fit, row by row.
+    """Prints a table of which nothing is cut.
 
-    It fits into a file and a pipe, whatever its width.
+    Where it does not fit, it has no lines, or else is printed row by row. A file and a
+    pipe take any width.
 
     Args:
       out: Console to print on.
@@ -33,18 +34,21 @@ def print_table(out: Any, table: Any) -> None:
     for column in table.columns:
         column.no_wrap = True
     unbounded = out.options.update(width=1_000_000)
-    width = out.measure(table, options=unbounded).maximum
-    if width <= out.width or not out.is_terminal:
-        # Rich cuts what is wider than its console, which is of 80 columns for a pipe.
-        wide = console(file=out.file, width=max(width, out.width))
-        wide.print(table)
-        return
+    for box in (table.box, None):
+        table.box = box
+        width = out.measure(table, options=unbounded).maximum
+        if width <= out.width or not out.is_terminal:
+            # Rich cuts what is wider than its console: 80 columns for a pipe.
+            console(file=out.file, width=max(width, out.width)).print(table)
+            return
     if table.title:
         out.print(table.title)
-    names = [f"  {column.header}" for column in table.columns[1:]]
+    names = [column.header for column in table.columns[1:]]
     for head, *rest in zip(*(column.cells for column in table.columns), strict=True):
         print(printable(head), file=out.file)
-        rows = [row for row in zip(names, rest, strict=True) if row[1]]
+        indent = " " * (len(head) - len(head.lstrip()) + 2)
+        cells = zip(names, rest, strict=True)
+        rows = [(indent + name, text) for name, text in cells if text]
         print_columns(rows, file=out.file, width=out.width)
 
 

@@ -33,6 +33,13 @@ def test_a_table_is_cut_nowhere(width, terminal):
     assert ("┃" in text) == (width == 200 or not terminal)
 
 
+def test_where_there_is_little_room_there_are_no_lines():
+    head, first, second = shown(94, terminal=True).splitlines()
+    assert head.split() == ["layer", "shape", "count"]
+    assert first.split("  ")[0] == NAME and first.rstrip().endswith("3,145,728")
+    assert second.split() == ["head", "10"]
+
+
 def test_where_there_is_no_room_rows_are_blocks():
     assert shown(70, terminal=True).splitlines() == [
         NAME,
