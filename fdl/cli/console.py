@@ -1,5 +1,6 @@
 """Console output, safe against closed streams and missing encodings."""
 
+import itertools
 import os
 import shutil
 import sys
@@ -24,20 +25,26 @@ def console(**options: Any) -> Any:
 def print_table(out: Any, table: Any) -> None:
     """Prints a table of which nothing is cut.
 
-    Where it does not fit, it has no lines, or else is printed row by row. A file and a
-    pipe take any width.
+    Where it does not fit, it has no lines, a last column of texts is wrapped between
+    words, or else it is printed row by row. A file and a pipe take any width.
 
     Args:
       out: Console to print on.
       table: Rich table, whose cells are texts.
     """
+    *_, last = table.columns
     for column in table.columns:
-        column.no_wrap = True
+        column.no_wrap = column is not last or last.justify == "right"
+    # Room for the last column, if it is wrapped: for its words, and for some of them.
+    words = " ".join(map(str, last.cells)).split()
+    some = max(30, *map(len, words)) if words and not last.no_wrap else None
     unbounded = out.options.update(width=1_000_000)
-    for box in (table.box, None):
-        table.box = box
+    ways = [*itertools.product(dict.fromkeys((None, some)), (table.box, None))]
+    for last.max_width, box in ways:
+        table.box, table.pad_edge = box, box is not None
         width = out.measure(table, options=unbounded).maximum
         if width <= out.width or not out.is_terminal:
+            last.max_width = None
             # Rich cuts what is wider than its console: 80 columns for a pipe.
             console(file=out.file, width=max(width, out.width)).print(table)
             return

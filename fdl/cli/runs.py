@@ -20,9 +20,10 @@ from fdl.runs.run_table import Row, columns_of, differing, mean, read_row, run_f
 
 CONDITION = re.compile(r"([^<>=!]+)(<=|>=|!=|=|<|>)(.*)")
 SHOWN = (
-    *("run", "state", "step", "seeds", "experiment"),
-    *("metric", "best", "best step", "validation", "test"),
+    *("run", "state", "step", "seeds", "experiment", "metric"),
+    *("best", "validation", "test"),
 )
+SHARED = ("experiment", "metric")
 COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq,
     "!=": operator.ne,
@@ -159,7 +160,15 @@ def table(rows: Sequence[Row], named: Sequence[str]) -> Table:
         for row, changes in zip(rows, different, strict=True)
     ]
     keys = [key for key in texts[0] if key in named or any(x[key] for x in texts)]
-    result = Table(*keys)
+    if "test" in keys:  # A run that has one has little use for its last validation.
+        keys = [key for key in keys if key != "validation" or key in named]
+    # What all runs share is said once, above.
+    shared = [
+        key for key in SHARED if key in keys and len({x[key] for x in texts}) == 1
+    ]
+    title = ", ".join(f"{key} {texts[0][key]}" for key in shared)
+    keys = [key for key in keys if key not in {*shared} - {*named}]
+    result = Table(*keys, title=title or None, title_justify="left")
     for text in texts:
         result.add_row(*(text[key] for key in keys))
     return result
@@ -171,7 +180,7 @@ def cell(value: Any) -> str:
     if value is None or isinstance(value, str) or number is None:
         return "" if value is None else printable(str(value))
     if isinstance(value, list):
-        return f"{number:.5g} ± {interval(np.array(value, np.float64))[1]:.2g}"
+        return f"{number:.4g} ± {interval(np.array(value, np.float64))[1]:.2g}"
     return str(value) if isinstance(value, int) else f"{number:.5g}"
 
 

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from fdl.cli.console import print_columns, print_table, printable
 
@@ -14,7 +14,7 @@ NAME = "encoder/block_11/attention/query_key_value/convolution_0/kernel"
 
 
 def shown(width, *, terminal):
-    table = Table("layer", "shape", "count")
+    table = Table("layer", "shape", Column("count", justify="right"))
     table.add_row(NAME, "1024 x 1024 x 3", "3,145,728")
     table.add_row("head", "", "10")
     file = io.StringIO()
@@ -38,6 +38,15 @@ def test_where_there_is_little_room_there_are_no_lines():
     assert head.split() == ["layer", "shape", "count"]
     assert first.split("  ")[0] == NAME and first.rstrip().endswith("3,145,728")
     assert second.split() == ["head", "10"]
+
+
+def test_a_last_column_of_texts_is_wrapped_between_words():
+    table, file = Table("run", "config"), io.StringIO()
+    table.add_row("runs/a", ", ".join(f"key_{i}=0.125" for i in range(9)))
+    print_table(Console(file=file, width=40, force_terminal=True), table)
+    lines = file.getvalue().splitlines()
+    assert max(map(len, lines)) < 60  # With the escapes of its styles.
+    assert len(re.findall(r"key_\d=0\.125", file.getvalue())) == 9 and len(lines) == 6
 
 
 def test_where_there_is_no_room_rows_are_blocks():
