@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Sequence
 from types import ModuleType
 
-from fdl.cli.console import prepare, silence
+from fdl.cli.console import prepare, silence, warn
 from fdl.cli.signals import stoppable
 from fdl.errors import RunError, UserError
 
@@ -19,7 +19,8 @@ COMMANDS = {
     "resume": "go on with a run that was stopped",
     "eval": "evaluate a checkpoint of a run",
     "show": "print config, parameters, optimizer and FLOPs of an experiment",
-    "list": "list the experiments of a folder",
+    "list": "list the shipped experiments and your own, or those of a folder",
+    "new": "copy an experiment to a file of your own",
     "models": "list the models of the zoo, or print the layers of one",
     "check-gradients": "compare an experiment's gradients with finite differences",
     "overfit": "overfit one batch, or diagnose why that fails",
@@ -27,7 +28,8 @@ COMMANDS = {
     "plot": "draw the plots of a run anew, from any checkpoint",
     "predict": "predict new examples with a trained model",
     "export": "write the trained model of a run into a folder of its own",
-    "compare": "compare two runs on the same examples",
+    "runs": "list runs: their state, what differs in their configs, their metrics",
+    "compare": "compare runs: on the same examples, over seeds, or over folds",
     "replay": "run a step of a run again, and trace NaN or infinity to its operation",
 }
 STOPPABLE = ("train", "resume")
@@ -131,5 +133,5 @@ def _parse(
 
 def _fail(error: object, code: int) -> int:
     """Prints an error in one line; returns the exit code."""
-    print(f"fdl: {' '.join(str(error).split())}", file=sys.stderr)
+    warn(" ".join(str(error).split()))
     return code

@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column, Table
 
+from fdl.cli.console import print_table
+from fdl.metrics.names import in_order
 from fdl.metrics.t_interval import interval
 from fdl.runs.session import Show, progress
 from fdl.types import Batches
@@ -70,9 +72,8 @@ def _column(ratio: int | None = None) -> Column:
 
 def _describe(batches: Batches, step: int, values: Mapping[str, Any]) -> str:
     position = [f"{name} {x:,.4g}" for name, x in progress(batches, step).items()]
-    # The loss first and the gradient's norm last, as a narrow terminal cuts the end.
-    names = sorted(values, key=lambda name: (name == "grad_norm") - (name == "loss"))
-    numbers = [f"{name} {brief(values[name])}" for name in names]
+    # A narrow terminal cuts the end, where what matters least is.
+    numbers = [f"{name} {brief(values[name])}" for name in in_order(values)]
     return "  ".join([*position, *numbers])
 
 
@@ -101,19 +102,17 @@ def brief(value: Any) -> str:
 
 
 def show_metrics(console: Console, values: Mapping[str, Any], what: str = "") -> None:
-    """Prints a table of the final metrics; without room, its last column is left out.
+    """Prints a table of the final metrics.
 
     Args:
       console: Console to print on.
       values: Metrics by name: floats, or one value for each seed or fold [S].
       what: "fold" prints a table with a column for each fold before; default: none.
     """
+    values = {name: values[name] for name in in_order(values)}
     if what:
-        _print_uncut(console, each(values, what))
-    metrics = table(values)
-    if len(metrics.columns) > 2 and _width(console, metrics) > console.width:
-        metrics.columns.pop()
-    _print_uncut(console, metrics)
+        print_table(console, each(values, what))
+    print_table(console, table(values))
 
 
 def table(values: Mapping[str, Any]) -> Table:
@@ -145,18 +144,4 @@ def each(values: Mapping[str, Any], what: str) -> Table:
 
 
 def _table(first: str, *rest: str) -> Table:
-    columns = (Column(name, justify="right", no_wrap=True) for name in rest)
-    return Table(Column(first, no_wrap=True), *columns)
-
-
-def _width(console: Console, table: Table) -> int:
-    unbounded = console.options.update(width=10_000)
-    return console.measure(table, options=unbounded).maximum
-
-
-def _print_uncut(console: Console, table: Table) -> None:
-    """Prints a table in full width, also on a narrow terminal."""
-    # Lines that the terminal wraps are better than numbers that Rich cuts.
-    width = max(console.width, _width(console, table))
-    wide = Console(file=console.file, width=width, markup=False, emoji=False)
-    wide.print(table)
+    return Table(first, *(Column(name, justify="right") for name in rest))

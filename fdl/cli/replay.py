@@ -11,10 +11,11 @@ import numpy as np
 from rich.table import Table
 
 from fdl.cli.arguments import add_run
-from fdl.cli.console import console, warn
+from fdl.cli.console import console, print_table, warn
 from fdl.diagnostics.nan_trace import explain, nonfinite_kind, trace_nonfinite
 from fdl.errors import NonFiniteError, UserError
 from fdl.learners import select
+from fdl.metrics.names import in_order
 from fdl.runs import failure
 from fdl.runs.experiment import num_folds
 from fdl.runs.log import read_lines, to_json
@@ -61,7 +62,7 @@ def main(options: argparse.Namespace) -> int:
     )
     state = jax.tree.map(jnp.copy, loop_state.state)  # The step donates the original.
     after, metrics = failure.run_step(setup, loop_state, step)
-    out.print(metric_table(metrics, logged_metrics(workdir, step)))
+    print_table(out, metric_table(metrics, logged_metrics(workdir, step)))
     bad = nonfinite_members(run, metrics, state, after)
     if not bad:
         out.print(f"step {step}: all is finite")
@@ -167,7 +168,8 @@ def logged_metrics(workdir: pathlib.Path, step: int) -> Mapping[str, Any]:
 def metric_table(metrics: Metrics, logged: Mapping[str, Any]) -> Table:
     """Table of the metrics of a step, with those that were logged beside them."""
     table = Table("metric", "value", *(["logged"] if logged else []))
-    for name, metric in metrics.items():
+    for name in in_order(metrics):
+        metric = metrics[name]
         value = np.asarray(metric.compute())
         if np.isnan(value).all() and not nonfinite_leaves(metric):
             continue  # A mean of nothing, as the return before an episode has ended.

@@ -5,9 +5,9 @@ import importlib.util
 import inspect
 import pathlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict, FrozenConfigDict
 
@@ -137,11 +137,23 @@ def with_folds(loaded: LoadedExperiment, count: int) -> LoadedExperiment:
     return loaded._replace(overrides=(*loaded.overrides, assignment))
 
 
-def num_folds(config: ConfigDict) -> int:
+def num_folds(config: ConfigDict | Mapping[str, Any]) -> int:
     """Number of folds that are trained at once; 0 if it is none, or a single one."""
-    if "num_folds" not in config or "fold" not in config or config.fold >= 0:
+    if "num_folds" not in config or "fold" not in config or config["fold"] >= 0:
         return 0
-    return config.num_folds
+    return config["num_folds"]
+
+
+def replicates(num_seeds: int, config: ConfigDict | Mapping[str, Any]) -> str:
+    """Number and kind of what is trained at once; empty if it is a single model.
+
+    Example:
+      >>> replicates(5, {}), replicates(1, {"num_folds": 3, "fold": -1})
+      ('5 seeds', '3 folds')
+    """
+    if count := num_folds(config):
+        return f"{count} folds"
+    return f"{num_seeds} seeds" if num_seeds > 1 else ""
 
 
 def _split(experiment: str) -> tuple[str, str]:

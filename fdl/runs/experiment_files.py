@@ -4,10 +4,12 @@ import ast
 import pathlib
 import sys
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 
 from fdl.errors import UserError, near
+
+FOLDER = "experiments"
 
 
 @contextmanager
@@ -39,35 +41,65 @@ def line_of(error: Exception, path: pathlib.Path) -> str:
     return f"{path}:{lines[-1]}: " if lines else ""
 
 
-def find(place: str, folder: str = "experiments") -> pathlib.Path:
+def shipped_folder() -> pathlib.Path:
+    """Folder of the experiments that are shipped with fdl."""
+    package = pathlib.Path(__file__).resolve().parents[1]
+    inside = package / FOLDER
+    # They are in an installed package; in the repository they are beside it. What is
+    # beside an installed package came from others.
+    return inside if inside.is_dir() else package.parent / FOLDER
+
+
+def find(place: str) -> pathlib.Path:
     """Path of an experiment's file.
 
     Args:
-      place: Path of the file, or its name below the directory; the last part of the
+      place: Path of the file, or a name of `known_experiments`; the last part of the
         name will do if it is the only one.
-      folder: Directory of the experiments.
 
     Raises:
       UserError: There is no such experiment; near names are shown.
     """
-    root = pathlib.Path(folder)
-    for path in (pathlib.Path(place), root / f"{place}.py", root / place):
-        if path.is_file():
-            return path.resolve()
-    known = {name_of(path) for path in files(folder)}
-    matching = [name for name in known if name.endswith(f"/{place}")]
+    path = pathlib.Path(place)
+    if path.is_file():
+        return path.resolve()
+    known = known_experiments()
+    name = place.removeprefix(f"{FOLDER}/").removesuffix(".py")
+    matching = [known[name]] if name in known else []
+    matching = matching or [known[x] for x in known if x.endswith(f"/{place}")]
     if len(matching) == 1:
-        return (root / f"{matching[0]}.py").resolve()
-    short = place.removeprefix(f"{folder}/").removesuffix(".py")
-    hint = near(short, known) if known else f"There is no folder {folder!r} here."
-    raise UserError(f"there is no experiment {place!r}. {hint}")
+        return matching[0].resolve()
+    raise UserError(f"there is no experiment {place!r}. {near(name, known)}")
 
 
-def files(folder: str) -> list[pathlib.Path]:
+def known_experiments() -> dict[str, pathlib.Path]:
+    """Paths of the experiments that have a name, by that name.
+
+    They are those of the current folder, those below its ``experiments``, and the
+    shipped ones. One's own experiment hides a shipped one of the same name.
+    """
+    here = _experiments_of(pathlib.Path().glob("*.py"))
+    paths = [*here, *files(FOLDER), *files(shipped_folder())]
+    return {name_of(path): path for path in reversed(paths)}
+
+
+def files(folder: str | pathlib.Path) -> list[pathlib.Path]:
     """Paths of all experiment files below a directory."""
+    return _experiments_of(pathlib.Path(folder).rglob("*.py"))
+
+
+def _experiments_of(paths: Iterable[pathlib.Path]) -> list[pathlib.Path]:
     # Searched as text: importing every file would be slow, and run its code.
-    paths = sorted(pathlib.Path(folder).rglob("*.py"))
-    return [path for path in paths if b"def get_config" in path.read_bytes()]
+    return [path for path in sorted(paths) if b"def get_config" in _content(path)]
+
+
+def _content(path: pathlib.Path) -> bytes:
+    """Content of a file; empty if it is hidden, is none, or cannot be read."""
+    # Editors leave links such as `.#file.py` that lead nowhere.
+    with suppress(OSError):
+        if not path.name.startswith(".") and path.is_file():
+            return path.read_bytes()
+    return b""
 
 
 def name_of(path: pathlib.Path) -> str:
@@ -78,8 +110,8 @@ def name_of(path: pathlib.Path) -> str:
       'vision/digits_mlp'
     """
     parts = path.with_suffix("").parts
-    if "experiments" in parts:
-        last = len(parts) - 1 - parts[::-1].index("experiments")
+    if FOLDER in parts:
+        last = len(parts) - 1 - parts[::-1].index(FOLDER)
         parts = parts[last + 1 :]
     else:
         parts = parts[-1:]

@@ -64,7 +64,7 @@ def test_list_names_what_train_finds(fdl, experiment, tmp_path):
         path = folder / f"{name}.py"
         path.write_bytes(text.encode(errors="surrogateescape"))
     (folder / "helper.py").write_text("SIZE = 3\n")
-    called = fdl("list")
+    called = fdl("list", "experiments")
     assert called.code == 0
     lines = dict(line.split("  ", 1) for line in called.out.splitlines())
     assert {name.strip() for name in lines} == {

@@ -72,32 +72,49 @@ def test_plain_lines_elsewhere(capsys, clock):
     assert last == "step 10/10  eval   environment steps 5,120  return 1.5"
 
 
-def printed(values, what="", width=80):
-    """The lines of the tables that are printed at last."""
+def printed(values, what="", width=80, *, terminal=True):
+    """The lines of the tables that are printed at last, without styles."""
     file = io.StringIO()
-    progress.show_metrics(Console(file=file, width=width), values, what)
-    return file.getvalue().splitlines()
+    console = Console(file=file, width=width, force_terminal=terminal)
+    progress.show_metrics(console, values, what)
+    return re.sub(r"\x1b\[[0-9;]*m", "", file.getvalue()).splitlines()
 
 
 LONG = {"mlp_permuted/log10_ratio": np.array([5e-9, -7.25e-9]), "f1": np.ones(2)}
 
 
-@pytest.mark.parametrize("width", [20, 80, 200])
-def test_names_and_numbers_of_metrics_are_never_cut(width):
-    text = "\n".join(printed(LONG, "fold", width))
+@pytest.mark.parametrize("terminal", [True, False])
+@pytest.mark.parametrize("width", [42, 60, 80, 200])
+def test_names_and_numbers_of_metrics_are_never_cut(width, terminal):
+    lines = printed(LONG, "fold", width, terminal=terminal)
+    text = "\n".join(lines)
+    if terminal:  # What is wider than a terminal breaks inside of a word.
+        longest = max(len(word) for word in text.split())
+        assert max(map(len, lines)) <= max(width, longest + 20)
     for part in ("mlp_permuted/log10_ratio", "-7.25e-09", "-1.125e-09 ± 6.1e-09"):
         assert part in text
     assert "…" not in text
 
 
-@pytest.mark.parametrize("width, shown", [(80, False), (120, True)])
-def test_what_does_not_fit_comes_off_at_the_right(width, shown):
-    lines = printed(LONG, width=width)
-    assert max(map(len, lines)) <= width
-    assert any("least .. greatest" in line for line in lines) == shown
-    assert any("95 % interval" in line for line in lines)
+@pytest.mark.parametrize("width, terminal", [(60, True), (120, True), (60, False)])
+def test_a_table_that_does_not_fit_is_printed_row_by_row(width, terminal):
+    text = "\n".join(printed(LONG, width=width, terminal=terminal))
+    for part in ("least .. greatest", "95 % interval", "-7.25e-09 .. 5e-09"):
+        assert part in text
+    assert ("│" in text) == (width == 120 or not terminal)
 
 
 def test_each_fold_has_a_column():
     rows = [line.split("│")[1:-1] for line in printed(LONG, "fold") if "│" in line]
-    assert [cell.strip() for cell in rows[1]] == ["f1", "1", "1"]
+    assert [cell.strip() for cell in rows[0]] == ["f1", "1", "1"]
+
+
+def test_the_loss_is_the_first_and_the_accuracy_the_second():
+    lines = printed(TRAIN)
+    names = [re.search(r"loss|accuracy|grad_norm", line) for line in lines]
+    found = [match[0] for match in names if match]
+    assert found == ["loss", "accuracy", "grad_norm"]
+    shown = progress._describe(BATCHES, 45, TRAIN | {"a": 1.0})
+    assert re.findall(r"(\w+) [\d.]+", shown) == [
+        *("epoch", "loss", "accuracy", "a", "grad_norm")
+    ]

@@ -123,6 +123,7 @@ def test_curves_are_a_picture_and_need_no_warning(tmp_path, rows):
 
     write(tmp_path / "metrics.jsonl", *rows)
     write(tmp_path / "run.json", {"experiment": "a/b", "seeds": 3})
+    write(tmp_path / "config.json", {})
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         path = metric_plots.draw(tmp_path)
@@ -135,6 +136,7 @@ def test_curves_are_a_picture_and_need_no_warning(tmp_path, rows):
 def test_curves_are_the_same_each_time(tmp_path):
     write(tmp_path / "metrics.jsonl", *ROWS["three seeds"])
     write(tmp_path / "run.json", {"experiment": "a/b", "seeds": 3})
+    write(tmp_path / "config.json", {})
     first = metric_plots.draw(tmp_path).read_bytes()
     assert metric_plots.draw(tmp_path).read_bytes() == first
 
