@@ -113,6 +113,11 @@ ROWS = {
         {"step": 2, "train/return": 1.0, "eval/return": [None, 2.0]},
     ],
     "nothing": [],
+    "what no axis holds": [
+        {"step": s, "train/loss": 10.0**e, "train/a/x": [10.0**e, -(10.0**e), 1.0]}
+        for s, e in ((1, -308), (2, 0), (3, 308))
+    ],
+    "what no font has": [{"step": s, "eval/\ud800\x1b/$": float(s)} for s in (1, 2)],
     "many": [{"step": s, **{f"eval/m{i}": s * i for i in range(8)}} for s in (1, 2)],
 }
 
@@ -122,14 +127,24 @@ def test_curves_are_a_picture_and_need_no_warning(tmp_path, rows):
     from matplotlib.image import imread
 
     write(tmp_path / "metrics.jsonl", *rows)
-    write(tmp_path / "run.json", {"experiment": "a/b", "seeds": 3})
+    write(tmp_path / "run.json", {"experiment": "a/\ud800b", "seeds": 3})
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         path = metric_plots.draw(tmp_path)
+        metric_plots.draw_comparison(tmp_path)
     picture = imread(path)
     assert picture.shape[0] > 300 and picture.shape[1] > 500
     if rows:
         assert len(np.unique(picture.reshape(-1, picture.shape[2]), axis=0)) > 10
+
+
+def test_layers_are_drawn_whatever_their_norms_and_names(tmp_path):
+    norms = {"\ud800$": [1e308, 1e308, 0.0], "b": 1e-320}
+    write(tmp_path / "layers.jsonl", {"step": 0, "gradient": norms, "activation": {}})
+    write(tmp_path / "run.json", {"experiment": "a", "seeds": 3})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert metric_plots.draw_layers(tmp_path).exists()
 
 
 def test_curves_are_the_same_each_time(tmp_path):
