@@ -17,7 +17,7 @@ from rich.console import Console
 from fdl.cli import STARTED, progress
 from fdl.cli.arguments import add_experiment
 from fdl.cli.console import console, silence, warn
-from fdl.errors import NonFiniteError, RunError, UserError, reason
+from fdl.errors import NonFiniteError, RunError, UserError, describe, reason
 from fdl.runs import failure, session
 from fdl.runs.checkpoint import Checkpoints
 from fdl.runs.claims import check_claims, evaluate_claims, write_claims
@@ -163,14 +163,14 @@ def failing(workdir: pathlib.Path, path: pathlib.Path) -> Iterator[None]:
     """Turns any exception of a run into a `RunError` with the last good checkpoint."""
     try:
         yield
-    except (UserError, BrokenPipeError):
+    except UserError:
         raise
-    except Exception as error:
+    except BaseException as error:  # Signals are recorded: it is no Ctrl-C.
         steps = Checkpoints(workdir / "checkpoints").steps()
         last = f"checkpoint of step {steps[-1]}" if steps else "no checkpoint yet"
         text = str(error)
         if not isinstance(error, RunError):
-            text = f"{line_of(error, path)}{type(error).__name__}: {reason(error)}"
+            text = f"{line_of(error, path)}{describe(error)}"
         raise RunError(f"{text}; last good: {last}, in {workdir}") from error
 
 
@@ -191,7 +191,7 @@ def snapshot_on_failure(
         try:
             failure.save_snapshot(run_setup, workdir, error, lambda: bool(stopped))
             hint = f"{command} names the operation"
-        except Exception as problem:  # No other error may hide the first one.
+        except BaseException as problem:  # No other error may hide the first one.
             hint = (
                 f"no failure snapshot, {reason(problem)}: {command} --step {error.step}"
             )

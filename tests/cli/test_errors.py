@@ -1,11 +1,17 @@
 """Every mistake is one line that says what to mend; the exit code says whose it is."""
 
+import asyncio
+import os
 import pathlib
 import re
 
 import pytest
 
+from fdl.cli import train
+from fdl.cli.console import reader_gone
+from fdl.errors import RunError, UserError
 from fdl.runs.checkpoint import Checkpoints
+from fdl.runs.experiment_files import user_code
 
 BUILD = "def build(config: ConfigDict) -> fdl.Experiment:\n"
 EVALUATE = "objective, fdl.data.scale(testing, image=1 / 16)"
@@ -239,6 +245,55 @@ def test_an_evaluation_that_fails_does_not_lose_what_was_saved(fdl, experiment):
     assert re.search(where, called.error)
     assert "last good: checkpoint of step 8, in other" in called.error
     assert Checkpoints(pathlib.Path("other/checkpoints")).steps()[-1] == 8
+
+
+UNUSUAL = {
+    "SystemExit: 0": SystemExit(0),
+    "SystemExit: text": SystemExit("text"),
+    "BrokenPipeError": BrokenPipeError(),
+    "CancelledError": asyncio.CancelledError(),
+    "StopIteration": StopIteration(),
+    "GeneratorExit": GeneratorExit(),
+}
+
+
+@pytest.mark.parametrize("name, error", UNUSUAL.items(), ids=UNUSUAL)
+def test_whatever_the_code_of_an_experiment_raises_is_told(
+    fdl, finished, monkeypatch, name, error
+):
+    def fail(*_):
+        raise error
+
+    place, line = pathlib.Path(__file__), fail.__code__.co_firstlineno + 1
+    with pytest.raises(UserError, match=f"{place}:{line}: {name}$"), user_code(place):
+        fail()
+    with (
+        pytest.raises(RunError, match=f"{place}:{line}: {name}; last good: no"),
+        train.failing(pathlib.Path("run"), place),
+        train.snapshot_on_failure(None, None, None, []),
+    ):
+        fail()
+    monkeypatch.setattr("fdl.cli.list.name_of", fail)
+    called = fdl("list", finished)
+    assert called.code == 1 and f"{name} (--debug shows where)" in called.error
+
+
+def test_the_code_of_an_experiment_cannot_end_a_run_in_silence(fdl, experiment):
+    path = experiment(
+        ("evaluate=fdl.on_dataset", "evaluate=lambda variables: exit() and")
+    )
+    called = fdl("train", path, "--workdir", "run", "--config.eval_every=never")
+    assert called.code == 1 and is_one_line(called.error)
+    assert "SystemExit: None; last good: checkpoint of step 16, in run" in called.error
+
+
+def test_a_broken_pipe_is_that_of_the_output_only_if_nobody_reads_it(monkeypatch):
+    read, write = os.pipe()
+    with open(write, "w", closefd=True) as stdout:
+        monkeypatch.setattr("sys.stdout", stdout)
+        assert not reader_gone()
+        os.close(read)
+        assert reader_gone()
 
 
 def test_data_that_cannot_be_reached_is_told(fdl, experiment, tmp_path, monkeypatch):
