@@ -22,6 +22,8 @@ from fdl.runs.open_run import Run, open_run
 from fdl.trees import named_leaves
 from fdl.types import Experiment, Metrics, PyTree, State
 
+LARGE = 1e6  # Absolute value of a parameter that no network is trained to.
+
 
 class StepInputs(NamedTuple):
     """Inputs of a step of one seed.
@@ -141,6 +143,13 @@ def inputs_of(run: Run, state: State, step: int, member: int) -> StepInputs:
     return StepInputs(experiment, state, item)
 
 
+def largest_parameter(inputs: StepInputs) -> float:
+    """Largest absolute value of the parameters before the step; 0 if there are none."""
+    params = inputs.experiment.learner.variables(inputs.state)["params"]
+    leaves = [np.abs(np.asarray(x, np.float64)) for x in jax.tree.leaves(params)]
+    return max((float(x.max(initial=0.0)) for x in leaves), default=0.0)
+
+
 def several(noun: str, numbers: Sequence[int]) -> str:
     """Sentence that names the seeds or folds that are not finite, the traced first."""
     if len(numbers) == 1:
@@ -206,4 +215,10 @@ def explanation(inputs: StepInputs, bad: set[str], path: pathlib.Path) -> Iterat
         )
         return
     yield explain.headline(origin)
+    largest = largest_parameter(inputs)
+    if largest > LARGE:
+        yield (
+            f"the parameters had grown to {largest:.2g} before this step: most often "
+            "the learning rate is too large"
+        )
     yield from explain.details(origin, path)

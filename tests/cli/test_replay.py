@@ -66,7 +66,7 @@ def build(config):
         elif kind == "overflow":
             loss = (y / zero * 1e38 * 1e38).mean() if train else y.mean()  # overflow
         else:
-            loss = (y**2).mean()
+            loss = (y**2).mean()  # square
         return loss, (state, {"loss": Mean(loss * len(x), jnp.float32(len(x)))})
 
     rate = 1e30 if kind == "rate" else 1e-3
@@ -147,7 +147,9 @@ def test_a_learning_rate_that_overflows_is_seen_where_it_first_shows(fdl, wrong)
     assert train(fdl, "rate").code == 1
     called = fdl("replay", "run")
     assert called.code == 0
-    assert re.search(r"^square made inf of finite numbers, at .*logging", called.out, 8)
+    line = wrong("square")
+    assert f"made inf of finite numbers, forward, at wrong.py:{line} " in called.out
+    assert "the parameters had grown to 1e+30 before this step: most" in called.out
     assert re.search(r"operand 0 +float32\[.*e\+(29|30)", called.out)
 
 
@@ -251,6 +253,7 @@ def test_a_snapshot_that_cannot_be_saved_does_not_hide_what_went_wrong(
     )
     called = fdl("replay", "run", "--step", 8)
     assert called.code == 0 and f"at wrong.py:{wrong('log')} " in called.out
+    assert "parameters had grown" not in called.out
 
 
 def test_what_makes_its_own_experience_is_replayed(fdl, tmp_path):
