@@ -10,9 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 from rich.table import Table
 
+from fdl import losses
 from fdl.cli.arguments import add_run
 from fdl.cli.console import console, warn
-from fdl.diagnostics.nan_trace import explain, nonfinite_kind, trace_nonfinite
+from fdl.diagnostics.nan_trace import (
+    Origin,
+    explain,
+    nonfinite_kind,
+    trace_nonfinite,
+)
 from fdl.errors import NonFiniteError, UserError
 from fdl.learners import select
 from fdl.runs import failure
@@ -20,8 +26,9 @@ from fdl.runs.experiment import num_folds
 from fdl.runs.log import read_lines, to_json
 from fdl.runs.open_run import Run, open_run
 from fdl.trees import named_leaves
-from fdl.types import Experiment, Metrics, PyTree, State
+from fdl.types import Batch, Experiment, Metrics, PyTree, State
 
+LOSSES = pathlib.Path(losses.__file__).parent
 LARGE = 1e6  # Absolute value of a parameter that no network is trained to.
 
 
@@ -143,6 +150,26 @@ def inputs_of(run: Run, state: State, step: int, member: int) -> StepInputs:
     return StepInputs(experiment, state, item)
 
 
+def is_mark(origin: Origin) -> bool:
+    """True if a loss of fdl has made NaN of a label that is not valid."""
+    operation = origin.operation
+    if operation is None or not any(x.num_nonfinite for x in operation.operands):
+        return False
+    return any(pathlib.Path(frame.file).parent == LOSSES for frame in operation.frames)
+
+
+def ranges(batch: Batch) -> Iterator[str]:
+    """Least and greatest number of each array of a batch, and the latter's example."""
+    for name, leaf in named_leaves(batch).items():
+        array = np.asarray(leaf)
+        if array.size and np.issubdtype(array.dtype, np.number):
+            largest = np.unravel_index(array.argmax(), array.shape)
+            yield (
+                f"  {name:12}{array.dtype}{[*array.shape]}, from {array.min():.6g} to "
+                f"{array.max():.6g}, first at {[int(i) for i in largest]}"
+            )
+
+
 def largest_parameter(inputs: StepInputs) -> float:
     """Largest absolute value of the parameters before the step; 0 if there are none."""
     params = inputs.experiment.learner.variables(inputs.state)["params"]
@@ -215,6 +242,9 @@ def explanation(inputs: StepInputs, bad: set[str], path: pathlib.Path) -> Iterat
         )
         return
     yield explain.headline(origin)
+    if is_mark(origin):
+        yield "a label is no class index, or out of its range; this batch has"
+        yield from ranges(batches.take(batches.data, inputs.item))
     largest = largest_parameter(inputs)
     if largest > LARGE:
         yield (

@@ -17,6 +17,7 @@ from rich.console import Console
 from fdl.cli import STARTED, progress
 from fdl.cli.arguments import add_experiment
 from fdl.cli.console import console, silence, warn
+from fdl.config import in_range
 from fdl.errors import NonFiniteError, RunError, UserError, describe, reason
 from fdl.runs import failure, session
 from fdl.runs.checkpoint import Checkpoints
@@ -34,6 +35,8 @@ from fdl.runs.run_setup import RunSetup, setup
 from fdl.runs.trained_model import MODEL_FOLDER
 from fdl.runs.trusted_files import record_started
 from fdl.types import Claim
+
+MAX_SEEDS = 1000  # Each of them is built by itself.
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,8 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Trains an experiment, or goes on with it."""
-    if options.seeds < 1:
-        raise UserError(f"--seeds={options.seeds}: expected at least 1")
+    in_range("--seeds", options.seeds, 1, MAX_SEEDS)
     loaded = load(options.experiment, options.overrides)
     if options.folds is not None:
         loaded = with_folds(loaded, options.folds)

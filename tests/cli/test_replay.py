@@ -43,6 +43,7 @@ class Net(nn.Module):
 def build(config):
     kind = config.kind
     data = {"x": np.random.default_rng(0).normal(size=(24, 3)).astype(np.float32)}
+    data["label"] = np.where(np.arange(24) == 17, 2, 0)
     if kind == "data":
         data["x"][17, 1] = np.nan
     if kind == "one seed":
@@ -63,6 +64,8 @@ def build(config):
             loss = jax.lax.scan(body, jnp.zeros(2), y)[1].mean()
         elif kind == "sqrt":
             loss = (jnp.sqrt(jnp.square(y) * zero) + y**2).mean()  # sqrt
+        elif kind == "label":
+            loss = fdl.losses.cross_entropy(y, batch["label"]).mean()
         elif kind == "overflow":
             loss = (y / zero * 1e38 * 1e38).mean() if train else y.mean()  # overflow
         else:
@@ -141,6 +144,18 @@ def test_the_example_that_is_not_finite_is_named(fdl, wrong):
     assert called.out.endswith("x is not finite in example 17 of the data\n")
     told = json.loads(pathlib.Path("run/failure/failure.json").read_text())
     assert 17 in told["examples"]
+
+
+def test_a_label_out_of_range_is_named(fdl, wrong):
+    assert train(fdl, "label").code == 1
+    called = fdl("replay", "run")
+    assert called.code == 0
+    assert (
+        "a label is no class index, or out of its range; this batch has\n" in called.out
+    )
+    assert re.search(
+        r"^  label +int32\[4\], from 0 to 2, first at \[\d\]$", called.out, 8
+    )
 
 
 def test_a_learning_rate_that_overflows_is_seen_where_it_first_shows(fdl, wrong):

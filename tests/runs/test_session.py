@@ -321,11 +321,11 @@ NONSENSE = {
     "log_every": ("often", "'often': expected a period"),
     "eval_every": ("-1 steps", "expected a period"),
     "save_every": ("2.5 steps", "expected a period"),
-    "keep": (0, "expected at least 1"),
+    "keep": (0, "expected an integer from 1"),
     "best": ("most loss", "expected 'min METRIC' or 'max METRIC'"),
-    "steps_per_call": (0, "expected at least 1"),
+    "steps_per_call": (0, "expected an integer from 1"),
     "mesh": ({"data": 64}, "expected at most 4 devices"),
-    "num_steps": (0, "expected at least 1"),
+    "num_steps": (0, "expected an integer from 1"),
     "num_epochs": (3, "set exactly one of them"),
 }
 
@@ -410,3 +410,10 @@ def test_what_a_checkpoint_leaves_out_is_said(tmp_path):
     assert re.match(r"checkpoints hold 0 of 0 KiB", session.left_out(setup))
     run(setup, config(), tmp_path, after(9))
     assert run(setup, config(), tmp_path).step == 17
+
+
+def test_a_call_has_no_room_for_more_steps_than_are_due():
+    setup, _ = prepare(steps_per_call=10**6)
+    assert setup.program.steps_per_call == 3  # As of `log_every`.
+    setup, _ = prepare(steps_per_call=10**6, num_steps=2)
+    assert setup.program.steps_per_call == 2
