@@ -15,8 +15,11 @@ class UserError(ValueError):
     """Invalid input, which the user can correct; exit code 2 of the command line."""
 
 
-class RunError(RuntimeError):
+class RunError(Exception):
     """Failure of a run with valid input; exit code 1 of the command line."""
+
+    # No RuntimeError: if one is raised from a StopIteration, contextlib takes it for
+    # what Python makes of that in a generator, and raises the StopIteration again.
 
 
 class DamageError(RunError):
@@ -130,6 +133,17 @@ def check_parameters(name: str, function: Any, expected: str) -> None:
         raise UserError(
             f"{name}({taken}): expected a function {name}({expected})"
         ) from None
+
+
+def describe(error: BaseException) -> str:
+    """Type of an exception and the first line of its message, if it has one.
+
+    Example:
+      >>> describe(KeyError("accuracy")), describe(AssertionError())
+      ("KeyError: 'accuracy'", 'AssertionError')
+    """
+    first_line = (str(error).strip().splitlines() or [""])[0]
+    return f"{type(error).__name__}: {first_line}".removesuffix(": ")
 
 
 def reason(error: BaseException) -> str:

@@ -10,9 +10,9 @@ import traceback
 from collections.abc import Sequence
 from types import ModuleType
 
-from fdl.cli.console import prepare, silence, warn
+from fdl.cli.console import prepare, reader_gone, silence, warn
 from fdl.cli.signals import stoppable
-from fdl.errors import RunError, UserError
+from fdl.errors import RunError, UserError, describe
 
 COMMANDS = {
     "train": "train an experiment; go on with it if it was stopped",
@@ -58,18 +58,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(arguments)
     except KeyboardInterrupt:
         return _fail("stopped before there was anything to save", 130)
-    except BrokenPipeError:
-        silence()
-        return 128 + signal.SIGPIPE
-    except Exception as error:
+    except SystemExit:  # Of the parser of arguments.
+        raise
+    except BaseException as error:
+        if isinstance(error.__cause__ or error, BrokenPipeError) and reader_gone():
+            silence()
+            return 128 + signal.SIGPIPE
         if debug:
             traceback.print_exc()
         if isinstance(error, UserError):
             return _fail(error, 2)
         if isinstance(error, RunError):
             return _fail(error, 1)
-        first_line = (str(error).strip().splitlines() or [""])[0]
-        return _fail(f"{type(error).__name__}: {first_line} (--debug shows where)", 1)
+        return _fail(f"{describe(error)} (--debug shows where)", 1)
 
 
 def parser(
@@ -105,7 +106,10 @@ def _run(arguments: list[str]) -> int:
         options = _parse(arguments, name, command)
         options.stopped = stopped
         assert command is not None  # Without one, parsing has ended the process.
-        code = command.main(options)
+        try:
+            code = command.main(options)
+        except SystemExit as error:  # Of an experiment, as no command raises it.
+            raise RunError(f"{describe(error)} (--debug shows where)") from error
     # Flushed here, where a closed pipe raises a BrokenPipeError that `main` handles.
     sys.stdout.flush()
     return code

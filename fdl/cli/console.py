@@ -1,7 +1,9 @@
 """Console output, safe against closed streams and missing encodings."""
 
+import contextlib
 import itertools
 import os
+import select
 import shutil
 import sys
 import textwrap
@@ -115,6 +117,15 @@ def prepare() -> None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
         elif hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+
+
+def reader_gone() -> bool:
+    """True if nobody reads the output any more, as of ``fdl list | head -1``."""
+    poll = select.poll()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # It may be no file, or closed.
+            poll.register(stream.fileno(), 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def silence() -> None:

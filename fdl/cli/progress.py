@@ -1,8 +1,7 @@
 """Progress and results of a run: a bar on a terminal, plain lines elsewhere."""
 
 import datetime
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -26,20 +25,20 @@ def shown(
 
     Args:
       console: Console to print on.
-      batches: Batches of the run, for its speed and its epochs.
+      batches: Batches of the run, for its unit and its epochs.
       start: Step from which the run goes on.
       num_steps: Number of steps of the run.
 
     Yields:
-      ``show(step, split, values)``.
+      ``show(step, split, values, steps_per_second)``; the speed is None if it is not
+      known.
     """
-    speed = _speed(batches, num_steps)
     if not console.is_terminal:
 
-        def print_line(step, split, values):
+        def print_line(step, split, values, speed):
             parts = [f"step {step}/{num_steps}", f"{split:5}"]
             parts.append(_describe(batches, step, values))
-            parts += speed(step) if split == "train" else []
+            parts += _pace(batches, num_steps - step, speed)
             print("  ".join(parts), flush=True)
 
         yield print_line
@@ -54,11 +53,12 @@ def shown(
     with Progress(*columns, console=console, expand=True) as bar:
         task = bar.add_task("compiling", total=num_steps, completed=start, speed="")
 
-        def show(step, split, values):
+        def show(step, split, values, speed):
             text = _describe(batches, step, values)
             bar.update(task, completed=step)
             if split == "train":
-                bar.update(task, description=text, speed="  ".join(speed(step)))
+                pace = "  ".join(_pace(batches, num_steps - step, speed))
+                bar.update(task, description=text, speed=pace)
             else:
                 bar.console.print(f"step {step}  {split}  {text}")
 
@@ -77,23 +77,15 @@ def _describe(batches: Batches, step: int, values: Mapping[str, Any]) -> str:
     return "  ".join([*position, *numbers])
 
 
-def _speed(batches: Batches, num_steps: int) -> Callable[[int], list[str]]:
-    """Function of the step that returns the speed and the remaining time."""
-    calls: list[tuple[int, float]] = []
+def _pace(batches: Batches, steps_left: int, speed: float | None) -> list[str]:
+    """Speed in examples, or another unit, and the time of the steps that are left."""
+    if speed is None:
+        return []
     unit = batches.unit if batches.per_step else "steps"
-
-    def speed(step: int) -> list[str]:
-        # Measured from the first call, which comes after the program was compiled.
-        calls.append((step, time.perf_counter()))
-        (first_step, began), (_, now) = calls[0], calls[-1]
-        del calls[1:]
-        if step == first_step:
-            return []
-        rate = (step - first_step) / (now - began)
-        left = datetime.timedelta(seconds=round((num_steps - step) / rate))
-        return [f"{rate * (batches.per_step or 1):,.0f} {unit}/s", f"{left} left"]
-
-    return speed
+    left = datetime.timedelta(seconds=round(steps_left / speed))
+    rate = speed * (batches.per_step or 1)
+    number = f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}"
+    return [f"{number} {unit}/s", f"{left} left"]
 
 
 def brief(value: Any) -> str:

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-import chex
 import jax.numpy as jnp
 import numpy as np
 
 from fdl.errors import UserError
+from fdl.losses.arguments import check_array
 from fdl.types import Array
 
 
@@ -87,7 +87,7 @@ def label_weights(
         weights = jnp.ones(labels.shape[:-1] if soft else labels.shape, jnp.float32)
     else:
         table = jnp.asarray(class_weights, jnp.float32)
-        chex.assert_rank(table, 1)
+        check_array("class_weights", table, "float", (table.size,))
         if soft:
             # An error where labels [..., 1] would be broadcast to the shape of weights.
             return jnp.sum(labels * jnp.broadcast_to(table, labels.shape), axis=-1)

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from fdl.metrics.names import in_order
 from fdl.metrics.t_interval import interval
 from fdl.plots.class_names import literal
-from fdl.plots.figure import COLORS, colors, new_figure, step_axis
+from fdl.plots.figure import COLORS, colors, drawable, new_figure, step_axis
 
 MANY = 10  # From so many learners on, colours are a sequence from dark to light.
 MOST_NAMED = 6  # Learners in the legend, if there are many.
@@ -40,6 +40,10 @@ def curves(
       >>> figure.axes[0].get_title(), figure.axes[0].get_lines()[0].get_ydata()
       ('loss', array([1. , 0.5]))
     """
+    series = {
+        name: {split: (t, drawable(values)) for split, (t, values) in splits.items()}
+        for name, splits in series.items()
+    }
     learners = [*learners] or learners_of(series)
     tones = learner_colors(learners)
     panels = _panels(series)

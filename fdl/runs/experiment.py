@@ -93,6 +93,7 @@ def load_file(
             "expected an ml_collections.ConfigDict"
         )
     config = configs.override(configs.complete(config), overrides)
+    configs.check_ranges(config)
     return LoadedExperiment(path, arg, tuple(overrides), module, config)
 
 
@@ -114,6 +115,7 @@ def build(loaded: LoadedExperiment, num_seeds: int = 1) -> list[Experiment]:
         with user_code(loaded.path):
             return [combine_folds(experiments)]
     first = loaded.config.seed
+    configs.in_range("config.seed", first, 0, configs.RANGES["seed"][1] - num_seeds + 1)
     return [_build(loaded, seed=seed) for seed in range(first, first + num_seeds)]
 
 

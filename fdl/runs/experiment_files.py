@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 
-from fdl.errors import UserError, near
+from fdl.errors import UserError, describe, near
 
 FOLDER = "experiments"
 
@@ -25,20 +25,24 @@ def user_code(path: pathlib.Path) -> Iterator[None]:
         yield
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except (
+        BaseException
+    ) as error:  # Such as SystemExit, which would end fdl in silence.
         location = line_of(error, path) or f"{path}: "
-        text = (str(error).strip().splitlines() or [""])[0]
-        message = f"{type(error).__name__}: {text}" if text else type(error).__name__
-        raise UserError(f"{location}{message}") from error
+        raise UserError(f"{location}{describe(error)}") from error
     finally:
         sys.path.remove(directory)
 
 
-def line_of(error: Exception, path: pathlib.Path) -> str:
+def line_of(error: BaseException, path: pathlib.Path) -> str:
     """``FILE:LINE: `` of a file's innermost frame in a traceback; empty without one."""
     frames = traceback.extract_tb(error.__traceback__)
     lines = [frame.lineno for frame in frames if frame.filename == str(path)]
-    return f"{path}:{lines[-1]}: " if lines else ""
+    if lines or error.__cause__ is None:
+        return f"{path}:{lines[-1]}: " if lines else ""
+    return line_of(error.__cause__, path)  # Such as what ended a generator.
 
 
 def shipped_folder() -> pathlib.Path:
