@@ -4,6 +4,7 @@ import jax
 import optax
 
 from fdl.errors import UserError
+from fdl.optim.transforms.logging import norm
 
 
 def sharpness_aware(
@@ -36,7 +37,7 @@ def sharpness_aware(
                 "grad_fn=None: expected the gradient function that sam needs"
             )
         # Without the small term, the perturbation of a zero gradient would be NaN.
-        scale = radius / (optax.tree.norm(updates) + 1e-12)
+        scale = radius / (norm(updates) + 1e-12)
         perturbed = jax.tree.map(
             lambda w, g: w + (scale * g).astype(w.dtype), params, updates
         )
