@@ -101,10 +101,11 @@ def focal(logits: Array, labels: Array, *, gamma: float = 2.0) -> Array:
     # The smallest finite number and not −∞: the gradient of a logsumexp is NaN if all
     # of its inputs are −∞, and the logits of the other classes may be.
     others = jnp.where(is_target, jnp.finfo(logits.dtype).min, logits)
-    # log(1 − p) from the logits of the other classes, since 1 − p may round to zero.
-    log_rest = jax.nn.logsumexp(others, axis=-1) - jax.nn.logsumexp(logits, axis=-1)
-    losses = jnp.exp(gamma * log_rest) * cross_entropy(logits, index)
-    return jnp.where(valid, losses, jnp.nan)
+    own = jnp.take_along_axis(logits, index[..., None], axis=-1).squeeze(-1)
+    # p = σ(margin). From p itself, 1 − p may round to zero.
+    margin = own - jax.nn.logsumexp(others, axis=-1)
+    log_p, log_rest = jax.nn.log_sigmoid(margin), jax.nn.log_sigmoid(-margin)
+    return jnp.where(valid, -jnp.exp(gamma * log_rest) * log_p, jnp.nan)
 
 
 def crammer_singer(scores: Array, labels: Array) -> Array:

@@ -32,8 +32,9 @@ def noisy_weights(objective: Objective, std: float) -> Objective:
         noise_key, key = jax.random.split(key)
         leaves, tree = jax.tree.flatten(variables["params"])
         keys = jax.random.split(noise_key, len(leaves))
+        # Drawn in float32, as bfloat16 has only 128 random numbers.
         perturbed = [
-            x + std * jax.random.normal(k, x.shape, x.dtype)
+            (x + std * jax.random.normal(k, x.shape)).astype(x.dtype)
             for x, k in zip(leaves, keys, strict=True)
         ]
         variables = {**variables, "params": jax.tree.unflatten(tree, perturbed)}
