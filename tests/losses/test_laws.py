@@ -101,7 +101,7 @@ EDGES = {
     "log_cosh, tiny": (losses.log_cosh, 1e-8, 0.0, 5e-17, 1e-8),
     "log_cosh, small": (losses.log_cosh, 1e-4, 0.0, 5e-9, 1e-4),
     "log_cosh, below one": (losses.log_cosh, 0.99, 0.0, 0.42618601, 0.75736232),
-    "log_cosh, above one": (losses.log_cosh, -1.01, 0.0, 0.44141841, -0.76576202),
+    "log_cosh, above one": (losses.log_cosh, -1.01, 0.0, 0.44141766, -0.76576202),
     "log_cosh, infinite": (losses.log_cosh, -INF, 0.0, INF, -1.0),
     "huber, small": (partial(losses.huber, delta=1e4), 1e-4, 0.0, 5e-9, 1e-4),
     "huber, infinite": (losses.huber, -INF, 0.0, INF, -1.0),
