@@ -40,8 +40,8 @@ class LRRangeTest(NamedTuple):
     def suggested_rate(self) -> float:
         """Tenth of the rate at the minimum, where the loss is about to rise.
 
-        To be the highest rate of a schedule. Of the rules in use it depends least on
-        noise and on the number of rates; see `lr_range_test`.
+        It is meant for the peak of a schedule. The rule is Howard's and Gugger's; see
+        `lr_range_test`.
         """
         return self.rate_at_minimum / 10
 

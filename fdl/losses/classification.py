@@ -43,7 +43,8 @@ def cross_entropy(
       unnoticed.
 
     Raises:
-      UserError: ``ignore`` is set, but labels are distributions.
+      UserError: ``ignore`` is set, but labels are distributions; or ``smoothing`` is no
+        share.
 
     Example:
       >>> cross_entropy(jnp.zeros((2, 4)), jnp.array([0, 3]))
@@ -59,6 +60,8 @@ def cross_entropy(
       Chowdhery et al., `PaLM: Scaling Language Modeling with Pathways
       <https://arxiv.org/abs/2204.02311>`_, 2022, section 5 (z-loss).
     """
+    if not 0 <= smoothing <= 1:
+        raise UserError(f"smoothing={smoothing}: expected a share, from 0 to 1")
     chex.assert_type(logits, float)
     logits = at_least_float32(logits)
     soft = jnp.issubdtype(labels.dtype, jnp.floating)

@@ -5,6 +5,7 @@ Each has a description and a mask, from which `describe` makes its table.
 
 import functools
 import inspect
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -190,6 +191,11 @@ def multipliers(learning_rates: Mapping[str, float]) -> list[ChainStep]:
     """Learning rate multipliers of parameters, by pattern."""
     parts = []
     for pattern, factor in learning_rates.items():
+        if not is_traced(factor) and not 0 <= factor < math.inf:
+            raise UserError(
+                f"learning_rates[{pattern!r}]={factor}: expected a finite number of at "
+                "least 0"
+            )
         touched = matching(pattern, "learning_rates")
         scaled = optax.masked(optax.scale(float(factor)), touched)
         parts.append(
@@ -248,17 +254,17 @@ def exempt(patterns: str | Iterable[str] | None) -> Mask:
 
 
 def positive(key: str, value: float) -> float:
-    """Positive value, unchanged; of a traced one nothing is known.
+    """Positive, finite value, unchanged; of a traced one nothing is known.
 
     Args:
       key: Name of the option, for the error message.
       value: Value of the option.
 
     Raises:
-      UserError: The value is not positive.
+      UserError: The value is not positive, or infinite.
     """
-    if not is_traced(value) and not value > 0:
-        raise UserError(f"{key}={value}: expected a positive number")
+    if not is_traced(value) and not 0 < value < math.inf:
+        raise UserError(f"{key}={value}: expected a positive, finite number")
     return value
 
 

@@ -29,9 +29,10 @@ def lr_range_test(
     axes = figure.add_subplot()
     axes.plot(rates, losses, color="0.75", label="loss")
     axes.plot(rates, smoothed, color="tab:blue", label="smoothed")
-    styles = ({"color": "tab:green"}, {"color": "tab:orange", "linestyle": ":"})
-    for (label, rate), style in zip(marks.items(), styles, strict=False):
-        axes.axvline(rate, label=f"{label}: {rate:.2g}", **style)
+    styles = (("tab:green", "-"), ("tab:orange", ":"))
+    for (label, rate), (color, line) in zip(marks.items(), styles, strict=False):
+        text = f"{label}: {rate:.2g}"
+        axes.axvline(rate, color=color, linestyle=line, label=text)
     # A loss that diverges would leave no room for the rest.
     low, first = losses.min(), smoothed[0]
     room = max(first - low, 0.1 * abs(first))

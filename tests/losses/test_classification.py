@@ -185,6 +185,12 @@ def test_shapes_and_types_that_do_not_fit_are_errors(logits, labels, message):
         cross_entropy(logits, labels)
 
 
+@pytest.mark.parametrize("smoothing", [-0.1, 1.5, float("nan")])
+def test_smoothing_is_a_share(smoothing):
+    with pytest.raises(ValueError, match=f"smoothing={smoothing}: expected a share"):
+        losses.cross_entropy(np.zeros((1, 3)), np.zeros(1, int), smoothing=smoothing)
+
+
 def test_distributions_cannot_be_ignored():
     with pytest.raises(ValueError, match="ignore=-1"):
         cross_entropy(LOGITS, SOFT, ignore=-1)

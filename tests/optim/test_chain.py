@@ -210,6 +210,11 @@ def test_it_is_described_link_by_link():
         ),
         ({"clip_by_global_norm": 0.0}, "clip_by_global_norm=0.0: expected a positive"),
         ({"weight_decay": -0.1}, "weight_decay=-0.1: expected a positive"),
+        ({"learning_rate": float("inf")}, "=inf: expected a positive, finite"),
+        (
+            {"learning_rates": {"head": -1.0}},
+            r"learning_rates\['head'\]=-1.0: expected",
+        ),
         ({"freeze": "hed"}, "freeze: 'hed' matches no parameter. Did you mean 'head'"),
         ({"freeze": ["body", "head"]}, "freeze=.*leaves nothing to learn"),
         ({"learning_rates": {"haed": 0.1}}, "learning_rates: 'haed' matches no"),

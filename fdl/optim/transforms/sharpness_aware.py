@@ -1,5 +1,7 @@
 """Sharpness-aware minimisation (SAM)."""
 
+import math
+
 import jax
 import optax
 
@@ -21,14 +23,14 @@ def sharpness_aware(
       radius: ρ, the norm of the perturbation.
 
     Raises:
-      UserError: The radius is not positive.
+      UserError: The radius is not positive, or infinite.
 
     References:
       Foret et al., `Sharpness-Aware Minimization for Efficiently Improving
       Generalization <https://arxiv.org/abs/2010.01412>`_, 2021.
     """
-    if not radius > 0:
-        raise UserError(f"sam={radius}: expected a positive radius")
+    if not 0 < radius < math.inf:
+        raise UserError(f"sam={radius}: expected a positive, finite radius")
     inner = optax.with_extra_args_support(inner)
 
     def update(updates, state, params=None, *, grad_fn=None, **extra):
