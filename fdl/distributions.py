@@ -43,7 +43,8 @@ def checked(distribution: Any) -> Distribution:
 def categorical() -> Distribution:
     """Categorical distribution over C classes, int [...], of logits, float [..., C].
 
-    A class whose logit is minus infinity has probability zero.
+    A class whose logit is minus infinity has probability zero. All is computed in
+    float32; the log-probability of what is no class is NaN.
 
     Example:
       >>> distribution = categorical()
@@ -57,11 +58,13 @@ def categorical() -> Distribution:
     def log_prob(logits, x):
         chex.assert_type([logits, x], [float, int])
         chex.assert_shape(x, logits.shape[:-1])
-        log_probs = jax.nn.log_softmax(logits)
-        return jnp.take_along_axis(log_probs, x[..., None], axis=-1).squeeze(-1)
+        log_probs = jax.nn.log_softmax(_array(logits))
+        # A negative index would count from the end; one out of range gives NaN.
+        index = jnp.where(x < 0, logits.shape[-1], x)[..., None]
+        return jnp.take_along_axis(log_probs, index, axis=-1).squeeze(-1)
 
     def entropy(logits):
-        log_probs = jax.nn.log_softmax(logits)
+        log_probs = jax.nn.log_softmax(_array(logits))
         probs = jnp.exp(log_probs)
         # By the limit p log p → 0: a logit of minus infinity would make 0 · −∞ = NaN.
         return -jnp.sum(probs * jnp.where(probs > 0, log_probs, 0), axis=-1)
@@ -73,7 +76,10 @@ def categorical() -> Distribution:
 
 
 def _array(logits: Any) -> Array:
-    """The same logits, if they are an array; those of an actor-critic come in a tuple.
+    """The same logits, at least float32; those of an actor-critic come in a tuple.
+
+    In bfloat16, of whose random numbers there are 128, samples would never be of a rare
+    class.
 
     Raises:
       UserError: They are none.
@@ -83,4 +89,4 @@ def _array(logits: Any) -> Array:
             f"logits are a {type(logits).__name__}: expected an array, float [..., C], "
             "such as the outputs of rl.actor(model)"
         )
-    return logits
+    return logits.astype(jnp.promote_types(logits.dtype, jnp.float32))

@@ -42,6 +42,25 @@ def test_samples_are_as_frequent_as_they_are_probable():
     np.testing.assert_allclose(frequency, probabilities(np.array(logits)), atol=0.015)
 
 
+def test_half_precision_is_computed_in_float32():
+    """In bfloat16, a class of probability 0.001 would never be seen."""
+    logits = jnp.log(jnp.array([0.9, 0.099, 0.001])).astype(jnp.bfloat16)
+    keys = jax.random.split(jax.random.key(0), 20_000)
+    x = jax.jit(jax.vmap(lambda key: DISTRIBUTION.sample(logits, key)))(keys)
+    expected = probabilities(np.asarray(logits, np.float32))
+    np.testing.assert_allclose(np.bincount(x, minlength=3) / 20_000, expected, 0.3)
+    log_probs = jax.jit(jax.vmap(DISTRIBUTION.log_prob, (None, 0)))(
+        logits, jnp.arange(3)
+    )
+    np.testing.assert_allclose(log_probs, np.log(expected), rtol=1e-5)
+
+
+def test_what_is_no_class_has_no_probability():
+    x = np.array([[-1, -4, 4], [100, 0, 3]])
+    found = jax.jit(DISTRIBUTION.log_prob)(LOGITS, x)
+    np.testing.assert_array_equal(np.isnan(found), (x < 0) | (x > 3))
+
+
 def test_a_logit_of_minus_infinity_rules_a_class_out():
     logits = jnp.array([0.0, -jnp.inf, 0.0])
     entropy, gradient = jax.jit(jax.value_and_grad(DISTRIBUTION.entropy))(logits)

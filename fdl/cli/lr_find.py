@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> int:
-    """Draws the loss over the learning rate, and prints the suggested rates."""
+    """Draws the loss over the learning rate, and prints the suggested rate."""
     if options.steps < 10:
         raise UserError(f"--steps={options.steps}: expected at least 10")
     if not 0 < options.start < options.end < float("inf"):
@@ -72,15 +72,15 @@ def main(options: argparse.Namespace) -> int:
     name = first.loaded.name.replace("/", "_")
     path = path or pathlib.Path(f"runs/{name}-lr-find.png")
     title = f"{first.loaded.name}, {len(result.rates)} rates"
-    suggestions = {
+    marks = {
+        "suggested": result.suggested_rate,
         "falls fastest": result.rate_at_steepest,
-        "a tenth of the lowest": result.tenth_of_rate_at_minimum,
     }
     figure = plots.lr_range_test(
         result.rates,
         result.losses,
         result.smoothed,
-        suggestions if result.loss_decreased else {},
+        marks if result.loss_decreased else {},
         title=title,
     )
     with writing(path):
@@ -114,22 +114,18 @@ def rate_in(config: ConfigDict, asked: str | None) -> tuple[str | None, float | 
 
 
 def print_result(result: LRRangeTest, key: str | None, path: pathlib.Path) -> None:
-    """Prints the suggested rates as overrides of the config."""
+    """Prints the suggested rate as an override of the config."""
     first, least = result.smoothed[0], result.smoothed.min()
     print(f"smoothed loss {first:.4g} at first, {least:.4g} at least")
     if not result.loss_decreased:
         print("the loss did not fall at any rate: there is nothing to suggest")
     else:
         option = f"--config.{key}=" if key else ""
-        for rate, explanation in (
-            (result.rate_at_steepest, "where the loss falls fastest"),
-            (
-                result.tenth_of_rate_at_minimum,
-                f"a tenth of {result.rate_at_minimum:.2g}, where it is lowest",
-            ),
-        ):
-            print(f"  {option}{rate:.2g}  {explanation}")
-        print("either is the highest rate of a schedule, for this batch size")
+        print(
+            f"  {option}{result.suggested_rate:.2g}  suggested, for this batch size: a "
+            f"tenth of {result.rate_at_minimum:.2g}, where it is lowest"
+        )
+        print(f"it falls fastest at {result.rate_at_steepest:.2g}")
     if not result.diverged:
         print(f"it did not diverge up to {result.rates[-1]:.2g}: see also --end")
     print(f"  {path}  the plot")

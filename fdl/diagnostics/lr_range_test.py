@@ -37,8 +37,12 @@ class LRRangeTest(NamedTuple):
         return float(self.rates[np.argmin(self.smoothed)])
 
     @property
-    def tenth_of_rate_at_minimum(self) -> float:
-        """Tenth of the rate at the minimum, since there the loss is about to rise."""
+    def suggested_rate(self) -> float:
+        """Tenth of the rate at the minimum, where the loss is about to rise.
+
+        It is meant for the peak of a schedule. The rule is Howard's and Gugger's; see
+        `lr_range_test`.
+        """
         return self.rate_at_minimum / 10
 
     @property
@@ -98,6 +102,9 @@ def lr_range_test(
     References:
       Smith, `Cyclical Learning Rates for Training Neural Networks
       <https://arxiv.org/abs/1506.01186>`_, 2015, section 3.3.
+
+      Howard and Gugger, `Deep Learning for Coders with fastai and PyTorch
+      <https://github.com/fastai/fastbook>`_, 2020, chapter 5 (the suggested rate).
     """
     rates = start * (end / start) ** (np.arange(num_steps) / max(1, num_steps - 1))
     step = jax.jit(step_at_rate(learner, configured))

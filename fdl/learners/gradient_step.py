@@ -105,14 +105,7 @@ def gradient_step(
         )
         reported = report(opt_state)
         after = _after(state, params, updates, opt_state, model_state, wrt, frozen)
-        if average is not None:
-            if state.average is None:
-                raise UserError(
-                    "state.average=None: expected an average in the state: "
-                    "init_train_state(..., average=average)"
-                )
-            averaged = average.update(state.average, after.train_variables)
-            after = after._replace(average=averaged)
+        after = _averaged(after, average)
         metrics = {**metrics, **_update_metrics(params, grads, updates, reported)}
         return _discard_if_skipped(state, after, metrics, reported, scale)
 
@@ -167,6 +160,23 @@ def _after(
         },
         opt_state=opt_state,
     )
+
+
+def _averaged(state: TrainState, average: Average | None) -> TrainState:
+    """State with its average updated, if there is one.
+
+    Raises:
+      UserError: The state has no average.
+    """
+    if average is None:
+        return state
+    if state.average is None:
+        raise UserError(
+            "state.average=None: expected an average in the state: "
+            "init_train_state(..., average=average)"
+        )
+    updated = average.update(state.average, state.train_variables)
+    return state._replace(average=updated)
 
 
 def trained_part(

@@ -17,7 +17,8 @@ class Gradient(NamedTuple):
 
     Attributes:
       loss: Loss, float [], without the loss scale.
-      grads: Gradient with respect to the parameters, or a subtree of them.
+      grads: Gradient with respect to the parameters, or a subtree of them; float32 if
+        it was scaled or accumulated, and the parameters are of half precision.
       model_state: All other collections of variables, after the batch.
       metrics: Metrics of the objective.
     """
@@ -34,11 +35,11 @@ def gradient(
     """Gradient of an objective with respect to the parameters.
 
     With several microbatches it is accumulated, in the memory of one: g = Σ wᵢ gᵢ /
-    Σ wᵢ, where wᵢ is the weight of the metric ``loss`` of microbatch i. If the loss is
-    a mean over examples, this equals the gradient of the whole batch, however unequal
-    the masks. Examples that depend on each other (batch normalisation, contrastive
-    losses, standardised advantages) do so within a microbatch. Each microbatch has a
-    key of its own.
+    Σ wᵢ, where wᵢ is the weight of the metric ``loss`` of microbatch i; all are equal
+    if their sum is zero. If the loss is a mean over examples, this equals the gradient
+    of the whole batch, however unequal the masks. Examples that depend on each other
+    (batch normalisation, contrastive losses, standardised advantages) do so within a
+    microbatch. Each microbatch has a key of its own.
 
     Args:
       objective: Objective to differentiate.
@@ -67,38 +68,38 @@ def gradient(
         batches = _split(batch, num_microbatches)
 
         def add(carry, i):
-            model_state, weight, loss, grads = carry
+            model_state, total, mean = carry
             part = single(
                 {"params": variables["params"], **model_state},
                 jax.tree.map(lambda x: x[i], batches),
                 jax.random.fold_in(key, i),
                 scale,
             )
-            w = _weight(part.metrics)
+            weight = _weight(part.metrics)
+            total += weight
+            # As long as nothing counts, all parts count the same: a batch that is
+            # masked entirely still has the gradient of a penalty.
+            known = jnp.where(total > 0, total, 1)
+            share = jnp.where(total > 0, weight / known, 1 / (i + 1))
 
-            def weighted(total, x):
-                # A microbatch that is masked entirely may have a gradient of NaN, which
-                # a weight of zero does not remove.
-                return total + jnp.where(w > 0, x.astype(total.dtype) * w, 0)
+            def moved(mean, x):
+                # Selected, since a microbatch that is masked entirely may have a
+                # gradient of NaN, which a share of zero does not remove.
+                x = x.astype(mean.dtype)
+                near = jnp.where(share > 0, mean + share * (x - mean), mean)
+                return jnp.where(share < 1, near, x)
 
-            carry = (
-                part.model_state,
-                weight + w,
-                *jax.tree.map(weighted, (loss, grads), (part.loss, part.grads)),
-            )
-            return carry, part.metrics
+            mean = jax.tree.map(moved, mean, (part.loss, part.grads))
+            return (part.model_state, total, mean), part.metrics
 
         zero = jnp.zeros((), jnp.float32)
-        # In half precision, the sum would lose the digits of later microbatches.
+        # In half precision, the mean would lose the digits of later microbatches.
         zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, _wide(x)), params)
-        (model_state, weight, loss, grads), metrics = jax.lax.scan(
-            add, (model_state, zero, zero, zeros), jnp.arange(num_microbatches)
+        (model_state, _, (loss, grads)), metrics = jax.lax.scan(
+            add, (model_state, zero, (zero, zeros)), jnp.arange(num_microbatches)
         )
-        # If all examples are masked, loss and gradient are zero rather than NaN.
-        weight = jnp.where(weight > 0, weight, 1)
-        grads = jax.tree.map(lambda g, x: (g / weight).astype(x.dtype), grads, params)
         metrics = jax.tree.map(lambda x: x.sum(axis=0), metrics)
-        return Gradient(loss / weight, grads, model_state, metrics)
+        return Gradient(loss, grads, model_state, metrics)
 
     return accumulated
 
@@ -126,7 +127,8 @@ def _gradient_of_batch(objective: Objective, wrt: str):
             loss_fn, has_aux=True
         )(subtree(params, wrt))
         if scale is not None:
-            grads = jax.tree.map(lambda g: (g / scale).astype(g.dtype), grads)
+            # Not in the type of the gradient: small ones vanish in float16.
+            grads = jax.tree.map(lambda g: g / scale.astype(_wide(g)), grads)
         return Gradient(loss, grads, model_state, metrics)
 
     return single

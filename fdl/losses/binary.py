@@ -47,6 +47,11 @@ def binary_cross_entropy(
     weight = jnp.broadcast_to(weight, logits.shape)
     # log σ(−z) and not log(1 − σ(z)), which is −∞ where σ(z) rounds to one.
     log_p, log_not_p = jax.nn.log_sigmoid(logits), jax.nn.log_sigmoid(-logits)
+    # By the limit p log p → 0: a logit of infinity would make 0 · (−∞) = NaN.
+    log_p, log_not_p = (
+        jnp.where(labels > 0, log_p, 0),
+        jnp.where(labels < 1, log_not_p, 0),
+    )
     losses = -weight * labels * log_p - (1 - labels) * log_not_p
     return jnp.where(valid, losses, jnp.nan)
 
@@ -61,7 +66,7 @@ def binary_focal(
     one class out of several see `focal`.
 
     Args:
-      logits: Log-odds of the positive class, float [...].
+      logits: Log-odds of the positive class, finite, float [...].
       labels: Targets in [0, 1], of the same shape.
       alpha: Weight α of the positives, in [0, 1]; None weighs both classes by one.
       gamma: Focusing parameter γ; zero gives the cross-entropy, times α.

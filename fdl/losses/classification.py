@@ -43,8 +43,8 @@ def cross_entropy(
       unnoticed.
 
     Raises:
-      UserError: Logits or labels have another dtype or shape; or ``ignore`` is set, but
-        labels are distributions.
+      UserError: Logits or labels have another dtype or shape; ``ignore`` is set, but
+        labels are distributions; or ``smoothing`` is no share.
 
     Example:
       >>> cross_entropy(jnp.zeros((2, 4)), jnp.array([0, 3]))
@@ -60,6 +60,8 @@ def cross_entropy(
       Chowdhery et al., `PaLM: Scaling Language Modeling with Pathways
       <https://arxiv.org/abs/2204.02311>`_, 2022, section 5 (z-loss).
     """
+    if not 0 <= smoothing <= 1:
+        raise UserError(f"smoothing={smoothing}: expected a share, from 0 to 1")
     soft = jnp.issubdtype(labels.dtype, jnp.floating)
     if not soft:
         _check(logits, labels)
@@ -110,10 +112,11 @@ def focal(logits: Array, labels: Array, *, gamma: float = 2.0) -> Array:
     # The smallest finite number and not −∞: the gradient of a logsumexp is NaN if all
     # of its inputs are −∞, and the logits of the other classes may be.
     others = jnp.where(is_target, jnp.finfo(logits.dtype).min, logits)
-    # log(1 − p) from the logits of the other classes, since 1 − p may round to zero.
-    log_rest = jax.nn.logsumexp(others, axis=-1) - jax.nn.logsumexp(logits, axis=-1)
-    losses = jnp.exp(gamma * log_rest) * cross_entropy(logits, index)
-    return jnp.where(valid, losses, jnp.nan)
+    own = jnp.take_along_axis(logits, index[..., None], axis=-1).squeeze(-1)
+    # p = σ(margin). From p itself, 1 − p may round to zero.
+    margin = own - jax.nn.logsumexp(others, axis=-1)
+    log_p, log_rest = jax.nn.log_sigmoid(margin), jax.nn.log_sigmoid(-margin)
+    return jnp.where(valid, -jnp.exp(gamma * log_rest) * log_p, jnp.nan)
 
 
 def crammer_singer(scores: Array, labels: Array) -> Array:

@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 
 from fdl.losses.arguments import check_pair
+from fdl.losses.half_precision import at_least_float32
 from fdl.types import Array
 
 
@@ -18,7 +19,7 @@ def clipped_surrogate(log_ratio: Array, advantage: Array, *, clip: float) -> Arr
       clip: Clipping range ε; infinity gives the importance-weighted policy gradient.
 
     Returns:
-      The loss of each action, float [...].
+      The loss of each action, float32 [...].
 
     Example:
       >>> clipped_surrogate(jnp.log(jnp.array([1.0, 2.0])), jnp.ones(2), clip=0.2)
@@ -29,9 +30,11 @@ def clipped_surrogate(log_ratio: Array, advantage: Array, *, clip: float) -> Arr
       <https://arxiv.org/abs/1707.06347>`_, 2017, equation 7.
     """
     check_pair("advantage", advantage, "log_ratio", log_ratio)
-
+    log_ratio, advantage = at_least_float32(log_ratio), at_least_float32(advantage)
+    bound = jnp.where(advantage < 0, 1 - clip, 1 + clip)
     ratio = jnp.exp(log_ratio)
-    clipped = jnp.clip(ratio, 1 - clip, 1 + clip)
-    # The minimum is a lower bound of the objective: clipping never hides that the ratio
-    # has moved in the direction that makes it worse.
-    return -jnp.minimum(ratio * advantage, clipped * advantage)
+    beyond = jnp.where(advantage < 0, ratio < bound, ratio > bound)
+    # Replaced before the exponential: the gradient through a ratio of infinity that is
+    # not selected is 0 · ∞ = NaN.
+    ratio = jnp.exp(jnp.where(beyond, 0, log_ratio))
+    return -jnp.where(beyond, bound, ratio) * advantage

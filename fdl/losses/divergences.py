@@ -55,7 +55,8 @@ def distillation(
       temperature: Temperature T, positive.
 
     Returns:
-      The loss of each example, float32 [...].
+      The loss of each example, float32 [...]; infinite where the student excludes a
+      class that the teacher does not.
 
     Raises:
       UserError: The temperature is not positive.
@@ -69,10 +70,7 @@ def distillation(
     check_pair("teacher_logits", teacher_logits, "logits", logits)
     student = jax.nn.log_softmax(at_least_float32(logits) / temperature)
     teacher = jax.nn.log_softmax(at_least_float32(teacher_logits) / temperature)
-    # Classes that the teacher excludes contribute 1 · (0 − 0), instead of a NaN from
-    # 0 · (−∞).
-    possible = teacher > -jnp.inf
-    divergence = optax.losses.kl_divergence_with_log_targets(
-        jnp.where(possible, student, 0), jnp.where(possible, teacher, 0)
-    )
-    return temperature**2 * divergence
+    probabilities = jnp.exp(teacher)
+    # As in `kl_divergence`, terms with p(c) = 0 are zero: 0 · (−∞) would be NaN.
+    log_ratios = jnp.where(probabilities > 0, teacher - student, 0)
+    return temperature**2 * jnp.sum(probabilities * log_ratios, axis=-1)

@@ -67,5 +67,8 @@ def poisson_nll(log_rates: Array, counts: Array) -> Array:
     reason = f"as log_rates of {type_of(log_rates)}"
     check_array("counts", counts, "", log_rates.shape, reason)
     log_rates, counts = at_least_float32(log_rates), at_least_float32(counts)
-    losses = jnp.exp(log_rates) - counts * log_rates
-    return jnp.where(counts >= 0, losses + gammaln(counts + 1), jnp.nan)
+    # A count of zero is certain at a rate of zero: 0 · (−∞) would be NaN.
+    losses = jnp.exp(log_rates) - counts * jnp.where(counts == 0, 0, log_rates)
+    # In float32, gammaln(1) is 5e-7, more than the loss of a rare event.
+    log_factorial = jnp.where(counts * (counts - 1) == 0, 0, gammaln(counts + 1))
+    return jnp.where(counts >= 0, losses + log_factorial, jnp.nan)

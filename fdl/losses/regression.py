@@ -69,7 +69,11 @@ def huber(predictions: Array, targets: Array, *, delta: float = 1.0) -> Array:
     """
     if not 0 < delta < math.inf:
         raise UserError(f"delta={delta}: expected a positive, finite number")
-    return optax.huber_loss(_difference(predictions, targets), delta=delta)
+    error = _difference(predictions, targets)
+    # As one product: in a sum of a quadratic and a linear part, as of optax, the
+    # gradient e is what is left of e + δ − δ, which is zero for small errors.
+    within = jnp.where(jnp.abs(error) < delta, error, delta * jnp.sign(error))
+    return within * (error - within / 2)
 
 
 def log_cosh(predictions: Array, targets: Array) -> Array:
@@ -86,7 +90,12 @@ def log_cosh(predictions: Array, targets: Array) -> Array:
       >>> log_cosh(jnp.array([0.0, 1e4]), jnp.zeros(2))
       Array([   0.   , 9999.307], dtype=float32)
     """
-    return optax.log_cosh(_difference(predictions, targets))
+    error = _difference(predictions, targets)
+    small = jnp.abs(error) < 1
+    # log cosh e = log(1 + 2 sinh² ½e). Near zero, where it is ½ e², nothing is left of
+    # the difference of log(exp e + exp −e) and log 2.
+    near = jnp.log1p(2 * jnp.square(jnp.sinh(jnp.where(small, error, 0) / 2)))
+    return jnp.where(small, near, optax.log_cosh(error))
 
 
 def quantile(predictions: Array, targets: Array, *, level: float) -> Array:

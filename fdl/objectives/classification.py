@@ -48,7 +48,8 @@ def classification(
       An objective with the metrics ``loss`` and, by default, ``accuracy``.
 
     Raises:
-      UserError: When the objective is called: there is not one weight for each class.
+      UserError: When the objective is called: there is not one weight for each class,
+        or ``ignore`` is set and labels are distributions.
     """
     check_type("model", model, Model, "fdl.models.functional(module)")
 
@@ -58,8 +59,12 @@ def classification(
         )
         target = classes = supervised.take(batch, labels)
         mask = batch.get("mask")
-        # Distributions, of mixed or smoothed labels, have no index to ignore.
         if jnp.issubdtype(target.dtype, jnp.floating):
+            if ignore is not None:
+                raise UserError(
+                    f"ignore={ignore}: expected None for labels as distributions, such "
+                    "as those of mixup, which have no index to ignore"
+                )
             classes = target.argmax(axis=-1)
         else:
             target, mask = supervised.without(ignore, target, mask)

@@ -71,7 +71,7 @@ def ppo(
             "entropy": metrics.mean(entropy),
             # Schulman's k3: unbiased as −log r is, but never negative, and of less
             # variance.
-            "approx_kl": metrics.mean(ratio - 1 - log_ratio),
+            "approx_kl": metrics.mean(jnp.expm1(log_ratio) - log_ratio),
             "clip_fraction": metrics.mean(clipped.astype(jnp.float32)),
         }
         return loss.compute(), (model_state, monitored)

@@ -2,7 +2,7 @@
 
 from fdl import losses
 from fdl import metrics as measures
-from fdl.errors import check_type
+from fdl.errors import UserError, check_type
 from fdl.losses.half_precision import at_least_float32
 from fdl.objectives import supervised
 from fdl.objectives.supervised import Loss, MetricFunctions
@@ -33,7 +33,7 @@ def regression(
       inputs: Name of the inputs in a batch.
       targets: Name of the targets in a batch, float [B] or [B, K].
       mean: Mean of the training targets. Default: no shift.
-      std: Standard deviation of the training targets. Default: no scaling.
+      std: Standard deviation of the training targets, positive. Default: no scaling.
       loss: Function of standardised outputs and targets to one loss per target, such as
         `losses.absolute_error` or ``partial(losses.quantile, level=0.9)``.
       metrics: Further metrics by name: functions of predictions and targets, both in
@@ -42,8 +42,13 @@ def regression(
     Returns:
       An objective with the metrics ``loss``, of standardised targets, and, by default,
       ``mae``.
+
+    Raises:
+      UserError: The standard deviation is not positive.
     """
     check_type("model", model, Model, "fdl.models.functional(module)")
+    if not std > 0:
+        raise UserError(f"std={std}: expected a positive number")
 
     def objective(variables, batch, key=None, *, train=False):
         outputs, model_state = model.apply(

@@ -15,6 +15,7 @@ from fdl.optim.chain_steps import ChainStep
 from fdl.optim.report import Report, report
 from fdl.optim.schedules.step_counts import Steps, steps
 from fdl.optim.schedules.warmup import with_warmup
+from fdl.optim.transforms.half_precision import in_float32
 from fdl.optim.transforms.logging import record_update
 from fdl.optim.transforms.schedule_free import averaged_params
 from fdl.types import Params
@@ -81,8 +82,10 @@ def chain(
     decoupled weight decay; learning rate multipliers; the factor of a plateau
     schedule; max-norm projection.
 
+    Updates and states are computed in float32 if parameters are of half precision.
+
     Numbers of steps may be given as a share of the run, a float below one. Patterns
-    are those of `masks.matching`.
+    are those of `masks.matching`, over all parameters, frozen ones included.
 
     Args:
       name: Name of the optimizer in `optim.optimizers`.
@@ -102,10 +105,11 @@ def chain(
       l2: λ of the penalty λ/2 ‖w‖², of which only the gradient is added: the
         ``weight_decay`` of PyTorch's SGD and Adam.
       weight_decay: λ of decoupled weight decay, w ← w − η λ w, as in PyTorch's AdamW.
-        With lamb and lars it is inside of their trust ratio, as in the papers.
+        With dadapt_adamw, dog and prodigy, η includes the step size that they estimate.
+        With lamb and lars the decay is inside of the trust ratio, as in the papers.
       decay_exempt: Patterns of the parameters that are neither decayed nor penalised.
-        Default: biases, the gains of normalisation layers, scalars. An empty tuple
-        exempts nothing.
+        Default: biases, the gains of normalisation layers, scalars; see
+        `masks.weights`. An empty tuple exempts nothing.
       learning_rates: Learning rate multipliers by pattern; the multipliers of all
         matching patterns are multiplied.
       freeze: Patterns of the parameters that are not trained.
@@ -142,33 +146,16 @@ def chain(
         # Inside of the wrappers and before any clipping: the logged gradient norm is
         # that of the raw gradients of trainable parameters.
         ChainStep("", transformation=record_update(rates)),
-        *chain_steps.before(
-            gradient_noise,
-            clip_by_value,
-            clip_by_global_norm,
-            adaptive_clip,
-            l2,
-            decayed,
-        ),
+        *chain_steps.noise(gradient_noise),
+        *chain_steps.clipping(clip_by_value, clip_by_global_norm, adaptive_clip),
+        *chain_steps.l2_penalty(l2, decayed),
         *chain_steps.optimizer(name, rates, rate, weight_decay, decayed, arguments),
-        *(
-            []
-            if rates is None
-            else [ChainStep(_rate_text(rates, schedule, warmup, num_steps))]
-        ),
+        *_rate_step(rates, schedule, warmup, num_steps),
         *chain_steps.multipliers(learning_rates or {}),
         *plateau,
         *chain_steps.after(max_norm, average_text),
     ]
-    if freeze:
-        # The first step hides frozen parameters from all others, so that their masks,
-        # which `describe` counts, leave them out as well.
-        trainable = masks.others(steps_in_order[0].touches)
-        steps_in_order[1:] = [
-            step._replace(touches=masks.both(step.touches, trainable))
-            for step in steps_in_order[1:]
-        ]
-    combined = _combine(steps_in_order)
+    combined = _combine(_hidden(steps_in_order) if freeze else steps_in_order)
     combined.average = average
     combined.frozen = masks.matching(freeze) if freeze else None
     if name.startswith("schedule_free"):
@@ -277,24 +264,42 @@ def _rates(peak, num_steps: int, spec: Any, warmup: Steps):
     return with_warmup(rates, peak, num_warmup), constant, plateau
 
 
-def _rate_text(rates, schedule: Any, warmup: Steps, num_steps: int) -> str:
+def _rate_step(
+    rates: optax.Schedule | None, schedule: Any, warmup: Steps, num_steps: int
+) -> list[ChainStep]:
     """Description of a schedule, with its first, middle and last learning rate."""
+    if rates is None:
+        return []
     spec = {"name": schedule} if isinstance(schedule, str) else dict(schedule)
     options = [f"{key}={value}" for key, value in spec.items() if key != "name"]
     options += [f"warmup={warmup}"] if warmup else []
     shape = spec["name"] + (f" ({', '.join(options)})" if options else "")
     values = [rates(step) for step in sorted({0, num_steps // 2, num_steps - 1})]
     if any(map(chain_steps.is_traced, values)):
-        return f"learning rate {shape}"
+        return [ChainStep(f"learning rate {shape}")]
     values = [float(value) for value in values]
     values = values if len(set(values)) > 1 else values[:1]
-    return f"learning rate {shape}: {', '.join(f'{value:.3g}' for value in values)}"
+    shown = ", ".join(f"{value:.3g}" for value in values)
+    return [ChainStep(f"learning rate {shape}: {shown}")]
+
+
+def _hidden(steps_in_order: list[ChainStep]) -> list[ChainStep]:
+    """Steps of which all but the first, which freezes, see no frozen parameters.
+
+    Their masks, which `describe` counts, then leave them out as well.
+    """
+    freezing, *others = steps_in_order
+    trainable = masks.others(freezing.touches)
+    return [
+        freezing,
+        *(x._replace(touches=masks.both(x.touches, trainable)) for x in others),
+    ]
 
 
 def _combine(steps_in_order: list[ChainStep]) -> Chain:
     """Chain of all transformations, enclosed by all wrappers."""
     parts = [x.transformation for x in steps_in_order if x.transformation is not None]
-    combined: optax.GradientTransformation = optax.chain(*parts)
+    combined: optax.GradientTransformation = in_float32(optax.chain(*parts))
     # In reverse, so that the first wrapper of the list is the outermost.
     for step in reversed(steps_in_order):
         if step.wrapper is not None:

@@ -3,7 +3,9 @@
 Each has a description and a mask, from which `describe` makes its table.
 """
 
+import functools
 import inspect
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -17,6 +19,7 @@ from fdl.optim.averaging import Average, exponential_average, stochastic_average
 from fdl.optim.masks import Mask, everything, matching, others, weights
 from fdl.optim.schedules.step_counts import Steps, steps
 from fdl.optim.transforms.freezing import freeze, frozen
+from fdl.optim.transforms.masked_decay import masked_decay
 from fdl.optim.transforms.max_norm import max_norm
 from fdl.optim.transforms.sharpness_aware import sharpness_aware
 from fdl.optim.transforms.skip_nonfinite import skip_nonfinite_updates
@@ -27,6 +30,7 @@ from fdl.optim.transforms.skip_nonfinite import skip_nonfinite_updates
 DECAY_MASK = {
     "adamaxw": "mask",
     "adamw": "mask",
+    "dog": "mask",
     "lamb": "mask",
     "lars": "weight_decay_mask",
     "lion": "mask",
@@ -34,6 +38,8 @@ DECAY_MASK = {
     "schedule_free_adamw": "mask",
     "schedule_free_sgd": "mask",
 }
+# Others that scale the decay by the step size which they estimate, but have no mask.
+DECAY_WITHOUT_MASK = ("dadapt_adamw", "prodigy")
 NOISE_DECAY = 0.55  # γ of Neelakantan et al., "Adding Gradient Noise ...", 2015.
 
 Wrapper = Callable[[optax.GradientTransformation], optax.GradientTransformation]
@@ -96,46 +102,45 @@ def wrappers(
     return parts
 
 
-def before(
-    noise: float | None,
-    by_value: float | None,
-    by_global_norm: float | None,
-    adaptive: float | None,
-    l2: float,
-    decayed: Mask,
+def noise(eta: float | None) -> list[ChainStep]:
+    """Gradient noise of variance η / (1 + t)^γ, or nothing."""
+    if eta is None:
+        return []
+    # A fixed key, because `init` of an optimizer is given none.
+    noisy = optax.add_noise(positive("gradient_noise", eta), NOISE_DECAY, 0)
+    return [ChainStep(f"gradient_noise {number(eta)}", everything, noisy)]
+
+
+def clipping(
+    by_value: float | None, by_global_norm: float | None, adaptive: float | None
 ) -> list[ChainStep]:
-    """Transformations of gradients before the optimizer: noise, clipping, L2 penalty.
+    """Clipping of gradients, of each kind that is not None.
 
     Args:
-      noise: η of the gradient noise, or None.
-      by_value: Maximum absolute value of a gradient's elements, or None.
-      by_global_norm: Maximum global norm, or None.
-      adaptive: Maximum ratio of gradient norm to weight norm of a unit, or None.
-      l2: λ of the L2 penalty.
-      decayed: Mask of the parameters that are penalised.
+      by_value: Maximum absolute value.
+      by_global_norm: Maximum global norm.
+      adaptive: Maximum ratio of gradient norm to weight norm of a unit.
     """
-    parts = []
-    if noise is not None:
-        # A fixed key, because `init` of an optimizer is given none.
-        noisy = optax.add_noise(positive("gradient_noise", noise), NOISE_DECAY, 0)
-        parts.append(ChainStep(f"gradient_noise {number(noise)}", everything, noisy))
-    for key, value, make_clip in (
-        ("clip_by_value", by_value, optax.clip),
-        ("clip_by_global_norm", by_global_norm, optax.clip_by_global_norm),
-        ("adaptive_clip", adaptive, optax.adaptive_grad_clip),
-    ):
-        if value is not None:
-            parts.append(
-                ChainStep(
-                    f"{key} {number(value)}",
-                    everything,
-                    make_clip(positive(key, value)),
-                )
-            )
-    if given(l2):  # After clipping, which is of the gradient of the loss alone.
-        penalty = optax.add_decayed_weights(positive("l2", l2), decayed)
-        parts.append(ChainStep(f"l2 penalty {number(l2)}", decayed, penalty))
-    return parts
+    return [
+        ChainStep(f"{key} {number(value)}", everything, clip(positive(key, value)))
+        for key, value, clip in (
+            ("clip_by_value", by_value, optax.clip),
+            ("clip_by_global_norm", by_global_norm, optax.clip_by_global_norm),
+            ("adaptive_clip", adaptive, optax.adaptive_grad_clip),
+        )
+        if value is not None
+    ]
+
+
+def l2_penalty(strength: float, decayed: Mask) -> list[ChainStep]:
+    """L2 penalty on the parameters of a mask, or nothing.
+
+    It comes after clipping, which is of the gradient of the loss alone.
+    """
+    if not given(strength):
+        return []
+    penalty = optax.add_decayed_weights(positive("l2", strength), decayed)
+    return [ChainStep(f"l2 penalty {number(strength)}", decayed, penalty)]
 
 
 def optimizer(
@@ -162,27 +167,35 @@ def optimizer(
     if has_decay:
         # Optax has another default for each optimizer; here nothing decays by default.
         keywords["weight_decay"] = 0.0
-    if given(weight_decay) and name in DECAY_MASK:
-        keywords |= {"weight_decay": weight_decay, DECAY_MASK[name]: decayed}
+    build = functools.partial(make, optimizers, {"name": name}, **keywords)
     options = ", ".join(
         f"{key}={number(value) if is_traced(value) else value}"
         for key, value in arguments.items()
     )
     text = f"{name} ({options})" if options else name
-    parts = [ChainStep(text, everything, make(optimizers, {"name": name}, **keywords))]
-    if given(weight_decay):
-        positive("weight_decay", weight_decay)
-        step = ChainStep(f"weight_decay {number(weight_decay)}", decayed)
-        if name not in DECAY_MASK:  # Elsewhere the step only describes the decay.
-            step = step._replace(transformation=_decay(schedule, weight_decay, decayed))
-        parts.append(step)
-    return parts
+    if not given(weight_decay):
+        return [ChainStep(text, everything, build())]
+    decay = positive("weight_decay", weight_decay)
+    described = ChainStep(f"weight_decay {number(decay)}", decayed)
+    if name in DECAY_MASK:
+        own = build(weight_decay=decay, **{DECAY_MASK[name]: decayed})
+        return [ChainStep(text, everything, own), described]
+    if name in DECAY_WITHOUT_MASK:
+        own = masked_decay(build(weight_decay=decay), build(), decayed)
+        return [ChainStep(text, everything, own), described]
+    separate = described._replace(transformation=_decay(schedule, decay, decayed))
+    return [ChainStep(text, everything, build()), separate]
 
 
 def multipliers(learning_rates: Mapping[str, float]) -> list[ChainStep]:
     """Learning rate multipliers of parameters, by pattern."""
     parts = []
     for pattern, factor in learning_rates.items():
+        if not is_traced(factor) and not 0 <= factor < math.inf:
+            raise UserError(
+                f"learning_rates[{pattern!r}]={factor}: expected a finite number of at "
+                "least 0"
+            )
         touched = matching(pattern, "learning_rates")
         scaled = optax.masked(optax.scale(float(factor)), touched)
         parts.append(
@@ -241,17 +254,17 @@ def exempt(patterns: str | Iterable[str] | None) -> Mask:
 
 
 def positive(key: str, value: float) -> float:
-    """Positive value, unchanged; of a traced one nothing is known.
+    """Positive, finite value, unchanged; of a traced one nothing is known.
 
     Args:
       key: Name of the option, for the error message.
       value: Value of the option.
 
     Raises:
-      UserError: The value is not positive.
+      UserError: The value is not positive, or infinite.
     """
-    if not is_traced(value) and not value > 0:
-        raise UserError(f"{key}={value}: expected a positive number")
+    if not is_traced(value) and not 0 < value < math.inf:
+        raise UserError(f"{key}={value}: expected a positive, finite number")
     return value
 
 

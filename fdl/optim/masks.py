@@ -14,7 +14,7 @@ Mask = Callable[[Params], PyTree]  # From parameters to a tree of bools.
 
 # Biases and gains are few and do not overfit; shrinking them towards zero would shift
 # or silence units rather than regularise. Flax calls the gain of a norm `scale`.
-NOT_DECAYED = ("*bias", "*scale")
+NOT_DECAYED = ("bias", "scale")  # Endings of the names of leaves, not of modules.
 
 
 def matching(patterns: str | Iterable[str], key: str | None = None) -> Mask:
@@ -66,14 +66,20 @@ def everything(params: Params) -> PyTree:
 
 
 def weights(params: Params) -> PyTree:
-    """Mask of all parameters except biases, gains of normalisation layers, scalars."""
-    not_decayed = matching(NOT_DECAYED)(params)
-    return jax.tree.map(lambda x, out: x.ndim > 0 and not out, params, not_decayed)
+    """Mask of all parameters except biases, gains of normalisation layers, scalars.
+
+    Biases and gains are those whose own name ends in ``bias`` or ``scale``, whatever
+    the names of their modules.
+    """
+    return jax.tree.map_with_path(
+        lambda path, x: x.ndim > 0 and not path_name(path).endswith(NOT_DECAYED), params
+    )
 
 
 def paths(params: Params) -> list[str]:
-    """Paths of all parameters, as text, in the order of their leaves."""
-    return [path_name(path) for path, _ in jax.tree.leaves_with_path(params)]
+    """Paths of all parameters, masked ones included, in the order of their leaves."""
+    leaves = jax.tree.leaves_with_path(params, is_leaf=_masked)
+    return [path_name(path) for path, _ in leaves]
 
 
 def split(whole: Params, like: Params) -> Params:

@@ -42,9 +42,8 @@ from optax import (
     signum,
     yogi,
 )
-from optax.contrib import ademamix, adopt, muon
+from optax.contrib import ademamix, adopt, dadapt_adamw, dog, muon, prodigy
 
-from fdl.optim.transforms.learning_rate_free import dadapt_adamw, dog, prodigy
 from fdl.optim.transforms.momentum import momentum, nesterov
 from fdl.optim.transforms.schedule_free import schedule_free_adamw, schedule_free_sgd
 from fdl.optim.transforms.sm3 import sm3

@@ -13,27 +13,27 @@ def lr_range_test(
     rates: np.ndarray,
     losses: np.ndarray,
     smoothed: np.ndarray,
-    suggestions: Mapping[str, float],
+    marks: Mapping[str, float],
     *,
     title: str = "",
 ) -> Figure:
-    """Loss over the learning rate, with the rates that are suggested.
+    """Loss over the learning rate, with marks at the suggested rate and another.
 
     Args:
       rates: Learning rates, float [N].
       losses: Loss at each, float [N].
       smoothed: The same, smoothed, float [N].
-      suggestions: Rates to mark, by their label; at most two.
+      marks: Rates to mark, by their label; at most two, the suggested one first.
       title: Of the plot.
     """
     figure = new_figure(7, 4.5)
     axes = figure.add_subplot()
     axes.plot(rates, losses, color="0.75", label="loss")
     axes.plot(rates, smoothed, color="tab:blue", label="smoothed")
-    colors = ("tab:green", "tab:orange")
-    for (label, rate), color in zip(suggestions.items(), colors, strict=False):
+    styles = (("tab:green", "-"), ("tab:orange", ":"))
+    for (label, rate), (color, line) in zip(marks.items(), styles, strict=False):
         text = f"{label}: {rate:.2g}"
-        axes.axvline(rate, color=color, linestyle="--", label=text)
+        axes.axvline(rate, color=color, linestyle=line, label=text)
     # A loss that diverges would leave no room for the rest.
     low, first = losses.min(), smoothed[0]
     room = max(first - low, 0.1 * abs(first))

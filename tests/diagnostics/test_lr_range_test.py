@@ -130,7 +130,7 @@ def test_on_a_parabola_it_ends_behind_the_rate_that_diverges(curvature):
     assert result.rates[-1] > 2 / curvature
     # Where it falls fastest, and a tenth of where it is lowest, are safe rates.
     assert 0.01 / curvature < result.rate_at_steepest < 2 / curvature
-    assert result.tenth_of_rate_at_minimum < 2 / curvature
+    assert 0.01 / curvature < result.suggested_rate < 2 / curvature
 
 
 def test_a_loss_that_is_no_number_ends_it():

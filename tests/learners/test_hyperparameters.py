@@ -137,5 +137,5 @@ def test_a_number_that_has_to_be_known_cannot_be_traced():
 
 def test_known_numbers_are_checked():
     make, _ = maker()
-    with pytest.raises(UserError, match="learning_rate=-1: expected a positive number"):
+    with pytest.raises(UserError, match="learning_rate=-1: expected a positive"):
         fdl.inject_hyperparameters(make)(learning_rate=-1)

@@ -1,5 +1,7 @@
 """Gradients in parts equal those of the whole, whatever counts in which part."""
 
+from functools import partial
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -8,7 +10,7 @@ import optax
 import pytest
 
 import fdl
-from fdl import models, objectives, train
+from fdl import losses, models, objectives, train
 from fdl.errors import UserError
 from fdl.learners.microbatches import gradient
 from fdl.types import Mean
@@ -30,6 +32,7 @@ MASKS = {
 }
 MODEL = models.functional(models.MLP((5,), 3), BATCH["features"][:1])
 OBJECTIVE = objectives.classification(MODEL, inputs="features")
+L2 = partial(losses.l2_penalty, strength=0.05)
 KEY = jax.random.key(0)
 VARIABLES = MODEL.init(KEY)
 
@@ -44,15 +47,31 @@ def careless(variables, batch, key=None, *, train=False):
 @pytest.mark.parametrize("mask", MASKS)
 def test_parts_equal_the_whole_under_any_mask(mask, num_microbatches):
     batch = {**BATCH, "mask": jnp.asarray(MASKS[mask], jnp.float32)}
+    in_parts = OBJECTIVE if mask == "none" else careless
     whole, parts = (
-        jax.jit(gradient(objective, n))(VARIABLES, batch, KEY, None)
-        for objective, n in ((OBJECTIVE, 1), (careless, num_microbatches))
+        jax.jit(gradient(objectives.penalised(objective, L2), n))(
+            VARIABLES, batch, KEY, None
+        )
+        for objective, n in ((OBJECTIVE, 1), (in_parts, num_microbatches))
     )
-    if mask == "none":
-        parts = parts._replace(loss=whole.loss)  # There is no loss to speak of.
-        zeros = jax.tree.map(jnp.zeros_like, VARIABLES["params"])
-        whole = whole._replace(grads=zeros)
+    whole.metrics["penalty"], parts.metrics["penalty"] = (
+        x.metrics["penalty"].compute() for x in (whole, parts)
+    )
     chex.assert_trees_all_close(parts, whole, rtol=1e-5, atol=1e-6)
+    if mask == "none":  # Only the penalty is left.
+        expected = jax.grad(L2)(VARIABLES["params"])
+        chex.assert_trees_all_close(parts.grads, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_a_scale_saves_small_gradients_of_parameters_in_half_precision(n):
+    def small(variables, batch, key=None, *, train=False):
+        loss = 1e-9 * variables["params"].astype(jnp.float32) * batch.mean()
+        return loss, ({}, {"loss": Mean(loss, jnp.float32(1))})
+
+    variables, batch = {"params": jnp.ones((), jnp.float16)}, jnp.ones(6)
+    found = jax.jit(gradient(small, n))(variables, batch, KEY, jnp.float32(2**15))
+    np.testing.assert_allclose(found.grads, 1e-9, rtol=2e-3)
 
 
 def test_a_scale_is_in_the_loss_but_not_in_the_gradient():
@@ -90,8 +109,7 @@ def test_low_precision_is_added_up_in_float32():
     variables = {"params": jnp.ones((), jnp.bfloat16)}
     batch = jnp.full(1024, 1.0, jnp.bfloat16).at[0].set(256.0)
     found = jax.jit(gradient(tiny, 1024))(variables, batch, KEY, None)
-    assert found.grads.dtype == jnp.bfloat16  # As the parameters are.
-    np.testing.assert_allclose(float(found.grads), (256 + 1023) / 1024, rtol=4e-3)
+    np.testing.assert_allclose(found.grads, (256 + 1023) / 1024, rtol=1e-5)
 
 
 def test_parts_take_the_memory_of_one():

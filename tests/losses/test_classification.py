@@ -194,6 +194,12 @@ def test_logits_are_no_integers():
         cross_entropy(jnp.zeros((2, 3), int), jnp.zeros(2, int))
 
 
+@pytest.mark.parametrize("smoothing", [-0.1, 1.5, float("nan")])
+def test_smoothing_is_a_share(smoothing):
+    with pytest.raises(ValueError, match=f"smoothing={smoothing}: expected a share"):
+        losses.cross_entropy(np.zeros((1, 3)), np.zeros(1, int), smoothing=smoothing)
+
+
 def test_distributions_cannot_be_ignored():
     with pytest.raises(ValueError, match="ignore=-1"):
         cross_entropy(LOGITS, SOFT, ignore=-1)

@@ -91,3 +91,48 @@ def test_gradients_equal_finite_differences_in_float64(loss, outputs, labels):
         check_grads(
             jax.jit(lambda x: loss(x, labels)), [outputs], 1, ["rev"], 1e-6, 1e-6
         )
+
+
+INF = np.inf
+SURROGATE = partial(losses.clipped_surrogate, clip=0.2)
+# Loss, outputs, labels; the value and the slope of the first output, by the definitions
+# in exact arithmetic.
+EDGES = {
+    "log_cosh, tiny": (losses.log_cosh, 1e-8, 0.0, 5e-17, 1e-8),
+    "log_cosh, small": (losses.log_cosh, 1e-4, 0.0, 5e-9, 1e-4),
+    "log_cosh, below one": (losses.log_cosh, 0.99, 0.0, 0.42618601, 0.75736232),
+    "log_cosh, above one": (losses.log_cosh, -1.01, 0.0, 0.44141766, -0.76576202),
+    "log_cosh, infinite": (losses.log_cosh, -INF, 0.0, INF, -1.0),
+    "huber, small": (partial(losses.huber, delta=1e4), 1e-4, 0.0, 5e-9, 1e-4),
+    "huber, infinite": (losses.huber, -INF, 0.0, INF, -1.0),
+    "surrogate, good and far": (SURROGATE, 100.0, 2.0, -2.4, 0.0),
+    "surrogate, good and infinite": (SURROGATE, INF, 2.0, -2.4, 0.0),
+    "surrogate, bad and gone": (SURROGATE, -INF, -2.0, 1.6, 0.0),
+    "surrogate, bad and far": (SURROGATE, 80.0, -2.0, 1.10812439e35, 1.10812439e35),
+    "surrogate, neither": (SURROGATE, 100.0, 0.0, 0.0, 0.0),
+    "a teacher that is sure": (
+        losses.distillation,
+        [-INF, 0.0],
+        [-200.0, 0.0],
+        0.0,
+        0.0,
+    ),
+    "a negative that is certain": (losses.binary_cross_entropy, -INF, 0, 0.0, 0.0),
+    "a positive that is certain": (losses.binary_cross_entropy, INF, 1, 0.0, 0.0),
+    "a positive that is impossible": (losses.binary_cross_entropy, -INF, 1, INF, -1.0),
+    "focal, right": (losses.focal, [20.0, 0.0], 0, 8.75651e-27, -2.62695e-26),
+    "focal, wrong": (losses.focal, [1e10, 0.0], 1, 1e10, 1.0),
+    "no event, rare": (losses.poisson_nll, -20.0, 0, 2.0611536e-9, 2.0611536e-9),
+    "no event, impossible": (losses.poisson_nll, -INF, 0, 0.0, 0.0),
+    "one event, impossible": (losses.poisson_nll, -INF, 1, INF, -1.0),
+}
+
+
+@pytest.mark.parametrize(
+    "loss, outputs, labels, value, slope", EDGES.values(), ids=EDGES
+)
+def test_values_and_slopes_hold_at_the_edges(loss, outputs, labels, value, slope):
+    outputs, labels = jnp.asarray(outputs), jnp.asarray(labels)
+    actual, grad = jax.jit(jax.value_and_grad(loss))(outputs, labels)
+    np.testing.assert_allclose(actual, value, rtol=1e-5)
+    np.testing.assert_allclose(np.ravel(grad)[0], slope, rtol=1e-5)

@@ -193,6 +193,11 @@ def test_any_metric_may_be_watched():
         ({"labels": "target"}, {}, "no 'target' in a batch"),
         ({}, {"mask": np.ones(3, "f")}, r"mask.shape=\[3\]: expected"),
         ({"ignore": 1}, {"mask": np.ones(3, "f")}, r"shape=\[3\]: expected \[8\]"),
+        (
+            {"ignore": 0},
+            {"label": np.eye(3, dtype="f")[LABELS]},
+            "ignore=0: expected None for labels as distributions",
+        ),
         ({"class_weights": (1.0, 2.0)}, {}, r"len\(class_weights\)=2: expected"),
     ],
 )

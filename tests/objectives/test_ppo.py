@@ -61,6 +61,16 @@ def test_at_ratio_one_its_gradient_is_that_of_the_policy_gradient():
     assert abs(metrics["approx_kl"].compute()) < 1e-6
 
 
+def test_the_divergence_of_a_near_policy_keeps_its_digits():
+    shift = 1e-4 * SHIFT
+    (_, (_, metrics)), _ = value_and_grad(ppo(MODEL, DISTRIBUTION), shift)
+    with jax.enable_x64(True):
+        policy = jnp.asarray(PARAMS["policy"], jnp.float64)
+        new, old = log_prob({"policy": policy}), log_prob({"policy": policy + shift})
+        expected = (jnp.exp(new - old) - 1 - (new - old)).mean()
+    np.testing.assert_allclose(metrics["approx_kl"].compute(), expected, rtol=0.02)
+
+
 SHIFT = np.random.default_rng(1).normal(size=(4, 3)).astype(np.float32)
 
 

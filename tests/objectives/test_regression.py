@@ -100,13 +100,14 @@ def test_where_nothing_counts_nothing_is_learnt():
 @pytest.mark.parametrize(
     "options, message",
     [
+        ({"std": 0.0}, "std=0.0: expected a positive number"),
         ({"targets": "targt"}, "no 'targt' in a batch. Did you mean 'target'?"),
         ({"metrics": {"loss": metrics.mean}}, "'loss'.: expected another name"),
     ],
 )
 def test_mistakes_are_told_in_a_line(options, message):
-    objective = objectives.regression(MODEL, **options)
     with pytest.raises(UserError, match=message):
+        objective = objectives.regression(MODEL, **options)
         objective(VARIABLES, {"features": OUTPUTS, "target": TARGETS})
 
 

@@ -135,6 +135,18 @@ def test_what_is_frozen_keeps_its_bits_and_needs_no_state(name):
         assert same == (path.startswith("body/dense") or path.endswith("bias")), path
 
 
+@pytest.mark.parametrize(
+    "options",
+    [{"weight_decay": 0.1, "decay_exempt": "head"}, {"learning_rates": {"head": 0.1}}],
+)
+def test_what_is_frozen_may_have_options_of_its_own(options):
+    actual = flat(updates_of(freeze="head", **options))
+    for path, grad in flat(GRADS).items():
+        body = grad + options.get("weight_decay", 0) * flat(WEIGHTS)[path]
+        expected = 0 if path.startswith("head") else -0.1 * body
+        np.testing.assert_allclose(actual[path], expected, rtol=1e-5)
+
+
 def test_what_is_frozen_counts_in_no_norm():
     options = {"freeze": "body", "clip_by_global_norm": 0.5, "learning_rate": 1.0}
     optimizer = optim.chain("sgd", num_steps=10, **options)
@@ -198,6 +210,11 @@ def test_it_is_described_link_by_link():
         ),
         ({"clip_by_global_norm": 0.0}, "clip_by_global_norm=0.0: expected a positive"),
         ({"weight_decay": -0.1}, "weight_decay=-0.1: expected a positive"),
+        ({"learning_rate": float("inf")}, "=inf: expected a positive, finite"),
+        (
+            {"learning_rates": {"head": -1.0}},
+            r"learning_rates\['head'\]=-1.0: expected",
+        ),
         ({"freeze": "hed"}, "freeze: 'hed' matches no parameter. Did you mean 'head'"),
         ({"freeze": ["body", "head"]}, "freeze=.*leaves nothing to learn"),
         ({"learning_rates": {"haed": 0.1}}, "learning_rates: 'haed' matches no"),

@@ -1,5 +1,6 @@
 import jax
 import jax.numpy as jnp
+import optax
 import pytest
 
 from fdl import models
@@ -72,3 +73,24 @@ def test_weights_are_all_but_biases_norms_and_scalars():
     assert names == {"bias", "scale"}
     assert len(out) == sum(p.split("/")[-1] in names for p in masks.paths(params))
     assert masks.weights({"temperature": jnp.zeros(())}) == {"temperature": False}
+
+
+def test_a_layer_that_is_called_like_a_gain_decays():
+    layer = {
+        "kernel": jnp.ones((2, 2)),
+        "bias": jnp.ones(2),
+        "layer_scale": jnp.ones(2),
+    }
+    expected = {"kernel": True, "bias": False, "layer_scale": False}
+    for name in ("upscale", "scale", "debias"):
+        assert masks.weights({name: layer}) == {name: expected}
+
+
+def test_what_is_frozen_can_still_be_named():
+    mask = masks.matching(["head", "bias"], "decay_exempt")
+    frozen = {**PARAMS, "head": {"kernel": optax.MaskedNode(), "bias": 7.0}}
+    assert chosen(mask, frozen) == {2, 4, 7}
+    frozen["head"]["bias"] = optax.MaskedNode()
+    assert chosen(mask, frozen) == {2, 4}
+    with pytest.raises(UserError, match="'haed' matches no parameter"):
+        masks.matching("haed", "decay_exempt")(frozen)

@@ -28,6 +28,14 @@ def test_no_unit_receives_more_than_the_limit(shape):
     np.testing.assert_allclose(after["bias"], 8.9 * np.ones(4), rtol=1e-6)
 
 
+def test_norms_of_half_precision_do_not_overflow():
+    weights = jnp.full((4, 3), 200.0, jnp.float16)
+    zeros, project = jnp.zeros_like(weights), optim.max_norm(1.0)
+    updates, _ = jax.jit(project.update)(zeros, project.init(zeros), weights)
+    assert updates.dtype == jnp.float16
+    np.testing.assert_allclose(updates, 0.5 - 200, rtol=1e-3)
+
+
 def test_a_unit_of_zeros_stays_finite():
     zeros = jnp.zeros((3, 2))
     optimizer = optim.max_norm(1.0)

@@ -220,6 +220,71 @@ def test_rates_are_found_in_half_precision_as_in_single(name):
     np.testing.assert_allclose(half, single, rtol=0.02)
 
 
+@pytest.mark.parametrize("name", FINDS_ITS_RATE)
+@pytest.mark.parametrize("exempt", [(), "bias"])
+def test_decay_is_scaled_by_the_rate_that_is_found(name, exempt):
+    """Optax scales it so itself, but has no mask with most of them."""
+    weights = {"kernel": jnp.asarray(START), "bias": jnp.asarray(START)}
+    maker = getattr(optax.contrib, name)
+    decayed = {"weight_decay": 0.1}
+    if name == "dog":  # Its sum of gradients has the decay in it.
+        decayed["mask"] = {"kernel": True, "bias": not exempt}
+
+    def run(optimizer):
+        def step(state, gradient):
+            grads = {"kernel": gradient, "bias": -gradient}
+            updates, state = optimizer.update(grads, state, weights)
+            return state, updates
+
+        state = optimizer.init(weights)
+        return jax.jit(lambda: jax.lax.scan(step, state, GRADIENTS)[1])()
+
+    chained = optim.chain(
+        name, 1.0, num_steps=10, weight_decay=0.1, decay_exempt=exempt
+    )
+    actual, expected = run(chained), run(maker(1.0, **decayed))
+    if exempt and name != "dog":
+        expected["bias"] = run(maker(1.0))["bias"]
+    chex.assert_trees_all_close(actual, expected, rtol=1e-6)
+
+
+OF_NORMS = {
+    "adaptive_clip": {"adaptive_clip": 0.01},
+    "clip_by_global_norm": {"clip_by_global_norm": 1.0},
+    "max_norm": {"max_norm": 1.0},
+    "sam": {"sam": 0.5},
+    **{
+        name: {"name": name}
+        for name in ("adafactor", "adam", "lamb", "lars", "muon", "novograd", "prodigy")
+    },
+}
+
+
+@pytest.mark.parametrize("options", OF_NORMS.values(), ids=OF_NORMS)
+@pytest.mark.parametrize("size", [300, 1e-4])
+def test_half_precision_is_computed_in_single(options, size):
+    """Squares overflow in float16 from 256 on, and vanish below 0.0002."""
+    options = {"name": "sgd", "learning_rate": 1.0, "num_steps": 9} | options
+    optimizer = optim.chain(**options)
+    weights = {"kernel": jnp.asarray(GRADIENTS[::-1], jnp.float16)}
+    grads = {"kernel": jnp.asarray(size * GRADIENTS, jnp.float16)}
+
+    @jax.jit
+    def step(weights, grads):
+        def grad_fn(at, _):
+            return jax.tree.map(lambda w, g: 50 * w + g, at, grads)
+
+        state = optimizer.init(weights)
+        return optimizer.update(grads, state, weights, grad_fn=grad_fn)[0]["kernel"]
+
+    wide = jax.tree.map(lambda x: x.astype(jnp.float32), (weights, grads))
+    expected = step(*wide)
+    assert jnp.abs(expected).max() > 0
+    actual = step(weights, grads)
+    assert actual.dtype == jnp.float16
+    np.testing.assert_allclose(actual, expected.astype(jnp.float16), 0.01, 1e-6)
+
+
 def test_sm3_follows_a_schedule_and_equals_optax_without_one():
     weights, grads = jnp.asarray(GRADIENTS), jnp.asarray(GRADIENTS) ** 2
     theirs, ours = optax.sm3(0.1), optim.optimizers.sm3(0.1)

@@ -52,6 +52,7 @@ def test_clipping_is_of_the_second_gradient_and_a_zero_gradient_is_harmless():
     np.testing.assert_array_equal(updates, zeros)
 
 
-def test_the_radius_is_positive():
-    with pytest.raises(UserError, match="sam=0"):
-        optim.chain("sgd", num_steps=9, sam=0)
+@pytest.mark.parametrize("radius", [0, float("inf"), float("nan")])
+def test_the_radius_is_positive(radius):
+    with pytest.raises(UserError, match=f"sam={radius}: expected"):
+        optim.chain("sgd", num_steps=9, sam=radius)

@@ -61,6 +61,17 @@ def test_a_loss_scale_is_halved_by_overflow_and_doubled_by_patience():
     assert accepted == [True, True, False, *[True] * 4, False, False, True, True]
 
 
+def test_a_loss_scale_stays_finite_however_long_nothing_overflows():
+    inner = optim.chain("sgd", num_steps=99)
+    optimizer = optim.skip_nonfinite_updates(inner, loss_scale=2.0**120, growth_every=1)
+    update, state, scales = jax.jit(optimizer.update), optimizer.init(WEIGHTS), []
+    for good in (*[True] * 10, False):
+        _, state = update(GOOD if good else BAD, state, WEIGHTS)
+        scales.append(float(state.loss_scale))
+    # The largest power of two in float32 is 2^127.
+    assert scales == [*(2.0**n for n in range(121, 128)), *[2.0**127] * 3, 2.0**126]
+
+
 def test_without_a_guard_nothing_is_known_of_it():
     optimizer = optim.chain("sgd", num_steps=9)
     report = optimizer.report(optimizer.init(WEIGHTS))
@@ -69,7 +80,12 @@ def test_without_a_guard_nothing_is_known_of_it():
 
 @pytest.mark.parametrize(
     "options, message",
-    [({"skip_nonfinite": -1}, "skip_nonfinite=-1"), ({"loss_scale": 0.5}, "=0.5")],
+    [
+        ({"skip_nonfinite": -1}, "skip_nonfinite=-1"),
+        ({"loss_scale": 0.5}, "=0.5"),
+        ({"loss_scale": float("inf")}, "=inf"),
+        ({"loss_scale": float("nan")}, "=nan"),
+    ],
 )
 def test_limits_that_make_no_sense_are_errors(options, message):
     with pytest.raises(UserError, match=message):

@@ -31,6 +31,16 @@ def test_weights_are_seen_through_noise_in_training_only():
     assert params is WEIGHTS
 
 
+def test_noise_of_half_precision_is_drawn_in_single():
+    """Of the 128 random numbers that bfloat16 has, the mean is not zero."""
+    zeros = jnp.zeros(200_000, jnp.bfloat16)
+    noisy = optim.noisy_weights(objective, 1.0)
+    _, (noise, _) = noisy({"params": zeros}, None, jax.random.key(0), train=True)
+    assert noise.dtype == jnp.bfloat16
+    noise = np.asarray(noise, np.float64)
+    assert abs(noise.mean()) < 4 / np.sqrt(200_000) and np.abs(noise).max() > 4
+
+
 def test_noise_needs_a_key():
     with pytest.raises(ValueError, match="key"):
         optim.noisy_weights(objective, 0.1)({"params": WEIGHTS}, None, train=True)

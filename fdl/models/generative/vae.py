@@ -82,8 +82,11 @@ class VAE(nn.Module):
         latents = mean
         if train if sample is None else sample:
             # In training, `functional` provides this one random stream.
-            noise = jax.random.normal(self.make_rng("dropout"), mean.shape, mean.dtype)
-            latents = mean + jnp.exp(log_var / 2) * noise
+            # Drawn in float32: of the 128 random numbers that bfloat16 has, the mean is
+            # not zero.
+            wide = jnp.promote_types(mean.dtype, jnp.float32)
+            noise = jax.random.normal(self.make_rng("dropout"), mean.shape, wide)
+            latents = mean + jnp.exp(log_var / 2) * noise.astype(mean.dtype)
         self.sow("intermediates", "latents", latents)
         return VAEOutput(self.decoder(latents, inputs.shape[1:]), mean, log_var)
 

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import optax
 
 from fdl.errors import UserError
+from fdl.losses.half_precision import at_least_float32
 
 
 def max_norm(limit: float) -> optax.GradientTransformation:
@@ -30,12 +31,13 @@ def max_norm(limit: float) -> optax.GradientTransformation:
     def project(update, weight):
         if weight.ndim < 2:
             return update
-        after = weight + update
+        after = at_least_float32(weight) + update
         axes = tuple(range(weight.ndim - 1))
         norm = jnp.sqrt(jnp.square(after).sum(axes, keepdims=True))
         # Selected rather than multiplied by min(1, c / ‖w‖), so that an update within
         # the limit keeps its bits; the quotient of a zero norm is not selected.
-        return jnp.where(norm > limit, after * (limit / norm) - weight, update)
+        projected = jnp.where(norm > limit, after * (limit / norm) - weight, update)
+        return projected.astype(update.dtype)
 
     def update(updates, params):
         return jax.tree.map(project, updates, params)

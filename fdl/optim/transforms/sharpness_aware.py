@@ -1,9 +1,12 @@
 """Sharpness-aware minimisation (SAM)."""
 
+import math
+
 import jax
 import optax
 
 from fdl.errors import UserError
+from fdl.optim.transforms.logging import norm
 
 
 def sharpness_aware(
@@ -20,14 +23,14 @@ def sharpness_aware(
       radius: ρ, the norm of the perturbation.
 
     Raises:
-      UserError: The radius is not positive.
+      UserError: The radius is not positive, or infinite.
 
     References:
       Foret et al., `Sharpness-Aware Minimization for Efficiently Improving
       Generalization <https://arxiv.org/abs/2010.01412>`_, 2021.
     """
-    if not radius > 0:
-        raise UserError(f"sam={radius}: expected a positive radius")
+    if not 0 < radius < math.inf:
+        raise UserError(f"sam={radius}: expected a positive, finite radius")
     inner = optax.with_extra_args_support(inner)
 
     def update(updates, state, params=None, *, grad_fn=None, **extra):
@@ -36,7 +39,7 @@ def sharpness_aware(
                 "grad_fn=None: expected the gradient function that sam needs"
             )
         # Without the small term, the perturbation of a zero gradient would be NaN.
-        scale = radius / (optax.tree.norm(updates) + 1e-12)
+        scale = radius / (norm(updates) + 1e-12)
         perturbed = jax.tree.map(
             lambda w, g: w + (scale * g).astype(w.dtype), params, updates
         )

@@ -10,6 +10,7 @@ from fdl.errors import UserError
 from fdl.types import Array
 
 GROWTH_EVERY = 2000  # Steps without overflow before the scale is doubled; PyTorch's.
+LARGEST_SCALE = 2.0**127  # Twice as much is infinite in float32.
 
 
 class SkipNonfiniteState(NamedTuple):
@@ -51,11 +52,12 @@ def skip_nonfinite_updates(
       inner: Transformation of finite gradients.
       skip_nonfinite: Maximum number of consecutive steps to skip; the next non-finite
         one is let through.
-      loss_scale: Initial loss scale, at least 1. Default: no loss scaling.
+      loss_scale: Initial loss scale, at least 1; it grows up to 2^127. Default: no loss
+        scaling.
       growth_every: Number of finite steps after which the scale is doubled.
 
     Raises:
-      UserError: ``skip_nonfinite`` is negative, or ``loss_scale`` below 1.
+      UserError: ``skip_nonfinite`` is negative, or ``loss_scale`` below 1 or infinite.
 
     References:
       Micikevicius et al., `Mixed Precision Training
@@ -63,8 +65,8 @@ def skip_nonfinite_updates(
     """
     if skip_nonfinite < 0:
         raise UserError(f"skip_nonfinite={skip_nonfinite}: expected at least 0")
-    if loss_scale is not None and loss_scale < 1:
-        raise UserError(f"loss_scale={loss_scale}: expected at least 1")
+    if loss_scale is not None and not 1 <= loss_scale < LARGEST_SCALE:
+        raise UserError(f"loss_scale={loss_scale}: expected at least 1, and finite")
     inner = optax.with_extra_args_support(inner)
 
     def init(params):
@@ -114,5 +116,7 @@ def _next_scale(state: SkipNonfiniteState, finite: Array, growth_every: int):
     grown = good_steps == growth_every
     # Below one, a scale would make the underflow worse that it is there to prevent.
     smaller = jnp.maximum(state.loss_scale / 2, 1)
-    larger = jnp.where(grown, state.loss_scale * 2, state.loss_scale)
+    # An infinite scale would make every gradient infinite or NaN, and never fall again.
+    doubled = jnp.minimum(state.loss_scale, LARGEST_SCALE / 2) * 2
+    larger = jnp.where(grown, doubled, state.loss_scale)
     return jnp.where(finite, larger, smaller), jnp.where(grown, 0, good_steps)

@@ -3,6 +3,7 @@
 import jax
 
 from fdl.errors import UserError
+from fdl.optim.transforms.half_precision import at_least_float32
 from fdl.types import Objective
 
 
@@ -32,9 +33,10 @@ def noisy_weights(objective: Objective, std: float) -> Objective:
         noise_key, key = jax.random.split(key)
         leaves, tree = jax.tree.flatten(variables["params"])
         keys = jax.random.split(noise_key, len(leaves))
+        # Drawn in float32, as bfloat16 has only 128 random numbers.
         perturbed = [
-            x + std * jax.random.normal(k, x.shape, x.dtype)
-            for x, k in zip(leaves, keys, strict=True)
+            (wide + std * jax.random.normal(k, x.shape, wide.dtype)).astype(x.dtype)
+            for x, wide, k in zip(leaves, at_least_float32(leaves), keys, strict=True)
         ]
         variables = {**variables, "params": jax.tree.unflatten(tree, perturbed)}
         return objective(variables, batch, key, train=train)
