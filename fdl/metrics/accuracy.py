@@ -41,7 +41,8 @@ def mean(values: Array, mask: Array | None = None) -> Mean:
 def accuracy(logits: Array, labels: Array, mask: Array | None = None) -> Mean:
     """Accuracy, the share of correct predictions, Σ wᵢ [ŷᵢ = yᵢ] / Σ wᵢ.
 
-    It is NaN if a label that is not masked is no class index.
+    It is NaN if a label that is not masked is no class index, or if its logits have no
+    probabilities: NaN, or a largest of several that is infinite.
 
     Args:
       logits: Logits of the classes, float [B, ..., C]: the largest is the prediction,

@@ -2,11 +2,11 @@
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 
 from fdl.errors import UserError
 from fdl.metrics.decisions import weights_of
+from fdl.metrics.exact_counts import segment_sum
 from fdl.metrics.scoring_rules import log_probabilities
 from fdl.types import Array
 
@@ -100,7 +100,7 @@ def calibration_error(
         # not masked makes the sum NaN.
         values = jnp.where(valid, values, jnp.nan)
         weighted = jnp.where(weights > 0, weights * values, 0)
-        return jax.ops.segment_sum(weighted.reshape(-1), bins.reshape(-1), num_bins)
+        return segment_sum(weighted, bins, num_bins)
 
     gap = (predicted == actual) - confidence
     return CalibrationError(

@@ -88,7 +88,8 @@ def median_absolute_error(
       mask: Weights, [B].
 
     Returns:
-      Float32 [], the mean over outputs; NaN if all weights are zero.
+      Float32 [], the mean over outputs; NaN if all weights are zero, or if an error
+      with a weight is NaN.
 
     Raises:
       UserError: The shapes do not match.
@@ -151,4 +152,6 @@ def _median(values, weights):
     lower = jnp.searchsorted(sums, half, side="left")
     upper = jnp.searchsorted(sums, half, side="right")
     median = (values[order][lower] + values[order][upper]) / 2
-    return jnp.where(half > 0, median, jnp.nan)
+    # NaN has no place in the order.
+    defined = (half > 0) & ~jnp.any(jnp.isnan(values))
+    return jnp.where(defined, median, jnp.nan)
