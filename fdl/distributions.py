@@ -43,7 +43,9 @@ def checked(distribution: Any) -> Distribution:
 def categorical() -> Distribution:
     """Categorical distribution over C classes, int [...], of logits, float [..., C].
 
-    A class whose logit is minus infinity has probability zero.
+    A class whose logit is minus infinity has probability zero. The log-probability of
+    what is no class is NaN. All is computed in float32, also of logits in half
+    precision: bfloat16 would be wrong by up to 0.04 nats for a thousand classes.
 
     Example:
       >>> distribution = categorical()
@@ -52,16 +54,18 @@ def categorical() -> Distribution:
     """
 
     def sample(logits, key):
-        return jax.random.categorical(key, _array(logits))
+        return jax.random.categorical(key, _widened(_array(logits)))
 
     def log_prob(logits, x):
         chex.assert_type([logits, x], [float, int])
         chex.assert_shape(x, logits.shape[:-1])
-        log_probs = jax.nn.log_softmax(logits)
-        return jnp.take_along_axis(log_probs, x[..., None], axis=-1).squeeze(-1)
+        log_probs = jax.nn.log_softmax(_widened(logits))
+        chosen = jnp.take_along_axis(log_probs, x[..., None], axis=-1).squeeze(-1)
+        # An index above the classes gives NaN; a negative one would count from the end.
+        return jnp.where(x < 0, jnp.nan, chosen)
 
     def entropy(logits):
-        log_probs = jax.nn.log_softmax(logits)
+        log_probs = jax.nn.log_softmax(_widened(logits))
         probs = jnp.exp(log_probs)
         # By the limit p log p → 0: a logit of minus infinity would make 0 · −∞ = NaN.
         return -jnp.sum(probs * jnp.where(probs > 0, log_probs, 0), axis=-1)
@@ -70,6 +74,10 @@ def categorical() -> Distribution:
         return jnp.argmax(_array(logits), axis=-1)
 
     return Distribution(sample, log_prob, entropy, mode)
+
+
+def _widened(logits: Array) -> Array:
+    return logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
 
 
 def _array(logits: Any) -> Array:

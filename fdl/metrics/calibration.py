@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 
 from fdl.errors import UserError
-from fdl.metrics.decisions import weights_of
+from fdl.metrics.decisions import decide, weights_of
 from fdl.metrics.exact_counts import segment_sum
 from fdl.metrics.scoring_rules import log_probabilities
 from fdl.types import Array
@@ -83,7 +83,8 @@ def calibration_error(
     if num_bins < 1:
         raise UserError(f"num_bins={num_bins}: expected at least 1")
     log_probs, actual, valid = log_probabilities(logits, labels)
-    predicted = jnp.argmax(log_probs, axis=-1)
+    # Not the largest of the log-probabilities, which rounding may make equal.
+    predicted = decide(logits, labels).predicted
     if jnp.ndim(logits) == actual.ndim:
         predicted = jnp.ones_like(predicted)
     confidence = jnp.exp(

@@ -93,7 +93,8 @@ def root_mean_squared_error(
     """Root mean squared error, √(Σ wᵢ (ŷᵢ − yᵢ)² / Σ wᵢ).
 
     The root is that of the mean over all batches. With several outputs it is the mean
-    of their roots.
+    of their roots. Squares have the range of float32: errors below 10⁻¹⁹ count as zero,
+    and those above 10¹⁹ as infinite.
 
     Args:
       predictions: Predictions ŷ, float [B, ...].

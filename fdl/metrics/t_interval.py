@@ -50,8 +50,10 @@ def interval(values: Any, metric: str = "") -> MeanInterval:
 
     It is cut off at the bounds of the metric's range. That costs no coverage, as the
     true mean of values in a range lies in it as well. Student's t assumes values that
-    are normally distributed; near a bound they are skewed, and few seeds or folds, such
-    as three of an accuracy of 0.97, are covered a little less often than stated.
+    are normally distributed, and near a bound they are skewed: in 4000 simulations
+    each, intervals of 95 % contained an accuracy of 0.90 in 95 % (three folds of 120
+    examples), of 0.97 in 92 % (three folds of 60) and 94 % (five), but of 0.99 in 83 %
+    (five folds of 36), where often all folds are without a mistake.
 
     Args:
       values: One value per seed, float [S].

@@ -71,6 +71,12 @@ def test_bins_are_closed_on_the_right():
     np.testing.assert_array_equal(curve[2], [1, 0])
 
 
+def test_the_class_is_that_of_the_accuracy_where_probabilities_round_to_equal():
+    logits, labels = np.float32([[0, 1e-9, 0], [0, 0, 1e-9]]), np.array([1, 2])
+    _, rate, weight = metrics.calibration_error(logits, labels).curve()
+    assert metrics.accuracy(logits, labels).compute() == rate[np.argmax(weight)] == 1
+
+
 def test_a_million_equal_answers_add_up():
     logits, labels = np.full(10**6, 2.0, np.float32), np.arange(10**6) % 4 > 0
     confidence, rate, _ = metrics.calibration_error(logits, labels).curve()
