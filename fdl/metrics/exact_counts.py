@@ -78,6 +78,7 @@ def count(groups: Array, weights: Array, num_groups: int) -> Counts:
     )
 
 
+@jax.jit
 def modulo(values: Array) -> Array:
     """Integral numbers modulo 2³², float32 [...] to int32 [...]."""
     # Division by a power of two and this remainder are exact, of a positive number.
