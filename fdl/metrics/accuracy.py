@@ -35,7 +35,7 @@ def mean(values: Array, mask: Array | None = None) -> Mean:
     rest = math.prod(values.shape[weights.ndim :])
     values = values.reshape(*weights.shape, rest).mean(axis=-1)
     # Masked values may be NaN, and a product with zero would be NaN as well.
-    return Mean(jnp.where(weights > 0, values * weights, 0).sum(), weights.sum())
+    return Mean(jnp.where(weights == 0, 0, values * weights).sum(), weights.sum())
 
 
 def accuracy(logits: Array, labels: Array, mask: Array | None = None) -> Mean:

@@ -100,7 +100,7 @@ def calibration_error(
         # Masked values may be NaN and must not count, whereas an invalid label that is
         # not masked makes the sum NaN.
         values = jnp.where(valid, values, jnp.nan)
-        weighted = jnp.where(weights > 0, weights * values, 0)
+        weighted = jnp.where(weights == 0, 0, weights * values)
         return segment_sum(weighted, bins, num_bins)
 
     gap = (predicted == actual) - confidence

@@ -96,8 +96,8 @@ def weights_of(mask: Array | None, shape: tuple[int, ...]) -> Array:
             f"mask.shape={list(mask.shape)}: "
             f"expected one weight per example of {list(shape)}"
         )
-    # Negative weights and NaN become zero: comparisons with NaN are false.
-    weights = jnp.where(mask > 0, mask, 0).astype(jnp.float32)
+    # Negative weights become zero. NaN stays, so that the metric is NaN as well.
+    weights = jnp.where(mask <= 0, 0, mask).astype(jnp.float32)
     return jnp.broadcast_to(
         jnp.expand_dims(weights, range(mask.ndim, len(shape))), shape
     )

@@ -100,6 +100,8 @@ def median_absolute_error(
       Array(0.5, dtype=float32)
     """
     errors, weights = by_output(differences(predictions, targets), mask)
+    if not errors.shape[0]:
+        return jnp.float32(jnp.nan)
     return jax.vmap(_median, in_axes=(1, None))(jnp.abs(errors), weights[:, 0]).mean()
 
 
@@ -116,6 +118,8 @@ def _average_area(area, logits, labels, mask, average):
       average: "macro", "weighted" or "binary".
     """
     scores, positive, weights, valid = problems(logits, labels, mask)
+    if not scores.shape[0]:
+        return jnp.float32(jnp.nan)
     check_problems(average, scores.shape[-1])
     invalid = jnp.any(~valid & (weights > 0))
     # Masked scores may be NaN, which would break the order that the search relies on.

@@ -197,6 +197,19 @@ def test_what_is_no_number_is_seen_and_may_be_masked(value, argument):
     chex.assert_trees_all_equal(compute(sums(data, mask)), compute(sums(DATA, mask)))
 
 
+def test_a_weight_that_is_no_number_is_seen():
+    mask = np.where(np.arange(SIZE) == ROW, np.nan, WEIGHTS).astype(np.float32)
+    for name, found in compute(sums(DATA, mask)).items():
+        assert np.isnan(found), name
+
+
+@pytest.mark.parametrize("metric", ["roc_auc", "average_precision"])
+def test_no_examples_have_no_value(metric):
+    empty = np.zeros(0, np.float32), np.zeros(0, np.int32)
+    assert np.isnan(getattr(metrics.exact, metric)(*empty))
+    assert np.isnan(metrics.exact.median_absolute_error(*empty))
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_model_that_diverged_altogether_is_seen(value):
     data = {
