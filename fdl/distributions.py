@@ -43,8 +43,9 @@ def checked(distribution: Any) -> Distribution:
 def categorical() -> Distribution:
     """Categorical distribution over C classes, int [...], of logits, float [..., C].
 
-    A class whose logit is minus infinity has probability zero. All is computed in
-    float32; the log-probability of what is no class is NaN.
+    A class whose logit is minus infinity has probability zero. The log-probability of
+    what is no class is NaN. All is computed in float32, also of logits in half
+    precision: bfloat16 would be wrong by up to 0.04 nats for a thousand classes.
 
     Example:
       >>> distribution = categorical()

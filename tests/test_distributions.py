@@ -68,3 +68,16 @@ def test_a_logit_of_minus_infinity_rules_a_class_out():
     assert DISTRIBUTION.log_prob(logits, jnp.array(1)) == -jnp.inf
     keys = jax.random.split(jax.random.key(0), 100)
     assert not (jax.vmap(lambda key: DISTRIBUTION.sample(logits, key))(keys) == 1).any()
+
+
+def test_half_precision_is_widened():
+    logits = jnp.asarray(3 * np.random.default_rng(0).normal(size=1000), jnp.bfloat16)
+    p = probabilities(np.asarray(logits, np.float32))
+    found = (
+        jax.jit(DISTRIBUTION.log_prob)(logits, jnp.array(7)),
+        DISTRIBUTION.entropy(logits),
+    )
+    chex.assert_trees_all_close(
+        found, (np.log(p[7]), -(p * np.log(p)).sum()), rtol=1e-5
+    )
+    chex.assert_type(found, jnp.float32)

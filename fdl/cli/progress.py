@@ -116,11 +116,11 @@ def table(values: Mapping[str, Any]) -> Table:
         if not several:
             result.add_row(name, f"{value:.5g}")
             continue
-        mean, error, half = interval(value)
+        mean, error, low, high = interval(value, name)
         result.add_row(
             name,
             f"{mean:.5g} ± {error:.2g}",
-            f"{mean - half:.4g} .. {mean + half:.4g}",
+            f"{low:.4g} .. {high:.4g}",
             f"{np.min(value):.4g} .. {np.max(value):.4g}",
         )
     return result

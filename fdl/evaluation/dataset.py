@@ -5,11 +5,12 @@ from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from fdl.data.batches import keyed_items
 from fdl.errors import UserError, check_parameters, check_type
 from fdl.learners.step_outputs import objective_outputs
-from fdl.types import Batch, Batches, Evaluate, Objective, PyTree, Variables
+from fdl.types import Array, Batch, Batches, Evaluate, Objective, PyTree, Variables
 
 
 def on_dataset(
@@ -59,10 +60,18 @@ def on_dataset(
             for item, key in keyed_items(batches, seed)
         ]
         # Metrics are sums: adding them weights batches by their number of examples.
-        sums = jax.tree.map(lambda *x: jnp.stack(x).sum(axis=0), *parts)
+        sums = jax.tree.map(_total, *jax.device_get(parts))
         return {name: float(metric.compute()) for name, metric in sums.items()}
 
     return evaluate
+
+
+def _total(*sums: np.ndarray) -> Array:
+    """Sum over batches, rounded once: floats are added in float64; integers wrap."""
+    dtype = sums[0].dtype
+    wide = dtype if np.issubdtype(dtype, np.integer) else np.float64
+    with np.errstate(over="ignore"):  # A sum beyond float32 is infinite.
+        return jnp.asarray(np.sum(sums, axis=0, dtype=wide).astype(dtype))
 
 
 def check_epochs(batches: Batches) -> None:

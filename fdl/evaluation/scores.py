@@ -10,6 +10,7 @@ import numpy as np
 from fdl.data.batches import keyed_items
 from fdl.evaluation.dataset import check_epochs
 from fdl.learners.step_outputs import objective_outputs
+from fdl.metrics.exact_counts import modulo
 from fdl.types import Array, Batch, Examples, Metric, PyTree, Variables
 
 
@@ -90,12 +91,14 @@ def _scores(metric: PyTree) -> ExampleScores:
     sizes = [int(np.prod(shape)) for shape in shapes]
     ends = np.cumsum(sizes)
 
-    # Undoes the concatenation below; counts get their integer dtype back.
+    # Undoes the concatenation below; counts become integers again, which may wrap.
     def to_metric(row: Array) -> Metric:
         parts = [
-            jnp.asarray(row[end - size : end]).reshape(shape).astype(leaf.dtype)
-            for end, size, shape, leaf in zip(ends, sizes, shapes, leaves, strict=True)
+            jnp.asarray(row[end - size : end]).reshape(shape)
+            for end, size, shape in zip(ends, sizes, shapes, strict=True)
         ]
+        integral = [np.issubdtype(leaf.dtype, np.integer) for leaf in leaves]
+        parts = [modulo(x) if i else x for x, i in zip(parts, integral, strict=True)]
         return jax.tree.unflatten(structure, parts)
 
     rows = [np.reshape(leaf, (len(leaf), -1)) for leaf in leaves]

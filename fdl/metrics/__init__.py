@@ -3,6 +3,9 @@
 All have one signature, ``metric(logits or predictions, labels or targets, mask=None)``,
 with options as keywords, and return sums that merge by adding their leaves. Their
 ``compute()`` returns a scalar; some have further methods, such as ``per_class()``.
+
+NaN in, NaN out: a value that is NaN, or a label that is no class, makes the metric NaN
+unless it is masked, as it would otherwise pass for a wrong or even a right answer.
 """
 
 from fdl.metrics import bootstrap, exact, paired_comparison, replicate_comparison

@@ -35,13 +35,14 @@ def mean(values: Array, mask: Array | None = None) -> Mean:
     rest = math.prod(values.shape[weights.ndim :])
     values = values.reshape(*weights.shape, rest).mean(axis=-1)
     # Masked values may be NaN, and a product with zero would be NaN as well.
-    return Mean(jnp.where(weights > 0, values * weights, 0).sum(), weights.sum())
+    return Mean(jnp.where(weights == 0, 0, values * weights).sum(), weights.sum())
 
 
 def accuracy(logits: Array, labels: Array, mask: Array | None = None) -> Mean:
     """Accuracy, the share of correct predictions, Σ wᵢ [ŷᵢ = yᵢ] / Σ wᵢ.
 
-    It is NaN if a label that is not masked is no class index.
+    It is NaN if a label that is not masked is no class index, or if its logits have no
+    probabilities: NaN, or a largest of several that is infinite.
 
     Args:
       logits: Logits of the classes, float [B, ..., C]: the largest is the prediction,

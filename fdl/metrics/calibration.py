@@ -2,11 +2,11 @@
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 
 from fdl.errors import UserError
-from fdl.metrics.decisions import weights_of
+from fdl.metrics.decisions import decide, weights_of
+from fdl.metrics.exact_counts import segment_sum
 from fdl.metrics.scoring_rules import log_probabilities
 from fdl.types import Array
 
@@ -83,7 +83,8 @@ def calibration_error(
     if num_bins < 1:
         raise UserError(f"num_bins={num_bins}: expected at least 1")
     log_probs, actual, valid = log_probabilities(logits, labels)
-    predicted = jnp.argmax(log_probs, axis=-1)
+    # Not the largest of the log-probabilities, which rounding may make equal.
+    predicted = decide(logits, labels).predicted
     if jnp.ndim(logits) == actual.ndim:
         predicted = jnp.ones_like(predicted)
     confidence = jnp.exp(
@@ -99,8 +100,8 @@ def calibration_error(
         # Masked values may be NaN and must not count, whereas an invalid label that is
         # not masked makes the sum NaN.
         values = jnp.where(valid, values, jnp.nan)
-        weighted = jnp.where(weights > 0, weights * values, 0)
-        return jax.ops.segment_sum(weighted.reshape(-1), bins.reshape(-1), num_bins)
+        weighted = jnp.where(weights == 0, 0, weights * values)
+        return segment_sum(weighted, bins, num_bins)
 
     gap = (predicted == actual) - confidence
     return CalibrationError(

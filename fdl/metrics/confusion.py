@@ -17,7 +17,7 @@ class ConfusionMatrix(NamedTuple):
 
     Attributes:
       counts: Counts of examples of class i for which class j was predicted, [C, C].
-        With integral weights ``counts.whole`` holds them as integers.
+        With integral weights ``counts.whole`` holds them as integers, below 2³¹.
     """
 
     counts: Counts

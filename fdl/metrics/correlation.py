@@ -71,6 +71,8 @@ class MatthewsCorrelation(NamedTuple):
         variances = products(predicted, not_predicted, zero, zero) * products(
             actual, not_actual, zero, zero
         )
+        # Of weights that are no integers, rounding may make a variance negative.
+        variances = jnp.maximum(variances, 0)
         return divide(covariance, jnp.sqrt(variances), undefined=0.0)
 
 

@@ -14,7 +14,8 @@ class Decisions(NamedTuple):
     Attributes:
       predicted: Predicted class indices, int32 [B, ...].
       actual: Class indices of the labels, int32 [B, ...].
-      valid: True where both are class indices and no logit is NaN, bool [B, ...].
+      valid: True where both are class indices, and the logits have probabilities: none
+        is NaN, and the largest of several is finite, bool [B, ...].
       num_classes: Number of classes; None if it is not known.
     """
 
@@ -54,8 +55,9 @@ def decide(logits: Array, labels: Array, num_classes: int | None = None) -> Deci
     else:
         num_classes = _num_classes(logits, labels)
         predicted = jnp.argmax(logits, axis=-1).astype(jnp.int32)
-        # The maximum is NaN if any of the logits is.
-        valid_predictions = ~jnp.isnan(jnp.max(logits, axis=-1))
+        # The maximum is NaN if any of the logits is, and infinite where a softmax is
+        # NaN; logits of minus infinity are classes of probability zero.
+        valid_predictions = jnp.isfinite(jnp.max(logits, axis=-1))
     valid = _is_class(actual, num_classes) & valid_predictions
     return Decisions(predicted, actual, valid, num_classes)
 
@@ -94,8 +96,8 @@ def weights_of(mask: Array | None, shape: tuple[int, ...]) -> Array:
             f"mask.shape={list(mask.shape)}: "
             f"expected one weight per example of {list(shape)}"
         )
-    # Negative weights and NaN become zero: comparisons with NaN are false.
-    weights = jnp.where(mask > 0, mask, 0).astype(jnp.float32)
+    # Negative weights become zero. NaN stays, so that the metric is NaN as well.
+    weights = jnp.where(mask <= 0, 0, mask).astype(jnp.float32)
     return jnp.broadcast_to(
         jnp.expand_dims(weights, range(mask.ndim, len(shape))), shape
     )

@@ -88,7 +88,8 @@ def median_absolute_error(
       mask: Weights, [B].
 
     Returns:
-      Float32 [], the mean over outputs; NaN if all weights are zero.
+      Float32 [], the mean over outputs; NaN if all weights are zero, or if an error
+      with a weight is NaN.
 
     Raises:
       UserError: The shapes do not match.
@@ -99,6 +100,8 @@ def median_absolute_error(
       Array(0.5, dtype=float32)
     """
     errors, weights = by_output(differences(predictions, targets), mask)
+    if not errors.shape[0]:
+        return jnp.float32(jnp.nan)
     return jax.vmap(_median, in_axes=(1, None))(jnp.abs(errors), weights[:, 0]).mean()
 
 
@@ -115,6 +118,8 @@ def _average_area(area, logits, labels, mask, average):
       average: "macro", "weighted" or "binary".
     """
     scores, positive, weights, valid = problems(logits, labels, mask)
+    if not scores.shape[0]:
+        return jnp.float32(jnp.nan)
     check_problems(average, scores.shape[-1])
     invalid = jnp.any(~valid & (weights > 0))
     # Masked scores may be NaN, which would break the order that the search relies on.
@@ -151,4 +156,6 @@ def _median(values, weights):
     lower = jnp.searchsorted(sums, half, side="left")
     upper = jnp.searchsorted(sums, half, side="right")
     median = (values[order][lower] + values[order][upper]) / 2
-    return jnp.where(half > 0, median, jnp.nan)
+    # NaN has no place in the order.
+    defined = (half > 0) & ~jnp.any(jnp.isnan(values))
+    return jnp.where(defined, median, jnp.nan)

@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fdl.metrics.bootstrap import resampled
+from fdl.errors import UserError
+from fdl.metrics.bootstrap import ROUNDING, resampled
 from fdl.metrics.decisions import decide
 from fdl.metrics.resampling import (
     blocks,
@@ -49,7 +50,7 @@ def compare(
     *shared: Array,
     confidence: float = 0.95,
     num_resamples: int = 2000,
-    method: str = "percentile",
+    method: str | None = None,
     seed: int = 0,
 ) -> Comparison:
     """Paired bootstrap interval and permutation test of the difference of two models.
@@ -65,7 +66,7 @@ def compare(
     Args:
       metric: ``metric(predictions, *shared)``, as all of `fdl.metrics`.
       first: Outputs of the first model, logits or predictions, [N, ...].
-      second: Outputs of the second model, [N, ...].
+      second: Outputs of the second model in the same form, [N, ...].
       *shared: Labels or targets, and further arguments of the metric, each [N, ...].
       confidence: Confidence level of the interval.
       num_resamples: Number of resamples, and of permutations.
@@ -73,7 +74,8 @@ def compare(
       seed: Seed of the resampling and of the permutations.
 
     Raises:
-      UserError: As `fdl.metrics.bootstrap.interval`.
+      UserError: One of the outputs are logits and the others class indices, which
+        cannot be swapped; and as `fdl.metrics.bootstrap.interval`.
 
     Example:
       >>> from fdl import metrics
@@ -88,6 +90,7 @@ def compare(
     """
     first, second = jnp.asarray(first), jnp.asarray(second)
     size = num_examples((first, second, *shared))
+    _check_same_form(first, second)
     measure = of_indices(metric)
 
     def both(indices):
@@ -97,16 +100,19 @@ def compare(
         first_values, second_values = both(indices)
         return second_values - first_values
 
-    interval = resampled(difference, size, confidence, num_resamples, method, seed)
+    first_value, second_value = map(float, both(np.arange(size)))
+    scale = max(abs(first_value), abs(second_value))
+    interval = resampled(
+        difference, size, confidence, num_resamples, method, seed, scale
+    )
     swapped = _swapped_metric(metric, first, second, shared)
     swaps = _swaps(size, num_resamples, seed)
     # Where the second model has the outputs of some rows of the first, the first has
     # those of the second: its metric is that of the complement.
     differences = np.concatenate([swapped(rows) - swapped(~rows) for rows in swaps])
-    first_value, second_value = map(float, both(np.arange(size)))
     # Differences that are equal in exact arithmetic may differ by rounding, but have to
     # count as equally large.
-    tolerance = 1e-6 * max(abs(first_value), abs(second_value))
+    tolerance = ROUNDING * scale
     as_large = np.sum(np.abs(differences) >= abs(interval.value) - tolerance)
     exact = differences.size == 2**size
     # Random permutations are counted along with the identity, so that p is never zero;
@@ -180,6 +186,21 @@ def changes(first: Array, second: Array, labels: Array) -> Changes:
 
     before, after = is_correct(first), is_correct(second)
     return Changes(np.flatnonzero(~before & after), np.flatnonzero(before & ~after))
+
+
+def _check_same_form(first, second):
+    """Raises `UserError` if outputs of two models cannot be swapped for an example."""
+
+    def form(x):
+        kinds = jnp.floating, jnp.integer
+        return x.shape, [jnp.issubdtype(x.dtype, kind) for kind in kinds]
+
+    if form(first) != form(second):
+        shown = ", ".join(f"{x.dtype} {list(x.shape)}" for x in (first, second))
+        raise UserError(
+            f"outputs {shown}: expected the same form, such as logits of both or class "
+            "indices of both"
+        )
 
 
 def _swapped_metric(metric, first, second, shared):

@@ -16,7 +16,7 @@ class Moments(NamedTuple):
     """Sums over examples of shifted targets y − c and of errors e = ŷ − y.
 
     Attributes:
-      examples: Number of examples with a weight, int32 [1].
+      examples: Number of examples with a weight, float32 [1].
       weight: Σ w, float32 [1].
       target: Σ w (y − c), float32 [D].
       target_square: Σ w (y − c)², float32 [D].
@@ -32,8 +32,15 @@ class Moments(NamedTuple):
     error_square: Array
 
     def variation(self) -> Array:
-        """Σ w (y − ȳ)², float32 [D]; zero where it is within the rounding error."""
-        return _around_mean(self.target, self.target_square, self.weight)
+        """Σ w (y − ȳ)², float32 [D]; zero where it is within the rounding error.
+
+        NaN where the squares of the targets are infinite or zero in float32, and the
+        targets are not.
+        """
+        variation = _around_mean(self.target, self.target_square, self.weight)
+        vanished = (self.target_square == 0) & (self.target != 0)
+        lost = vanished | jnp.isinf(self.target_square)
+        return jnp.where(lost, jnp.nan, variation)
 
     def error_variation(self) -> Array:
         """Σ w (e − ē)², float32 [D]; zero where it is within the rounding error."""
@@ -93,7 +100,8 @@ def r2(
     about 5e-7 (1 + (ȳ − c)²/σ²), half a percent for targets a hundred standard
     deviations away; from a thousand on they count as constant. Set the shift to the
     mean of the training targets, or standardise targets and predictions, which leaves
-    R² as it is.
+    R² as it is. Targets have to be standardised if their squares leave the range of
+    float32, with magnitudes above 10¹⁹ or below 10⁻¹⁹: R² is NaN or -∞ then.
 
     Args:
       predictions: Predictions ŷ, float [B, ...].
@@ -153,7 +161,7 @@ def _moments(predictions, targets, mask, shift):
         return jnp.sum(weights * values, axis=0)
 
     return Moments(
-        (weights > 0).astype(jnp.int32).sum(axis=0),
+        jnp.sum(weights > 0, axis=0, dtype=jnp.float32),
         total(jnp.ones_like(weights)),
         total(shifted),
         total(shifted**2),
@@ -164,13 +172,16 @@ def _moments(predictions, targets, mask, shift):
 
 def _around_mean(total, squares, weight):
     """Sum of squares around the mean, from the sum and the sum of squares."""
-    variation = squares - total**2 / weight
+    # A square of the total might be infinite, though this is at most the squares.
+    variation = squares - total * (total / weight)
     # Constant values leave a small remainder, which is no variation to divide by.
-    return jnp.where(variation > ROUNDING * squares, variation, 0)
+    # So that NaN and infinity stay, they must not be less than the bound.
+    return jnp.where(variation < ROUNDING * squares, 0, variation)
 
 
 def _explained(unexplained, variation):
     """1 − a/b of an unexplained part a; if b is zero, 1 if a is zero too, else 0."""
     safe = jnp.where(variation == 0, 1, variation)
-    otherwise = (unexplained == 0).astype(safe.dtype)
+    # The product is zero, and NaN for NaN and infinity.
+    otherwise = jnp.where(unexplained == 0, 1, 0 * unexplained)
     return jnp.where(variation == 0, otherwise, 1 - unexplained / safe)

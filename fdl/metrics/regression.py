@@ -62,7 +62,9 @@ def mean_absolute_percentage_error(
     errors = jnp.abs(differences(predictions, targets))
     # The constant of scikit-learn, in float32 as well, so that values are the same.
     epsilon = float(jnp.finfo("float64").eps)
-    return mean(errors / jnp.maximum(jnp.abs(jnp.asarray(targets)), epsilon), mask)
+    # In the dtype of the errors, as int8 has no 128 and float16 no epsilon.
+    sizes = jnp.abs(jnp.asarray(targets).astype(errors.dtype))
+    return mean(errors / jnp.maximum(sizes, epsilon), mask)
 
 
 class RootMeanSquare(NamedTuple):
@@ -91,7 +93,8 @@ def root_mean_squared_error(
     """Root mean squared error, √(Σ wᵢ (ŷᵢ − yᵢ)² / Σ wᵢ).
 
     The root is that of the mean over all batches. With several outputs it is the mean
-    of their roots.
+    of their roots. Squares have the range of float32: errors below 10⁻¹⁹ count as zero,
+    and those above 10¹⁹ as infinite.
 
     Args:
       predictions: Predictions ŷ, float [B, ...].

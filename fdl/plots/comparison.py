@@ -17,7 +17,8 @@ def comparison(
 ) -> Figure:
     """Mean over seeds of each learner with its 95 % interval, in a panel per metric.
 
-    Small dots are single seeds. Intervals are those of Student's t distribution.
+    Small dots are single seeds. Intervals are those of Student's t distribution, within
+    the range of the metric.
 
     Args:
       values: Final values by metric and by learner, in the order of the plot, each
@@ -39,7 +40,7 @@ def comparison(
     for axes, (metric, by_learner) in zip(panels, values.items(), strict=False):
         finite = {name: _finite(numbers) for name, numbers in by_learner.items()}
         for x, (name, numbers) in enumerate(finite.items()):
-            _draw_arm(axes, x, numbers, tones[name])
+            _draw_arm(axes, x, numbers, metric, tones[name])
         if _needs_log_scale(metric, list(finite.values())):
             axes.set_yscale("log")
         axes.set_title(literal(metric))
@@ -62,14 +63,14 @@ def _finite(numbers) -> np.ndarray:
     return drawable(numbers[np.isfinite(numbers)])
 
 
-def _draw_arm(axes, x: int, numbers: np.ndarray, color) -> None:
+def _draw_arm(axes, x: int, numbers: np.ndarray, metric: str, color) -> None:
     if not numbers.size:
         return
-    mean, _, half = interval(numbers)
+    mean, _, low, high = interval(numbers, metric)
     axes.errorbar(
         [x],
         [mean],
-        [half] if numbers.size > 1 else None,
+        [[mean - low], [high - mean]] if numbers.size > 1 else None,
         color=color,
         marker="o",
         capsize=4,

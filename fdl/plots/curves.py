@@ -56,9 +56,9 @@ def curves(
         for name in names:
             learner = name.rpartition("/")[0]
             if learner:
-                _draw_arm(axes, series[name], tones[learner])
+                _draw_arm(axes, metric, series[name], tones[learner])
             else:
-                _draw_alone(axes, series[name])
+                _draw_alone(axes, metric, series[name])
         if metric.endswith("loss") and _positive([series[name] for name in names]):
             axes.set_yscale("log")
         axes.set_title(literal(metric))
@@ -96,30 +96,30 @@ def _panels(series: Mapping[str, Any]) -> dict[tuple[str, bool], list[str]]:
     return {panel: panels[panel] for panel in by_rank}
 
 
-def _draw_alone(axes, splits: Mapping[str, Points]) -> None:
+def _draw_alone(axes, metric: str, splits: Mapping[str, Points]) -> None:
     for split, color in (("train", COLORS[0]), ("eval", COLORS[1])):
         if split in splits:
             steps, values = splits[split]
-            _draw(axes, steps, values, color=color, label=split)
+            _draw(axes, metric, steps, values, color=color, label=split)
             if values.shape[1] > 1:
                 axes.plot(steps, values, color=color, alpha=0.25, linewidth=0.7)
     axes.legend()
 
 
-def _draw_arm(axes, splits: Mapping[str, Points], color: Any) -> None:
+def _draw_arm(axes, metric: str, splits: Mapping[str, Points], color: Any) -> None:
     for split, style in (("train", "--"), ("eval", "-")):
         if split in splits:
-            _draw(axes, *splits[split], color=color, linestyle=style, linewidth=1.2)
+            points = splits[split]
+            _draw(axes, metric, *points, color=color, linestyle=style, linewidth=1.2)
 
 
-def _draw(axes, steps, values, color, **style) -> None:
+def _draw(axes, metric: str, steps, values, color, **style) -> None:
     # A seed that diverges does not hide the others: only finite values are averaged.
-    intervals = [interval(row[np.isfinite(row)]) for row in values]
-    mean, _, half_width = np.array(intervals).reshape(-1, 3).T
+    intervals = [interval(row[np.isfinite(row)], metric) for row in values]
+    mean, _, low, high = np.array(intervals).reshape(-1, 4).T
     marker = "." if len(steps) < 20 else ""
     axes.plot(steps, mean, color=color, marker=marker, **style)
     if values.shape[1] > 1:
-        low, high = mean - half_width, mean + half_width
         axes.fill_between(steps, low, high, color=color, alpha=0.2, linewidth=0)
 
 

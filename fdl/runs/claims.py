@@ -23,7 +23,8 @@ class Verdict(NamedTuple):
         it lies outside, "undecided" if it contains a bound, or if there is no interval
         (as of a single seed).
       measured: Mean over seeds; None if it is not finite.
-      interval: 95 % interval of the mean by Student's t; None for a single seed.
+      interval: 95 % interval of the mean by Student's t, within the range of the metric
+        if the measure is one; None for a single seed.
       values: Value of each seed; None where it is not finite.
       at_least: Lower bound; None if none is claimed.
       at_most: Upper bound; None if none is claimed.
@@ -91,7 +92,8 @@ def evaluate_claims(
       holds: a beats b: measured 0.6167, 95 % interval 0.545 .. 0.6884 over 3 seeds, \
 claimed at least 0.1
     """
-    return [_verdict(claim, _measures(claim, values)) for claim in claims]
+    columns = {k: np.atleast_1d(np.array(v, np.float64)) for k, v in values.items()}
+    return [_verdict(claim, columns) for claim in claims]
 
 
 def write_claims(workdir: pathlib.Path, verdicts: Sequence[Verdict]) -> pathlib.Path:
@@ -101,9 +103,8 @@ def write_claims(workdir: pathlib.Path, verdicts: Sequence[Verdict]) -> pathlib.
     return path
 
 
-def _measures(claim: Claim, values: Mapping[str, Any]) -> list[float]:
+def _measures(claim: Claim, columns: Mapping[str, np.ndarray]) -> list[float]:
     """Measure of a claim for each seed."""
-    columns = {k: np.atleast_1d(np.array(v, np.float64)) for k, v in values.items()}
     num_seeds = max(map(len, columns.values()), default=0)
     measures = []
     for seed in range(num_seeds):
@@ -121,10 +122,12 @@ def _measures(claim: Claim, values: Mapping[str, Any]) -> list[float]:
     return measures
 
 
-def _verdict(claim: Claim, values: Sequence[float]) -> Verdict:
+def _verdict(claim: Claim, columns: Mapping[str, np.ndarray]) -> Verdict:
+    values = _measures(claim, columns)
+    # A measure that is a metric as it stands has the range of that metric.
+    metrics = [name for name, x in columns.items() if np.array_equal(x, values)]
     finite = np.isfinite(values).all()
-    mean, _, half = interval(values) if finite else (np.nan, np.nan, np.nan)
-    low, high = mean - half, mean + half
+    mean, _, low, high = interval(values if finite else [], "".join(metrics[:1]))
     # Comparisons with NaN are false: without an interval, the claim stays undecided.
     at_least = -np.inf if claim.at_least is None else claim.at_least
     at_most = np.inf if claim.at_most is None else claim.at_most
@@ -137,7 +140,7 @@ def _verdict(claim: Claim, values: Sequence[float]) -> Verdict:
         claim.text,
         verdict,
         mean if np.isfinite(mean) else None,
-        (low, high) if np.isfinite(half) else None,
+        (low, high) if np.isfinite(low) else None,
         [value if np.isfinite(value) else None for value in values],
         claim.at_least,
         claim.at_most,

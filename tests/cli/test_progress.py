@@ -79,6 +79,12 @@ def printed(values, what="", width=80, *, terminal=True):
     return re.sub(r"\x1b\[[0-9;]*m", "", file.getvalue()).splitlines()
 
 
+def test_an_interval_of_folds_stays_within_the_range_of_its_metric():
+    folds = np.array([0.93, 0.97, 0.99])
+    loss, accuracy = printed({"loss": folds, "accuracy": folds}, width=120)[3:5]
+    assert "0.8874 .. 1 " in accuracy and "0.8874 .. 1.039" in loss
+
+
 LONG = {"mlp_permuted/log10_ratio": np.array([5e-9, -7.25e-9]), "f1": np.ones(2)}
 
 

@@ -61,3 +61,18 @@ def test_preprocessing_is_applied_and_scalars_are_metrics():
 def test_evaluation_needs_an_end():
     with pytest.raises(UserError, match="epochs"):
         fdl.on_dataset(OBJECTIVE, data.no_data())
+
+
+def test_billions_of_answers_are_counted():
+    """Each example stands for an image of 5e8 pixels."""
+
+    def wrong_once(variables, batch, key=None, *, train=False):
+        chosen = batch["index"] == 7
+        weights = jnp.full(chosen.shape, 5e8)
+        answers = chosen, jnp.zeros_like(chosen), weights
+        found = metrics.accuracy(*answers), metrics.confusion_matrix(*answers)
+        return 0.0, ({}, dict(zip(("mean", "counts"), found, strict=True)))
+
+    batches = data.batches({"index": np.arange(23)}, 1, shuffle=False)
+    found = fdl.on_dataset(wrong_once, batches)({})
+    np.testing.assert_allclose([*found.values()], 22 / 23, rtol=1e-6)

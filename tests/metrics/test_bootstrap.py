@@ -37,7 +37,8 @@ def test_the_interval_of_a_mean_equals_that_of_scipy(method, confidence):
 
 def test_a_metric_that_is_no_mean_is_resampled_whole():
     metric = functools.partial(metrics.f1, num_classes=3)
-    actual = bootstrap.interval(metric, CHOSEN, LABELS, num_resamples=200)
+    options = {"num_resamples": 200, "method": "percentile"}
+    actual = bootstrap.interval(metric, CHOSEN, LABELS, **options)
     rows = np.random.default_rng(0).integers(60, size=(200, 60))
     values = [metric(CHOSEN[row], LABELS[row]).compute() for row in rows[:20]]
     resampled = of_indices(metric)((CHOSEN, LABELS), rows)
@@ -57,7 +58,7 @@ def test_the_memory_of_resamples_is_bounded(monkeypatch):
     monkeypatch.setattr("fdl.metrics.resampling.NUMBERS_AT_ONCE", 7 * 60 * 2)
     blocks = bootstrap.interval(accuracy, CHOSEN, LABELS, num_resamples=101)
     assert blocks == whole
-    assert shapes == {(60,)}
+    assert shapes == {(60,), (59,)}  # Resamples, and those of the jackknife.
 
 
 def test_resamples_without_a_value_are_left_out_and_told():
@@ -102,6 +103,22 @@ def test_an_interval_that_is_not_defined_is_an_error():
     scores, labels = jnp.arange(12.0) * 5 % 7, jnp.arange(12) == 2
     with pytest.raises(UserError, match="method='bca': expected 'percentile'"):
         bootstrap.interval(metrics.exact.roc_auc, scores, labels, method="bca")
+
+
+@pytest.mark.parametrize(
+    "size, num_resamples, method",
+    [(60, 60, "bca"), (60, 59, "percentile"), (12, 60, "percentile")],
+)
+def test_few_examples_are_corrected_where_that_is_defined(size, num_resamples, method):
+    metric, scores, labels = metrics.exact.roc_auc, np.arange(60.0) * 5 % 7, LABELS > 0
+    if size == 12:  # One positive: without it there is no area, and so no jackknife.
+        scores, labels = scores[:12], np.arange(12) == 2
+    options = {"num_resamples": num_resamples, "seed": 3}
+    found, expected = (
+        bootstrap.interval(metric, scores, labels, **options, method=x)
+        for x in (None, method)
+    )
+    assert found == expected
 
 
 @pytest.mark.slow

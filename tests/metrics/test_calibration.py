@@ -71,6 +71,19 @@ def test_bins_are_closed_on_the_right():
     np.testing.assert_array_equal(curve[2], [1, 0])
 
 
+def test_the_class_is_that_of_the_accuracy_where_probabilities_round_to_equal():
+    logits, labels = np.float32([[0, 1e-9, 0], [0, 0, 1e-9]]), np.array([1, 2])
+    _, rate, weight = metrics.calibration_error(logits, labels).curve()
+    assert metrics.accuracy(logits, labels).compute() == rate[np.argmax(weight)] == 1
+
+
+def test_a_million_equal_answers_add_up():
+    logits, labels = np.full(10**6, 2.0, np.float32), np.arange(10**6) % 4 > 0
+    confidence, rate, _ = metrics.calibration_error(logits, labels).curve()
+    np.testing.assert_allclose(confidence[13], expit(2), rtol=1e-5)
+    np.testing.assert_allclose(rate[13], 0.75, rtol=1e-5)
+
+
 def test_nothing_has_no_error():
     _, *found = computed(np.zeros((2, 3)), np.zeros(2, int), np.zeros(2))
     assert np.isnan(found).all()

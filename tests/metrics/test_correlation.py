@@ -6,6 +6,8 @@ from sklearn import metrics as sklearn
 
 from fdl import metrics
 
+PROGRAMS = 140
+
 CHOSEN = np.array([0, 0, 1, 1, 1, 0, 1, 3, 1, 0])
 LABELS = np.array([0, 0, 0, 1, 1, 2, 2, 0, 1, 2])
 
@@ -60,3 +62,15 @@ def test_the_correlation_keeps_its_digits_where_one_class_is_rare(counts):
         * (neither + missed)
     )
     np.testing.assert_allclose(actual, expected, rtol=1e-6)
+
+
+def test_one_class_alone_has_no_correlation_whatever_the_weights():
+    labels, constant = np.arange(60) % 4, np.zeros(60, int)
+
+    def correlation(weights):
+        options = {"mask": weights, "num_classes": 4}
+        return metrics.matthews_correlation(constant, labels, **options).compute()
+
+    weights = np.random.default_rng(0).integers(1, 9, (20, 60)).astype(np.float32)
+    found = jax.jit(jax.vmap(correlation))(weights / 10)
+    np.testing.assert_allclose(found, 0, atol=2e-4)

@@ -86,5 +86,6 @@ def test_a_mask_of_another_shape_is_an_error(mask, shape):
 def test_the_weight_of_an_example_is_that_of_its_parts():
     mask = jnp.array([2.0, 0.0, -1.0, jnp.nan])
     weights = jax.jit(weights_of, static_argnums=1)(mask, (4, 2))
-    np.testing.assert_array_equal(weights, [[2, 2], [0, 0], [0, 0], [0, 0]])
+    expected = [[2, 2], [0, 0], [0, 0], [np.nan, np.nan]]
+    np.testing.assert_array_equal(weights, expected)
     assert weights_of(jnp.array([True, False]), (2,)).dtype == jnp.float32

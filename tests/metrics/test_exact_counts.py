@@ -4,9 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from sklearn import metrics as sklearn
 
 from fdl import metrics
-from fdl.metrics.exact_counts import Counts, count
+from fdl.metrics.exact_counts import count, modulo, segment_sum
 
 PROGRAMS = 540
 
@@ -30,10 +31,66 @@ def test_counts_equal_those_of_numpy():
 
 
 def test_nothing_is_lost_where_a_float_would_stop_counting():
-    many = Counts(jnp.full(1, 2**24, jnp.int32), jnp.zeros(1))
-    one = count(jnp.zeros(1, int), jnp.ones(1), 1)
+    many, one = (count(jnp.zeros(1, int), jnp.full(1, x), 1) for x in (2.0**24, 1.0))
     assert jnp.float32(2**24) + jnp.float32(1) == 2**24
     assert add(many, one, one, one).whole == 2**24 + 3
+
+
+def exact(counts):
+    """The sum that counts stand for, as a Python integer."""
+    rounded = int(counts.approximate[0])
+    return rounded + (int(counts.whole[0]) - rounded + 2**31) % 2**32 - 2**31
+
+
+@pytest.mark.parametrize(
+    "merges, weight",
+    [(2**16, 2.0**24 - 1), (2**20, 12345.0), (5000, 1e6), (3, 3e9), (2**22, 1.0)],
+)
+def test_integral_weights_are_counted_exactly_beyond_two_to_the_31(merges, weight):
+    @jax.jit
+    def merged(weight):
+        one = count(jnp.zeros(1, int), weight[None], 1)
+        zero = jax.tree.map(jnp.zeros_like, one)
+        return jax.lax.fori_loop(0, merges, lambda i, total: add(total, one), zero)
+
+    found = merged(jnp.float32(weight))
+    assert exact(found) == merges * int(weight)
+    assert found.value() == np.float32(merges * int(weight))
+    back = found.minus(merged(jnp.float32(weight)))
+    assert exact(back) == back.value() == 0
+
+
+@pytest.mark.parametrize(
+    "number", [0, 5, 2**31, 2**32 - 256, 2**32, 3 * 2**33 + 2**20, 2**90, -1, -(2**31)]
+)
+def test_numbers_wrap_as_integers_do(number):
+    assert (int(modulo(jnp.float32(number))) - number) % 2**32 == 0
+
+
+def test_a_million_parts_add_up_in_one_call():
+    groups = np.arange(10**6) % 3
+    sums = jax.jit(segment_sum, static_argnums=2)(jnp.full(10**6, 0.1), groups, 2)
+    expected = np.bincount(groups, np.full(10**6, np.float32(0.1), np.float64))[:2]
+    np.testing.assert_allclose(sums, expected, rtol=2e-5)
+
+
+def test_weights_in_billions_equal_scikit_learn():
+    chosen, labels = np.array([0, 1, 0, 0]), np.array([0, 1, 1, 0])
+    f1 = functools.partial(metrics.f1, num_classes=2)
+    expected = sklearn.f1_score(labels, chosen, average="macro")
+    np.testing.assert_allclose(value(f1, chosen, labels, np.full(4, 1e9)), expected)
+    random = np.random.default_rng(0)
+    labels = (random.random(48_842) < 0.3).astype(int)
+    scores = (random.normal(size=48_842) + labels).astype(np.float32)
+    survey = random.integers(1, 2 * 190_000, 48_842).astype(np.float32)
+    for metric, reference in [
+        (metrics.roc_auc, sklearn.roc_auc_score),
+        (metrics.average_precision, sklearn.average_precision_score),
+    ]:
+        expected = reference(labels, scores, sample_weight=survey.astype(np.float64))
+        np.testing.assert_allclose(
+            value(metric, scores, labels, survey), expected, rtol=2e-3
+        )
 
 
 def test_the_confusion_matrix_keeps_rare_mistakes_among_very_many_examples():

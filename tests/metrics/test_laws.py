@@ -12,6 +12,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import fdl
 from fdl import data, metrics, models, train
+from fdl.metrics.t_interval import range_of
 from fdl.runs.checkpoint import Checkpoints
 
 PROGRAMS = 250
@@ -116,7 +117,7 @@ def counts(found):
 
 def test_every_metric_obeys_the_laws():
     named = {name.partition(" ")[0] for name in METRICS}
-    modules = {"bootstrap", "paired_comparison", "exact"}
+    modules = {"bootstrap", "exact", "paired_comparison", "replicate_comparison"}
     assert named | modules == set(metrics.__all__)
 
 
@@ -149,6 +150,84 @@ def test_weights_that_are_whole_count_as_repetitions():
     weighted = sums(DATA, times.astype(np.float32))
     repeated = sums(jax.tree.map(lambda x: x.repeat(times, axis=0), DATA))
     close(compute(weighted), compute(repeated))
+
+
+@pytest.mark.parametrize("scale", [1e9, 1e-9])
+def test_weights_count_relative_to_each_other(scale):
+    # In all 5e10, beyond 2³²; or parts of one.
+    close(
+        compute(sums(DATA, WEIGHTS * np.float32(scale))), compute(sums(DATA, WEIGHTS))
+    )
+
+
+def test_billions_merge_to_the_same():
+    many = whole = sums(DATA, PADDING)
+    for _ in range(29):  # 26 examples become 1.4e10.
+        many = merge(many, many)
+    close(compute(many), compute(whole))
+
+
+ROW = int(np.flatnonzero(TWO[1])[0])
+
+
+def poisoned(value, argument=0):
+    """The same data with a value in one example, in the first or second argument."""
+
+    def poison(*arrays):
+        arrays = [x.copy() for x in arrays]
+        if np.issubdtype(arrays[argument].dtype, np.floating):
+            arrays[argument][ROW] = value
+        return tuple(arrays)
+
+    return {name: poison(*arrays) for name, arrays in DATA.items()}
+
+
+@pytest.mark.parametrize("argument", [0, 1])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_no_number_is_seen_and_may_be_masked(value, argument):
+    data = poisoned(value, argument)
+    found = compute(sums(data))
+    for name, (_, arrays) in METRICS.items():
+        changed = np.issubdtype(arrays[argument].dtype, np.floating)
+        if changed and np.isnan(value):
+            assert np.isnan(found[name]), name
+        elif changed and (arrays is NUMBERS or arrays is CLASSES):
+            assert not np.isfinite(found[name]), name
+    mask = (np.arange(SIZE) != ROW).astype(np.float32)
+    chex.assert_trees_all_equal(compute(sums(data, mask)), compute(sums(DATA, mask)))
+
+
+def test_a_weight_that_is_no_number_is_seen():
+    mask = np.where(np.arange(SIZE) == ROW, np.nan, WEIGHTS).astype(np.float32)
+    for name, found in compute(sums(DATA, mask)).items():
+        assert np.isnan(found), name
+
+
+@pytest.mark.parametrize("metric", ["roc_auc", "average_precision"])
+def test_no_examples_have_no_value(metric):
+    empty = np.zeros(0, np.float32), np.zeros(0, np.int32)
+    assert np.isnan(getattr(metrics.exact, metric)(*empty))
+    assert np.isnan(metrics.exact.median_absolute_error(*empty))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_model_that_diverged_altogether_is_seen(value):
+    data = {
+        name: (np.full_like(outputs, value), answers)
+        for name, (outputs, answers) in DATA.items()
+    }
+    for name, found in compute(sums(data)).items():
+        arrays = METRICS[name][1]
+        if np.isnan(value) or arrays is NUMBERS or arrays is CLASSES:
+            assert not np.isfinite(found), name
+
+
+def test_values_lie_in_the_ranges_that_intervals_stay_in():
+    for name, value in compute(sums(DATA)).items():
+        name = name.partition(" ")[0]
+        low, high = range_of(name)
+        assert low <= value <= high
+        assert name in ("mean", "confusion_matrix") or high < 3 or low == 0
 
 
 def test_devices_that_share_a_batch_make_the_same_of_it():

@@ -82,7 +82,7 @@ def test_the_interval_is_that_of_paired_differences():
         ((SECOND == LABELS) * 1.0 - (FIRST == LABELS),),
         np.mean,
         n_resamples=2000,
-        method="percentile",
+        method="BCa",
         rng=0,
     ).confidence_interval
     np.testing.assert_allclose([found.low, found.high], expected, atol=1e-6)
@@ -136,6 +136,16 @@ def test_examples_that_are_not_the_same_are_an_error():
         paired_comparison.compare(metrics.accuracy, FIRST, SECOND[1:], LABELS)
     with pytest.raises(UserError, match=r"labels.shape=\[50\]: expected"):
         paired_comparison.changes(FIRST, SECOND[1:], LABELS)
+
+
+def test_outputs_of_two_forms_cannot_be_swapped():
+    logits = np.eye(3, dtype=np.float32)[SECOND]
+    for first, second in [(FIRST, logits), (logits, FIRST), (FIRST, 1.0 - FIRST)]:
+        with pytest.raises(UserError, match=r"outputs .* expected the same form"):
+            paired_comparison.compare(metrics.accuracy, first, second, LABELS)
+    found = paired_comparison.compare(metrics.accuracy, FIRST, SECOND, LABELS)
+    narrow = FIRST.astype(np.uint8), SECOND
+    assert paired_comparison.compare(metrics.accuracy, *narrow, LABELS) == found
 
 
 @pytest.mark.slow

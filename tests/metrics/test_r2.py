@@ -72,6 +72,27 @@ def test_r2_of_constant_targets_and_of_one_example():
 
 
 @both
+@pytest.mark.parametrize(
+    "targets, predictions, expected",
+    [
+        ([1, 2, 3], [1, 2, np.nan], np.nan),
+        ([1, 2, np.nan], [1, 2, 3], np.nan),
+        ([2, 2, 2], [2, 2, np.nan], np.nan),  # Constant targets.
+        ([2, 2, 2], [2, 2, np.inf], np.nan),
+        ([1e20, 2e20, 3e20], [1, 2, 3], np.nan),  # Squares are infinite,
+        ([1e-25, 2e-25, 3e-25], [3e-25, 2e-25, 0], np.nan),  # or zero.
+        ([1, 2, 3], [1e20, -1e20, 0], -np.inf),
+    ],
+)
+def test_what_cannot_be_summed_has_no_score(
+    metric, reference, targets, predictions, expected
+):
+    del reference  # It refuses most of these.
+    found = jax.jit(metric)(np.float32(predictions), np.float32(targets)).compute()
+    np.testing.assert_equal(np.asarray(found), np.float32(expected))
+
+
+@both
 def test_nothing_has_no_score(metric, reference):
     del reference  # It refuses.
     assert np.isnan(metric(PREDICTIONS, TARGETS, jnp.zeros(4)).compute())

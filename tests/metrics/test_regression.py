@@ -85,6 +85,23 @@ def test_integers_are_numbers_and_half_precision_is_widened():
 
 
 @every_error
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "float16", "bfloat16"])
+def test_narrow_numbers_equal_scikit_learn(name, dtype):
+    targets = jnp.array([-128, 127, 3, 1, 100]).astype(dtype)
+    predictions = jnp.array([127, -128, 2, 5, -100]).astype(dtype)
+    expected = getattr(sklearn, name)(*map(np.float64, (targets, predictions)))
+    np.testing.assert_allclose(error(name)(predictions, targets), expected, rtol=1e-6)
+
+
+def test_a_median_with_numbers_that_are_none_is_none():
+    predictions = PREDICTIONS.at[2:].set(jnp.nan)
+    median = metrics.exact.median_absolute_error
+    assert np.isnan(median(predictions, TARGETS))
+    assert median(predictions, TARGETS, jnp.array([1, 1, 0, 0])) == 0.5
+    assert np.isinf(median(PREDICTIONS.at[1:].set(jnp.inf), TARGETS))
+
+
+@every_error
 def test_shapes_that_differ_are_not_broadcast(name):
     message = r"predictions.shape=\[4, 1\], targets.shape=\[4\]: expected"
     with pytest.raises(UserError, match=message):

@@ -82,6 +82,16 @@ def test_each_learner_ends_in_its_mean_and_its_interval():
     np.testing.assert_allclose(bars[0], [low, high])
 
 
+def test_intervals_stay_within_the_range_of_a_metric():
+    folds = np.array([0.93, 0.97, 0.99])
+    (axes,) = plots.comparison({"accuracy": {"cnn": folds}}).axes
+    assert axes.collections[0].get_paths()[0].vertices[:, 1].max() == 1
+    points = np.arange(2), np.stack([folds, folds])
+    for name in ("accuracy", "cnn/accuracy"):
+        axes = plots.curves({name: {"eval": points}}).axes[0]
+        assert axes.collections[0].get_paths()[0].vertices[:, 1].max() == 1
+
+
 def test_layers_are_drawn_by_depth_on_a_log_scale_with_what_vanished_left_out():
     gradients = {f"dense_{i}": 10.0 ** (i - 30) * np.ones(3) for i in range(30)}
     gradients["dense_0"] = np.array([0.0, 1e-30, np.nan])

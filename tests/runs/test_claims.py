@@ -31,6 +31,15 @@ def test_the_interval_is_students_over_the_seeds():
     assert found.values == ABOVE
 
 
+def test_the_interval_of_a_metric_stays_within_its_range():
+    values = {"cnn/accuracy": [0.93, 0.97, 0.99]}
+    whole, gap = (
+        claims.evaluate_claims([Claim("x", measure, at_least=0)], values)[0].interval
+        for measure in (lambda m: m["cnn/accuracy"], lambda m: 1 - m["cnn/accuracy"])
+    )
+    assert whole[1] == 1 and gap[0] < 0
+
+
 # The interval of ABOVE is 0.2904 to 0.3296.
 @pytest.mark.parametrize(
     "bounds, verdict",

@@ -9,10 +9,8 @@ import warnings
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from fdl.errors import RunError
-from fdl.metrics.t_interval import interval
 from fdl.runs import log, metric_plots, tensorboard
 
 
@@ -88,20 +86,6 @@ def test_metrics_as_json_has_them():
     expected = {"x/a": float(np.float32(0.1)), "x/b": [1.0, None], "x/c": None}
     assert log.to_json(values, "x") == expected
     assert json.loads(json.dumps(log.to_json(values, "x"))) == expected
-
-
-@pytest.mark.parametrize("size", [2, 3, 5, 30])
-def test_interval_is_that_of_student(size):
-    values = np.random.default_rng(size).normal(3, 2, size)
-    mean, error, half = interval(values)
-    low, high = stats.t.interval(0.95, size - 1, values.mean(), stats.sem(values))
-    np.testing.assert_allclose([mean, error], [values.mean(), stats.sem(values)])
-    np.testing.assert_allclose([mean - half, mean + half], [low, high])
-
-
-def test_a_single_seed_has_no_interval():
-    assert interval([2.0])[0] == 2.0
-    assert np.isnan([*interval([2.0])[1:], *interval([])]).all()
 
 
 ROWS = {
