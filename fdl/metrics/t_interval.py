@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 INFINITY = float("inf")
+# By the names of functions of `fdl.metrics`, and usual abbreviations of them.
 RANGES = {
     "accuracy": (0, 1),
     "average_precision": (0, 1),
@@ -17,13 +18,16 @@ RANGES = {
     "f_beta": (0, 1),
     "hamming_loss": (0, 1),
     "log_loss": (0, INFINITY),
+    "mae": (0, INFINITY),
     "matthews_correlation": (-1, 1),
     "mean_absolute_error": (0, INFINITY),
     "mean_absolute_percentage_error": (0, INFINITY),
     "mean_squared_error": (0, INFINITY),
+    "mse": (0, INFINITY),
     "precision": (0, 1),
     "r2": (-INFINITY, 1),
     "recall": (0, 1),
+    "rmse": (0, INFINITY),
     "roc_auc": (0, 1),
     "root_mean_squared_error": (0, INFINITY),
 }
@@ -73,8 +77,12 @@ def interval(values: Any, metric: str = "") -> MeanInterval:
     # Imported late: training waits for no statistics.
     from scipy.special import stdtrit
 
-    mean = float(values.mean())
-    error = float(values.std(ddof=1) / np.sqrt(values.size))
+    # Scaled, as the square of a number beyond 1e154 overflows.
+    scale = max(np.abs(values).max(), np.finfo(np.float64).tiny)
+    with np.errstate(over="ignore", invalid="ignore"):  # Of infinity and NaN.
+        scaled = values / scale
+        mean = float(scaled.mean() * scale)
+        error = float(scaled.std(ddof=1) / np.sqrt(values.size) * scale)
     half = float(stdtrit(values.size - 1, 0.975)) * error
     low, high = mean - half, mean + half
     least, most = range_of(metric)

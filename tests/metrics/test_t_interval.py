@@ -19,6 +19,19 @@ def test_a_single_seed_has_no_interval():
     assert np.isnan([*interval([2.0])[1:], *interval([])]).all()
 
 
+@pytest.mark.parametrize("scale", [1e-310, 1e-200, 1e200, 1e307])
+def test_an_interval_of_extreme_numbers_is_that_of_usual_ones_scaled(scale):
+    values = np.array([1.0, 2.0, 4.0])
+    expected = [scale * x for x in interval(values)]
+    np.testing.assert_allclose(interval(scale * values), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_an_interval_of_what_is_not_finite_is_not_either(value):
+    assert not np.isfinite(interval([1.0, value]).mean)
+    assert np.isnan(interval([1.0, value]).error)
+
+
 FOLDS = [0.93, 0.97, 0.99]
 
 
@@ -29,6 +42,7 @@ FOLDS = [0.93, 0.97, 0.99]
         ("cnn/top_5_accuracy", FOLDS, (False, True)),
         ("r2", [-5.0, 0.9, 0.95], (False, True)),
         ("matthews_correlation", [-0.99, 0.5, 0.99], (True, True)),
+        ("digits/mae", [0.1, 0.1, 2.0], (True, False)),
         ("brier_score", [0.01, 0.01, 0.2], (True, False)),
         ("accuracy", [93.0, 97.0, 99.0], (False, False)),  # In per cent.
         ("accuracy_gap", FOLDS, (False, False)),
