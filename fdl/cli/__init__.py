@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import errno
 import importlib
 import signal
 import sys
@@ -10,7 +11,7 @@ import traceback
 from collections.abc import Sequence
 from types import ModuleType
 
-from fdl.cli.console import prepare, silence
+from fdl.cli.console import prepare, silence, warn
 from fdl.cli.signals import stoppable
 from fdl.errors import RunError, UserError
 
@@ -30,6 +31,8 @@ COMMANDS = {
     "compare": "compare two runs on the same examples",
     "replay": "run a step of a run again, and trace NaN or infinity to its operation",
 }
+# Names that no file can have: nothing but what a user gives leads to one.
+NO_NAME = (errno.ENAMETOOLONG, errno.EILSEQ)
 STOPPABLE = ("train", "resume")
 STARTED = time.perf_counter()  # From here on, imports count as a stage of a run.
 
@@ -66,6 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _fail(error, 2)
         if isinstance(error, RunError):
             return _fail(error, 1)
+        if isinstance(error, OSError) and error.errno in NO_NAME:
+            return _fail(f"{error.filename}: {error.strerror}", 2)
         first_line = (str(error).strip().splitlines() or [""])[0]
         return _fail(f"{type(error).__name__}: {first_line} (--debug shows where)", 1)
 
@@ -131,5 +136,5 @@ def _parse(
 
 def _fail(error: object, code: int) -> int:
     """Prints an error in one line; returns the exit code."""
-    print(f"fdl: {' '.join(str(error).split())}", file=sys.stderr)
+    warn(" ".join(str(error).split()))
     return code

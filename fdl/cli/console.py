@@ -4,13 +4,38 @@ import os
 import sys
 from typing import Any
 
+from fdl.errors import printable
 
-def console() -> Any:
-    """Rich console that prints a text as it is, with its [brackets] and :colons:."""
+
+def console(**options: Any) -> Any:
+    """Rich console that prints a text as it is, with its [brackets] and :colons:.
+
+    What could control the terminal, wherever it is from, is made printable here, in
+    `say`, `write` and `warn`, and nowhere else.
+
+    Args:
+      **options: Further arguments of `rich.console.Console`.
+    """
     # Rich takes a fifth of a second: `fdl --help` goes without it.
     from rich.console import Console
 
-    return Console(soft_wrap=True, markup=False, emoji=False, highlight=False)
+    class Printable(Console):
+        def render_str(self, text, **style):
+            """Renders a text, be it a line of its own or a cell of a table."""
+            return super().render_str(printable(text), **style)
+
+    plain = {"soft_wrap": True, "markup": False, "emoji": False, "highlight": False}
+    return Printable(**{**plain, **options})
+
+
+def say(text: str, **options: Any) -> None:
+    """Prints a line; the options are those of `print`."""
+    print(printable(text), **options)
+
+
+def write(text: str) -> None:
+    """Writes text as it is into a file or pipe, and printable on a terminal."""
+    sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
 
 
 def prepare() -> None:
@@ -34,4 +59,4 @@ def silence() -> None:
 
 def warn(text: str) -> None:
     """Prints a warning on a line of its own."""
-    print(f"fdl: {text}", file=sys.stderr)
+    say(f"fdl: {text}", file=sys.stderr)

@@ -3,6 +3,7 @@
 import argparse
 import pathlib
 
+from fdl.cli.console import say
 from fdl.errors import UserError
 from fdl.runs.experiment_files import files, name_of, summary
 
@@ -21,5 +22,5 @@ def main(options: argparse.Namespace) -> int:
         raise UserError(f"there is no experiment in {options.folder!r}")
     width = max(len(name_of(path)) for path in paths)
     for path in paths:
-        print(f"{name_of(path):{width}}  {summary(path)}")
+        say(f"{name_of(path):{width}}  {summary(path)}")
     return 0

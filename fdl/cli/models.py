@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import jax
 
-from fdl.cli.console import console
+from fdl.cli.console import console, say
 from fdl.diagnostics.summary import summarize
 from fdl.diagnostics.summary_table import max_depth, rows, table
 from fdl.errors import UserError, near
@@ -45,7 +45,7 @@ def main(options: argparse.Namespace) -> int:
     lines += [(x.name, x.family, f"{x.parameters:,}", str(x.paper)) for x in entries]
     a, b, c, _ = (max(map(len, column)) for column in zip(*lines, strict=True))
     for name, family, count, paper in lines:
-        print(f"{name:{a}}  {family:{b}}  {count:>{c}}  {paper}")
+        say(f"{name:{a}}  {family:{b}}  {count:>{c}}  {paper}")
     return 0
 
 

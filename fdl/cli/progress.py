@@ -11,6 +11,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column, Table
 
+from fdl.cli.console import console as plain_console
+from fdl.cli.console import say
+from fdl.errors import printable
 from fdl.metrics.t_interval import interval
 from fdl.runs.session import Show, progress
 from fdl.types import Batches
@@ -38,7 +41,7 @@ def shown(
             parts = [f"step {step}/{num_steps}", f"{split:5}"]
             parts.append(_describe(batches, step, values))
             parts += speed(step) if split == "train" else []
-            print("  ".join(parts), flush=True)
+            say("  ".join(parts), flush=True)
 
         yield print_line
         return
@@ -73,7 +76,7 @@ def _describe(batches: Batches, step: int, values: Mapping[str, Any]) -> str:
     # The loss first and the gradient's norm last, as a narrow terminal cuts the end.
     names = sorted(values, key=lambda name: (name == "grad_norm") - (name == "loss"))
     numbers = [f"{name} {brief(values[name])}" for name in names]
-    return "  ".join([*position, *numbers])
+    return printable("  ".join([*position, *numbers]))
 
 
 def _speed(batches: Batches, num_steps: int) -> Callable[[int], list[str]]:
@@ -158,5 +161,4 @@ def _print_uncut(console: Console, table: Table) -> None:
     """Prints a table in full width, also on a narrow terminal."""
     # Lines that the terminal wraps are better than numbers that Rich cuts.
     width = max(console.width, _width(console, table))
-    wide = Console(file=console.file, width=width, markup=False, emoji=False)
-    wide.print(table)
+    plain_console(file=console.file, width=width).print(table)

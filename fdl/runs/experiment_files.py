@@ -1,16 +1,17 @@
 """Experiment files: their paths, names and docstrings, and errors in their code."""
 
 import ast
+import contextlib
+import os
 import pathlib
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
 
-from fdl.errors import UserError, near
+from fdl.errors import UserError, near, reason
 
 
-@contextmanager
+@contextlib.contextmanager
 def user_code(path: pathlib.Path) -> Iterator[None]:
     """Turns exceptions of an experiment's code into one line that names its line.
 
@@ -30,6 +31,20 @@ def user_code(path: pathlib.Path) -> Iterator[None]:
         raise UserError(f"{location}{message}") from error
     finally:
         sys.path.remove(directory)
+
+
+@contextlib.contextmanager
+def current_folder(folder: pathlib.Path) -> Iterator[None]:
+    """Makes a folder the current one, of which nothing is imported."""
+    here = pathlib.Path.cwd()
+    if folder == here:
+        yield
+        return
+    # An empty entry, as of an interactive session, means the current folder: that of a
+    # run which came from elsewhere may hold anything.
+    sys.path[:] = [os.path.abspath(path) for path in sys.path]
+    with contextlib.chdir(folder):
+        yield
 
 
 def line_of(error: Exception, path: pathlib.Path) -> str:
@@ -65,9 +80,19 @@ def find(place: str, folder: str = "experiments") -> pathlib.Path:
 
 def files(folder: str) -> list[pathlib.Path]:
     """Paths of all experiment files below a directory."""
-    # Searched as text: importing every file would be slow, and run its code.
-    paths = sorted(pathlib.Path(folder).rglob("*.py"))
-    return [path for path in paths if b"def get_config" in path.read_bytes()]
+    root = pathlib.Path(folder)
+    return [path for path in sorted(root.rglob("*.py")) if _is_experiment(path, root)]
+
+
+def _is_experiment(path: pathlib.Path, root: pathlib.Path) -> bool:
+    # Hidden ones are of editors and environments; `.#x.py` even is a dangling link.
+    if any(part.startswith(".") for part in path.relative_to(root).parts):
+        return False
+    try:
+        # Searched as text: importing every file would be slow, and run its code.
+        return path.is_file() and b"def get_config" in path.read_bytes()
+    except OSError:  # A file of somebody else does not hide those that can be read.
+        return False
 
 
 def name_of(path: pathlib.Path) -> str:
@@ -92,6 +117,7 @@ def summary(path: pathlib.Path) -> str:
         text = ast.get_docstring(ast.parse(path.read_bytes()))
     except SyntaxError as error:
         return f"(line {error.lineno}: {error.msg})"
-    except ValueError as error:  # Of null bytes, in Python 3.11.
-        return f"({error})"
+    # Of null bytes, in Python 3.11, and of thousands of brackets inside each other.
+    except (ValueError, RecursionError, MemoryError) as error:
+        return f"({reason(error)})"
     return (text or "(no docstring)").splitlines()[0]

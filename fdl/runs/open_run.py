@@ -1,6 +1,7 @@
 """Finished or stopped runs, opened from their directory."""
 
 import pathlib
+import re
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -111,13 +112,18 @@ def restore(
 
     Raises:
       UserError: There is no such checkpoint.
-      RunError: The checkpoint is damaged.
+      RunError: The checkpoint is damaged, or cannot be read.
     """
     checkpoints = Checkpoints(
         workdir / "checkpoints", keep=config.keep, best=config.best
     )
-    step = find_step(checkpoints, workdir, checkpoint)
-    part = checkpoints.restore(step, setup.program.saved(setup.keys))
+    like = setup.program.saved(setup.keys)
+
+    def read() -> tuple[int, LoopState]:
+        step = find_step(checkpoints, workdir, checkpoint)
+        return step, checkpoints.restore(step, like)
+
+    step, part = checkpoints.reading(read)
     return step, setup.program.revive(part, setup.keys)
 
 
@@ -135,7 +141,7 @@ def find_step(checkpoints: Checkpoints, workdir: pathlib.Path, checkpoint: str) 
     steps = checkpoints.steps()
     if not steps:
         raise UserError(f"{workdir} has no checkpoint yet")
-    if checkpoint.isdecimal():
+    if re.fullmatch("[0-9]{1,18}", checkpoint):
         step = int(checkpoint)
     elif checkpoint in ("best", "latest"):
         best = checkpoints.best() if checkpoint == "best" else steps[-1]

@@ -187,8 +187,12 @@ def load_run(
     checkpoints = Checkpoints(
         workdir / "checkpoints", keep=config["keep"], best=config["best"]
     )
-    step = find_step(checkpoints, workdir, checkpoint)
-    variables = checkpoints.read_variables(step)
+
+    def read() -> tuple[int, Variables]:
+        step = find_step(checkpoints, workdir, checkpoint)
+        return step, checkpoints.read_variables(step)
+
+    step, variables = checkpoints.reading(read)
     if num_seeds > 1:
         variables = select_variables(variables, index)
         if seed is None:

@@ -9,6 +9,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from fdl.errors import UserError, near
+from fdl.files import expanded
 
 Rows = list[dict[str, str]]
 
@@ -29,7 +30,7 @@ def read_csv(path: str | os.PathLike, *, delimiter: str | None = None) -> Rows:
     Raises:
       UserError: There is no such file, or it is not a table; the text names the line.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     lines = csv_lines(path, delimiter=delimiter)
     names = _names(path, lines[0][1])
     for line, values in lines[1:]:
