@@ -72,6 +72,15 @@ def open_to_append(path: pathlib.Path) -> BinaryIO:
     return open(os.open(path, flags, 0o666), "ab", buffering=0)  # type: ignore[return-value]
 
 
+def identity(path: pathlib.Path) -> tuple[int, int] | None:
+    """Device and inode of a file or folder, the same while it lasts; None if gone."""
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_dev, found.st_ino
+
+
 def sync(path: pathlib.Path) -> None:
     """Flushes a file or a directory to disk by `os.fsync`."""
     descriptor = os.open(path, os.O_RDONLY)

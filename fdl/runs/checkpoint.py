@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fdl.errors import DamageError, RunError, UserError, near, reason
-from fdl.files import sync
+from fdl.files import identity, sync
 from fdl.runs import checkpoint_files as files
 from fdl.train.loop_state import LoopState, check_finite
 from fdl.train.metric_goal import parse_goal
@@ -47,6 +47,7 @@ class Checkpoints:
         self._sign, self._metric = policy(keep, best)
         self._keep, self._goal = keep, best
         self.directory = directory
+        self._run_folder = identity(directory.parent)
         # A single thread, so that checkpoints are written in the order of their steps.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._pending: Future[None] | None = None
@@ -215,15 +216,22 @@ class Checkpoints:
         loop_state, variables = copies
         # Waits for the device, which is why it is checked in this thread.
         check_finite(loop_state.first_nonfinite)
+        self._check_in_place()
         folder = self.directory / f"unfinished-{step:08d}"
         shutil.rmtree(folder, ignore_errors=True)
         try:
             # Not the run folder above: if it has gone, it must not come back in part.
             self.directory.mkdir(exist_ok=True)
             files.write(folder, loop_state, metrics, variables)
+            self._check_in_place()
         except BaseException:
             # The disk may be full: a partial checkpoint would keep it so.
             shutil.rmtree(folder, ignore_errors=True)
+            if identity(self.directory.parent) != self._run_folder:
+                # Orbax has made all folders above its files again.
+                for made in (self.directory, self.directory.parent):
+                    with contextlib.suppress(OSError):  # It is not empty.
+                        made.rmdir()
             raise
         self._remove(step)
         folder.rename(self._folder(step))
@@ -232,6 +240,12 @@ class Checkpoints:
         sync(self.directory)
         for old_step in {*self.steps()} - self._steps_to_keep():
             self._remove(old_step)
+
+    def _check_in_place(self) -> None:
+        """Raises `RunError` if the run folder is not the one that was opened."""
+        run_folder = self.directory.parent
+        if identity(run_folder) != self._run_folder:
+            raise RunError(f"{run_folder} was removed or replaced by somebody else")
 
     def _steps_to_keep(self) -> set[int | None]:
         """Steps of the latest and the best; damaged metrics cannot be the best."""

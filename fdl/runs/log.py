@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fdl.errors import RunError
-from fdl.files import open_to_append, parse_object
+from fdl.files import identity, open_to_append, parse_object
 from fdl.runs.directory import write_text, writing
 from fdl.runs.tensorboard import Events
 
@@ -82,6 +82,7 @@ class JsonLines:
         # Without a buffer, nothing is left over to fail when the file is closed.
         with writing(path):
             self._file = open_to_append(path)
+            self._identity = identity(path)
 
     def write(self, line: Mapping[str, Any]) -> None:
         """Appends a line; `RunError` if that fails, or the file is there no more."""
@@ -104,11 +105,8 @@ class JsonLines:
         """Raises `RunError` if what is written goes to a file that nobody finds."""
         with writing(self._path):
             yield
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                there = self._path.stat()
-                if os.path.samestat(there, os.fstat(self._file.fileno())):
-                    return
-        raise RunError(f"{self._path} was removed or replaced while the run went on")
+            if identity(self._path) != self._identity:
+                raise RunError(f"{self._path} was removed or replaced by somebody else")
 
 
 def read_lines(path: pathlib.Path) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """`fdl train`, `resume` and `eval`: what they leave, and what they say."""
 
+import errno
 import hashlib
 import json
 import os
@@ -319,9 +320,11 @@ def test_code_inside_of_a_run_folder_is_not_run_unasked(done, fdl):
         assert called.code == 2 and "was not trained by you" in called.error
 
 
-def test_a_file_of_the_system_that_is_full_fails_the_run(fdl, experiment):
-    os.makedirs("run")
-    os.symlink("/dev/full", "run/config.json.part")
+def test_a_file_of_the_system_that_is_full_fails_the_run(fdl, experiment, monkeypatch):
+    def full(path):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("fdl.files.sync", full)
     called = fdl("train", experiment(), "--workdir", "run")
     assert called.code == 1
     assert (
