@@ -3,15 +3,24 @@
 import json
 import os
 import stat
+from unittest.mock import Mock
 
 import pytest
 
 from fdl import plots
 from fdl.data.checksums import write_checksums
+from fdl.data.loading import load
 from fdl.data.preprocessing import images
 from fdl.data.preprocessing_files import to_files
 from fdl.errors import UserError, printable
-from fdl.files import open_to_append, parse_object, read_json, replacing, write_bytes
+from fdl.files import (
+    expanded,
+    open_to_append,
+    parse_object,
+    read_json,
+    replacing,
+    write_bytes,
+)
 from fdl.models.pretrained.variables import save_variables
 from fdl.runs.directory import write_json
 from fdl.runs.log import JsonLines
@@ -66,6 +75,17 @@ def test_a_file_that_fails_leaves_the_old_one_and_nothing_else(tmp_path):
         part.write_bytes(b"new")
         raise ZeroDivisionError
     assert path.read_bytes() == b"old" and [*tmp_path.iterdir()] == [path]
+
+
+def test_a_home_folder_that_there_is_not_is_told(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert str(expanded("~/a")) == "/home/me/a"
+    with pytest.raises(UserError, match="~nobody-here/a: there is no such home folder"):
+        expanded("~nobody-here/a")
+    monkeypatch.delenv("TFDS_DATA_DIR", raising=False)
+    monkeypatch.setattr("pathlib.Path.expanduser", Mock(side_effect=RuntimeError))
+    with pytest.raises(UserError, match=r"no such home folder; set TFDS_DATA_DIR$"):
+        load("digits", "train")
 
 
 def test_a_file_has_the_mode_of_any_new_file(tmp_path):

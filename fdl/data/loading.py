@@ -117,4 +117,7 @@ def _names(name: str, root: Path, known: list[str]) -> list[str]:
 
 def _folder(argument: str | os.PathLike | None, variable: str, default: Path) -> Path:
     """Absolute path: the argument, else the environment variable, else a default."""
-    return expanded(argument or os.environ.get(variable) or default).absolute()
+    try:
+        return expanded(argument or os.environ.get(variable) or default).absolute()
+    except UserError as error:
+        raise UserError(f"{error}; set {variable}") from None

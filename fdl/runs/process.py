@@ -13,8 +13,9 @@ import jax
 
 def prepare(*, keep_memory: bool = True) -> None:
     """Sets up logging, compilation cache and memory, before the first computation."""
-    # Orbax logs a traceback of every error that it raises.
-    for name in ("absl", "asyncio"):
+    # Orbax logs a traceback of every error that it raises, and matplotlib that it keeps
+    # its cache in a temporary folder where there is no home folder.
+    for name in ("absl", "asyncio", "matplotlib"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     cache_compilations()
     spare_threads()

@@ -115,7 +115,8 @@ def test_a_folder_with_another_run_is_refused(done, fdl, experiment, arguments, 
 
 
 def test_a_folder_of_another_experiment_is_refused(done, fdl, experiment):
-    called = fdl("train", experiment(name="other"), "--workdir", done)
+    path = experiment(("Tell digits", "Tell them"), name="other")
+    called = fdl("train", path, "--workdir", done)
     assert called.code == 2
     assert "experiment is 'other', there 'tiny'" in called.error
 
@@ -130,7 +131,7 @@ def test_a_folder_of_other_data_is_refused(done, fdl, experiment):
         ["eval", *named],
     ):
         called = fdl(*command, done)
-        assert called.code == 2 and "data is '" in called.error
+        assert called.code == 2 and "training data is not that" in called.error
 
 
 def test_the_same_config_in_other_words_is_the_same_run(done, fdl, experiment):
