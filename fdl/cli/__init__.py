@@ -10,10 +10,11 @@ import time
 import traceback
 from collections.abc import Sequence
 from types import ModuleType
+from typing import NoReturn
 
-from fdl.cli.console import prepare, silence, warn
+from fdl.cli.console import prepare, say, silence, warn
 from fdl.cli.signals import stoppable
-from fdl.errors import RunError, UserError
+from fdl.errors import RunError, UserError, printable
 
 COMMANDS = {
     "train": "train an experiment; go on with it if it was stopped",
@@ -64,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 128 + signal.SIGPIPE
     except Exception as error:
         if debug:
-            traceback.print_exc()
+            say(traceback.format_exc(), end="", file=sys.stderr)
         if isinstance(error, UserError):
             return _fail(error, 2)
         if isinstance(error, RunError):
@@ -73,6 +74,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _fail(f"{error.filename}: {error.strerror}", 2)
         first_line = (str(error).strip().splitlines() or [""])[0]
         return _fail(f"{type(error).__name__}: {first_line} (--debug shows where)", 1)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(message))
 
 
 def parser(
@@ -84,7 +90,7 @@ def parser(
       name: Name of that command.
       command: Module of the command, with a function ``add_arguments(parser)``.
     """
-    top = argparse.ArgumentParser(
+    top = _Parser(
         prog="fdl", description="Functional deep learning: launch and read experiments."
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")

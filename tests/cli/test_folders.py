@@ -1,5 +1,6 @@
 """Run folders that move, vanish, change under one's hands, or came from elsewhere."""
 
+import ast
 import json
 import pathlib
 import re
@@ -7,6 +8,8 @@ import shutil
 
 import pytest
 
+from fdl import cli
+from fdl.cli import console
 from fdl.runs.checkpoint import Checkpoints
 from fdl.runs.directory import write_json
 from fdl.runs.trusted_files import record_started
@@ -146,12 +149,34 @@ def test_no_name_and_no_value_reaches_the_terminal_raw(fdl, experiment, tmp_path
         ["show", path],
         ["train", path, f"--config.model.name={red}"],
         ["eval", f"nowhere{red}"],
+        ["eval", f"nowhere{red}", "--debug"],
+        ["eval", "run", f"--{red}"],
     ]
     for arguments in calls:
         called = fdl(*arguments)
         text = called.out + called.error
         assert not {*red} - {"[", "3", "1", "m"} & {*text}, text
         assert r"\x1b[31m\x9b\u202e" in text
+
+
+def test_nothing_is_printed_but_by_the_console():
+    """Where it is made printable."""
+    for path in pathlib.Path(cli.__file__).parent.glob("*.py"):
+        names = [
+            node.func.id
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        ]
+        assert "print" not in names or path.name == "console.py", path
+
+
+def test_a_table_for_a_file_is_as_it_is_and_printable_on_a_terminal(
+    monkeypatch, capsys
+):
+    console.write("a\x1b[31m,b\n")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    console.write("a\x1b[31m,b\n")
+    assert capsys.readouterr().out == "a\x1b[31m,b\na\\x1b[31m,b\n"
 
 
 LONG = "x" * 300
