@@ -6,7 +6,7 @@ import re
 import shutil
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,10 +18,6 @@ from fdl.runs import checkpoint_files as files
 from fdl.train.loop_state import LoopState, check_finite
 from fdl.train.metric_goal import parse_goal
 from fdl.types import PyTree, Variables
-
-T = TypeVar("T")
-
-MAX_TRIES = 20  # To read what a run at work may be removing.
 
 
 class Checkpoints:
@@ -126,24 +122,6 @@ class Checkpoints:
           RunError: The metrics of a checkpoint are damaged: it might be the best.
         """
         return self._best({step: self._score(step) for step in self.steps()})
-
-    def reading(self, read: Callable[[], T]) -> T:
-        """Reads again, if a run at work has removed what was being read.
-
-        Args:
-          read: Function that chooses a checkpoint that is there, and reads it.
-
-        Raises:
-          Exception: It has failed, although no checkpoint was removed meanwhile.
-        """
-        for _ in range(MAX_TRIES):
-            before = {*self.steps()}
-            try:
-                return read()
-            except (RunError, UserError):
-                if before <= {*self.steps()}:
-                    raise
-        return read()
 
     def restore(self, step: int, like: PyTree) -> LoopState:
         """Restores a checkpoint.

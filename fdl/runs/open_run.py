@@ -3,11 +3,11 @@
 import pathlib
 import re
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from ml_collections import ConfigDict
 
-from fdl.errors import UserError
+from fdl.errors import RunError, UserError
 from fdl.learners import select_variables
 from fdl.runs.checkpoint import Checkpoints
 from fdl.runs.experiment import LoadedExperiment, build, num_folds
@@ -17,6 +17,10 @@ from fdl.runs.record import check_same_run, reload, seed_index
 from fdl.runs.run_setup import RunSetup, setup
 from fdl.train.loop_state import LoopState
 from fdl.types import Experiment, Variables
+
+T = TypeVar("T")
+
+MAX_TRIES = 20  # To read what a run at work may be removing.
 
 
 class Run(NamedTuple):
@@ -123,8 +127,28 @@ def restore(
         step = find_step(checkpoints, workdir, checkpoint)
         return step, checkpoints.restore(step, like)
 
-    step, part = checkpoints.reading(read)
+    step, part = read_anew(checkpoints, read)
     return step, setup.program.revive(part, setup.keys)
+
+
+def read_anew(checkpoints: Checkpoints, read: Callable[[], T]) -> T:
+    """Reads a checkpoint, and another if a run at work has removed it meanwhile.
+
+    Args:
+      checkpoints: Checkpoints of the run.
+      read: Function that chooses a checkpoint that is there, and reads it.
+
+    Raises:
+      Exception: It has failed, although no checkpoint was removed meanwhile.
+    """
+    for _ in range(MAX_TRIES):
+        before = {*checkpoints.steps()}
+        try:
+            return read()
+        except (RunError, UserError):
+            if before <= {*checkpoints.steps()}:
+                raise
+    return read()
 
 
 def find_step(checkpoints: Checkpoints, workdir: pathlib.Path, checkpoint: str) -> int:

@@ -17,7 +17,7 @@ import pytest
 from fdl.data.checksums import write_checksums
 from fdl.errors import DamageError, RunError, UserError
 from fdl.runs.checkpoint import Checkpoints
-from fdl.runs.open_run import find_step
+from fdl.runs.open_run import find_step, read_anew
 from fdl.train import LoopState
 from fdl.types import Mean, TrainState
 
@@ -281,11 +281,11 @@ def test_a_checkpoint_that_is_removed_meanwhile_is_chosen_anew(fresh):
             save(fresh.directory, [11], keep=1)
         return fresh.restore(step, like(carry(7)))
 
-    assert bits(fresh.reading(read)) == bits(carry(11)) and tried == [7, 11]
+    assert bits(read_anew(fresh, read)) == bits(carry(11)) and tried == [7, 11]
     path = fresh.directory / "00000011" / "metrics.json"
     path.write_bytes(b"[]")  # What stays is not read again.
     with pytest.raises(DamageError, match=r"11 is damaged: metrics\.json"):
-        fresh.reading(read)
+        read_anew(fresh, read)
     assert tried == [7, 11, 11]
 
 
