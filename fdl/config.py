@@ -6,6 +6,7 @@ Every mistake in a config is a `UserError` with the nearest valid name.
 import ast
 import functools
 import inspect
+import numbers
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -17,6 +18,15 @@ PERIODS = ("log_every", "eval_every", "save_every", "layers_every")
 # Keys that may be none although they have a type. A `placeholder` keeps its type when
 # it is set, so that the value alone does not tell that none is valid.
 OPTIONAL = ("num_steps", "num_epochs", "early_stopping.metric")
+MAX_STEPS = 2**31 - 1  # Steps are counted in int32.
+# Keys that are integers, with the least and the greatest value.
+RANGES = {
+    "seed": (0, 2**63 - 1),  # As of `jax.random.key`.
+    "num_steps": (1, MAX_STEPS),
+    "num_epochs": (1, MAX_STEPS),
+    "steps_per_call": (1, 10**6),  # The items of a call are in memory at once.
+    "keep": (1, MAX_STEPS),
+}
 
 
 def base() -> ConfigDict:
@@ -65,6 +75,46 @@ def complete(config: ConfigDict) -> ConfigDict:
                 completed[key] = f"{steps} steps" if steps else "never"
     # Locked, so that a misspelt key is an error rather than a new key.
     return completed.lock()
+
+
+def check_ranges(config: ConfigDict) -> ConfigDict:
+    """Checks the integers among the default keys of a complete config; returns it.
+
+    Raises:
+      UserError: One is no integer, or out of its range.
+    """
+    for key, (low, high) in RANGES.items():
+        if config[key] is not None or key not in OPTIONAL:
+            number = in_range(f"config.{key}", config[key], low, high)
+            with config.ignore_type():
+                config[key] = number
+    return config
+
+
+def in_range(name: str, value: Any, low: int, high: int) -> int:
+    """Integer of a number that is one, such as 1e3.
+
+    Args:
+      name: Name of the option, for errors.
+      value: Its value.
+      low: Least value.
+      high: Greatest value.
+
+    Raises:
+      UserError: It is no integer, or out of the range.
+
+    Example:
+      >>> in_range("--seeds", 0, 1, 10)
+      Traceback (most recent call last):
+      fdl.errors.UserError: --seeds=0: expected an integer from 1 to 10
+    """
+    try:
+        number = _fit(value, int)
+    except ValueError:
+        number = low - 1
+    if not low <= number <= high:
+        raise UserError(f"{name}={value!r}: expected an integer from {low} to {high}")
+    return number
 
 
 def override(config: ConfigDict, assignments: Iterable[str]) -> ConfigDict:
@@ -231,17 +281,16 @@ def num_steps(config: ConfigDict, steps_per_epoch: int | None) -> int:
             f"config.num_steps={steps} and config.num_epochs={epochs}: "
             "set exactly one of them, the other to none"
         )
-    name, count = ("num_steps", steps) if epochs is None else ("num_epochs", epochs)
-    if count <= 0:
-        raise UserError(f"config.{name}={count}: expected at least 1")
     if epochs is None:
-        return steps
+        return in_range("config.num_steps", steps, 1, MAX_STEPS)
     if not steps_per_epoch:
         raise UserError(
             f"config.num_epochs={epochs}: expected num_steps in place of it, as this "
             "experiment has no epochs"
         )
-    return epochs * steps_per_epoch
+    return steps_per_epoch * in_range(
+        "config.num_epochs", epochs, 1, MAX_STEPS // steps_per_epoch
+    )
 
 
 def _resolve(
@@ -308,7 +357,8 @@ def _literal(text: str) -> Any:
     """Value of a text as a Python literal, or else the text itself."""
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError, TypeError):  # TypeError: a list as a dict's key.
+    # TypeError: of a list as a dict's key; the last two: of deep nesting.
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return {"true": True, "false": False, "none": None}.get(text.lower(), text)
 
 
@@ -338,10 +388,16 @@ def _fit(value: Any, kind: type) -> Any:
       ValueError: There is no such conversion.
     """
     # `bool` is a subclass of `int`, but true is no number of steps.
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if kind is float and is_number:
-        return float(value)
-    if kind is int and is_number and float(value).is_integer():
+        try:
+            return float(value)
+        except OverflowError:
+            raise ValueError from None
+    whole = is_number and (
+        isinstance(value, numbers.Integral) or float(value).is_integer()
+    )
+    if kind is int and whole:
         return int(value)
     if kind in (tuple, list):  # A single value is a sequence of one.
         return kind(value if isinstance(value, tuple | list) else (value,))

@@ -8,13 +8,18 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+MAX_NAME, MAX_NAMES = 100, 100  # Characters of a name, and names, of a hint.
+
 
 class UserError(ValueError):
     """Invalid input, which the user can correct; exit code 2 of the command line."""
 
 
-class RunError(RuntimeError):
+class RunError(Exception):
     """Failure of a run with valid input; exit code 1 of the command line."""
+
+    # No RuntimeError: if one is raised from a StopIteration, contextlib takes it for
+    # what Python makes of that in a generator, and raises the StopIteration again.
 
 
 class DamageError(RunError):
@@ -57,11 +62,15 @@ def near(name: str, names: Iterable[str]) -> str:
       "Did you mean 'adam'?"
     """
     names = sorted(names)
+    # Time grows with the square of the lengths, and names may be those of any file.
+    short = [other for other in names if len(other) <= MAX_NAME]
     # Below the default cutoff of 0.6, so that short names with a typo are found.
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    close = difflib.get_close_matches(name[:MAX_NAME], short, n=3, cutoff=0.5)
     if close:
         return f"Did you mean {' or '.join(map(repr, close))}?"
-    return f"There is: {', '.join(names)}."
+    shown = ", ".join(other[:MAX_NAME] for other in names[:MAX_NAMES])
+    more = len(names) - MAX_NAMES
+    return f"There is: {shown}{f' and {more} more' if more > 0 else ''}."
 
 
 def check_type(name: str, value: Any, kind: type, example: str) -> None:
@@ -144,6 +153,17 @@ def printable(text: object) -> str:
         lambda found: found[0].encode("unicode_escape").decode(),
         str(text),
     )
+
+
+def describe(error: BaseException) -> str:
+    """Type of an exception and the first line of its message, if it has one.
+
+    Example:
+      >>> describe(KeyError("accuracy")), describe(AssertionError())
+      ("KeyError: 'accuracy'", 'AssertionError')
+    """
+    first_line = (str(error).strip().splitlines() or [""])[0]
+    return f"{type(error).__name__}: {first_line}".removesuffix(": ")
 
 
 def reason(error: BaseException) -> str:

@@ -16,6 +16,11 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CONSTRAINTS = ROOT / "constraints.txt"
+# The build backend of fdl and all that it imports, and that of packages without wheels.
+BUILD_TOOLS = (
+    *("hatchling", "packaging", "pathspec", "pluggy", "tomlkit", "trove-classifiers"),
+    "setuptools",
+)
 CLEAR = "\r\033[K"  # The line of a terminal.
 
 
@@ -119,7 +124,7 @@ def install_packages(venv, run):
     # The build tools come first, so that packages without a wheel are built with them
     # rather than with whatever is newest on that day.
     tools = venv / "tools.txt"
-    locked_tool = r"^(?:flit-core|setuptools)==(?:.*\\\n)*.*\n"
+    locked_tool = rf"^(?:{'|'.join(BUILD_TOOLS)})==(?:.*\\\n)*.*\n"
     tools.write_text("".join(re.findall(locked_tool, CONSTRAINTS.read_text(), re.M)))
     install = *pip(venv), "--require-hashes", "--requirement"
     run("installing the build tools", *install, tools)

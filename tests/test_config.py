@@ -180,3 +180,33 @@ def test_periods_in_steps_may_be_numbers():
     given = ConfigDict({"num_steps": 1, "log_every": 10, "save_every": 0})
     whole = configs.complete(given)
     assert (whole.log_every, whole.save_every) == ("10 steps", "never")
+
+
+@pytest.mark.parametrize(
+    "key, value, bounds",
+    [
+        ("seed", -1, "0 to 9223372036854775807"),
+        ("seed", "3", "0 to"),
+        ("num_steps", 2**31, "1 to 2147483647"),
+        ("num_steps", 2.5, "1 to"),
+        ("num_steps", True, "1 to"),
+        ("num_epochs", 10**18, "1 to 2147483647"),
+        ("steps_per_call", None, "1 to 1000000"),
+        ("keep", float("nan"), "1 to"),
+        ("keep", 10**400, "1 to"),
+    ],
+)
+def test_integers_out_of_range_are_one_line(key, value, bounds):
+    given = configs.complete(ConfigDict({key: value}))
+    with pytest.raises(UserError) as error:
+        configs.check_ranges(given)
+    assert str(error.value).startswith(f"config.{key}={value!r}: expected an integer ")
+    assert f"from {bounds}" in str(error.value)
+
+
+def test_a_float_may_be_an_integer_and_epochs_count_as_steps():
+    given = configs.complete(ConfigDict({"num_epochs": 1e3}))
+    assert configs.check_ranges(given).num_epochs == 1000
+    assert type(given.num_epochs) is int and configs.num_steps(given, 10**6) == 10**9
+    with pytest.raises(UserError, match=r"num_epochs=1000: expected an .* to 715$"):
+        configs.num_steps(given, 3 * 10**6)

@@ -166,7 +166,7 @@ def run_line(line):
 
 def quick(options, arguments):
     """The command, or another that is quick and finds most of its mistakes, or none."""
-    if options.command in ("list", "models", "show"):
+    if options.command in ("list", "models", "new", "runs", "show"):
         return arguments
     if options.command in ("eval", "export", "predict", "replay"):
         names = [options.workdir, *getattr(options, "inputs", [])]

@@ -12,16 +12,17 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import NoReturn
 
-from fdl.cli.console import prepare, say, silence, warn
+from fdl.cli.console import prepare, reader_gone, say, silence, warn
 from fdl.cli.signals import stoppable
-from fdl.errors import RunError, UserError, printable
+from fdl.errors import RunError, UserError, describe, printable
 
 COMMANDS = {
     "train": "train an experiment; go on with it if it was stopped",
     "resume": "go on with a run that was stopped",
     "eval": "evaluate a checkpoint of a run",
     "show": "print config, parameters, optimizer and FLOPs of an experiment",
-    "list": "list the experiments of a folder",
+    "list": "list the shipped experiments and your own, or those of a folder",
+    "new": "copy an experiment to a file of your own",
     "models": "list the models of the zoo, or print the layers of one",
     "check-gradients": "compare an experiment's gradients with finite differences",
     "overfit": "overfit one batch, or diagnose why that fails",
@@ -29,7 +30,8 @@ COMMANDS = {
     "plot": "draw the plots of a run anew, from any checkpoint",
     "predict": "predict new examples with a trained model",
     "export": "write the trained model of a run into a folder of its own",
-    "compare": "compare two runs on the same examples",
+    "runs": "list runs: their state, what differs in their configs, their metrics",
+    "compare": "compare runs: on the same examples, over seeds, or over folds",
     "replay": "run a step of a run again, and trace NaN or infinity to its operation",
 }
 # Names that no file can have: nothing but what a user gives leads to one.
@@ -60,10 +62,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(arguments)
     except KeyboardInterrupt:
         return _fail("stopped before there was anything to save", 130)
-    except BrokenPipeError:
-        silence()
-        return 128 + signal.SIGPIPE
-    except Exception as error:
+    except SystemExit:  # Of the parser of arguments.
+        raise
+    except BaseException as error:
+        if isinstance(error.__cause__ or error, BrokenPipeError) and reader_gone():
+            silence()
+            return 128 + signal.SIGPIPE
         if debug:
             say(traceback.format_exc(), end="", file=sys.stderr)
         if isinstance(error, UserError):
@@ -72,8 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _fail(error, 1)
         if isinstance(error, OSError) and error.errno in NO_NAME:
             return _fail(f"{error.filename}: {error.strerror}", 2)
-        first_line = (str(error).strip().splitlines() or [""])[0]
-        return _fail(f"{type(error).__name__}: {first_line} (--debug shows where)", 1)
+        return _fail(f"{describe(error)} (--debug shows where)", 1)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -114,7 +117,10 @@ def _run(arguments: list[str]) -> int:
         options = _parse(arguments, name, command)
         options.stopped = stopped
         assert command is not None  # Without one, parsing has ended the process.
-        code = command.main(options)
+        try:
+            code = command.main(options)
+        except SystemExit as error:  # Of an experiment, as no command raises it.
+            raise RunError(f"{describe(error)} (--debug shows where)") from error
     # Flushed here, where a closed pipe raises a BrokenPipeError that `main` handles.
     sys.stdout.flush()
     return code

@@ -48,7 +48,7 @@ def answer(name: str, options: argparse.Namespace) -> int:
     if asked.inputs is None:
         raise UserError(f"{options.workdir}: {name!r} takes no inputs, so no files")
     inputs, names = data.read_inputs(
-        asked.inputs, options.inputs, invert=options.invert
+        asked.inputs, options.inputs, invert=options.invert, warn=warn
     )
     outputs = evaluation.predict(asked, trained.variables, inputs)
     rows = evaluation.prediction_rows(outputs, names, asked.outputs)

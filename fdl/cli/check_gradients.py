@@ -9,7 +9,7 @@ from rich.table import Table
 
 from fdl import diagnostics
 from fdl.cli.arguments import add_experiment
-from fdl.cli.console import console, say
+from fdl.cli.console import console, print_table, say
 from fdl.diagnostics import LeafCheck
 from fdl.errors import RunError, UserError
 from fdl.runs.first_batch import first_batch
@@ -54,7 +54,7 @@ def main(options: argparse.Namespace) -> int:
         precision=precision,
     )
     out = console()
-    out.print(table(checks, tolerance))
+    print_table(out, table(checks, tolerance))
     if dtypes == "float32":
         out.print(
             "Something on the way computes in float32 whatever it is given, as JAX's "
@@ -83,10 +83,9 @@ def severity(check: LeafCheck) -> float:
 
 def table(checks: Sequence[LeafCheck], tolerance: float) -> Table:
     """Table of one row for each leaf."""
-    rows = Table()
-    rows.add_column("parameters", overflow="fold")
+    rows = Table("parameters")
     for name in ("count", "gradient norm", "difference"):
-        rows.add_column(name, justify="right", no_wrap=True)
+        rows.add_column(name, justify="right")
     rows.add_column("verdict")
     for check in checks:
         difference = "-" if math.isnan(check.difference) else f"{check.difference:.1e}"

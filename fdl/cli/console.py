@@ -1,8 +1,14 @@
 """Console output, safe against closed streams and missing encodings."""
 
+import contextlib
+import itertools
 import os
+import select
+import shutil
 import sys
-from typing import Any
+import textwrap
+from collections.abc import Sequence
+from typing import Any, TextIO
 
 from fdl.errors import printable
 
@@ -38,6 +44,85 @@ def write(text: str) -> None:
     sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
 
 
+def print_table(out: Any, table: Any) -> None:
+    """Prints a table of which nothing is cut.
+
+    Where it does not fit, it has no lines, a last column of texts is wrapped between
+    words, or else it is printed row by row. A file and a pipe take any width.
+
+    Args:
+      out: Console to print on.
+      table: Rich table, whose cells are texts.
+    """
+    *_, last = table.columns
+    for column in table.columns:
+        column.no_wrap = column is not last or last.justify == "right"
+    # Room for the last column, if it is wrapped: for its words, and for some of them.
+    words = " ".join(map(str, last.cells)).split()
+    some = max(30, *map(len, words)) if words and not last.no_wrap else None
+    unbounded = out.options.update(width=1_000_000)
+    ways = [*itertools.product(dict.fromkeys((None, some)), (table.box, None))]
+    for last.max_width, box in ways:
+        table.box, table.pad_edge = box, box is not None
+        width = out.measure(table, options=unbounded).maximum
+        if width <= out.width or not out.is_terminal:
+            last.max_width = None
+            # Rich cuts what is wider than its console: 80 columns for a pipe.
+            console(file=out.file, width=max(width, out.width)).print(table)
+            return
+    if table.title:
+        out.print(table.title)
+    names = [column.header for column in table.columns[1:]]
+    for head, *rest in zip(*(column.cells for column in table.columns), strict=True):
+        say(head, file=out.file)
+        indent = " " * (len(head) - len(head.lstrip()) + 2)
+        cells = zip(names, rest, strict=True)
+        rows = [(indent + name, text) for name, text in cells if text]
+        print_columns(rows, file=out.file, width=out.width)
+
+
+def print_columns(
+    rows: Sequence[tuple[str, ...]],
+    *,
+    file: TextIO | None = None,
+    width: int | None = None,
+) -> None:
+    """Prints aligned columns without lines, the last one wrapped between words.
+
+    Args:
+      rows: Texts of each row, of equal number.
+      file: File to print to; default: standard output.
+      width: Width of a line; default: that of the terminal, or any elsewhere.
+    """
+    if width is None and sys.stdout.isatty():
+        width = shutil.get_terminal_size().columns
+    rows = [tuple(printable(x).replace("\n", "\\n") for x in row) for row in rows]
+    sizes = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = zip(row[:-1], sizes, strict=False)
+        head = "".join(f"{cell:{size}}  " for cell, size in cells)
+        say(_wrapped(head, row[-1], width), file=file)
+
+
+def _wrapped(head: str, text: str, width: int | None) -> str:
+    """Text behind a head, in lines that begin below its own beginning."""
+    if width is None:
+        return head + text
+    # Below a head that leaves no room, they begin at the left.
+    indent = " " * (len(head) if len(head) + 20 <= width else 4)
+    return (
+        textwrap.fill(
+            text,
+            width,
+            initial_indent=head,
+            subsequent_indent=indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        or head.rstrip()
+    )
+
+
 def prepare() -> None:
     """Keeps output from failing at a character without encoding, or a closed stream."""
     for name in ("stdout", "stderr"):
@@ -47,6 +132,15 @@ def prepare() -> None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
         elif hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+
+
+def reader_gone() -> bool:
+    """True if nobody reads the output any more, as of ``fdl list | head -1``."""
+    poll = select.poll()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # It may be no file, or closed.
+            poll.register(stream.fileno(), 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def silence() -> None:

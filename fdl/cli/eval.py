@@ -6,6 +6,7 @@ from fdl.cli.arguments import add_checkpoint, add_run
 from fdl.cli.console import console, warn
 from fdl.cli.progress import show_metrics
 from fdl.runs.claims import evaluate_claims
+from fdl.runs.experiment import num_folds
 from fdl.runs.open_run import open_run, restore
 
 
@@ -22,13 +23,13 @@ def main(options: argparse.Namespace) -> int:
     step, loop_state = restore(run.workdir, run.setup, config, options.checkpoint)
     variables = run.setup.learner.variables(loop_state.state)
     values = run.setup.evaluate(variables)
-    out = console()
+    out, what = console(), "fold" if num_folds(config) else ""
     out.print(f"{run.loaded.name}, validation at step {step}")
-    show_metrics(out, values)
+    show_metrics(out, values, what)
     if run.setup.test is not None:
         values = run.setup.test(variables)
         out.print(f"test at step {step}")
-        show_metrics(out, values)
+        show_metrics(out, values, what)
     for verdict in evaluate_claims(run.experiments[0].claims, values):
         out.print(str(verdict))
     return 0

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import jax
 
-from fdl.cli.console import console, say
+from fdl.cli.console import console, print_columns, print_table
 from fdl.diagnostics.summary import summarize
 from fdl.diagnostics.summary_table import max_depth, rows, table
 from fdl.errors import UserError, near
@@ -43,9 +43,8 @@ def main(options: argparse.Namespace) -> int:
         raise UserError(f"there is no model {pattern!r}. {hint}")
     lines = [("model", "family", "parameters", "paper")]
     lines += [(x.name, x.family, f"{x.parameters:,}", str(x.paper)) for x in entries]
-    a, b, c, _ = (max(map(len, column)) for column in zip(*lines, strict=True))
-    for name, family, count, paper in lines:
-        say(f"{name:{a}}  {family:{b}}  {count:>{c}}  {paper}")
+    width = max(len(count) for _, _, count, _ in lines)
+    print_columns([(a, b, f"{count:>{width}}", c) for a, b, count, c in lines])
     return 0
 
 
@@ -61,14 +60,12 @@ def describe(entry: Entry, depth: int | None) -> None:
     """Prints the layers of a model, its paper and an example of its use."""
     layer = summarize(entry.constructor())
     out = console()
-    if not out.is_terminal:
-        out.width = 500  # Rich would fit the table into 80 columns for a pipe.
     summary = (inspect.getdoc(entry.constructor) or "").partition("\n\n")[0]
     out.print(f"{entry.name}: {' '.join(summary.split())}")
     out.print(f"{entry.paper.authors}, {entry.paper.title}, {entry.paper.year}")
     out.print(entry.paper.link)
     depth = max_depth(layer, max_rows=40) if depth is None else depth
-    out.print(table(rows(layer, depth)))
+    print_table(out, table(rows(layer, depth)))
     out.print("FLOPs are those of matrix products and convolutions, 2 per MAC.\n")
     out.print("\n".join(example(entry)))
 

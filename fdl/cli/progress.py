@@ -1,8 +1,7 @@
 """Progress and results of a run: a bar on a terminal, plain lines elsewhere."""
 
 import datetime
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,9 +10,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column, Table
 
-from fdl.cli.console import console as plain_console
-from fdl.cli.console import say
+from fdl.cli.console import print_table, say
 from fdl.errors import printable
+from fdl.metrics.names import in_order
 from fdl.metrics.t_interval import interval
 from fdl.runs.session import Show, progress
 from fdl.types import Batches
@@ -27,20 +26,20 @@ def shown(
 
     Args:
       console: Console to print on.
-      batches: Batches of the run, for its speed and its epochs.
+      batches: Batches of the run, for its unit and its epochs.
       start: Step from which the run goes on.
       num_steps: Number of steps of the run.
 
     Yields:
-      ``show(step, split, values)``.
+      ``show(step, split, values, steps_per_second)``; the speed is None if it is not
+      known.
     """
-    speed = _speed(batches, num_steps)
     if not console.is_terminal:
 
-        def print_line(step, split, values):
+        def print_line(step, split, values, speed):
             parts = [f"step {step}/{num_steps}", f"{split:5}"]
             parts.append(_describe(batches, step, values))
-            parts += speed(step) if split == "train" else []
+            parts += _pace(batches, num_steps - step, speed)
             say("  ".join(parts), flush=True)
 
         yield print_line
@@ -55,11 +54,12 @@ def shown(
     with Progress(*columns, console=console, expand=True) as bar:
         task = bar.add_task("compiling", total=num_steps, completed=start, speed="")
 
-        def show(step, split, values):
+        def show(step, split, values, speed):
             text = _describe(batches, step, values)
             bar.update(task, completed=step)
             if split == "train":
-                bar.update(task, description=text, speed="  ".join(speed(step)))
+                pace = "  ".join(_pace(batches, num_steps - step, speed))
+                bar.update(task, description=text, speed=pace)
             else:
                 bar.console.print(f"step {step}  {split}  {text}")
 
@@ -73,29 +73,20 @@ def _column(ratio: int | None = None) -> Column:
 
 def _describe(batches: Batches, step: int, values: Mapping[str, Any]) -> str:
     position = [f"{name} {x:,.4g}" for name, x in progress(batches, step).items()]
-    # The loss first and the gradient's norm last, as a narrow terminal cuts the end.
-    names = sorted(values, key=lambda name: (name == "grad_norm") - (name == "loss"))
-    numbers = [f"{name} {brief(values[name])}" for name in names]
+    # A narrow terminal cuts the end, where what matters least is.
+    numbers = [f"{name} {brief(values[name])}" for name in in_order(values)]
     return printable("  ".join([*position, *numbers]))
 
 
-def _speed(batches: Batches, num_steps: int) -> Callable[[int], list[str]]:
-    """Function of the step that returns the speed and the remaining time."""
-    calls: list[tuple[int, float]] = []
+def _pace(batches: Batches, steps_left: int, speed: float | None) -> list[str]:
+    """Speed in examples, or another unit, and the time of the steps that are left."""
+    if speed is None:
+        return []
     unit = batches.unit if batches.per_step else "steps"
-
-    def speed(step: int) -> list[str]:
-        # Measured from the first call, which comes after the program was compiled.
-        calls.append((step, time.perf_counter()))
-        (first_step, began), (_, now) = calls[0], calls[-1]
-        del calls[1:]
-        if step == first_step:
-            return []
-        rate = (step - first_step) / (now - began)
-        left = datetime.timedelta(seconds=round((num_steps - step) / rate))
-        return [f"{rate * (batches.per_step or 1):,.0f} {unit}/s", f"{left} left"]
-
-    return speed
+    left = datetime.timedelta(seconds=round(steps_left / speed))
+    rate = speed * (batches.per_step or 1)
+    number = f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}"
+    return [f"{number} {unit}/s", f"{left} left"]
 
 
 def brief(value: Any) -> str:
@@ -104,19 +95,17 @@ def brief(value: Any) -> str:
 
 
 def show_metrics(console: Console, values: Mapping[str, Any], what: str = "") -> None:
-    """Prints a table of the final metrics; without room, its last column is left out.
+    """Prints a table of the final metrics.
 
     Args:
       console: Console to print on.
       values: Metrics by name: floats, or one value for each seed or fold [S].
       what: "fold" prints a table with a column for each fold before; default: none.
     """
+    values = {name: values[name] for name in in_order(values)}
     if what:
-        _print_uncut(console, each(values, what))
-    metrics = table(values)
-    if len(metrics.columns) > 2 and _width(console, metrics) > console.width:
-        metrics.columns.pop()
-    _print_uncut(console, metrics)
+        print_table(console, each(values, what))
+    print_table(console, table(values))
 
 
 def table(values: Mapping[str, Any]) -> Table:
@@ -148,17 +137,4 @@ def each(values: Mapping[str, Any], what: str) -> Table:
 
 
 def _table(first: str, *rest: str) -> Table:
-    columns = (Column(name, justify="right", no_wrap=True) for name in rest)
-    return Table(Column(first, no_wrap=True), *columns)
-
-
-def _width(console: Console, table: Table) -> int:
-    unbounded = console.options.update(width=10_000)
-    return console.measure(table, options=unbounded).maximum
-
-
-def _print_uncut(console: Console, table: Table) -> None:
-    """Prints a table in full width, also on a narrow terminal."""
-    # Lines that the terminal wraps are better than numbers that Rich cuts.
-    width = max(console.width, _width(console, table))
-    plain_console(file=console.file, width=width).print(table)
+    return Table(first, *(Column(name, justify="right") for name in rest))

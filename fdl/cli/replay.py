@@ -10,17 +10,27 @@ import jax.numpy as jnp
 import numpy as np
 from rich.table import Table
 
+from fdl import losses
 from fdl.cli.arguments import add_run
-from fdl.cli.console import console, warn
-from fdl.diagnostics.nan_trace import explain, nonfinite_kind, trace_nonfinite
+from fdl.cli.console import console, print_table, warn
+from fdl.diagnostics.nan_trace import (
+    Origin,
+    explain,
+    nonfinite_kind,
+    trace_nonfinite,
+)
 from fdl.errors import NonFiniteError, UserError
 from fdl.learners import select
+from fdl.metrics.names import in_order
 from fdl.runs import failure
 from fdl.runs.experiment import num_folds
 from fdl.runs.log import read_lines, to_json
 from fdl.runs.open_run import Run, open_run
 from fdl.trees import named_leaves
-from fdl.types import Experiment, Metrics, PyTree, State
+from fdl.types import Batch, Experiment, Metrics, PyTree, State
+
+LOSSES = pathlib.Path(losses.__file__).parent
+LARGE = 1e6  # Absolute value of a parameter that no network is trained to.
 
 
 class StepInputs(NamedTuple):
@@ -61,7 +71,7 @@ def main(options: argparse.Namespace) -> int:
     )
     state = jax.tree.map(jnp.copy, loop_state.state)  # The step donates the original.
     after, metrics = failure.run_step(setup, loop_state, step)
-    out.print(metric_table(metrics, logged_metrics(workdir, step)))
+    print_table(out, metric_table(metrics, logged_metrics(workdir, step)))
     bad = nonfinite_members(run, metrics, state, after)
     if not bad:
         out.print(f"step {step}: all is finite")
@@ -142,6 +152,33 @@ def inputs_of(run: Run, state: State, step: int, member: int) -> StepInputs:
     return StepInputs(experiment, state, item)
 
 
+def is_mark(origin: Origin) -> bool:
+    """True if a loss of fdl has made NaN of a label that is not valid."""
+    operation = origin.operation
+    if operation is None or not any(x.num_nonfinite for x in operation.operands):
+        return False
+    return any(pathlib.Path(frame.file).parent == LOSSES for frame in operation.frames)
+
+
+def ranges(batch: Batch) -> Iterator[str]:
+    """Least and greatest number of each array of a batch, and the latter's example."""
+    for name, leaf in named_leaves(batch).items():
+        array = np.asarray(leaf)
+        if array.size and np.issubdtype(array.dtype, np.number):
+            largest = np.unravel_index(array.argmax(), array.shape)
+            yield (
+                f"  {name:12}{array.dtype}{[*array.shape]}, from {array.min():.6g} to "
+                f"{array.max():.6g}, first at {[int(i) for i in largest]}"
+            )
+
+
+def largest_parameter(inputs: StepInputs) -> float:
+    """Largest absolute value of the parameters before the step; 0 if there are none."""
+    params = inputs.experiment.learner.variables(inputs.state)["params"]
+    leaves = [np.abs(np.asarray(x, np.float64)) for x in jax.tree.leaves(params)]
+    return max((float(x.max(initial=0.0)) for x in leaves), default=0.0)
+
+
 def several(noun: str, numbers: Sequence[int]) -> str:
     """Sentence that names the seeds or folds that are not finite, the traced first."""
     if len(numbers) == 1:
@@ -168,7 +205,8 @@ def logged_metrics(workdir: pathlib.Path, step: int) -> Mapping[str, Any]:
 def metric_table(metrics: Metrics, logged: Mapping[str, Any]) -> Table:
     """Table of the metrics of a step, with those that were logged beside them."""
     table = Table("metric", "value", *(["logged"] if logged else []))
-    for name, metric in metrics.items():
+    for name in in_order(metrics):
+        metric = metrics[name]
         value = np.asarray(metric.compute())
         if np.isnan(value).all() and not nonfinite_leaves(metric):
             continue  # A mean of nothing, as the return before an episode has ended.
@@ -207,4 +245,13 @@ def explanation(inputs: StepInputs, bad: set[str], path: pathlib.Path) -> Iterat
         )
         return
     yield explain.headline(origin)
+    if is_mark(origin):
+        yield "a label is no class index, or out of its range; this batch has"
+        yield from ranges(batches.take(batches.data, inputs.item))
+    largest = largest_parameter(inputs)
+    if largest > LARGE:
+        yield (
+            f"the parameters had grown to {largest:.2g} before this step: most often "
+            "the learning rate is too large"
+        )
     yield from explain.details(origin, path)

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from fdl import optim
 from fdl.cli.arguments import add_experiment
-from fdl.cli.console import console
+from fdl.cli.console import console, print_columns, print_table
 from fdl.config import flat
 from fdl.diagnostics import flops
 from fdl.runs.experiment import build, load
@@ -41,11 +41,10 @@ def main(options: argparse.Namespace) -> int:
     for key, value in flat(loaded.config).items():
         out.print(f"  --config.{key}={value}")
     params = variables.get("params", {})
-    out.print(parameter_table(params))
+    print_table(out, parameter_table(params))
     if isinstance(experiment.learner.optimizer, optim.Chain):
-        out.print(optimizer_table(experiment.learner.optimizer, params))
-    for name, value in facts(batches, run_setup.num_steps, count, batch):
-        out.print(f"{name:18}{value}")
+        print_table(out, optimizer_table(experiment.learner.optimizer, params))
+    print_columns(facts(batches, run_setup.num_steps, count, batch))
     return 0
 
 

@@ -17,7 +17,8 @@ from rich.console import Console
 from fdl.cli import STARTED, progress
 from fdl.cli.arguments import add_experiment
 from fdl.cli.console import console, silence, warn
-from fdl.errors import NonFiniteError, RunError, UserError, reason
+from fdl.config import in_range
+from fdl.errors import NonFiniteError, RunError, UserError, describe, reason
 from fdl.runs import failure, session
 from fdl.runs.checkpoint import Checkpoints
 from fdl.runs.claims import check_claims, evaluate_claims, write_claims
@@ -34,6 +35,8 @@ from fdl.runs.run_setup import RunSetup, setup
 from fdl.runs.trained_model import MODEL_FOLDER
 from fdl.runs.trusted_files import record_started
 from fdl.types import Claim
+
+MAX_SEEDS = 1000  # Each of them is built by itself.
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,8 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Trains an experiment, or goes on with it."""
-    if options.seeds < 1:
-        raise UserError(f"--seeds={options.seeds}: expected at least 1")
+    in_range("--seeds", options.seeds, 1, MAX_SEEDS)
     loaded = load(options.experiment, options.overrides)
     if options.folds is not None:
         loaded = with_folds(loaded, options.folds)
@@ -163,14 +165,14 @@ def failing(workdir: pathlib.Path, path: pathlib.Path) -> Iterator[None]:
     """Turns any exception of a run into a `RunError` with the last good checkpoint."""
     try:
         yield
-    except (UserError, BrokenPipeError):
+    except UserError:
         raise
-    except Exception as error:
+    except BaseException as error:  # Signals are recorded: it is no Ctrl-C.
         steps = Checkpoints(workdir / "checkpoints").steps()
         last = f"checkpoint of step {steps[-1]}" if steps else "no checkpoint yet"
         text = str(error)
         if not isinstance(error, RunError):
-            text = f"{line_of(error, path)}{type(error).__name__}: {reason(error)}"
+            text = f"{line_of(error, path)}{describe(error)}"
         raise RunError(f"{text}; last good: {last}, in {workdir}") from error
 
 
@@ -191,7 +193,7 @@ def snapshot_on_failure(
         try:
             failure.save_snapshot(run_setup, workdir, error, lambda: bool(stopped))
             hint = f"{command} names the operation"
-        except Exception as problem:  # No other error may hide the first one.
+        except BaseException as problem:  # No other error may hide the first one.
             hint = (
                 f"no failure snapshot, {reason(problem)}: {command} --step {error.step}"
             )

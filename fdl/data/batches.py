@@ -40,7 +40,9 @@ def batches(
         step alone.
       shuffle: True to shuffle each epoch anew; False to keep the order of the source.
       drop_remainder: True to leave out the incomplete batch of each epoch.
-      num_workers: Number of processes that read ahead; 0 for threads of this one.
+      num_workers: Number of processes that read ahead; 0 for threads of this one. They
+        import the modules that the source is of, such as the experiment's file, and end
+        with this process.
       prefetch: Number of batches to read ahead, in each process.
 
     Returns:

@@ -10,6 +10,9 @@ import numpy as np
 
 from fdl.errors import UserError, near
 
+# Zeros are packed a thousandfold, arrays that were measured less than tenfold.
+MAX_UNPACKED, MAX_RATIO = 1 << 30, 100
+
 
 def read_npz(path: pathlib.Path, name: str) -> np.ndarray:
     """Reads an array from an npz file, without unpickling.
@@ -45,7 +48,8 @@ def load_npz(
     Args:
       path: Path of the file.
       names: Names of the arrays; others are not read.
-      max_bytes: Largest size of the content, uncompressed; None for any.
+      max_bytes: Largest size of the content, uncompressed. Default: any that memory
+        holds, but no more than 1 GiB or a hundred times the size of the file.
 
     Raises:
       UserError: The file is missing, damaged or too large, or lacks an array.
@@ -57,8 +61,11 @@ def load_npz(
         # The sizes come first: a few bytes may unpack to more than fits into memory.
         with zipfile.ZipFile(path) as archive:
             size = sum(member.file_size for member in archive.infolist())
-        if max_bytes is not None and size > max_bytes:
-            raise UserError(f"{path}: expected at most {max_bytes} bytes, got {size}")
+        limit = max_bytes or max(MAX_UNPACKED, MAX_RATIO * path.stat().st_size)
+        if size > limit:
+            raise UserError(
+                f"{path}: expected to unpack to at most {limit} bytes, got {size}"
+            )
         # Object arrays would run code when they are loaded.
         with np.load(path, allow_pickle=False) as file:
             for name in names:
@@ -104,9 +111,11 @@ def as_dtype(
     def check(valid: np.ndarray, expected: str) -> None:
         if not valid.all():
             index = np.unravel_index(np.argmin(valid), valid.shape)
-            text = f"{_place(name, index, columns)}: expected {expected}"
+            text = f"{place(name, index, columns)}: expected {expected}"
             raise UserError(f"{text}, got {float(inputs[index]):g}")
 
+    # Names are of one of the arrays of a table, that of its features.
+    columns = columns if inputs.shape[1:] == (len(columns),) else ()
     dtype = jnp.dtype(dtype)
     check(np.isfinite(inputs), "finite numbers")
     with np.errstate(invalid="ignore", over="ignore"):
@@ -137,8 +146,14 @@ def _limits(dtype: np.dtype) -> tuple[float, float]:
     return (float(info.min), float(info.max)) if inexact else (info.min, info.max)
 
 
-def _place(name: str, index: Sequence[Any], columns: Sequence[str]) -> str:
-    """Position of an element in words: ``'features', row 3, column 'age'``."""
+def place(name: str, index: Sequence[Any], columns: Sequence[str] = ()) -> str:
+    """Position of an element in words, such as ``'features', row 3, column 'age'``.
+
+    Args:
+      name: Name of the array [N, ...].
+      index: Index of the element.
+      columns: Names of the last axis of an array [N, F]; empty if unknown.
+    """
     row, *rest = map(int, index)
     text = f"{name!r}, row {row + 1}"
     if len(rest) == 1:

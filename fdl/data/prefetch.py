@@ -2,9 +2,17 @@
 
 import atexit
 import contextlib
+import functools
+import importlib.util
+import multiprocessing
+import os
+import pathlib
+import signal
 import sys
+import threading
+import types
 import weakref
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,6 +49,9 @@ def stream_records(
             f"num_workers={num_workers}, prefetch={prefetch}: expected at least 0"
         )
 
+    # Taken here, as the folder of an experiment is on the path only while it is built.
+    begin = functools.partial(_begin_worker, [*sys.path], _renamed_modules())
+
     def batch(step: int) -> dict[str, np.ndarray]:
         arrays = item(step)
         rows = examples(source, arrays.pop("index").tolist())
@@ -61,10 +72,58 @@ def stream_records(
             workers = grain.MultiprocessingOptions(num_workers, max(prefetch, 1))
             # Arrays of a worker process lie in memory that it shares with this one; a
             # copy does not depend on how long that lasts.
-            ahead = ahead.mp_prefetch(workers).map(_copy)
+            ahead = ahead.mp_prefetch(workers, begin).map(_copy)
         return _closing(ahead)
 
     return stream
+
+
+def _begin_worker(
+    path: Sequence[str], files: Mapping[str, str], index: int, count: int
+) -> None:
+    """Prepares a worker process: modules are found, and it ends with the main process.
+
+    Args:
+      path: Folders of modules, as `sys.path` of the main process.
+      files: Paths of modules by other names than those of their files.
+      index: Index of the worker.
+      count: Number of workers.
+    """
+    del index, count
+    # Ctrl-C reaches all processes of a terminal; the main one ends the others.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+    def find_spec(name: str, *_: Any) -> Any:
+        if name in files:
+            return importlib.util.spec_from_file_location(name, files[name])
+        return None
+
+    sys.path[:] = path
+    sys.meta_path.append(types.SimpleNamespace(find_spec=find_spec))
+
+
+def _end_with_parent() -> None:
+    """Ends this process as soon as its parent has ended, even if that was killed."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _renamed_modules() -> dict[str, str]:
+    """Paths of modules whose name is not that of their file, such as experiments."""
+    specs = [getattr(module, "__spec__", None) for module in [*sys.modules.values()]]
+    return {
+        spec.name: spec.origin
+        for spec in specs
+        if spec
+        and spec.has_location
+        and "." not in spec.name
+        # Extension modules have the platform in their names.
+        and str(spec.origin).endswith(".py")
+        and pathlib.Path(spec.origin).stem not in (spec.name, "__init__")
+    }
 
 
 def _copy(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

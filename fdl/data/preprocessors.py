@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from fdl.data.statistics import is_finite
 from fdl.errors import UserError, near
-from fdl.types import Batch
+from fdl.types import Array, Batch
 
 __all__ = ["identity", "scale"]
 
@@ -26,6 +26,9 @@ def identity() -> Preprocess:
 
 def scale(factors: Mapping[str, float]) -> Preprocess:
     """Multiplication of arrays by constants; integers become float32.
+
+    It is computed in float32 at least. Floats keep their dtype, so that images of half
+    precision stay so, and are rounded once.
 
     Args:
       factors: Factor by name of the array.
@@ -49,7 +52,14 @@ def scale(factors: Mapping[str, float]) -> Preprocess:
         for name in factors:
             if name not in batch:
                 raise UserError(f"{name!r}: expected an array. {near(name, batch)}")
-        scaled = {name: jnp.multiply(batch[name], x) for name, x in factors.items()}
+        scaled = {name: _scaled(batch[name], x) for name, x in factors.items()}
         return {**batch, **scaled}
 
     return preprocess
+
+
+def _scaled(array: Array, factor: float) -> Array:
+    dtype = jnp.result_type(array)
+    wide = jnp.promote_types(dtype, jnp.float32)
+    scaled = jnp.asarray(array, wide) * factor
+    return scaled.astype(dtype) if jnp.issubdtype(dtype, jnp.inexact) else scaled

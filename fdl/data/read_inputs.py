@@ -2,7 +2,8 @@
 
 import os
 import pathlib
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -10,11 +11,10 @@ from fdl.data.encoders import Raw
 from fdl.data.image.image_files import read_images
 from fdl.data.npz_files import read_arrays
 from fdl.data.preprocessing import Preprocessing, encoder
-from fdl.data.tabular.csv_files import csv_lines
+from fdl.data.tabular.csv_files import read_csv
+from fdl.data.tabular.encoding import Encoding
 from fdl.data.tabular.numeric_csv import read_numeric_csv
 from fdl.errors import UserError
-
-Rows = list[dict[str, str]]
 
 
 def read_inputs(
@@ -22,6 +22,7 @@ def read_inputs(
     paths: Sequence[str | os.PathLike],
     *,
     invert: bool = False,
+    warn: Callable[[str], None] = warnings.warn,
 ) -> tuple[dict[str, np.ndarray], list[str]]:
     """Reads new examples from files, and encodes them as the training data.
 
@@ -31,6 +32,8 @@ def read_inputs(
         its columns; or one npz file of arrays [N, ...] by the names of the inputs, in
         the units of the training data (of a table: encoded).
       invert: True to swap black and white of images.
+      warn: Called with one line for each column of a table with values that the
+        training data lacks; see `Encoding.unseen`.
 
     Returns:
       Encoded arrays [N, ...] by name, and the names of the examples: paths of images,
@@ -57,6 +60,10 @@ def read_inputs(
         arrays = encode(raw)
     except UserError as error:
         raise UserError(f"{files[0]}: {error}") from None
+    encoding = preprocessing.encode.get("encoding")  # Of a table alone.
+    if encoding and isinstance(raw, list):
+        for remark in Encoding.from_dict(encoding).unseen(raw):
+            warn(f"{files[0]}: {remark}")
     return arrays, [str(i) for i in range(len(next(iter(arrays.values()))))]
 
 
@@ -75,7 +82,9 @@ def _only_shape(preprocessing: Preprocessing, path: pathlib.Path) -> Sequence[in
 def _read_table(preprocessing: Preprocessing, path: pathlib.Path) -> Raw:
     """Rows of a CSV file; or numbers, if the names of the columns are not known."""
     if preprocessing.columns:
-        return _read_rows(path)
+        # The model knows its columns, and other programs leave the number of a row
+        # without a name.
+        return read_csv(path, unnamed=True)
     shape = _only_shape(preprocessing, path)
     if len(shape) != 1:
         raise UserError(
@@ -84,28 +93,3 @@ def _read_table(preprocessing: Preprocessing, path: pathlib.Path) -> Raw:
         )
     (name,) = preprocessing.inputs
     return {name: read_numeric_csv(path, shape[0])}
-
-
-def _read_rows(path: pathlib.Path) -> Rows:
-    """Rows of a CSV file by the names of its columns; columns without one are ignored.
-
-    `read_csv` refuses these, as they may be inputs by mistake; here the model knows its
-    columns, and other programs leave the number of a row without a name.
-    """
-    (_, header), *lines = csv_lines(path)
-    names = [name.strip() for name in header]
-    for name in names:
-        if name and names.count(name) > 1:
-            raise UserError(f"{path}: expected different names, got {name!r} twice")
-    for line, values in lines:
-        if len(values) != len(names):
-            raise UserError(
-                f"{path}:{line}: expected {len(names)} values, as in the header, got "
-                f"{len(values)}"
-            )
-    if not lines:
-        raise UserError(f"{path}: expected examples below the header, got none")
-    return [
-        {name: value for name, value in zip(names, values, strict=True) if name}
-        for _, values in lines
-    ]

@@ -106,23 +106,30 @@ def numbers(example: Mapping[str, Any]) -> dict[str, np.ndarray]:
 
 
 def narrow(name: str, array: np.ndarray) -> np.ndarray:
-    """Narrows an array from 64 to 32 bits, as JAX does, but with a check of integers.
+    """Narrows an array from 64 to 32 bits, as JAX does, but with a check.
 
     Raises:
-      UserError: An integer does not fit.
+      UserError: A number does not fit.
     """
     dtype = NARROW.get(array.dtype.name)
     if dtype is None:
         return array
     check_fits(name, array, dtype)
-    # Floats that overflow become infinite, which validation reports.
-    with np.errstate(over="ignore"):
-        return array.astype(dtype)
+    return array.astype(dtype)
 
 
 def check_fits(name: str, array: np.ndarray, dtype: Any) -> None:
-    """Raises `UserError` if integers do not fit into another dtype."""
-    if not array.size or array.dtype.kind not in "iu" or array.dtype == dtype:
+    """Raises `UserError` if integers or floats do not fit into another dtype."""
+    if not array.size or array.dtype.kind not in "iuf" or array.dtype == dtype:
+        return
+    if array.dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            beyond = np.isinf(array.astype(dtype)) & np.isfinite(array)
+        if beyond.any():
+            raise UserError(
+                f"{name!r}: expected numbers within {np.finfo(dtype).max:.2g}, as of "
+                f"{np.dtype(dtype)}, got {array[beyond].flat[0]:g}"
+            )
         return
     limits, least, largest = np.iinfo(dtype), array.min(), array.max()
     if least < limits.min or largest > limits.max:

@@ -1,13 +1,16 @@
 """Decoding and validation of prepared TFDS data sets."""
 
+import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fdl.data.sources import examples, is_numeric, narrow
-from fdl.errors import UserError
+from fdl.data.preprocessing_files import read_json
+from fdl.data.sources import Records, examples, is_numeric, narrow
+from fdl.errors import UserError, reason
 
 CHUNK = 4096  # Examples decoded at a time, before they are stacked to arrays.
 
@@ -15,16 +18,36 @@ CHUNK = 4096  # Examples decoded at a time, before they are stacked to arrays.
 def open_folder(folder: Path) -> Any:
     """Opens a prepared data set with TFDS.
 
+    The folder may come from anywhere: no code in it is run, and no module is imported
+    that its metadata names.
+
     Returns:
       Read-only builder of TFDS.
 
     Raises:
-      UserError: The files are in a format that only TensorFlow reads.
+      UserError: The metadata is damaged, or names features that are not those of TFDS;
+        or the files are in a format that only TensorFlow reads.
     """
     # Imported late: TFDS takes half a second.
     import tensorflow_datasets as tfds
 
-    builder = tfds.builder_from_directory(folder)
+    path = folder / "features.json"
+    known = {
+        f"{kind.__module__}.{kind.__name__}"
+        for kind in vars(tfds.features).values()
+        if isinstance(kind, type)
+    }
+    # TFDS would import the module of any other name.
+    for name in _class_names(read_json(path)):
+        if name not in known:
+            raise UserError(f"{path}: expected features of TFDS, got {name!r:.100}")
+    try:
+        builder = tfds.builder_from_directory(folder)
+    # TFDS and protobuf raise errors of many types for damaged metadata.
+    except Exception as error:
+        raise UserError(
+            f"{folder}: cannot be read ({reason(error)}); prepare the data set again"
+        ) from error
     formats = {
         file_format.value for file_format in builder.info.available_file_formats()
     }
@@ -36,6 +59,69 @@ def open_folder(folder: Path) -> Any:
             f"--file_format=array_record --overwrite --data_dir={builder.data_dir_root}"
         )
     return builder
+
+
+def _class_names(content: Any) -> Iterator[str]:
+    """Names of Python classes in the JSON of features, and in JSON within it."""
+    left = [content]
+    while left:
+        value = left.pop()
+        items = list(value.items()) if isinstance(value, dict) else []
+        left += [inner for _, inner in items]
+        left += value if isinstance(value, list) else []
+        for key, inner in items:
+            if not isinstance(inner, str):
+                continue
+            # Both spellings of protobuf, and that of older versions of TFDS.
+            if key in ("pythonClassName", "python_class_name", "type"):
+                yield inner
+            if key in ("json", "content"):
+                left.append(_parsed(inner))
+
+
+def _parsed(text: str) -> Any:
+    """Content of a text that may be JSON, or None."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def check_lengths(builder: Any, split: str) -> None:
+    """Raises `UserError` if the files of a whole split have other numbers of examples.
+
+    TFDS takes the numbers of the metadata, and leaves out what is beyond them.
+    """
+    # Imported late: grain takes more than a second.
+    from grain.sources import ArrayRecordDataSource
+
+    info = builder.info.splits[split]
+    if builder.info.file_format.value != "array_record":
+        return  # TFDS reads these as a whole, which `records` compares.
+    for path, length in zip(info.filepaths, info.shard_lengths, strict=True):
+        try:
+            found = len(ArrayRecordDataSource([str(path)]))
+        except Exception as error:
+            raise UserError(
+                f"{path}: cannot be read ({reason(error)}); prepare the data set again"
+            ) from error
+        if found != length:
+            raise UserError(
+                f"{path}: expected {length} examples, as in dataset_info.json, got "
+                f"{found}; prepare the data set again"
+            )
+
+
+def records(builder: Any, split: str) -> Records:
+    """Data source of TFDS of a split; `UserError` unless it has the declared length."""
+    source = builder.as_data_source(split)
+    expected = builder.info.splits[split].num_examples
+    if len(source) != expected:
+        raise UserError(
+            f"{builder.data_dir}, split {split!r}: expected {expected} examples, as in "
+            f"dataset_info.json, got {len(source)}"
+        )
+    return source
 
 
 def decode(builder: Any, split: str) -> dict[str, np.ndarray]:
@@ -53,7 +139,7 @@ def decode(builder: Any, split: str) -> dict[str, np.ndarray]:
     """
     where = f"{builder.data_dir}, split {split!r}"
     try:
-        source = builder.as_data_source(split)
+        source = records(builder, split)
         starts = range(0, len(source), CHUNK)
         rows = [range(i, min(i + CHUNK, len(source))) for i in starts]
         chunks = [examples(source, list(indices)) for indices in rows]

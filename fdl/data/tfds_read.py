@@ -11,7 +11,7 @@ import numpy as np
 
 from fdl.data.checksums import verify_prepared, write_checksums
 from fdl.data.sources import Source
-from fdl.data.tfds_decode import decode, num_bytes, open_folder
+from fdl.data.tfds_decode import check_lengths, decode, num_bytes, open_folder, records
 from fdl.data.tfds_prepare import publish
 from fdl.errors import UserError, near
 
@@ -40,6 +40,8 @@ def read(folder: Path, split: str, digest: str, max_bytes: int) -> Source:
             return arrays
     builder = open_folder(folder)
     parts = _parts(builder, split)
+    for name, _ in parts:
+        check_lengths(builder, name)
     pieces = []
     for name, rows in parts:
         arrays = read_whole(folder, name, digest, max_bytes)
@@ -52,7 +54,7 @@ def read(folder: Path, split: str, digest: str, max_bytes: int) -> Source:
     # A part may fit although its whole split does not.
     if num_bytes(builder.info, split) <= max_bytes:
         return {k: _frozen(v) for k, v in decode(builder, split).items()}
-    return builder.as_data_source(split)
+    return records(builder, split)
 
 
 @functools.cache

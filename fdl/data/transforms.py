@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fdl.data import preprocessors
 from fdl.errors import UserError
 from fdl.types import Batch, Batches, PyTree
 
@@ -47,7 +48,7 @@ def transform(batches: Batches, function: Callable[[Batch], Batch]) -> Batches:
 
 
 def scale(batches: Batches, **factors: float) -> Batches:
-    """Multiplies some arrays of every batch by constants; integers become float32.
+    """Multiplies some arrays of every batch by constants; see `preprocessors.scale`.
 
     Args:
       batches: Batches to scale.
@@ -55,12 +56,14 @@ def scale(batches: Batches, **factors: float) -> Batches:
 
     Returns:
       Batches with the same items and data.
+
+    Raises:
+      UserError: A factor is not a finite number; or, when a batch is taken, it has no
+        such array.
     """
-
-    def multiply(batch: Batch) -> Batch:
-        return {**batch, **{name: batch[name] * f for name, f in factors.items()}}
-
-    return transform(batches, multiply)
+    return transform(
+        batches, preprocessors.scale({k: float(x) for k, x in factors.items()})
+    )
 
 
 def zip_batches(runs: Sequence[Batches]) -> Batches:

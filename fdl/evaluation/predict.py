@@ -1,12 +1,12 @@
 """Abilities of a trained model, applied to any number of new examples."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fdl.data.npz_files import as_dtype
+from fdl.data.npz_files import as_dtype, place
 from fdl.errors import UserError, check_type, near
 from fdl.types import Ability, Array, Variables
 
@@ -31,15 +31,17 @@ def predict(
       seed: Seed of what is drawn.
 
     Returns:
-      Outputs by name, each [N, ...].
+      Outputs by name, each [N, ...], of finite numbers.
 
     Raises:
-      UserError: The inputs are not those that the ability takes.
+      UserError: The inputs are not those that the ability takes, or outputs are not
+        finite; the text names the row.
     """
     key = jax.random.key(seed)
     if ability.inputs is None:
         return dict(jax.device_get(jax.jit(ability.function)(variables, inputs, key)))
-    inputs = _checked(ability.inputs.inputs, inputs)
+    columns = ability.inputs.columns
+    inputs = _checked(ability.inputs.inputs, inputs, columns)
     count = len(next(iter(inputs.values())))
     size = min(batch_size, count)
 
@@ -54,11 +56,15 @@ def predict(
         index = np.minimum(np.arange(start, start + size), count - 1)
         rows = {name: jnp.asarray(array[index]) for name, array in inputs.items()}
         parts.append(jax.device_get(outputs(variables, rows, jnp.int32(start))))
-    return dict(jax.tree.map(lambda *x: np.concatenate(x)[:count], *parts))
+    found = dict(jax.tree.map(lambda *x: np.concatenate(x)[:count], *parts))
+    _check_finite(found, inputs, columns)
+    return found
 
 
 def _checked(
-    specs: Mapping[str, jax.ShapeDtypeStruct], inputs: Mapping[str, np.ndarray]
+    specs: Mapping[str, jax.ShapeDtypeStruct],
+    inputs: Mapping[str, np.ndarray],
+    columns: Sequence[str],
 ) -> dict[str, np.ndarray]:
     """Inputs as arrays of the expected shapes and dtypes, all of one length."""
     check_type("inputs", inputs, Mapping, "{'image': images}")
@@ -75,9 +81,36 @@ def _checked(
                 f"{name!r} is {list(array.shape[1:])} in each of {len(array)} "
                 f"examples: expected {list(spec.shape)} in one or more"
             )
-        # Pixels from 0 to 1 where bytes are expected, say, are refused here.
-        arrays[name] = as_dtype(array, spec.dtype, name)
+        # Pixels from 0 to 1 where bytes are expected, say, are refused here, and so is
+        # what JAX would narrow to 32 bits without a word.
+        dtype = jax.dtypes.canonicalize_dtype(spec.dtype)
+        arrays[name] = as_dtype(array, dtype, name, columns=columns)
     lengths = sorted({len(array) for array in arrays.values()})
     if len(lengths) != 1:
         raise UserError(f"expected inputs of equal length, got {lengths}")
     return arrays
+
+
+def _check_finite(
+    outputs: Mapping[str, np.ndarray],
+    inputs: Mapping[str, np.ndarray],
+    columns: Sequence[str],
+) -> None:
+    """Raises `UserError` if an output is NaN or infinite, with the likely cause."""
+    for name, values in outputs.items():
+        finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
+        if finite.all():
+            continue
+        row = int(np.argmin(finite))
+        largest = []
+        for key, array in inputs.items():
+            sizes = np.abs(array[row].astype(np.float64))
+            index = np.unravel_index(np.argmax(sizes), sizes.shape)
+            names = columns if sizes.shape == (len(columns),) else ()
+            largest.append((sizes[index], place(key, (row, *index), names)))
+        size, where = max(largest)
+        raise UserError(
+            f"{name!r} is not finite in row {row + 1}, and in {(~finite).sum()} of "
+            f"{len(finite)} in all; the largest number of that row is {size:g}, of "
+            f"{where}"
+        )

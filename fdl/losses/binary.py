@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-import chex
 import jax
 import jax.numpy as jnp
 import optax
 
+from fdl.losses.arguments import check_array, type_of
 from fdl.losses.half_precision import at_least_float32
 from fdl.types import Array
 
@@ -105,8 +105,8 @@ def hinge(scores: Array, labels: Array) -> Array:
 
 def _checked(logits, labels):
     """Logits and labels as floats, invalid labels as 0, and a mask of valid ones."""
-    chex.assert_type(logits, float)
-    chex.assert_equal_shape([logits, labels])
+    check_array("logits", logits, "float", logits.shape)
+    check_array("labels", labels, "", logits.shape, f"as logits of {type_of(logits)}")
     logits, labels = at_least_float32(logits), at_least_float32(labels)
     valid = (labels >= 0) & (labels <= 1)
     # Labels are replaced before the loss is computed, not only the loss afterwards: the

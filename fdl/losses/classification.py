@@ -1,11 +1,11 @@
 """Losses of multi-class classification."""
 
-import chex
 import jax
 import jax.numpy as jnp
 import optax
 
 from fdl.errors import UserError
+from fdl.losses.arguments import check_array, type_of
 from fdl.losses.half_precision import at_least_float32
 from fdl.losses.label_weights import is_label, known_labels
 from fdl.types import Array
@@ -43,7 +43,8 @@ def cross_entropy(
       unnoticed.
 
     Raises:
-      UserError: ``ignore`` is set, but labels are distributions.
+      UserError: Logits or labels have another dtype or shape; or ``ignore`` is set, but
+        labels are distributions.
 
     Example:
       >>> cross_entropy(jnp.zeros((2, 4)), jnp.array([0, 3]))
@@ -59,9 +60,17 @@ def cross_entropy(
       Chowdhery et al., `PaLM: Scaling Language Modeling with Pathways
       <https://arxiv.org/abs/2204.02311>`_, 2022, section 5 (z-loss).
     """
-    chex.assert_type(logits, float)
-    logits = at_least_float32(logits)
     soft = jnp.issubdtype(labels.dtype, jnp.floating)
+    if not soft:
+        _check(logits, labels)
+    elif labels.shape != logits.shape:
+        raise UserError(
+            f"labels of {type_of(labels)}: expected int{[*logits.shape[:-1]]}, class "
+            f"indices, or float{[*logits.shape]}, distributions, as logits are "
+            f"{type_of(logits)}"
+        )
+    check_array("logits", logits, "float", logits.shape)
+    logits = at_least_float32(logits)
     loss_of = _cross_entropy_of_distributions if soft else _cross_entropy_of_indices
     losses, valid = loss_of(logits, labels, smoothing)
     if z_loss:
@@ -141,7 +150,6 @@ def crammer_singer(scores: Array, labels: Array) -> Array:
 
 def _cross_entropy_of_indices(logits, labels, smoothing):
     """Losses of class indices, and a mask of the valid ones."""
-    _check(logits, labels)
     index, valid = known_labels(labels, logits.shape[-1])
     losses = optax.softmax_cross_entropy_with_integer_labels(logits, index)
     if smoothing:
@@ -153,7 +161,6 @@ def _cross_entropy_of_indices(logits, labels, smoothing):
 
 def _cross_entropy_of_distributions(logits, labels, smoothing):
     """Losses of target distributions, and a mask of the valid ones."""
-    chex.assert_equal_shape([logits, labels])
     labels = at_least_float32(labels)
     # The tolerance is wide enough for the sum of a thousand bfloat16 probabilities.
     valid = (labels >= 0).all(axis=-1) & (jnp.abs(labels.sum(axis=-1) - 1) < 0.01)
@@ -164,6 +171,6 @@ def _cross_entropy_of_distributions(logits, labels, smoothing):
 
 
 def _check(logits, labels):
-    chex.assert_type([logits, labels], [float, int])
-    chex.assert_rank(logits, labels.ndim + 1)
-    chex.assert_equal_shape_prefix([logits, labels], labels.ndim)
+    check_array("logits", logits, "float", logits.shape)
+    reason = f"class indices, as logits are {type_of(logits)}"
+    check_array("labels", labels, "int", logits.shape[:-1], reason)

@@ -1,8 +1,8 @@
 """Clipped surrogate loss of PPO."""
 
-import chex
 import jax.numpy as jnp
 
+from fdl.losses.arguments import check_pair
 from fdl.types import Array
 
 
@@ -28,8 +28,7 @@ def clipped_surrogate(log_ratio: Array, advantage: Array, *, clip: float) -> Arr
       Schulman et al., `Proximal Policy Optimization Algorithms
       <https://arxiv.org/abs/1707.06347>`_, 2017, equation 7.
     """
-    chex.assert_type([log_ratio, advantage], float)
-    chex.assert_equal_shape([log_ratio, advantage])
+    check_pair("advantage", advantage, "log_ratio", log_ratio)
 
     ratio = jnp.exp(log_ratio)
     clipped = jnp.clip(ratio, 1 - clip, 1 + clip)

@@ -1,10 +1,11 @@
 """Connectionist temporal classification: a loss for unaligned label sequences."""
 
-import chex
 import jax
 import jax.numpy as jnp
 import optax
 
+from fdl.errors import UserError
+from fdl.losses.arguments import check_array, type_of
 from fdl.losses.half_precision import at_least_float32
 from fdl.losses.label_weights import known_labels
 from fdl.types import Array
@@ -50,9 +51,14 @@ def ctc(
       Sequence Data with Recurrent Neural Networks
       <https://www.cs.toronto.edu/~graves/icml_2006.pdf>`_, 2006.
     """
-    chex.assert_rank([logits, labels], [3, 2])
-    chex.assert_type([logits, labels], [float, int])
-    chex.assert_equal_shape_prefix([logits, labels], 1)
+    if logits.ndim != 3 or labels.ndim != 2:
+        raise UserError(
+            f"logits of {type_of(logits)} and labels of {type_of(labels)}: expected "
+            "float[B, T, C] and int[B, N]"
+        )
+    check_array("logits", logits, "float", logits.shape)
+    shape = (logits.shape[0], labels.shape[1])
+    check_array("labels", labels, "int", shape, f"as logits are {type_of(logits)}")
     frames = jnp.ones(logits.shape[:2], bool) if mask is None else mask.astype(bool)
     present = jnp.ones(labels.shape, bool) if label_mask is None else label_mask > 0
     index, known = known_labels(labels, logits.shape[-1])

@@ -1,11 +1,11 @@
 """Divergences between distributions: Kullback-Leibler and distillation."""
 
-import chex
 import jax
 import jax.numpy as jnp
 import optax
 
 from fdl.errors import UserError
+from fdl.losses.arguments import check_pair
 from fdl.losses.half_precision import at_least_float32
 from fdl.types import Array
 
@@ -32,8 +32,7 @@ def kl_divergence(log_predictions: Array, targets: Array) -> Array:
       Kullback and Leibler, `On Information and Sufficiency
       <https://doi.org/10.1214/aoms/1177729694>`_, 1951.
     """
-    chex.assert_type([log_predictions, targets], float)
-    chex.assert_equal_shape([log_predictions, targets])
+    check_pair("targets", targets, "log_predictions", log_predictions)
     log_predictions = at_least_float32(log_predictions)
     targets = at_least_float32(targets)
     # 0 · log q would be NaN where log q is −∞, and so would its gradient.
@@ -67,8 +66,7 @@ def distillation(
     """
     if not temperature > 0:
         raise UserError(f"temperature={temperature}: expected a positive number")
-    chex.assert_type([logits, teacher_logits], float)
-    chex.assert_equal_shape([logits, teacher_logits])
+    check_pair("teacher_logits", teacher_logits, "logits", logits)
     student = jax.nn.log_softmax(at_least_float32(logits) / temperature)
     teacher = jax.nn.log_softmax(at_least_float32(teacher_logits) / temperature)
     # Classes that the teacher excludes contribute 1 · (0 − 0), instead of a NaN from

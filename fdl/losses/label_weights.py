@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-import chex
 import jax.numpy as jnp
 import numpy as np
 
 from fdl.errors import UserError
+from fdl.losses.arguments import check_array
 from fdl.types import Array
 
 
@@ -87,7 +87,7 @@ def label_weights(
         weights = jnp.ones(labels.shape[:-1] if soft else labels.shape, jnp.float32)
     else:
         table = jnp.asarray(class_weights, jnp.float32)
-        chex.assert_rank(table, 1)
+        check_array("class_weights", table, "float", (table.size,))
         if soft:
             # An error where labels [..., 1] would be broadcast to the shape of weights.
             return jnp.sum(labels * jnp.broadcast_to(table, labels.shape), axis=-1)
@@ -133,4 +133,8 @@ def _at_least_int32(labels):
     labels = jnp.asarray(labels)
     # A comparison takes place in the type of the array: uint8 turns −100 into 156 and
     # a number of classes of 1000 into 232.
-    return labels.astype(jnp.result_type(labels.dtype, jnp.int32))
+    dtype = jnp.result_type(labels.dtype, jnp.int32)
+    if jnp.issubdtype(labels.dtype, jnp.unsignedinteger) and labels.dtype.itemsize >= 4:
+        # Of 32 bits, 2³² − 100 would wrap to −100, a usual label to ignore.
+        labels = jnp.minimum(labels, jnp.iinfo(dtype).max)
+    return labels.astype(dtype)

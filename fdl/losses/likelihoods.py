@@ -3,10 +3,10 @@
 Constant terms are included.
 """
 
-import chex
 import jax.numpy as jnp
 from jax.scipy.special import gammaln
 
+from fdl.losses.arguments import check_array, type_of
 from fdl.losses.half_precision import at_least_float32
 from fdl.types import Array
 
@@ -33,8 +33,9 @@ def gaussian_nll(outputs: Array, targets: Array) -> Array:
       Nix and Weigend, `Estimating the Mean and Variance of the Target Probability
       Distribution <https://doi.org/10.1109/ICNN.1994.374138>`_, 1994.
     """
-    chex.assert_type([outputs, targets], float)
-    chex.assert_shape(outputs, (*targets.shape, 2))
+    check_array("targets", targets, "float", targets.shape)
+    reason = f"mean and log-variance of targets of {type_of(targets)}"
+    check_array("outputs", outputs, "float", (*targets.shape, 2), reason)
     outputs, targets = at_least_float32(outputs), at_least_float32(targets)
     mean, log_variance = outputs[..., 0], outputs[..., 1]
     # With an error of zero the squared term vanishes for any precision, but 1 / σ²
@@ -62,8 +63,9 @@ def poisson_nll(log_rates: Array, counts: Array) -> Array:
       >>> poisson_nll(jnp.array([0.0]), jnp.array([2]))
       Array([1.69315], dtype=float32)
     """
-    chex.assert_type(log_rates, float)
-    chex.assert_equal_shape([log_rates, counts])
+    check_array("log_rates", log_rates, "float", log_rates.shape)
+    reason = f"as log_rates of {type_of(log_rates)}"
+    check_array("counts", counts, "", log_rates.shape, reason)
     log_rates, counts = at_least_float32(log_rates), at_least_float32(counts)
     losses = jnp.exp(log_rates) - counts * log_rates
     return jnp.where(counts >= 0, losses + gammaln(counts + 1), jnp.nan)

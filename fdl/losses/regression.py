@@ -2,11 +2,11 @@
 
 import math
 
-import chex
 import jax.numpy as jnp
 import optax
 
 from fdl.errors import UserError
+from fdl.losses.arguments import check_pair
 from fdl.losses.half_precision import at_least_float32
 from fdl.types import Array
 
@@ -123,6 +123,5 @@ def quantile(predictions: Array, targets: Array, *, level: float) -> Array:
 
 
 def _difference(predictions, targets):
-    chex.assert_equal_shape([predictions, targets])
-    chex.assert_type([predictions, targets], float)
+    check_pair("targets", targets, "predictions", predictions)
     return at_least_float32(predictions) - at_least_float32(targets)

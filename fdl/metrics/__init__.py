@@ -5,7 +5,7 @@ with options as keywords, and return sums that merge by adding their leaves. The
 ``compute()`` returns a scalar; some have further methods, such as ``per_class()``.
 """
 
-from fdl.metrics import bootstrap, exact, paired_comparison
+from fdl.metrics import bootstrap, exact, paired_comparison, replicate_comparison
 from fdl.metrics.accuracy import accuracy, mean, top_k_accuracy
 from fdl.metrics.calibration import calibration_error
 from fdl.metrics.confusion import confusion_matrix
@@ -48,6 +48,7 @@ __all__ = [
     "precision",
     "r2",
     "recall",
+    "replicate_comparison",
     "roc_auc",
     "root_mean_squared_error",
     "subset_accuracy",

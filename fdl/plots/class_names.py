@@ -46,8 +46,20 @@ def check_probabilities(
 
 
 def literal(text: object) -> str:
-    """Escapes dollar signs, between which matplotlib would typeset a formula."""
-    return str(text).replace("$", r"\$")
+    r"""Text that matplotlib draws as it is.
+
+    Dollar signs are escaped, as a formula would be typeset between two of them, and so
+    are characters that no font has: control characters and lone surrogates.
+
+    Example:
+      >>> print(literal("a $ \x1b"))
+      a \$ \x1b
+    """
+    escaped = (
+        c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode()
+        for c in str(text)
+    )
+    return "".join(escaped).replace("$", r"\$")
 
 
 def class_names(classes: Sequence[str], *indices: np.ndarray) -> list[str]:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from fdl.metrics.t_interval import interval
 from fdl.plots.class_names import literal
 from fdl.plots.curves import learner_colors
-from fdl.plots.figure import new_figure
+from fdl.plots.figure import drawable, new_figure
 
 
 def comparison(
@@ -59,7 +59,7 @@ def comparison(
 
 def _finite(numbers) -> np.ndarray:
     numbers = np.atleast_1d(np.asarray(numbers, np.float64))
-    return numbers[np.isfinite(numbers)]
+    return drawable(numbers[np.isfinite(numbers)])
 
 
 def _draw_arm(axes, x: int, numbers: np.ndarray, color) -> None:

@@ -7,9 +7,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from fdl.metrics.names import in_order
 from fdl.metrics.t_interval import interval
 from fdl.plots.class_names import literal
-from fdl.plots.figure import COLORS, colors, new_figure, step_axis
+from fdl.plots.figure import COLORS, colors, drawable, new_figure, step_axis
 
 MANY = 10  # From so many learners on, colours are a sequence from dark to light.
 MOST_NAMED = 6  # Learners in the legend, if there are many.
@@ -39,6 +40,10 @@ def curves(
       >>> figure.axes[0].get_title(), figure.axes[0].get_lines()[0].get_ydata()
       ('loss', array([1. , 0.5]))
     """
+    series = {
+        name: {split: (t, drawable(values)) for split, (t, values) in splits.items()}
+        for name, splits in series.items()
+    }
     learners = [*learners] or learners_of(series)
     tones = learner_colors(learners)
     panels = _panels(series)
@@ -86,9 +91,9 @@ def _panels(series: Mapping[str, Any]) -> dict[tuple[str, bool], list[str]]:
     for name in series:
         learner, _, metric = name.rpartition("/")
         panels.setdefault((metric, bool(learner)), []).append(name)
-    # The loss comes first and the gradient norm last.
-    order = sorted(panels, key=lambda n: (n[0] != "loss", n[0] == "grad_norm", n))
-    return {panel: panels[panel] for panel in order}
+    order = in_order(sorted({metric for metric, _ in panels}))
+    by_rank = sorted(panels, key=lambda panel: (order.index(panel[0]), panel[1]))
+    return {panel: panels[panel] for panel in by_rank}
 
 
 def _draw_alone(axes, splits: Mapping[str, Points]) -> None:

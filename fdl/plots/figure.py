@@ -4,6 +4,7 @@ import io
 import pathlib
 from typing import Any
 
+import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -18,6 +19,8 @@ COLORS = (
     *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00"),
     *("#56B4E9", "#7F4A1E", "#BBBBBB", "#4B2E83", "#F0E442"),
 )
+
+LARGEST = 1e100  # Number that is drawn.
 
 
 def new_figure(width: float, height: float, title: str = "") -> Figure:
@@ -48,6 +51,16 @@ def colors(count: int, *, ordered: bool = False) -> list[Any]:
         return list(COLORS[:count])
     # The lightest yellow of the colour map is hard to see on white.
     return [colormaps["viridis"](0.9 * i / max(1, count - 1)) for i in range(count)]
+
+
+def drawable(values: Any) -> np.ndarray:
+    """Values within the range for which matplotlib can scale an axis, float64 [...].
+
+    Numbers beyond ±10¹⁰⁰ are drawn there: the square of a larger one overflows, as does
+    the logarithmic axis from the smallest float64 to the largest.
+    """
+    values = np.asarray(values, np.float64)
+    return np.where(np.isfinite(values), np.clip(values, -LARGEST, LARGEST), values)
 
 
 def step_axis(axes: Axes) -> None:

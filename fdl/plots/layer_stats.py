@@ -6,7 +6,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from fdl.errors import UserError
-from fdl.plots.figure import colors, new_figure, step_axis
+from fdl.plots.class_names import literal
+from fdl.plots.figure import colors, drawable, new_figure, step_axis
 
 MOST_NAMED = 12
 
@@ -58,7 +59,7 @@ def _legend(figure, lines, names) -> None:
     chosen = sorted({*spaced.round().astype(int)})
     figure.legend(
         [lines[i] for i in chosen],
-        [names[i] for i in chosen],
+        [literal(names[i]) for i in chosen],
         loc="outside right upper",
         fontsize=8,
         title="layer" if len(chosen) == len(names) else f"of {len(names)} layers",
@@ -72,7 +73,7 @@ def _draw_line(axes, steps, values, color, name) -> bool:
         raise UserError(
             f"{len(values)} values of layer {name!r}: expected {len(steps)}, as steps"
         )
-    values = np.where(np.isfinite(values) & (values > 0), values, np.nan)
+    values = np.where(np.isfinite(values) & (values > 0), drawable(values), np.nan)
     values = values.reshape(len(steps), -1)
     # `nanmedian` warns about rows of NaN, so these are left out.
     valid = ~np.isnan(values).all(axis=1)

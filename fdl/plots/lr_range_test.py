@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.figure import Figure
 
+from fdl.plots.class_names import literal
 from fdl.plots.figure import new_figure
 
 
@@ -40,7 +41,7 @@ def lr_range_test(
     axes.set_xscale("log")
     axes.set_xlabel("learning rate")
     axes.set_ylabel("loss of a batch")
-    axes.set_title(title)
+    axes.set_title(literal(title))
     axes.grid(alpha=0.3)
     axes.legend()
     return figure

@@ -87,6 +87,21 @@ def check_no_links(workdir: pathlib.Path) -> None:
             )
 
 
+def is_locked(workdir: pathlib.Path) -> bool:
+    """True if a run is at work in a directory, which is only read."""
+    try:
+        descriptor = os.open(workdir / ".lock", os.O_RDONLY | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def check_unchanged(
     path: pathlib.Path, content: Mapping[str, Any], *, exact: bool = True
 ) -> None:

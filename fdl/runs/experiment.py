@@ -5,9 +5,9 @@ import importlib.util
 import inspect
 import pathlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict, FrozenConfigDict
 
@@ -102,6 +102,7 @@ def load_file(
             "expected an ml_collections.ConfigDict"
         )
     config = configs.override(configs.complete(config), overrides)
+    configs.check_ranges(config)
     return LoadedExperiment(path, arg, tuple(overrides), folder, module, config)
 
 
@@ -123,6 +124,7 @@ def build(loaded: LoadedExperiment, num_seeds: int = 1) -> list[Experiment]:
         with user_code(loaded.path):
             return [combine_folds(experiments)]
     first = loaded.config.seed
+    configs.in_range("config.seed", first, 0, configs.RANGES["seed"][1] - num_seeds + 1)
     return [_build(loaded, seed=seed) for seed in range(first, first + num_seeds)]
 
 
@@ -146,11 +148,23 @@ def with_folds(loaded: LoadedExperiment, count: int) -> LoadedExperiment:
     return loaded._replace(overrides=(*loaded.overrides, assignment))
 
 
-def num_folds(config: ConfigDict) -> int:
+def num_folds(config: ConfigDict | Mapping[str, Any]) -> int:
     """Number of folds that are trained at once; 0 if it is none, or a single one."""
-    if "num_folds" not in config or "fold" not in config or config.fold >= 0:
+    if "num_folds" not in config or "fold" not in config or config["fold"] >= 0:
         return 0
-    return config.num_folds
+    return config["num_folds"]
+
+
+def replicates(num_seeds: int, config: ConfigDict | Mapping[str, Any]) -> str:
+    """Number and kind of what is trained at once; empty if it is a single model.
+
+    Example:
+      >>> replicates(5, {}), replicates(1, {"num_folds": 3, "fold": -1})
+      ('5 seeds', '3 folds')
+    """
+    if count := num_folds(config):
+        return f"{count} folds"
+    return f"{num_seeds} seeds" if num_seeds > 1 else ""
 
 
 def _split(experiment: str) -> tuple[str, str]:

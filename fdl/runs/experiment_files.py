@@ -6,9 +6,11 @@ import os
 import pathlib
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from fdl.errors import UserError, near, reason
+from fdl.errors import UserError, describe, near, reason
+
+FOLDER = "experiments"
 
 
 @contextlib.contextmanager
@@ -24,11 +26,13 @@ def user_code(path: pathlib.Path) -> Iterator[None]:
         yield
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except (
+        BaseException
+    ) as error:  # Such as SystemExit, which would end fdl in silence.
         location = line_of(error, path) or f"{path}: "
-        text = (str(error).strip().splitlines() or [""])[0]
-        message = f"{type(error).__name__}: {text}" if text else type(error).__name__
-        raise UserError(f"{location}{message}") from error
+        raise UserError(f"{location}{describe(error)}") from error
     finally:
         sys.path.remove(directory)
 
@@ -47,52 +51,74 @@ def current_folder(folder: pathlib.Path) -> Iterator[None]:
         yield
 
 
-def line_of(error: Exception, path: pathlib.Path) -> str:
+def line_of(error: BaseException, path: pathlib.Path) -> str:
     """``FILE:LINE: `` of a file's innermost frame in a traceback; empty without one."""
     frames = traceback.extract_tb(error.__traceback__)
     lines = [frame.lineno for frame in frames if frame.filename == str(path)]
-    return f"{path}:{lines[-1]}: " if lines else ""
+    if lines or error.__cause__ is None:
+        return f"{path}:{lines[-1]}: " if lines else ""
+    return line_of(error.__cause__, path)  # Such as what ended a generator.
 
 
-def find(place: str, folder: str = "experiments") -> pathlib.Path:
+def shipped_folder() -> pathlib.Path:
+    """Folder of the experiments that are shipped with fdl."""
+    package = pathlib.Path(__file__).resolve().parents[1]
+    inside = package / FOLDER
+    # They are in an installed package; in the repository they are beside it. What is
+    # beside an installed package came from others.
+    return inside if inside.is_dir() else package.parent / FOLDER
+
+
+def find(place: str) -> pathlib.Path:
     """Path of an experiment's file.
 
     Args:
-      place: Path of the file, or its name below the directory; the last part of the
+      place: Path of the file, or a name of `known_experiments`; the last part of the
         name will do if it is the only one.
-      folder: Directory of the experiments.
 
     Raises:
       UserError: There is no such experiment; near names are shown.
     """
-    root = pathlib.Path(folder)
-    for path in (pathlib.Path(place), root / f"{place}.py", root / place):
-        if path.is_file():
-            return path.resolve()
-    known = {name_of(path) for path in files(folder)}
-    matching = [name for name in known if name.endswith(f"/{place}")]
+    path = pathlib.Path(place)
+    if path.is_file():
+        return path.resolve()
+    known = known_experiments()
+    name = place.removeprefix(f"{FOLDER}/").removesuffix(".py")
+    matching = [known[name]] if name in known else []
+    matching = matching or [known[x] for x in known if x.endswith(f"/{place}")]
     if len(matching) == 1:
-        return (root / f"{matching[0]}.py").resolve()
-    short = place.removeprefix(f"{folder}/").removesuffix(".py")
-    hint = near(short, known) if known else f"There is no folder {folder!r} here."
-    raise UserError(f"there is no experiment {place!r}. {hint}")
+        return matching[0].resolve()
+    raise UserError(f"there is no experiment {place!r}. {near(name, known)}")
 
 
-def files(folder: str) -> list[pathlib.Path]:
+def known_experiments() -> dict[str, pathlib.Path]:
+    """Paths of the experiments that have a name, by that name.
+
+    They are those of the current folder, those below its ``experiments``, and the
+    shipped ones. One's own experiment hides a shipped one of the same name.
+    """
+    here = _experiments_of(pathlib.Path().glob("*.py"))
+    paths = [*here, *files(FOLDER), *files(shipped_folder())]
+    return {name_of(path): path for path in reversed(paths)}
+
+
+def files(folder: str | pathlib.Path) -> list[pathlib.Path]:
     """Paths of all experiment files below a directory."""
-    root = pathlib.Path(folder)
-    return [path for path in sorted(root.rglob("*.py")) if _is_experiment(path, root)]
+    return _experiments_of(pathlib.Path(folder).rglob("*.py"))
 
 
-def _is_experiment(path: pathlib.Path, root: pathlib.Path) -> bool:
-    # Hidden ones are of editors and environments; `.#x.py` even is a dangling link.
-    if any(part.startswith(".") for part in path.relative_to(root).parts):
-        return False
-    try:
-        # Searched as text: importing every file would be slow, and run its code.
-        return path.is_file() and b"def get_config" in path.read_bytes()
-    except OSError:  # A file of somebody else does not hide those that can be read.
-        return False
+def _experiments_of(paths: Iterable[pathlib.Path]) -> list[pathlib.Path]:
+    # Searched as text: importing every file would be slow, and run its code.
+    return [path for path in sorted(paths) if b"def get_config" in _content(path)]
+
+
+def _content(path: pathlib.Path) -> bytes:
+    """Content of a file; empty if it is hidden, is none, or cannot be read."""
+    # Editors leave links such as `.#file.py` that lead nowhere.
+    with contextlib.suppress(OSError):
+        if not path.name.startswith(".") and path.is_file():
+            return path.read_bytes()
+    return b""
 
 
 def name_of(path: pathlib.Path) -> str:
@@ -103,8 +129,8 @@ def name_of(path: pathlib.Path) -> str:
       'vision/digits_mlp'
     """
     parts = path.with_suffix("").parts
-    if "experiments" in parts:
-        last = len(parts) - 1 - parts[::-1].index("experiments")
+    if FOLDER in parts:
+        last = len(parts) - 1 - parts[::-1].index(FOLDER)
         parts = parts[last + 1 :]
     else:
         parts = parts[-1:]

@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import pathlib
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -30,13 +29,13 @@ class RunLog:
         self._events = Events(workdir / "tensorboard", start)
         self._layers: JsonLines | None = None
         self._layers_path = workdir / "layers.jsonl", start
-        self._began = time.perf_counter()
 
-    def write(self, step: int, values: Mapping[str, Any]) -> None:
+    def write(
+        self, step: int, values: Mapping[str, Any], timing: Mapping[str, float]
+    ) -> None:
         """Logs the metrics of a step, as of `to_json`; `RunError` if that fails."""
         self._metrics.write({"step": step, **values})
-        seconds = time.perf_counter() - self._began
-        self._timings.write({"step": step, "seconds": seconds})
+        self._timings.write({"step": step, **timing})
         self._events.write(step, values)
 
     def write_layers(self, step: int, norms: Mapping[str, Mapping[str, Any]]) -> None:

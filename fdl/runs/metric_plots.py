@@ -8,8 +8,10 @@ import numpy as np
 
 from fdl import plots
 from fdl.files import read_json
+from fdl.metrics.names import in_order
 from fdl.plots.curves import Points, learners_of
 from fdl.runs.directory import writing
+from fdl.runs.experiment import replicates
 from fdl.runs.log import last_values, read_lines
 
 FOLDER = "plots"
@@ -53,6 +55,7 @@ def draw_comparison(workdir: pathlib.Path) -> pathlib.Path | None:
                 last.setdefault(metric, {})[learner] = values
     if not last:
         return None
+    last = {metric: last[metric] for metric in in_order(last)}
     what = "test" if split == "test" else "validation"
     title = f"{heading(workdir)}, {what} at step {rows[-1]['step']}"
     return save(plots.comparison(last, title=title), workdir, "comparison.png")
@@ -75,9 +78,7 @@ def draw_layers(workdir: pathlib.Path) -> pathlib.Path | None:
         {name: _column(rows, kind, name) for name in rows[0][kind]}
         for kind in ("gradient", "activation")
     ]
-    seeds = read_json(workdir / "run.json")["seeds"]
-    suffix = f", median of {seeds} seeds" if seeds > 1 else ""
-    title = read_json(workdir / "run.json")["experiment"] + suffix
+    title = _title(workdir, ", median of {}")
     return save(plots.layer_stats(steps, *norms, title=title), workdir, "layers.png")
 
 
@@ -90,10 +91,8 @@ def save(figure: Any, workdir: pathlib.Path, name: str) -> pathlib.Path:
 
 
 def heading(workdir: pathlib.Path) -> str:
-    """Title of a plot: the experiment, and the number of seeds if there are several."""
-    run = read_json(workdir / "run.json")
-    seeds = f" ({run['seeds']} seeds: their mean and its 95 % interval)"
-    return run["experiment"] + (seeds if run["seeds"] > 1 else "")
+    """Title of a plot: the experiment, and how many seeds or folds, if several."""
+    return _title(workdir, " ({}: their mean and its 95 % interval)")
 
 
 def series(rows: list[dict[str, Any]]) -> dict[str, dict[str, Points]]:
@@ -136,6 +135,13 @@ def order(rows: list[dict[str, Any]]) -> list[str]:
         return [(float(p), "") if i % 2 else (0.0, p) for i, p in enumerate(parts)]
 
     return sorted(learners, key=natural) if learners == sorted(learners) else learners
+
+
+def _title(workdir: pathlib.Path, of_several: str) -> str:
+    """Name of the experiment, with a text on its seeds or folds if it has several."""
+    run, config = (read_json(workdir / x) for x in ("run.json", "config.json"))
+    several = replicates(run["seeds"], config)
+    return run["experiment"] + (of_several.format(several) if several else "")
 
 
 def _column(rows: list[dict[str, Any]], kind: str, name: str) -> np.ndarray:

@@ -4,7 +4,7 @@ import functools
 import pathlib
 from collections.abc import Callable, Sequence
 
-from fdl.errors import RunError, UserError, reason
+from fdl.errors import RunError, UserError, describe
 from fdl.runs import metric_plots
 from fdl.runs.prediction_plots import figures
 from fdl.types import Experiment, Variables
@@ -37,9 +37,12 @@ def draw(
         except UserError as error:
             warn(f"no plot of {description}: {error}")
             all_drawn = False
-        # A plot must not fail a run that has ended well, whatever matplotlib raises.
-        except Exception as error:
-            warn(f"no plot of {description}: {type(error).__name__}: {reason(error)}")
+        except KeyboardInterrupt:
+            raise
+        # A plot must not fail a run that has ended well, whatever matplotlib raises, or
+        # an ability of the experiment.
+        except BaseException as error:
+            warn(f"no plot of {description}: {describe(error)}")
             all_drawn = False
     return paths, all_drawn
 

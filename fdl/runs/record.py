@@ -10,8 +10,9 @@ from fdl.errors import UserError
 from fdl.files import read_json
 from fdl.runs import directory
 from fdl.runs.experiment import LoadedExperiment, load_file
+from fdl.runs.experiment_files import shipped_folder
 from fdl.runs.format_number import check_format
-from fdl.runs.trusted_files import check_trusted, shipped_folder
+from fdl.runs.trusted_files import check_trusted
 
 FORMAT = 1  # Of run.json and the files beside it; counted up when they change.
 

@@ -59,10 +59,7 @@ def setup(experiments: Sequence[Experiment], config: ConfigDict) -> RunSetup:
       UserError: A value of the config is invalid.
     """
     first, num_seeds = experiments[0], len(experiments)
-    if config.steps_per_call < 1:
-        raise UserError(
-            f"config.steps_per_call={config.steps_per_call}: expected at least 1"
-        )
+    configs.check_ranges(config)
     policy(config.keep, config.best)  # Checked here, before the first checkpoint.
     learner, batches = first.learner, first.batches
     evaluate: Any = first.evaluate
@@ -74,14 +71,14 @@ def setup(experiments: Sequence[Experiment], config: ConfigDict) -> RunSetup:
         test = test and evaluate_each([test] * num_seeds)
         keys = jnp.stack([jax.random.key(config.seed + i) for i in range(num_seeds)])
     mesh = make_mesh(config.mesh.to_dict())
-    program = compiled(
-        learner, batches, steps_per_call=config.steps_per_call, mesh=mesh
-    )
     num_steps = configs.num_steps(config, batches.steps_per_epoch)
     periods = {
         key: configs.every(config[key], batches.steps_per_epoch, key)
         for key in configs.PERIODS
     }
+    # No call is longer, and one is padded to its size.
+    longest = min(num_steps, *(n for n in periods.values() if n), config.steps_per_call)
+    program = compiled(learner, batches, steps_per_call=longest, mesh=mesh)
     rule = rule_of_config(config, periods["eval_every"], num_steps)
     measure = None
     if periods["layers_every"]:

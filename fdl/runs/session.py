@@ -14,11 +14,16 @@ from fdl.runs.early_stopping import logged_evaluations
 from fdl.runs.layer_hook import layer_hook
 from fdl.runs.log import RunLog, last_values, read_lines, to_json
 from fdl.runs.run_setup import RunSetup
-from fdl.runs.session_hooks import Show, session_hooks
+from fdl.runs.session_hooks import Write, session_hooks
+from fdl.runs.training_clock import TrainingClock
 from fdl.train.early_stopping import Evaluation, check_metric, monitor, stop_step
 from fdl.train.loop import iterate
 from fdl.train.loop_state import LoopState
 from fdl.types import Batches
+
+# Called with each line of the log: step, "train", "eval" or "test", the values, and the
+# steps per second, if they are known.
+Show = Callable[[int, str, Mapping[str, Any], float | None], None]
 
 
 class Start(NamedTuple):
@@ -133,17 +138,22 @@ def train(
     if setup.rule is not None and not start.step:
         variables = setup.learner.variables(start.loop_state.state)
         check_metric(setup.rule, setup.evaluate(variables))
+    clock = TrainingClock()
     with contextlib.ExitStack() as stack:
         stack.callback(start.checkpoints.wait)
         log = stack.enter_context(contextlib.closing(RunLog(workdir, start.step)))
 
         def write(step: int, split: str, values: Mapping[str, Any]) -> None:
-            log.write(step, {**progress(setup.batches, step), **to_json(values, split)})
-            show(step, split, values)
+            position = progress(setup.batches, step)
+            speed = clock.steps_per_second() if split == "train" else None
+            timing = {"seconds": clock.reached if split == "train" else clock.seconds()}
+            timing |= {} if speed is None else {"steps_per_second": speed}
+            log.write(step, {**position, **to_json(values, split)}, timing)
+            show(step, split, values, speed)
 
         if not done:
             loop_state, step, validation = _advance(
-                setup, start, workdir, log, write, stop, stages
+                setup, start, workdir, log, clock, write, stop, stages
             )
             done = finished(setup, workdir, step)
         test = None
@@ -168,24 +178,28 @@ def _advance(
     start: Start,
     workdir: pathlib.Path,
     log: RunLog,
-    write: Show,
+    clock: TrainingClock,
+    write: Write,
     stop: Callable[[], bool],
     stages: Mapping[str, float],
 ) -> tuple[LoopState, int, Mapping[str, Any]]:
     """Loop state, step and last evaluation at the end of training."""
 
-    def write_compile_time(seconds: float) -> None:
+    def compiled(seconds: float, num_steps: int) -> None:
         log.write_stages({**stages, "compile": seconds})
+        clock.lap(start.step + num_steps)
 
-    advance = _time_first_call(setup.program.advance, write_compile_time)
+    advance = _time_first_call(setup.program.advance, compiled)
     update, over = monitor(setup.rule, _evaluations(setup, workdir, start.step))
-    hooks = session_hooks(setup, start.checkpoints, write, log.sync, update, over)
+    hooks = session_hooks(
+        setup, start.checkpoints, clock, write, log.sync, update, over
+    )
     in_order = [hooks.log, hooks.evaluate, hooks.save_best, hooks.save]
     if setup.layers is not None:
         # In front of the hooks that save: a checkpoint is on disk only when all that
         # was logged up to its step is.
         layers = layer_hook(setup.layers, setup.periods["layers_every"], log)
-        in_order.insert(2, layers)
+        in_order.insert(2, clock.excluding(layers))
         # A hook is never called before the first step.
         if not start.step:
             layers.call(0, start.loop_state)
@@ -219,8 +233,11 @@ def progress(batches: Batches, step: int) -> dict[str, float]:
     return {batches.unit: step * batches.per_step} if batches.per_step else {}
 
 
-def _time_first_call(advance: Callable, done: Callable[[float], None]) -> Callable:
-    """Wraps a function to report the seconds of its first call, which compiles it."""
+def _time_first_call(advance: Callable, done: Callable[[float, int], None]) -> Callable:
+    """Wraps a function to report its first call, which compiles it: seconds and steps.
+
+    The seconds are those until it returns, the steps those that it was asked for.
+    """
     first_call = iter([True])
 
     def timed(*arguments):
@@ -228,7 +245,7 @@ def _time_first_call(advance: Callable, done: Callable[[float], None]) -> Callab
             return advance(*arguments)
         began = time.perf_counter()
         result = advance(*arguments)
-        done(time.perf_counter() - began)
+        done(time.perf_counter() - began, int(arguments[-1]))
         return result
 
     return timed

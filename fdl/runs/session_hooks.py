@@ -5,12 +5,13 @@ from typing import Any, NamedTuple
 
 from fdl.runs.checkpoint import Checkpoints
 from fdl.runs.run_setup import RunSetup
+from fdl.runs.training_clock import TrainingClock
 from fdl.train.hooks import Hook, read_metrics
 from fdl.train.loop_state import LoopState, check_finite
 from fdl.types import Variables
 
 # Called with each line of the log: step, "train", "eval" or "test", and the values.
-Show = Callable[[int, str, Mapping[str, Any]], None]
+Write = Callable[[int, str, Mapping[str, Any]], None]
 
 
 class SessionHooks(NamedTuple):
@@ -42,7 +43,8 @@ class _Evaluation(NamedTuple):
 def session_hooks(
     setup: RunSetup,
     checkpoints: Checkpoints,
-    write: Show,
+    clock: TrainingClock,
+    write: Write,
     sync: Callable[[], None],
     update: Callable[[Mapping[str, Any]], None],
     over: Callable[[], bool],
@@ -52,6 +54,7 @@ def session_hooks(
     Args:
       setup: Setup of the run.
       checkpoints: Checkpoints of the run.
+      clock: Clock that has a lap at each log, and leaves out all other hooks.
       write: Called with each line of the log.
       sync: Flushes the log to disk.
       update: Called with each evaluation, for early stopping.
@@ -60,7 +63,12 @@ def session_hooks(
     saved: list[int] = []  # The last step that was saved.
     last = _Evaluation(0, {}, {})
     periods = setup.periods
-    log, flush = read_metrics(lambda step, values: write(step, "train", values))
+    read, flush = read_metrics(lambda step, values: write(step, "train", values))
+
+    def log(step: int, loop_state: LoopState) -> LoopState:
+        loop_state = read(step, loop_state)
+        clock.lap(step)
+        return loop_state
 
     def evaluate(step: int, loop_state: LoopState) -> LoopState:
         nonlocal last
@@ -102,8 +110,10 @@ def session_hooks(
 
     return SessionHooks(
         Hook(periods["log_every"], log),
-        Hook(periods["eval_every"], evaluate),
-        Hook(periods["eval_every"] if periods["save_every"] else 0, save_best),
-        Hook(periods["save_every"], save),
+        clock.excluding(Hook(periods["eval_every"], evaluate)),
+        clock.excluding(
+            Hook(periods["eval_every"] if periods["save_every"] else 0, save_best)
+        ),
+        clock.excluding(Hook(periods["save_every"], save)),
         lambda: last.values,
     )

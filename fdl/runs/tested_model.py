@@ -1,11 +1,10 @@
-"""Trained model of a run with its test examples."""
+"""Trained models of runs with what they are tested on, to compare them."""
 
-import pathlib
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from fdl.errors import UserError
-from fdl.runs.open_run import check_one_model, open_run, restore
+from fdl.runs.open_run import Run, check_one_model, restore
 from fdl.types import Examples, Variables
 
 
@@ -13,43 +12,44 @@ class TestedModel(NamedTuple):
     """Variables of one seed at a checkpoint, and the examples to test them on.
 
     Attributes:
-      name: Name of the experiment.
-      workdir: Directory of the run.
       variables: Variables of the model.
       examples: Test examples.
       step: Step of the checkpoint.
     """
 
-    name: str
-    workdir: pathlib.Path
     variables: Variables
     examples: Examples
     step: int
 
 
+class TestedReplicates(NamedTuple):
+    """Metrics of all seeds or folds of a run at a checkpoint.
+
+    Attributes:
+      metrics: Metrics of the test, or else of the validation, by name, float [S].
+      split: "test" or "validation".
+      step: Step of the checkpoint.
+    """
+
+    metrics: Mapping[str, Any]
+    split: str
+    step: int
+
+
 def tested_model(
-    workdir: str | pathlib.Path,
-    warn: Callable[[str], None],
-    *,
-    checkpoint: str = "latest",
-    seed: int | None = None,
-    experiment_file: str | None = None,
+    run: Run, *, checkpoint: str = "latest", seed: int | None = None
 ) -> TestedModel:
     """Loads a checkpoint of one seed of a run, and its test examples.
 
     Args:
-      workdir: Directory of the run.
-      warn: Called with one line if there is more than one seed to choose from.
+      run: Run.
       checkpoint: "best", "latest" or a step.
       seed: One of the seeds of the run; default: the first.
-      experiment_file: Path of the experiment's file; default: that of the run, which
-        has to be trusted.
 
     Raises:
-      UserError: There is no such run, checkpoint or seed, or the experiment has no test
+      UserError: There is no such checkpoint or seed, or the experiment has no test
         examples.
     """
-    run = open_run(workdir, warn, experiment_file)
     config = run.loaded.config
     check_one_model(run)
     member = run.member(seed)
@@ -60,10 +60,21 @@ def tested_model(
             "fdl.Experiment with some (see fdl.types.Examples)"
         )
     step, loop_state = restore(run.workdir, run.setup, config, checkpoint)
-    if run.num_seeds > 1 and seed is None:
-        warn(
-            f"{run.workdir} has {run.num_seeds} seeds: this is seed "
-            f"{config.seed + member} (--seed)"
-        )
-    variables = run.variables_of(loop_state, member)
-    return TestedModel(run.loaded.name, run.workdir, variables, examples, step)
+    return TestedModel(run.variables_of(loop_state, member), examples, step)
+
+
+def tested_replicates(run: Run, checkpoint: str = "latest") -> TestedReplicates:
+    """Evaluates all seeds or folds of a run at a checkpoint.
+
+    Args:
+      run: Run of several seeds or folds.
+      checkpoint: "best", "latest" or a step.
+
+    Raises:
+      UserError: There is no such checkpoint.
+    """
+    step, loop_state = restore(run.workdir, run.setup, run.loaded.config, checkpoint)
+    variables = run.setup.learner.variables(loop_state.state)
+    if run.setup.test is None:
+        return TestedReplicates(run.setup.evaluate(variables), "validation", step)
+    return TestedReplicates(run.setup.test(variables), "test", step)

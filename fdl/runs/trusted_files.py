@@ -20,6 +20,7 @@ from contextlib import contextmanager, suppress
 
 from fdl.data.checksums import checksum
 from fdl.errors import UserError, reason
+from fdl.runs.experiment_files import shipped_folder
 
 
 def check_trusted(path: pathlib.Path, workdir: pathlib.Path) -> None:
@@ -97,11 +98,6 @@ def state_folder() -> pathlib.Path:
         if home.is_absolute():
             return home / ".local/state/fdl"
     raise UserError("there is no home folder: set FDL_STATE_DIR to an absolute path")
-
-
-def shipped_folder() -> pathlib.Path:
-    """Folder of the experiments that are shipped with fdl; it may be missing."""
-    return pathlib.Path(__file__).resolve().parents[2] / "experiments"
 
 
 def _is_shipped(path: pathlib.Path, workdir: pathlib.Path) -> bool:

@@ -2,6 +2,7 @@
 
 import collections
 import functools
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
 
-from fdl.errors import UserError, check_parameters, check_type
+from fdl.errors import RunError, UserError, check_parameters, check_type
 from fdl.learners.repeat import repeat
 from fdl.learners.step_outputs import check_arrays, check_same_form, checked
 from fdl.train.hooks import Hook, read_metrics
@@ -285,8 +286,10 @@ def _block(items: Iterator[PyTree], length: int, size: int) -> PyTree:
 
     Padding repeats the last item; the program runs only the first `length` steps.
     """
+    block = list(itertools.islice(items, length))
+    if len(block) < length:
+        raise RunError("batches.stream has ended: expected a stream without an end")
     if size == 1:
-        return next(items)
-    block = [next(items) for _ in range(length)]
+        return block[0]
     block += [block[-1]] * (size - length)
     return jax.tree.map(lambda *x: np.stack(x), *block)

@@ -57,8 +57,6 @@ def test_list_passes_by_what_is_no_file_or_hidden(fdl, experiment, tmp_path):
     (tmp_path / ".#tiny.py").symlink_to("user@host.1234:5678")  # As Emacs makes them.
     (tmp_path / "gone.py").symlink_to("nowhere.py")
     (tmp_path / "folder.py").mkdir()
-    (tmp_path / ".venv").mkdir()
-    (tmp_path / ".venv/hidden.py").write_text("def get_config(): ...")
     (tmp_path / "deep.py").write_text("def get_config(): " + "(" * 10**5)
     os.mkfifo(tmp_path / "pipe.py")
     called = fdl("list", tmp_path)
@@ -81,7 +79,7 @@ def test_list_names_what_train_finds(fdl, experiment, tmp_path):
         path = folder / f"{name}.py"
         path.write_bytes(text.encode(errors="surrogateescape"))
     (folder / "helper.py").write_text("SIZE = 3\n")
-    called = fdl("list")
+    called = fdl("list", "experiments")
     assert called.code == 0
     lines = dict(line.split("  ", 1) for line in called.out.splitlines())
     assert {name.strip() for name in lines} == {

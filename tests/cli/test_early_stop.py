@@ -4,6 +4,7 @@ import json
 import pathlib
 import re
 
+import numpy as np
 import pytest
 
 from fdl.runs.checkpoint import Checkpoints
@@ -83,3 +84,34 @@ def test_a_mistake_is_one_line_before_the_first_step(fdl, experiment, change, to
 def test_show_shows_it(fdl, experiment):
     called = fdl("show", experiment(), *EARLY)
     assert "--config.early_stopping.metric=min loss" in called.out
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_the_best_of_all_evaluations_is_kept_also_by_a_run_that_failed(
+    fdl, experiment, monkeypatch, seeds
+):
+    """Evaluated four times as often as saved; it fails at step 14, and goes on."""
+    from fdl.train import loop
+
+    block, calls = loop._block, []
+
+    def fail(*arguments):
+        calls.append(arguments)
+        if len(calls) == 8:
+            raise OSError("no more data")
+        return block(*arguments)
+
+    often = [f"--config.{key}_every={n} steps" for key, n in (("eval", 2), ("save", 8))]
+    goal = "--config.best=max loss", "--config.keep=1", "--seeds", seeds
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "_block", fail)
+        called = fdl("train", experiment(), "--workdir", "run", *often, *goal)
+    assert called.code == 1 and "last good: checkpoint of step 8, in" in called.error
+    assert fdl("resume", "run").code == 0
+    text = pathlib.Path("run/metrics.jsonl").read_text()
+    rows = [json.loads(line) for line in text.splitlines()]
+    losses = {r["step"]: np.mean(r["eval/loss"]) for r in rows if "eval/loss" in r}
+    assert [*losses] == [*range(2, 22, 2)]
+    best = max(losses, key=losses.get)
+    called = fdl("eval", "run", "--checkpoint", "best")
+    assert f"validation at step {best}\n" in called.out

@@ -1,11 +1,17 @@
 """Every mistake is one line that says what to mend; the exit code says whose it is."""
 
+import asyncio
+import os
 import pathlib
 import re
 
 import pytest
 
+from fdl.cli import train
+from fdl.cli.console import reader_gone
+from fdl.errors import RunError, UserError
 from fdl.runs.checkpoint import Checkpoints
+from fdl.runs.experiment_files import user_code
 
 BUILD = "def build(config: ConfigDict) -> fdl.Experiment:\n"
 EVALUATE = "objective, fdl.data.scale(testing, image=1 / 16)"
@@ -76,16 +82,22 @@ VALUES = {
     "batch_size=0": "batch_size=0: expected",
     "num_steps=none": "config.num_steps=None and config.num_epochs=None: set exact",
     "num_epochs=3": "config.num_steps=20 and config.num_epochs=3: set exactly one",
-    "num_steps=0": "config.num_steps=0: expected at least 1",
+    "num_steps=0": "config.num_steps=0: expected an integer from 1 to 2147483647",
     "log_every=sometimes": "config.log_every='sometimes': expected a period",
     "eval_every=1 week": "config.eval_every='1 week': expected a period",
     "save_every=-3": "config.save_every='-3': expected a period",
-    "steps_per_call=0": "config.steps_per_call=0: expected at least 1",
-    "keep=0": "config.keep=0: expected at least 1",
+    "steps_per_call=0": "config.steps_per_call=0: expected an integer from 1 to 10",
+    "keep=0": "config.keep=0: expected an integer from 1",
     "best=accuracy": "config.best='accuracy': expected 'min METRIC' or 'max METRIC'",
     "mesh.data=64": "config.mesh={'data': 64}: expected at most 4 devices",
     "mesh.data=3": "batch_size=16: expected a multiple of 3 devices",
-    "seed=-1": "seed=-1: expected",
+    "seed=-1": "config.seed=-1: expected an integer from 0 to 9223372036854775807",
+    f"seed={2**63}": "config.seed=9223372036854775808: expected an integer from 0",
+    "num_steps=3e9": "config.num_steps=3000000000: expected an integer from 1 to 21",
+    f"num_steps={'9' * 400}": "expected an integer from 1 to 2147483647",
+    f"learning_rate={'9' * 400}": "9': expected a value of type float, as 0.01",
+    "steps_per_call=1e8": "config.steps_per_call=100000000: expected an integer from 1",
+    "steps_per_call=nan": "='nan': expected a value of type int, as 3",
     "model.name=MPL": "fdl.models has no 'MPL'. Did you mean 'MLP'",
     "model.dropout=none": "config.model.dropout='none': expected a value of type float",
     "optimizer.name=adamm": "optax has no 'adamm'. Did you mean 'adam",
@@ -125,7 +137,11 @@ ARGUMENTS = {
     "a near name": (["train", "deep/tinny"], "Did you mean 'deep/tiny'"),
     "no seeds": (
         ["train", "tiny.py", "--seeds", "0"],
-        "--seeds=0: expected at least 1",
+        "--seeds=0: expected an integer from 1 to 1000",
+    ),
+    "a billion seeds": (
+        ["train", "tiny.py", "--seeds", "1000000000"],
+        "--seeds=1000000000: expected an integer from 1 to 1000",
     ),
     "no run": (["resume", "nowhere"], "is no run directory: it has no run.json"),
     "no run to evaluate": (["eval", "nowhere"], "nowhere is no run directory"),
@@ -242,6 +258,55 @@ def test_an_evaluation_that_fails_does_not_lose_what_was_saved(fdl, experiment):
     assert re.search(where, called.error)
     assert "last good: checkpoint of step 8, in other" in called.error
     assert Checkpoints(pathlib.Path("other/checkpoints")).steps()[-1] == 8
+
+
+UNUSUAL = {
+    "SystemExit: 0": SystemExit(0),
+    "SystemExit: text": SystemExit("text"),
+    "BrokenPipeError": BrokenPipeError(),
+    "CancelledError": asyncio.CancelledError(),
+    "StopIteration": StopIteration(),
+    "GeneratorExit": GeneratorExit(),
+}
+
+
+@pytest.mark.parametrize("name, error", UNUSUAL.items(), ids=UNUSUAL)
+def test_whatever_the_code_of_an_experiment_raises_is_told(
+    fdl, finished, monkeypatch, name, error
+):
+    def fail(*_):
+        raise error
+
+    place, line = pathlib.Path(__file__), fail.__code__.co_firstlineno + 1
+    with pytest.raises(UserError, match=f"{place}:{line}: {name}$"), user_code(place):
+        fail()
+    with (
+        pytest.raises(RunError, match=f"{place}:{line}: {name}; last good: no"),
+        train.failing(pathlib.Path("run"), place),
+        train.snapshot_on_failure(None, None, None, []),
+    ):
+        fail()
+    monkeypatch.setattr("fdl.cli.list.name_of", fail)
+    called = fdl("list", finished)
+    assert called.code == 1 and f"{name} (--debug shows where)" in called.error
+
+
+def test_the_code_of_an_experiment_cannot_end_a_run_in_silence(fdl, experiment):
+    path = experiment(
+        ("evaluate=fdl.on_dataset", "evaluate=lambda variables: exit() and")
+    )
+    called = fdl("train", path, "--workdir", "run", "--config.eval_every=never")
+    assert called.code == 1 and is_one_line(called.error)
+    assert "SystemExit: None; last good: checkpoint of step 16, in run" in called.error
+
+
+def test_a_broken_pipe_is_that_of_the_output_only_if_nobody_reads_it(monkeypatch):
+    read, write = os.pipe()
+    with open(write, "w", closefd=True) as stdout:
+        monkeypatch.setattr("sys.stdout", stdout)
+        assert not reader_gone()
+        os.close(read)
+        assert reader_gone()
 
 
 def test_data_that_cannot_be_reached_is_told(fdl, experiment, tmp_path, monkeypatch):

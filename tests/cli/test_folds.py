@@ -64,6 +64,9 @@ def test_a_run_of_folds_is_resumed_and_evaluated_like_any_other(fdl, known, tmp_
     same = [(place / "metrics.jsonl").read_bytes() for place in (whole, half)]
     assert same[0] == same[1]
     evaluated = fdl("eval", half)
+    rows = [re.findall(r"[^│\s]+", line) for line in evaluated.out.splitlines()]
+    each = evaluations(half)[-1]["eval/accuracy"]
+    assert ["accuracy", *(f"{x:.4g}" for x in each)] in rows
     mean = np.mean(evaluations(half)[-1]["eval/accuracy"])
     assert evaluated.code == 0 and f"{mean:.5g}" in evaluated.out
 

@@ -176,6 +176,7 @@ def test_a_full_disk_is_told_once_and_leaves_the_run_finished(folder, fdl, monke
 
 def test_learners_are_drawn_in_the_order_of_the_evaluation(tmp_path):
     (tmp_path / "run.json").write_text('{"experiment": "a", "seeds": 2}')
+    (tmp_path / "config.json").write_text("{}")
 
     def write(*names):
         row = {f"eval/{name}/error": [0.1, 0.2] for name in names}
@@ -188,6 +189,23 @@ def test_learners_are_drawn_in_the_order_of_the_evaluation(tmp_path):
     assert write("a", "w_1", "w_16", "w_2", "z") == ["a", "w_1", "w_2", "w_16", "z"]
     path = metric_plots.draw_comparison(tmp_path)
     assert path == tmp_path / "plots/comparison.png" and path.stat().st_size > 3000
+
+
+@pytest.mark.parametrize(
+    "seeds, config, title",
+    [
+        (1, {}, "a"),
+        (3, {}, "a (3 seeds: their mean and its 95 % interval)"),
+        (1, {"num_folds": 5, "fold": -1}, "a (5 folds: their mean and its 95 % int"),
+        (1, {"num_folds": 5, "fold": 2}, "a"),
+    ],
+)
+def test_a_title_tells_seeds_from_folds(tmp_path, seeds, config, title):
+    run = {"experiment": "a", "seeds": seeds}
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    heading = metric_plots.heading(tmp_path)
+    assert heading.startswith(title) and (len(title) > 1 or heading == title)
 
 
 def test_a_run_without_a_comparison_has_no_plot_of_one(tmp_path):

@@ -276,6 +276,30 @@ def test_two_runs_are_compared_example_by_example(fdl, folder, digits, tmp_path)
         assert right.tolist() == [side == letter for side in sides]
 
 
+def test_of_several_runs_each_is_compared_with_the_first(fdl, folder, tmp_path):
+    path = tmp_path / "changes.csv"
+    called = fdl("compare", "poor", "good", "poor", "--output", path)
+    assert (called.code, called.error) == (0, "")
+    pairs = re.findall(r"accuracy +│ +([BC]) │.* (\S+) │\n", called.out)
+    # Holm's: twice the p-value of the one, and no less of the other.
+    alone = re.search(r"accuracy .* (\S+) │\n", fdl("compare", "poor", "good").out)
+    assert [letter for letter, _ in pairs] == ["B", "C"] and pairs[1][1] == "1"
+    np.testing.assert_allclose(float(pairs[0][1]), 2 * float(alone[1]), rtol=0.05)
+    assert {row["right"] for row in read(path.read_text())} == {"B", "AC"}
+
+
+def test_seeds_are_compared_with_what_eval_says_of_them(fdl, folder, tmp_path):
+    path = tmp_path / "seeds.csv"
+    called = fdl("compare", "seeds", "seeds", "--output", path)
+    assert (called.code, called.error) == (0, "")
+    assert "validation over the same 2 seeds: paired t-test" in called.out
+    (value,) = {
+        row["accuracy_A"] == row["accuracy_B"] for row in read(path.read_text())
+    }
+    numbers = [float(row["accuracy_A"]) for row in read(path.read_text())]
+    assert value and f"{np.mean(numbers):.5g} ±" in fdl("eval", "seeds").out
+
+
 def test_a_run_is_no_better_than_itself(fdl, folder):
     called = fdl("compare", "good", "good")
     assert called.code == 0

@@ -26,15 +26,8 @@ def seen(batches, num_steps, lines, *, terminal=True, width=100):
     return [line.rstrip() for line in re.split(r"[\r\n]+", plain) if line.strip()]
 
 
-@pytest.fixture
-def clock(monkeypatch):
-    """A clock that goes on by 2 s each time it is read."""
-    now = iter(range(0, 10_000, 2))
-    monkeypatch.setattr(progress.time, "perf_counter", lambda: float(next(now)))
-
-
-def test_a_bar_says_all_that_matters_in_one_line(clock):
-    lines = [(step, "train", TRAIN) for step in (1000, 2000, 3000)]
+def test_a_bar_says_all_that_matters_in_one_line():
+    lines = [(step, "train", TRAIN, 500.0) for step in (1000, 2000, 3000)]
     shown = seen(BATCHES, 18_000, lines)
     assert all(len(line) <= 100 for line in shown)
     for part in (
@@ -48,56 +41,79 @@ def test_a_bar_says_all_that_matters_in_one_line(clock):
         assert part in shown[-1]
 
 
-def test_evaluations_stay_above_the_bar(clock):
-    shown = seen(
-        BATCHES, 90, [(45, "eval", {"loss": 0.5}), (90, "eval", {"loss": 0.25})]
-    )
+def test_evaluations_stay_above_the_bar():
+    losses = (45, "eval", {"loss": 0.5}, None), (90, "eval", {"loss": 0.25}, None)
+    shown = seen(BATCHES, 90, losses)
     assert "step 45  eval  epoch 1  loss 0.5" in shown
     assert "step 90  eval  epoch 2  loss 0.25" in shown
 
 
 @pytest.mark.parametrize("width", [40, 80, 100, 200])
-def test_a_bar_never_wraps(clock, width):
+def test_a_bar_never_wraps(width):
     many = {**TRAIN, **{f"another_metric_{i}": i / 7 for i in range(20)}}
-    shown = seen(ONLINE, 10**6, [(s, "train", many) for s in (1, 999_999)], width=width)
+    lines = [(1, "train", many, None), (999_999, "train", many, 1e6)]
+    shown = seen(ONLINE, 10**6, lines, width=width)
     assert all(len(line) <= width for line in shown)
 
 
-def test_plain_lines_elsewhere(capsys, clock):
-    seen(ONLINE, 10, [(2, "train", TRAIN), (4, "train", TRAIN)], terminal=False)
-    seen(ONLINE, 10, [(10, "eval", {"return": np.array([1.0, 2.0])})], terminal=False)
-    first, second, last = capsys.readouterr().out.splitlines()
+def test_plain_lines_elsewhere(capsys):
+    lines = [
+        (2, "train", TRAIN, None),
+        (4, "train", TRAIN, 1.0),
+        (6, "train", TRAIN, 0.001),
+        (10, "eval", {"return": np.array([1.0, 2.0])}, None),
+    ]
+    seen(ONLINE, 10, lines, terminal=False)
+    first, second, third, last = capsys.readouterr().out.splitlines()
     assert first.startswith("step 2/10  train  environment steps 1,024  loss 0.01235")
     assert second.endswith("512 environment steps/s  0:00:06 left")
+    assert third.endswith("0.512 environment steps/s  1:06:40 left")
     assert last == "step 10/10  eval   environment steps 5,120  return 1.5"
 
 
-def printed(values, what="", width=80):
-    """The lines of the tables that are printed at last."""
+def printed(values, what="", width=80, *, terminal=True):
+    """The lines of the tables that are printed at last, without styles."""
     file = io.StringIO()
-    progress.show_metrics(Console(file=file, width=width), values, what)
-    return file.getvalue().splitlines()
+    console = Console(file=file, width=width, force_terminal=terminal)
+    progress.show_metrics(console, values, what)
+    return re.sub(r"\x1b\[[0-9;]*m", "", file.getvalue()).splitlines()
 
 
 LONG = {"mlp_permuted/log10_ratio": np.array([5e-9, -7.25e-9]), "f1": np.ones(2)}
 
 
-@pytest.mark.parametrize("width", [20, 80, 200])
-def test_names_and_numbers_of_metrics_are_never_cut(width):
-    text = "\n".join(printed(LONG, "fold", width))
+@pytest.mark.parametrize("terminal", [True, False])
+@pytest.mark.parametrize("width", [42, 60, 80, 200])
+def test_names_and_numbers_of_metrics_are_never_cut(width, terminal):
+    lines = printed(LONG, "fold", width, terminal=terminal)
+    text = "\n".join(lines)
+    if terminal:  # What is wider than a terminal breaks inside of a word.
+        longest = max(len(word) for word in text.split())
+        assert max(map(len, lines)) <= max(width, longest + 20)
     for part in ("mlp_permuted/log10_ratio", "-7.25e-09", "-1.125e-09 ± 6.1e-09"):
         assert part in text
     assert "…" not in text
 
 
-@pytest.mark.parametrize("width, shown", [(80, False), (120, True)])
-def test_what_does_not_fit_comes_off_at_the_right(width, shown):
-    lines = printed(LONG, width=width)
-    assert max(map(len, lines)) <= width
-    assert any("least .. greatest" in line for line in lines) == shown
-    assert any("95 % interval" in line for line in lines)
+@pytest.mark.parametrize("width, terminal", [(60, True), (120, True), (60, False)])
+def test_a_table_that_does_not_fit_is_printed_row_by_row(width, terminal):
+    text = "\n".join(printed(LONG, width=width, terminal=terminal))
+    for part in ("least .. greatest", "95 % interval", "-7.25e-09 .. 5e-09"):
+        assert part in text
+    assert ("│" in text) == (width == 120 or not terminal)
 
 
 def test_each_fold_has_a_column():
     rows = [line.split("│")[1:-1] for line in printed(LONG, "fold") if "│" in line]
-    assert [cell.strip() for cell in rows[1]] == ["f1", "1", "1"]
+    assert [cell.strip() for cell in rows[0]] == ["f1", "1", "1"]
+
+
+def test_the_loss_is_the_first_and_the_accuracy_the_second():
+    lines = printed(TRAIN)
+    names = [re.search(r"loss|accuracy|grad_norm", line) for line in lines]
+    found = [match[0] for match in names if match]
+    assert found == ["loss", "accuracy", "grad_norm"]
+    shown = progress._describe(BATCHES, 45, TRAIN | {"a": 1.0})
+    assert re.findall(r"(\w+) [\d.]+", shown) == [
+        *("epoch", "loss", "accuracy", "a", "grad_norm")
+    ]

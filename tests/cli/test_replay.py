@@ -43,6 +43,7 @@ class Net(nn.Module):
 def build(config):
     kind = config.kind
     data = {"x": np.random.default_rng(0).normal(size=(24, 3)).astype(np.float32)}
+    data["label"] = np.where(np.arange(24) == 17, 2, 0)
     if kind == "data":
         data["x"][17, 1] = np.nan
     if kind == "one seed":
@@ -63,10 +64,12 @@ def build(config):
             loss = jax.lax.scan(body, jnp.zeros(2), y)[1].mean()
         elif kind == "sqrt":
             loss = (jnp.sqrt(jnp.square(y) * zero) + y**2).mean()  # sqrt
+        elif kind == "label":
+            loss = fdl.losses.cross_entropy(y, batch["label"]).mean()
         elif kind == "overflow":
             loss = (y / zero * 1e38 * 1e38).mean() if train else y.mean()  # overflow
         else:
-            loss = (y**2).mean()
+            loss = (y**2).mean()  # square
         return loss, (state, {"loss": Mean(loss * len(x), jnp.float32(len(x)))})
 
     rate = 1e30 if kind == "rate" else 1e-3
@@ -143,11 +146,25 @@ def test_the_example_that_is_not_finite_is_named(fdl, wrong):
     assert 17 in told["examples"]
 
 
+def test_a_label_out_of_range_is_named(fdl, wrong):
+    assert train(fdl, "label").code == 1
+    called = fdl("replay", "run")
+    assert called.code == 0
+    assert (
+        "a label is no class index, or out of its range; this batch has\n" in called.out
+    )
+    assert re.search(
+        r"^  label +int32\[4\], from 0 to 2, first at \[\d\]$", called.out, 8
+    )
+
+
 def test_a_learning_rate_that_overflows_is_seen_where_it_first_shows(fdl, wrong):
     assert train(fdl, "rate").code == 1
     called = fdl("replay", "run")
     assert called.code == 0
-    assert re.search(r"^square made inf of finite numbers, at .*logging", called.out, 8)
+    line = wrong("square")
+    assert f"made inf of finite numbers, forward, at wrong.py:{line} " in called.out
+    assert "the parameters had grown to 1e+30 before this step: most" in called.out
     assert re.search(r"operand 0 +float32\[.*e\+(29|30)", called.out)
 
 
@@ -251,6 +268,7 @@ def test_a_snapshot_that_cannot_be_saved_does_not_hide_what_went_wrong(
     )
     called = fdl("replay", "run", "--step", 8)
     assert called.code == 0 and f"at wrong.py:{wrong('log')} " in called.out
+    assert "parameters had grown" not in called.out
 
 
 def test_what_makes_its_own_experience_is_replayed(fdl, tmp_path):

@@ -1,5 +1,12 @@
 """Batches are a pure function of the seed and the step."""
 
+import importlib.util
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
 from itertools import islice
 
 import chex
@@ -97,10 +104,66 @@ def test_records_give_the_same_batches_as_arrays(options, prefetch):
     chex.assert_trees_all_equal_dtypes(taken(expected, 3, 9), batches)
 
 
-def test_worker_processes_change_nothing():
+EXPERIMENT = """
+import beside
+
+class Records(list):
+    def __getitem__(self, index):
+        return {name: beside.same(x) for name, x in super().__getitem__(index).items()}
+"""
+
+
+def test_worker_processes_change_nothing(tmp_path, monkeypatch):
+    """Of a source in the file of an experiment, which uses a module beside it."""
+    (tmp_path / "own.py").write_text(EXPERIMENT)
+    (tmp_path / "beside.py").write_text("def same(x):\n    return x\n")
+    spec = importlib.util.spec_from_file_location("experiment", tmp_path / "own.py")
+    monkeypatch.setitem(sys.modules, spec.name, importlib.util.module_from_spec(spec))
+    with monkeypatch.context() as building:
+        building.syspath_prepend(tmp_path)
+        spec.loader.exec_module(sys.modules[spec.name])
+        source = sys.modules[spec.name].Records(RECORDS)
+        batches = fdl.data.batches(source, 5, seed=2, num_workers=2, prefetch=1)
     expected = fdl.data.batches(RECORDS, 5, seed=2).stream(3)
-    actual = fdl.data.batches(RECORDS, 5, seed=2, num_workers=2, prefetch=1).stream(3)
+    actual = batches.stream(3)
     chex.assert_trees_all_equal(list(islice(expected, 7)), list(islice(actual, 7)))
+    actual.close()
+
+
+READ_FOREVER = """
+import os, signal, sys
+import numpy as np
+import fdl.data
+
+if __name__ == "__main__":
+    records = [{"x": np.float32(i)} for i in range(64)]
+    for batch in fdl.data.batches(records, 8, num_workers=2).stream(0):
+        print(os.getpid(), flush=True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_workers_end_with_the_main_process_and_in_silence(tmp_path, number):
+    (tmp_path / "main.py").write_text(READ_FOREVER)
+    process = subprocess.Popen(
+        [sys.executable, tmp_path / "main.py"],
+        env={**os.environ, "PYTHONPATH": str(pathlib.Path(fdl.__file__).parents[1])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    for _ in range(20):
+        assert process.stdout.readline()
+    if number == signal.SIGINT:  # As from a terminal, to all of them.
+        os.killpg(process.pid, number)
+    else:
+        process.send_signal(number)
+    # The pipes are closed when the last of the processes has ended.
+    _, error = process.communicate(timeout=20)
+    names = re.findall(r"Process (\S+)", error)
+    assert names == [] and error.count("Traceback") == (number == signal.SIGINT)
 
 
 @every_source
@@ -201,6 +264,18 @@ def test_examples_of_different_shapes_are_told():
 def test_integers_that_do_not_fit_are_told():
     with pytest.raises(UserError, match="within 32 bits"):
         fdl.data.batches([{"x": np.int64(2**40)}] * 2, 2)
+
+
+def test_numbers_that_a_device_would_make_infinite_are_told():
+    numbers = np.array([1, np.inf, -1e39])
+    message = r"'x': expected numbers within 3\.4e\+38, as of float32, got -1e\+39"
+    with pytest.raises(UserError, match=message):
+        fdl.data.batches({"x": numbers}, 1)
+    with pytest.raises(UserError, match=message):
+        next(fdl.data.batches([{"x": x} for x in numbers], 3, prefetch=0).stream(0))
+    with jax.enable_x64(True):
+        fdl.data.batches({"x": numbers}, 1)
+    fdl.data.batches({"x": numbers[:2]}, 1)
 
 
 @pytest.mark.parametrize("numbers", [np.array([2**40, 1]), np.array([2**32], "uint64")])

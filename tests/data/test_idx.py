@@ -2,6 +2,7 @@
 
 import gzip
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -88,7 +89,7 @@ DAMAGE = {
     "long": (
         LABELS,
         gzip.compress(content(np.zeros(6, np.uint8)) + b"\0"),
-        "got 7",
+        "expected 6 bytes of shape .*, got more",
     ),
     "label": (
         LABELS,
@@ -104,6 +105,18 @@ def test_damage_is_told(tmp_path, name, data, message):
         read(paths_to(tmp_path, zipped({name: data})))
     assert name in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("header", [content(np.zeros(6, np.uint8)), b""])
+def test_no_more_is_unpacked_than_is_expected(tmp_path, header):
+    """A file of 64 KiB, of zeros, that unpacks to 64 MiB."""
+    path = tmp_path / LABELS
+    path.write_bytes(gzip.compress(header + bytes(64 << 20), compresslevel=9))
+    tracemalloc.start()
+    with pytest.raises(UserError, match=r"got more|expected an IDX file"):
+        idx.read_idx(path, (6,))
+    assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    tracemalloc.stop()
 
 
 def test_every_flipped_byte_is_noticed_or_harmless(tmp_path):

@@ -296,6 +296,56 @@ def test_what_is_not_as_declared_is_told(tmp_path, file, old, new, message):
         fdl.data.load("numbers", "train", data_dir=tmp_path)
 
 
+@pytest.mark.parametrize("split", ["train", "train[:3]", "all"])
+@pytest.mark.parametrize("length", [4, 21])
+def test_what_the_files_hold_is_compared_with_the_metadata(tmp_path, split, length):
+    folder = by_tfds(tmp_path)
+    rewrite(folder / "dataset_info.json", '"20"', f'"{length}"')
+    message = f"array_record.*: expected {length} examples, .* got 20; prepare"
+    for max_bytes in (1 << 20, 9):
+        with pytest.raises(UserError, match=message):
+            fdl.data.load(
+                "numbers", split, data_dir=tmp_path, max_bytes_in_memory=max_bytes
+            )
+
+
+FEATURES = {
+    "a class": ("tensorflow_datasets.core.features.tensor_feature.Tensor", "evil.Any"),
+    "in a list": (
+        '"features": {',
+        '"features": {"z": [{"pythonClassName": "evil.A"}],',
+    ),
+    "spelt otherwise": (
+        '"features": {',
+        '"features": {"z": {"python_class_name": "evil.A"},',
+    ),
+    "of older versions": ('"features": {', '"features": {"z": {"type": "evil.A"},'),
+    "in a text": (
+        '"features": {',
+        '"features": {"z": {"json": "{\\"type\\": \\"evil.A\\"}"},',
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FEATURES)
+def test_no_module_is_imported_that_a_folder_names(tmp_path, case, monkeypatch):
+    (tmp_path / "evil.py").write_text("raise SystemExit('imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+    rewrite(by_tfds(tmp_path) / "features.json", *FEATURES[case])
+    with pytest.raises(UserError, match=r"expected features of TFDS, got 'evil\.A"):
+        fdl.data.load("numbers", "train", data_dir=tmp_path)
+    assert "evil" not in sys.modules
+
+
+@pytest.mark.parametrize("file", ["dataset_info.json", "features.json"])
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"name": 7}', "{" * 3])
+def test_damaged_metadata_is_one_line(tmp_path, file, content):
+    (by_tfds(tmp_path) / file).write_text(content)
+    with pytest.raises(UserError) as error:
+        fdl.data.load("numbers", "train", data_dir=tmp_path)
+    assert str(tmp_path) in str(error.value) and "\n" not in str(error.value)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_numbers_that_are_not_finite_are_told(tmp_path, value):
     x = np.zeros((20, 3), np.float32)

@@ -1,5 +1,6 @@
 """Npz files: what is read, and every mistake told in a line."""
 
+import io
 import zipfile
 
 import jax.numpy as jnp
@@ -91,3 +92,27 @@ def test_limits_are_numbers_of_the_dtype():
         assert as_dtype(array, jnp.dtype(dtype), "x", limits=(0, 0.1)) == array
         with pytest.raises(UserError, match="'x', row 1: expected numbers from 0 to"):
             as_dtype(array, jnp.dtype(dtype), "x", limits=(0, 0.09))
+
+
+def test_what_unpacks_to_too_much_is_told(tmp_path, monkeypatch):
+    path = tmp_path / "a.npz"
+    np.savez_compressed(path, x=np.zeros(1 << 20, np.uint8))
+    assert read_npz(path, "x").sum() == 0
+    monkeypatch.setattr("fdl.data.npz_files.MAX_UNPACKED", 1 << 19)
+    with pytest.raises(
+        UserError, match=r"expected to unpack to at most \d+ bytes, got 1"
+    ):
+        read_npz(path, "x")
+    np.savez(path, x=np.zeros(1 << 20, np.uint8))  # As large as what it holds.
+    assert read_npz(path, "x").sum() == 0
+
+
+@pytest.mark.parametrize("shape", [(10**14,), (2,), (-1,), (1,) * 99])
+def test_shapes_that_a_file_does_not_hold_are_told(tmp_path, shape):
+    header = {"descr": "<f8", "fortran_order": False, "shape": shape}
+    content = io.BytesIO()
+    np.lib.format.write_array_header_1_0(content, header)
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("x.npy", content.getvalue() + bytes(8))
+    with pytest.raises(UserError, match="expected an undamaged npz file"):
+        read_npz(tmp_path / "a.npz", "x")

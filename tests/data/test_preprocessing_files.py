@@ -278,7 +278,7 @@ def test_arrays_that_unpack_to_too_much_are_not_unpacked(tmp_path, monkeypatch):
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("encode.mean.npy", bytes(2001))
     assert path.stat().st_size < 200
-    assert "expected at most 2000 bytes, got 2001" in refused(tmp_path)
+    assert "expected to unpack to at most 2000 bytes, got 2001" in refused(tmp_path)
 
 
 def refused(folder):

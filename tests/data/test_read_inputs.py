@@ -106,10 +106,29 @@ def test_arrays_are_in_the_units_of_the_data(tmp_path):
 def test_rows_of_numbers_and_text_are_encoded(tmp_path):
     table = preprocessing.table(TABLE.encoding)
     path = write_csv(tmp_path / "a.csv", ["town", "age"], ["R", "?"], ["Z", "7"])
-    arrays, _ = read_inputs(table, [path])
+    remarks = []
+    arrays, _ = read_inputs(table, [path], warn=remarks.append)
+    assert [remark.partition("a.csv: ")[2] for remark in remarks] == [
+        "column 'age': missing in 1 of 2 rows, as never in training, taken as the mean "
+        f"{TABLE.encoding.columns[0].mean:.6g}",
+        "column 'town': unknown category in 1 of 2 rows, taken as zeros: 'Z'",
+    ]
     rows = [{"town": "R", "age": None}, {"town": "Z", "age": 7}]
     expected = TABLE.encoding.encode(rows)["features"]
     np.testing.assert_array_equal(arrays["features"], expected)
+
+
+def test_rows_without_values_are_answered(tmp_path):
+    """Of one column, an empty line is a missing value; at the end it is nothing."""
+    ages = [{"age": age, "y": i} for i, age in enumerate([1, 3, None] * 4)]
+    table = fdl.data.table(ages, "y", classes=False, num_folds=2)
+    (tmp_path / "a.csv").write_text("age\n1\n\n3\n\n")
+    arrays, names = read_inputs(
+        preprocessing.table(table.encoding), [tmp_path / "a.csv"]
+    )
+    expected = table.encoding.encode([{"age": age} for age in (1, None, 3)])
+    np.testing.assert_array_equal(arrays["features"], expected["features"])
+    assert names == ["0", "1", "2"]
 
 
 def test_several_inputs_come_from_one_file(tmp_path):
@@ -166,7 +185,7 @@ MISTAKES = {
     "a short row": (
         NAMED,
         ["short.csv"],
-        "short.csv:3: expected 3 values, as in the h",
+        "short.csv:3: expected 3 values, as in the f",
     ),
     "a name twice": (
         NAMED,
@@ -176,7 +195,7 @@ MISTAKES = {
     "a header only": (
         NAMED,
         ["header.csv"],
-        "expected examples below the header, got n",
+        "expected rows below the header, got none",
     ),
     "another array": (
         DIGITS,

@@ -4,6 +4,7 @@ from itertools import islice
 
 import chex
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -103,6 +104,37 @@ def test_transforming_is_done_to_each_batch(source):
     chex.assert_trees_all_close(taken(scaled, 0, 4), expected, rtol=1e-6)
     assert scaled.data is batches.data  # Bytes stay bytes until they are used.
     assert scaled.fingerprint == batches.fingerprint
+
+
+@pytest.mark.parametrize("x64", [False, True])
+@pytest.mark.parametrize(
+    "dtype, expected",
+    [
+        ("uint8", "float32"),
+        ("int32", "float32"),
+        ("bool", "float32"),
+        ("bfloat16", "bfloat16"),
+        ("float16", "float16"),
+        ("float32", "float32"),
+    ],
+)
+def test_scaling_rounds_once(dtype, expected, x64):
+    """Constants of half precision would be off by a part in 256."""
+    numbers = np.arange(256).astype(jnp.dtype(dtype))
+    batches = fdl.data.batches({"x": numbers}, 256, shuffle=False)
+    with jax.enable_x64(x64):
+        (batch,) = taken(fdl.data.scale(batches, x=np.float32(1 / 255)), 0, 1)
+    assert batch["x"].dtype == jnp.dtype(expected)
+    exact = (numbers.astype(np.float64) * np.float32(1 / 255)).astype(expected)
+    np.testing.assert_array_equal(np.asarray(batch["x"]), exact)
+
+
+def test_scaling_names_an_array_that_is_not_there():
+    batches = fdl.data.scale(fdl.data.batches(ARRAYS, 3), xx=2)
+    with pytest.raises(UserError, match=r"'xx': expected an array\. Did you mean 'x'"):
+        taken(batches, 0, 1)
+    with pytest.raises(UserError, match=r"factors\.x=nan: expected a finite number"):
+        fdl.data.scale(batches, x=float("nan"))
 
 
 def test_zipping_and_transforming_commute():

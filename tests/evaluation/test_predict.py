@@ -221,3 +221,39 @@ def test_tables_have_a_column_for_each_number_with_names_if_there_are():
         "example,class,probability_cat,probability_dog",
         "a,dog,0.1,0.9",
     ]
+
+
+def of_dtype(dtype, columns=()):
+    spec = jax.ShapeDtypeStruct((2,), dtype)
+    inputs = fdl.data.preprocessing.arrays(features=spec)._replace(columns=columns)
+
+    def square(variables, inputs, key):
+        del variables, key
+        return {"sum": jnp.square(inputs["features"]).sum(axis=-1)}
+
+    return fdl.types.Ability(square, inputs)
+
+
+@pytest.mark.parametrize(
+    "dtype, number, message",
+    [
+        ("float64", 1e300, "'features', row 2, column 'b': expected numbers from -3.4"),
+        ("int64", 2**40, "'features', row 2, column 'b': expected whole numbers from"),
+        ("uint64", 2**40, "whole numbers from 0 to 4294967295 (uint32), got 1.09951e"),
+        ("float32", 3e38, "'sum' is not finite in row 2, and in 1 of 3 in all; the "),
+        ("float32", 3e38, "number of that row is 3e+38, of 'features', row 2, column"),
+    ],
+)
+def test_numbers_beyond_32_bits_are_told(dtype, number, message):
+    inputs = {"features": np.array([[1, 2], [3, number], [5, 6]], dtype)}
+    with pytest.raises(UserError) as error:
+        evaluation.predict(of_dtype(dtype, ("a", "b")), {}, inputs)
+    assert message in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("dtype", ["int64", "float64"])
+def test_numbers_of_64_bits_that_fit_are_taken(dtype):
+    inputs = {"features": np.array([[1, 2], [3, 4]], dtype)}
+    found = evaluation.predict(of_dtype(dtype), {}, inputs)
+    assert found["sum"].tolist() == [5, 25]

@@ -1,4 +1,5 @@
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +9,8 @@ from scipy.special import log_softmax, logsumexp, softmax
 from sklearn import metrics as sklearn
 
 from fdl import losses
+from fdl.errors import UserError
+from fdl.losses.arguments import type_of
 
 PROGRAMS = 790
 
@@ -171,18 +174,24 @@ def test_rounded_probabilities_are_still_a_distribution():
 
 
 @pytest.mark.parametrize(
-    "logits, labels, message",
+    "labels, expected",
     [
-        (jnp.zeros((2, 3)), jnp.zeros(2), "shape"),
-        (jnp.zeros((2, 3)), jnp.zeros((2, 4)), "shape"),
-        (jnp.zeros((2, 3)), jnp.zeros((2, 1), int), "rank"),
-        (jnp.zeros((2, 3)), jnp.zeros(3, int), "shape"),
-        (jnp.zeros((2, 3), int), jnp.zeros(2, int), "type"),
+        (jnp.zeros(2), "int[2], class indices, or float[2, 3], distributions"),
+        (jnp.zeros((2, 4)), "int[2], class indices, or float[2, 3], distributions"),
+        (jnp.zeros(2, bool), "int[2], class indices"),
+        (jnp.zeros((2, 1), int), "int[2], class indices"),
+        (jnp.zeros(3, int), "int[2], class indices"),
     ],
 )
-def test_shapes_and_types_that_do_not_fit_are_errors(logits, labels, message):
-    with pytest.raises(AssertionError, match=message):
-        cross_entropy(logits, labels)
+def test_shapes_and_types_that_do_not_fit_are_one_line(labels, expected):
+    line = f"labels of {type_of(labels)}: expected {expected}, as logits are float32"
+    with pytest.raises(UserError, match=re.escape(line)):
+        cross_entropy(jnp.zeros((2, 3)), labels)
+
+
+def test_logits_are_no_integers():
+    with pytest.raises(UserError, match=r"logits of int32\[2, 3\]: expected float\["):
+        cross_entropy(jnp.zeros((2, 3), int), jnp.zeros(2, int))
 
 
 def test_distributions_cannot_be_ignored():

@@ -167,10 +167,14 @@ def test_torch_weighs_smoothed_classes_each_by_its_own_weight(torch):
 
 @pytest.mark.parametrize(
     "labels, ignore",
-    [(np.array([156, 0], np.uint8), -100), (np.array([-1, 0], np.int8), 255)],
+    [
+        (np.array([156, 0], np.uint8), -100),
+        (np.array([-1, 0], np.int8), 255),
+        (np.array([2**32 - 100, 0], np.uint32), -100),
+    ],
 )
 def test_labels_of_few_bits_are_not_taken_for_the_ignored_one(labels, ignore):
-    """In a byte, -100 is 156."""
+    """In a byte, -100 is 156; in 32 bits without a sign, 4294967196."""
     labels = jnp.asarray(labels)
     np.testing.assert_array_equal(label_weights(labels, ignore=ignore), 1)
     loss = cross_entropy(jnp.zeros((2, 200)), labels, ignore=ignore)

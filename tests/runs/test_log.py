@@ -135,6 +135,11 @@ ROWS = {
         {"step": 2, "train/return": 1.0, "eval/return": [None, 2.0]},
     ],
     "nothing": [],
+    "what no axis holds": [
+        {"step": s, "train/loss": 10.0**e, "train/a/x": [10.0**e, -(10.0**e), 1.0]}
+        for s, e in ((1, -308), (2, 0), (3, 308))
+    ],
+    "what no font has": [{"step": s, "eval/\ud800\x1b/$": float(s)} for s in (1, 2)],
     "many": [{"step": s, **{f"eval/m{i}": s * i for i in range(8)}} for s in (1, 2)],
 }
 
@@ -144,19 +149,32 @@ def test_curves_are_a_picture_and_need_no_warning(tmp_path, rows):
     from matplotlib.image import imread
 
     write(tmp_path / "metrics.jsonl", *rows)
-    write(tmp_path / "run.json", {"experiment": "a/b", "seeds": 3})
+    write(tmp_path / "run.json", {"experiment": "a/\ud800b", "seeds": 3})
+    write(tmp_path / "config.json", {})
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         path = metric_plots.draw(tmp_path)
+        metric_plots.draw_comparison(tmp_path)
     picture = imread(path)
     assert picture.shape[0] > 300 and picture.shape[1] > 500
     if rows:
         assert len(np.unique(picture.reshape(-1, picture.shape[2]), axis=0)) > 10
 
 
+def test_layers_are_drawn_whatever_their_norms_and_names(tmp_path):
+    norms = {"\ud800$": [1e308, 1e308, 0.0], "b": 1e-320}
+    write(tmp_path / "layers.jsonl", {"step": 0, "gradient": norms, "activation": {}})
+    write(tmp_path / "run.json", {"experiment": "a", "seeds": 3})
+    write(tmp_path / "config.json", {})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert metric_plots.draw_layers(tmp_path).exists()
+
+
 def test_curves_are_the_same_each_time(tmp_path):
     write(tmp_path / "metrics.jsonl", *ROWS["three seeds"])
     write(tmp_path / "run.json", {"experiment": "a/b", "seeds": 3})
+    write(tmp_path / "config.json", {})
     first = metric_plots.draw(tmp_path).read_bytes()
     assert metric_plots.draw(tmp_path).read_bytes() == first
 
@@ -207,17 +225,39 @@ def test_events_behind_the_place_where_a_run_goes_on_are_purged(tmp_path):
     assert starts == [8]
 
 
+@pytest.mark.parametrize("clock", [[900.0, 900.0, 900.5], [900.0, 800.0, 850.0]])
+@pytest.mark.parametrize("again", [0, 2])
+def test_sessions_within_a_second_or_before_it_keep_their_events_and_their_order(
+    tmp_path, monkeypatch, clock, again
+):
+    """Each session goes on from a step, and writes the two after it."""
+    event_pb2 = pytest.importorskip("tensorboardX").proto.event_pb2
+    for now, start in zip(clock, (0, again, 2 * again), strict=True):
+        monkeypatch.setattr(tensorboard.time, "time", lambda now=now: now)
+        events = tensorboard.Events(tmp_path / "tensorboard", start)
+        for step in (start + 1, start + 2):
+            events.write(step, {"train/loss": float(step)})
+        events.close()
+    found = read_events(tmp_path / "tensorboard")
+    begun = event_pb2.SessionLog.START
+    seen = [(e.step, e.session_log.status == begun) for e in found if e.step]
+    one, two, three = ([(s + 1, False), (s + 2, False)] for s in (0, again, 2 * again))
+    assert seen == [*one, (again + 1, True), *two, (2 * again + 1, True), *three]
+
+
 def test_events_are_what_tensorboard_reads(tmp_path):
     accumulator = pytest.importorskip(
         "tensorboard.backend.event_processing.event_accumulator"
     )
     pytest.importorskip("tensorboardX")
-    events = tensorboard.Events(tmp_path / "tensorboard", 0)
-    for step in (1, 2):
-        events.write(step, {"train/loss": step / 4})
-    events.close()
+    for start in (0, 1):
+        events = tensorboard.Events(tmp_path / "tensorboard", start)
+        for step in (start + 1, start + 2):
+            events.write(step, {"train/loss": step / 4, "train/\ud800$": 1e308})
+        events.close()
     read = accumulator.EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     assert [(e.step, e.value) for e in read.Scalars("train/loss")] == [
         (1, 0.25),
         (2, 0.5),
+        (3, 0.75),
     ]

@@ -17,6 +17,7 @@ from fdl.config import complete
 from fdl.errors import RunError, UserError
 from fdl.runs import run_setup, session
 from fdl.runs.checkpoint import Checkpoints
+from fdl.runs.training_clock import TrainingClock
 
 PROGRAMS = 230
 
@@ -170,7 +171,7 @@ def test_each_line_is_written_once_and_says_what_a_plain_loop_says(
             row.pop(name, None)
     assert [list(row) for row in rows] == [list(row) for row in expected]
     chex.assert_trees_all_close(rows, expected, rtol=1e-5)
-    assert [step for step, _, _ in shown] == [row["step"] for row in rows]
+    assert [step for step, *_ in shown] == [row["step"] for row in rows]
 
 
 def test_one_of_several_seeds_is_that_seed_alone(tmp_path):
@@ -216,6 +217,45 @@ def test_clock_readings_are_kept_apart(tmp_path):
     ]
     seconds = [row["seconds"] for row in timed]
     assert seconds == sorted(seconds) and seconds[0] > 0
+
+
+@pytest.mark.parametrize("steps_per_call", [1, 4])
+def test_the_speed_is_that_of_training_alone_from_the_first_lap_on(
+    tmp_path, monkeypatch, steps_per_call
+):
+    """A step takes 2 s; compilation, evaluation and saving take far longer."""
+    setup, chosen = prepare(steps_per_call=steps_per_call)
+    now, save = [0.0], Checkpoints.save
+
+    def slow(seconds, function):
+        def call(*arguments):
+            now[0] += seconds
+            return function(*arguments)
+
+        return call
+
+    def stream(start):
+        for item in setup.batches.stream(start):
+            now[0] += 2.0
+            yield item
+
+    compiling = itertools.chain([60.0], itertools.repeat(0.0))
+    advance = setup.program.advance
+    slowed = setup._replace(
+        batches=setup.batches._replace(stream=stream),
+        evaluate=slow(100.0, setup.evaluate),
+        program=setup.program._replace(
+            advance=lambda *arguments: slow(next(compiling), advance)(*arguments)
+        ),
+    )
+    monkeypatch.setattr(Checkpoints, "save", slow(1000.0, save))
+    monkeypatch.setattr(session, "TrainingClock", lambda: TrainingClock(lambda: now[0]))
+    for stop in (after(7), lambda: False):
+        _, shown = train(slowed, chosen, tmp_path, stop)
+        speeds = [speed for _, split, _, speed in shown if split == "train"]
+        assert {*speeds[1:]} == {0.5} and speeds[0] in (None, 0.5)
+    timed = [row for row in rows_of(tmp_path / "timings.jsonl") if "step" in row]
+    assert timed[-2]["steps_per_second"] == 0.5
 
 
 def test_a_best_that_is_not_evaluated_is_told_at_the_first_evaluation(tmp_path):
@@ -281,11 +321,11 @@ NONSENSE = {
     "log_every": ("often", "'often': expected a period"),
     "eval_every": ("-1 steps", "expected a period"),
     "save_every": ("2.5 steps", "expected a period"),
-    "keep": (0, "expected at least 1"),
+    "keep": (0, "expected an integer from 1"),
     "best": ("most loss", "expected 'min METRIC' or 'max METRIC'"),
-    "steps_per_call": (0, "expected at least 1"),
+    "steps_per_call": (0, "expected an integer from 1"),
     "mesh": ({"data": 64}, "expected at most 4 devices"),
-    "num_steps": (0, "expected at least 1"),
+    "num_steps": (0, "expected an integer from 1"),
     "num_epochs": (3, "set exactly one of them"),
 }
 
@@ -370,3 +410,10 @@ def test_what_a_checkpoint_leaves_out_is_said(tmp_path):
     assert re.match(r"checkpoints hold 0 of 0 KiB", session.left_out(setup))
     run(setup, config(), tmp_path, after(9))
     assert run(setup, config(), tmp_path).step == 17
+
+
+def test_a_call_has_no_room_for_more_steps_than_are_due():
+    setup, _ = prepare(steps_per_call=10**6)
+    assert setup.program.steps_per_call == 3  # As of `log_every`.
+    setup, _ = prepare(steps_per_call=10**6, num_steps=2)
+    assert setup.program.steps_per_call == 2

@@ -1,7 +1,9 @@
 """scripts/fdl in a copy of what it reads, without a network."""
 
+import importlib.util
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -143,3 +145,16 @@ def test_fdl_venv_names_another_environment(tree):
     stamp = stamp.replace(os.fsencode(venv), os.fsencode(other), 1)
     (other / "stamp").write_bytes(stamp)
     assert fdl(tree, FDL_VENV=".venv-other").stdout == "other\n"
+
+
+def test_every_build_tool_is_locked_with_what_it_needs():
+    """Without build isolation, whatever a backend imports has to be installed first."""
+    spec = importlib.util.spec_from_file_location(
+        "bootstrap", ROOT / "scripts/bootstrap.py"
+    )
+    bootstrap = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(bootstrap)
+    entries = re.split(r"^(?=\S+==)", bootstrap.CONSTRAINTS.read_text(), flags=re.M)
+    locked = {entry.partition("==")[0]: entry for entry in entries}
+    needed = {name for name, entry in locked.items() if "hatchling" in entry}
+    assert needed | {"setuptools"} == {*bootstrap.BUILD_TOOLS}

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from fdl.data.augment.boxes import Box
-from fdl.data.augment.composition import Augment
+from fdl.data.augment.composition import Augment, check_floats
 from fdl.errors import UserError, near
 from fdl.types import Array, Batch, Key
 
@@ -33,7 +33,8 @@ def mixup(
       ``mix(key, batch) -> batch``, for `fdl.objectives.mixed`.
 
     Raises:
-      UserError: ``alpha`` is not positive.
+      UserError: ``alpha`` is not positive; by the function that is returned, the inputs
+        are no floats.
 
     References:
       Zhang et al., `mixup: Beyond Empirical Risk Minimization
@@ -76,7 +77,7 @@ def cutmix(
 
     Raises:
       UserError: ``alpha`` is not positive; by the function that is returned, the images
-        are of another rank.
+        are no floats, or of another rank.
 
     References:
       Yun et al., `CutMix: Regularization Strategy to Train Strong Classifiers with
@@ -155,6 +156,7 @@ def _inputs_and_labels(batch, inputs, labels, num_classes):
                 f"{argument}={name!r}: expected an array of the batch. "
                 f"{near(name, batch)}"
             )
+    check_floats(batch[inputs])
     y = batch[labels]
     if num_classes is not None and not jnp.issubdtype(y.dtype, jnp.floating):
         # A label that is not a class becomes all zeros, and the loss of it NaN, which

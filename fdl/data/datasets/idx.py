@@ -7,6 +7,7 @@ References:
 """
 
 import gzip
+import math
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -65,23 +66,27 @@ def read_idx(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     Raises:
       UserError: The file is damaged, of another kind, or of another shape.
     """
-    try:
-        content = gzip.decompress(path.read_bytes())
-    except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"{path}: damaged gzip file ({error})") from error
-    rank = len(shape)
+    rank, size = len(shape), math.prod(shape)
     # The header: two zeros, 8 for unsigned bytes, the rank, and then the length of each
     # axis as a big-endian integer of four bytes.
     start = 4 + 4 * rank
+    try:
+        with gzip.open(path) as file:
+            # One byte more shows that there are more; all of them may not fit into
+            # memory, as a gzip file may unpack to a thousand times its size.
+            content = file.read(start + size + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"{path}: damaged gzip file ({error})") from error
     if len(content) < start or content[:4] != bytes([0, 0, 8, rank]):
         raise UserError(f"{path}: expected an IDX file of bytes with {rank} axes")
     actual = tuple(int(n) for n in np.frombuffer(content, ">u4", rank, offset=4))
     if actual != shape:
         raise UserError(f"{path}: expected shape {shape}, got {actual}")
-    if len(content) - start != np.prod(shape):
+    found = len(content) - start
+    if found != size:
         raise UserError(
-            f"{path}: expected {np.prod(shape)} bytes of shape {shape}, got "
-            f"{len(content) - start}"
+            f"{path}: expected {size} bytes of shape {shape}, got "
+            f"{found if found < size else 'more'}"
         )
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 

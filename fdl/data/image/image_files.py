@@ -1,6 +1,7 @@
 """Reading of image files into arrays of one size."""
 
 import pathlib
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,10 +21,11 @@ def read_images(
     Images are rotated by their EXIF orientation, converted to greyscale (ITU-R 601) or
     RGB for one or three channels, and resized without preserving the aspect ratio: by
     a box filter if they are larger in both dimensions, else by bilinear interpolation.
-    Transparent pixels are blended with white.
+    Transparent pixels are blended with white. Of an animation, the first frame is read.
 
     Args:
-      paths: Files in any format that Pillow reads, such as PNG and JPEG.
+      paths: Files in any format that Pillow reads, such as PNG and JPEG, but for
+        PostScript.
       shape: Height, width and number of channels, 1 or 3.
       invert: Whether to swap black and white, as for dark ink on white paper where the
         dataset has light strokes on black.
@@ -32,7 +34,8 @@ def read_images(
       Images, float32 [N, H, W, C], from 0, black, to 1, white.
 
     Raises:
-      UserError: A file is no image, or the shape is not that of an image.
+      UserError: A file is no image, or one of too many pixels for Pillow; or the shape
+        is not that of an image.
     """
     from PIL import Image, ImageOps
 
@@ -41,19 +44,29 @@ def read_images(
             f"shape={list(shape)} of the inputs: expected [H, W, C] of an image with C "
             "1 or 3; give an npz file instead of images"
         )
+    # PostScript is a program, which Pillow has Ghostscript run.
+    Image.init()
+    formats = [name for name in Image.ID if name != "EPS"]
     height, width, channels = shape
     images = []
     for path in paths:
         try:
-            with Image.open(path) as file:
+            # Pillow warns of half as many pixels as it refuses.
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+                file = Image.open(path, formats=formats)
+            with file:
                 image = _to_8_bits(path, ImageOps.exif_transpose(file))
         except FileNotFoundError:
             raise UserError(f"{path}: expected a file") from None
         except UserError:
             raise
+        except Image.DecompressionBombError as error:
+            size_and_limit = str(error).partition(", could be")[0]
+            raise UserError(f"{path}: {size_and_limit}; shrink it first") from None
         # Decoders of Pillow raise all of these for damaged files, that of PNG even a
         # SyntaxError.
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        except (OSError, ValueError, SyntaxError):
             raise UserError(f"{path}: expected an undamaged image file") from None
         background = Image.new("RGBA", image.size, "white")
         opaque = Image.alpha_composite(background, image.convert("RGBA"))

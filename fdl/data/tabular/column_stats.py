@@ -1,6 +1,7 @@
 """Statistics of the columns of a table, by which all its rows are encoded."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -11,6 +12,20 @@ from fdl.errors import UserError
 
 # Default texts of a missing value.
 MISSING = ("", "?", "NA", "N/A", "NaN", "nan", "null", "NULL")
+
+# Numbers and dates of spreadsheets, which are no numbers as Python writes them.
+_SIGN, _GROUPED = "[-+−]?", r"\d{1,3}([.,' \u00a0\u202f]\d{3})+([.,]\d+)?|\d*,\d+|\d+,"
+_PLAIN = rf"({_GROUPED}|\d+\.?\d*|\.\d+)"
+NOTATIONS = {
+    "a per cent": rf"{_SIGN}{_PLAIN}\s?%",
+    "an amount of money": rf"{_SIGN}([$€£¥]\s?{_PLAIN}|{_PLAIN}\s?[$€£¥])",
+    "a date": r"\d{1,4}([-/.])\d{1,2}\1\d{1,4}([T ].*)?",
+    "a time": r"\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?",
+    "a hexadecimal number": r"0[xX][0-9a-fA-F]+",
+    "a number with a comma or in groups": rf"{_SIGN}({_GROUPED})",
+    "a number with another minus": rf"−{_PLAIN}",
+}
+MAX_NUMBER = float(np.finfo(np.float32).max)
 
 Row = Mapping[str, Any]  # Text, numbers or None, by name of the column.
 
@@ -100,6 +115,21 @@ def is_number(text: str) -> bool:
         return False
 
 
+def notation(text: str) -> str | None:
+    """Name of the notation of a number or date that is not a plain number, or None.
+
+    Example:
+      >>> notation("1.234,5"), notation("31.12.2024"), notation("12 %")
+      ('a number with a comma or in groups', 'a date', 'a per cent')
+      >>> notation("1234.5"), notation("18-25"), notation("B 52")
+      (None, None, None)
+    """
+    if is_number(text):  # A period may also stand between groups.
+        return None
+    kinds = NOTATIONS.items()
+    return next((kind for kind, form in kinds if re.fullmatch(form, text)), None)
+
+
 def _text(row: Row, name: str, missing: Sequence[str]) -> str | None:
     value = row[name]
     text = "" if value is None else str(value).strip()
@@ -114,5 +144,11 @@ def _number(row: Row, name: str, index: int, missing: Sequence[str]) -> float:
         raise UserError(
             f"row {index}, column {name!r}: expected a number, got {text!r}; if the "
             "column is categorical, add it to categories"
+        )
+    # Statistics and features of larger ones would be infinite.
+    if abs(float(text)) > MAX_NUMBER:
+        raise UserError(
+            f"row {index}, column {name!r}: expected a number within "
+            f"{MAX_NUMBER:.2g}, as float32 holds, got {text!r}"
         )
     return float(text)

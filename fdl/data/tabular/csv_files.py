@@ -1,12 +1,11 @@
 """CSV files, read as text: one dict per row."""
 
+import collections
 import csv
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TextIO
-
-import numpy as np
+from typing import TextIO
 
 from fdl.errors import UserError, near
 from fdl.files import expanded
@@ -16,13 +15,20 @@ Rows = list[dict[str, str]]
 DELIMITERS = (",", ";", "\t", "|")
 
 
-def read_csv(path: str | os.PathLike, *, delimiter: str | None = None) -> Rows:
+def read_csv(
+    path: str | os.PathLike, *, delimiter: str | None = None, unnamed: bool = False
+) -> Rows:
     """Reads a CSV file with a header; all values are text.
 
+    Every line is a row: of one column, a line without any text is an empty value; of
+    several, it is an error. Such lines at the end of the file do not count.
+
     Args:
-      path: Path of the file, in UTF-8. Lines without any value are skipped.
+      path: Path of the file, in UTF-8.
       delimiter: Character between two values. Default: whichever of comma, semicolon,
         tab and bar splits the header into the most names.
+      unnamed: True to leave out columns without a name, as other programs write the
+        number of a row; False to refuse them.
 
     Returns:
       One dict per row, all with the same keys in the order of the header.
@@ -31,26 +37,24 @@ def read_csv(path: str | os.PathLike, *, delimiter: str | None = None) -> Rows:
       UserError: There is no such file, or it is not a table; the text names the line.
     """
     path = expanded(path)
-    lines = csv_lines(path, delimiter=delimiter)
-    names = _names(path, lines[0][1])
-    for line, values in lines[1:]:
-        if len(values) != len(names):
-            raise UserError(
-                f"{path}:{line}: expected {len(names)} values, as in the header, got "
-                f"{len(values)}"
-            )
-    if len(lines) == 1:
+    (_, header), *lines = csv_lines(path, delimiter=delimiter)
+    names = [name.strip() for name in header]
+    counts = collections.Counter(names)
+    for i, name in enumerate(names, start=1):
+        if not name and not unnamed:
+            raise UserError(f"{path}: expected a name of column {i} in the header")
+        if name and counts[name] > 1:
+            raise UserError(f"{path}: expected different names, got {name!r:.50} twice")
+    if not lines:
         raise UserError(f"{path}: expected rows below the header, got none")
-    return [
-        dict(zip(names, (value.strip() for value in values), strict=True))
-        for _, values in lines[1:]
-    ]
+    places = [(i, name) for i, name in enumerate(names) if name]
+    return [{name: values[i].strip() for i, name in places} for _, values in lines]
 
 
 def csv_lines(
     path: Path, *, delimiter: str | None = None
 ) -> list[tuple[int, list[str]]]:
-    """Lines of a CSV file that have any value, with their numbers; see `read_csv`.
+    """Lines of a CSV file, all with as many values, and their numbers; see `read_csv`.
 
     Raises:
       UserError: There is no such file, it is not a table, or it is empty.
@@ -68,7 +72,7 @@ def csv_lines(
             # Without `strict`, an unclosed quote silently swallows the rest of the
             # file.
             reader = csv.reader(file, delimiter=delimiter, strict=True)
-            lines = [(reader.line_num, values) for values in reader if any(values)]
+            lines = [(reader.line_num, values) for values in reader]
     except UnicodeDecodeError as error:
         raise UserError(
             f"{path}: expected text in UTF-8, got "
@@ -77,39 +81,30 @@ def csv_lines(
     except csv.Error as error:
         line = reader.line_num if reader else 1
         raise UserError(f"{path}:{line}: {error}") from None
+    while lines and not lines[-1][1]:
+        lines.pop()
     if not lines:
         raise UserError(f"{path}: expected rows, got an empty file")
-    return lines
+    return [*_of_one_width(path, lines)]
 
 
-def encode_csv(
-    path: Path, encode: Callable[[Sequence[Mapping[str, Any]]], np.ndarray]
-) -> np.ndarray:
-    """Reads the rows of a CSV file, of numbers and of text, and encodes them.
-
-    Args:
-      path: Path of the file, which has a header.
-      encode: Function of rows, dicts of text by the name of the column, to inputs
-        [N, ...].
-
-    Raises:
-      UserError: It is no such file, or its rows are not what ``encode`` expects.
-    """
-    rows = read_csv(path)
-    try:
-        return encode(rows)
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
-
-
-def _names(path: Path, header: list[str]) -> list[str]:
-    names = [name.strip() for name in header]
-    for i, name in enumerate(names):
-        if not name:
-            raise UserError(f"{path}: expected a name of column {i + 1} in the header")
-        if name in names[:i]:
-            raise UserError(f"{path}: expected different names, got {name!r} twice")
-    return names
+def _of_one_width(
+    path: Path, lines: Sequence[tuple[int, list[str]]]
+) -> Iterator[tuple[int, list[str]]]:
+    """Lines with as many values as the first; an empty one is an empty value."""
+    if not lines[0][1]:
+        raise UserError(f"{path}:{lines[0][0]}: expected a header, got an empty line")
+    width = len(lines[0][1])
+    for line, values in lines:
+        if not values and width == 1:
+            values = [""]
+        if len(values) != width:
+            found = len(values) or "an empty line"
+            raise UserError(
+                f"{path}:{line}: expected {width} values, as in the first line, got "
+                f"{found}"
+            )
+        yield line, values
 
 
 def _delimiter(file: TextIO) -> str:
@@ -117,8 +112,10 @@ def _delimiter(file: TextIO) -> str:
 
     def num_names(delimiter: str) -> int:
         file.seek(0)
-        lines = csv.reader(file, delimiter=delimiter)
-        return len(next(filter(any, lines), []))
+        try:
+            return len(next(csv.reader(file, delimiter=delimiter), []))
+        except csv.Error:  # As a single value, a wide header is too long.
+            return 0
 
     # The first of equals is taken: a single column is read with a comma.
     chosen = max(DELIMITERS, key=num_names)

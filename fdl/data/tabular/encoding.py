@@ -1,12 +1,14 @@
 """Encoding of the rows of a table as arrays."""
 
+import collections
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
+from fdl.data.npz_files import as_dtype
 from fdl.data.statistics import is_finite
 from fdl.data.tabular.column_stats import (
     MISSING,
@@ -15,6 +17,7 @@ from fdl.data.tabular.column_stats import (
     Number,
     Row,
     categories_of,
+    is_number,
     numbers_of,
 )
 from fdl.errors import UserError, near
@@ -59,7 +62,9 @@ class Encoding(NamedTuple):
         """Encodes rows, with or without the target, as arrays.
 
         Missing numbers become the mean of the training part, missing categories its
-        most frequent one. Categories that it lacks become zeros, or the code 0.
+        most frequent one. Categories that it lacks become zeros, or the code 0, and
+        `unseen` tells of them. A category that is a number is found in any spelling:
+        ``2.0`` is the category ``2``.
 
         Args:
           rows: Dicts by name of the column: text as in a CSV file, numbers, or None
@@ -70,7 +75,8 @@ class Encoding(NamedTuple):
           ``categories``, int32 [N, K], from 1 on in the order of `Category.values`.
 
         Raises:
-          UserError: A column is missing, or has a text in place of a number.
+          UserError: A column is missing, or has a text in place of a number, or one
+            beyond float32.
         """
         check_columns(rows, [column.name for column in self.columns])
         # Arrays of no columns, because `concatenate` needs at least one.
@@ -82,7 +88,10 @@ class Encoding(NamedTuple):
             encoded, indicator = self._codes(column, rows)
             (features if self.one_hot else codes).append(encoded)
             features += indicator
-        arrays = {"features": np.concatenate(features, axis=1).astype(np.float32)}
+        float32 = np.dtype("float32")
+        together = np.concatenate(features, axis=1)
+        names = self.features
+        arrays = {"features": as_dtype(together, float32, "features", columns=names)}
         if not self.one_hot:
             arrays["categories"] = np.concatenate(codes, axis=1).astype(np.int32)
         return arrays
@@ -101,22 +110,60 @@ class Encoding(NamedTuple):
         """
         check_columns(rows, [self.target])
         texts = categories_of(rows, self.target, self.missing)
+        find = _finder(self.classes)
         for i, text in enumerate(texts, start=1):
             if text is None:
                 raise UserError(
                     f"row {i}, column {self.target!r}: expected a value of the target"
                 )
-            if self.classes and text not in self.classes:
+            if self.classes and find(text) is None:
                 raise UserError(
                     f"row {i}, column {self.target!r}: expected a known class, got "
                     f"{text!r}. {near(text, self.classes)}"
                 )
         if self.classes:
-            indices = {name: i for i, name in enumerate(self.classes)}
-            labels = [indices[str(text)] for text in texts]
+            labels = [find(str(text)) for text in texts]
             return {"label": np.array(labels, np.int32)}
         targets = numbers_of(rows, self.target, self.missing)
         return {"target": np.array(targets, np.float32)}
+
+    def unseen(self, rows: Sequence[Row]) -> list[str]:
+        """Remarks on values of rows that the training part lacks, one for each column.
+
+        Args:
+          rows: Rows as of `encode`, which replaces these values.
+
+        Example:
+          >>> town = Category("town", ("Oslo", "Rome"), "Oslo", indicator=True)
+          >>> Encoding((town,), "y").unseen([{"town": "Rom"}, {"town": None}])
+          ["column 'town': unknown category in 1 of 2 rows, taken as zeros: 'Rom'"]
+        """
+        remarks = []
+        for column in self.columns:
+            texts = categories_of(rows, column.name, self.missing)
+            present = [text for text in texts if text is not None]
+            if isinstance(column, Category):
+                find = _finder(column.values)
+                unknown = collections.Counter(x for x in present if find(x) is None)
+                if unknown:
+                    common = unknown.most_common(5)
+                    names = ", ".join(f"{name!r:.50}" for name, _ in common)
+                    remarks.append(
+                        f"column {column.name!r}: unknown category in "
+                        f"{unknown.total()} of {len(rows)} rows, taken as zeros: "
+                        f"{names}{', ...' if len(unknown) > len(common) else ''}"
+                    )
+            if len(present) < len(texts) and not column.indicator:
+                fill = (
+                    f"the mean {column.mean:.6g}"
+                    if isinstance(column, Number)
+                    else repr(column.fill)
+                )
+                remarks.append(
+                    f"column {column.name!r}: missing in {len(texts) - len(present)} "
+                    f"of {len(rows)} rows, as never in training, taken as {fill}"
+                )
+        return remarks
 
     def to_dict(self) -> dict[str, Any]:
         """Converts the encoding to dicts, lists and plain values, as for JSON."""
@@ -182,9 +229,9 @@ class Encoding(NamedTuple):
         texts = categories_of(rows, column.name, self.missing)
         # The code 0 is for unknown categories; it equals none below, so that their
         # one-hot features are all 0.
-        codes = {value: i for i, value in enumerate(column.values, start=1)}
+        find = _finder(("", *column.values))
         filled = [column.fill if text is None else text for text in texts]
-        code = np.array([codes.get(text, 0) for text in filled])[:, None]
+        code = np.array([find(text) or 0 for text in filled])[:, None]
         if self.one_hot:
             code = code == np.arange(1, len(column.values) + 1)
         missing = np.array([text is None for text in texts])[:, None]
@@ -199,6 +246,26 @@ def check_columns(rows: Sequence[Row], names: Sequence[str]) -> None:
                 raise UserError(
                     f"row {i}: expected a column {name!r}. {near(name, row)}"
                 )
+
+
+def _finder(values: Sequence[str]) -> Callable[[str], int | None]:
+    """Function of a text to the index of its value, spelt the same or as a number."""
+    indices = {value: i for i, value in enumerate(values)}
+    # Codes such as 1 and 01 differ, but are one number: then the spelling decides.
+    numbers = [float(value) for value in values if is_number(value)]
+    counts = collections.Counter(numbers)
+    by_number = {
+        float(value): i
+        for value, i in indices.items()
+        if is_number(value) and counts[float(value)] == 1
+    }
+
+    def find(text: str) -> int | None:
+        if text in indices or not is_number(text):
+            return indices.get(text)
+        return by_number.get(float(text))
+
+    return find
 
 
 def _tuples(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def bundled_rows(name: str) -> list[dict[str, Any]]:
     targets = table.target
     if name != "diabetes":
         targets = table.target_names[targets]
-    names = [*table.feature_names, TARGET]
+    names = [*map(str, table.feature_names), TARGET]
     rows = zip(table.data.tolist(), targets.tolist(), strict=True)
     return [dict(zip(names, [*row, y], strict=True)) for row, y in rows]
 

@@ -17,6 +17,7 @@ from fdl.data.tabular.column_stats import (
     is_number,
     learn_category,
     learn_number,
+    notation,
     numbers_of,
 )
 from fdl.data.tabular.csv_files import read_csv
@@ -71,9 +72,10 @@ def table(
 ) -> Table:
     """Loads a table, splits its rows, and encodes them as arrays.
 
-    A column is numeric if all its values are numbers, and categorical if none is. All
-    statistics (means, standard deviations, categories) are fitted to the training part
-    alone.
+    A column is numeric if all its values are numbers as in ``-1234.5`` or ``1e3``, and
+    categorical if none is. Numbers in another notation, such as ``1,5``, ``12 %`` and
+    ``0x1F``, dates and times are an error: they may be meant as either. All statistics
+    (means, standard deviations, categories) are fitted to the training part alone.
 
     Args:
       source: Path of a CSV file with a header; or rows, dicts by name of the column, as
@@ -166,7 +168,8 @@ def _check_names(rows: Sequence[Row], target: str, others: Sequence[str]) -> Non
         # The name may be the default of an experiment, which resembles no column, so a
         # short list is shown in full.
         if len(rows[0]) <= 20:
-            raise UserError(f"target={target!r}: expected one of {', '.join(rows[0])}")
+            names = ", ".join(f"{name:.50}" for name in rows[0])
+            raise UserError(f"target={target!r}: expected one of {names}")
         raise UserError(
             f"target={target!r}: expected a column. {near(target, rows[0])}"
         )
@@ -190,6 +193,7 @@ def _classes(
             f"target={target!r}: expected at least two different values, got {only}"
         )
     if classes is None:
+        _check_notation(f"target={target!r}", texts, "set classes to True")
         integers = not non_numbers and all(float(text).is_integer() for text in values)
         classes = bool(non_numbers) or (integers and len(values) <= MOST_CLASSES)
     if not classes:
@@ -228,6 +232,8 @@ def _kinds(
                 f"column {name!r}: expected at least one value, got none; add it to "
                 "ignore"
             )
+        if name not in categories:
+            _check_notation(f"column {name!r}", present, "add it to categories")
         if name in categories or not any(map(is_number, present)):
             _check_categories(name, present)
             kinds[name] = learn_category
@@ -237,6 +243,16 @@ def _kinds(
     if not kinds:
         raise UserError("expected at least one column besides the target")
     return kinds
+
+
+def _check_notation(place: str, texts: Sequence[str], remedy: str) -> None:
+    """Raises `UserError` if a text is a number or a date, but no plain number."""
+    for text in texts:
+        if kind := notation(text):
+            raise UserError(
+                f"{place}: expected plain numbers such as 1234.5, or categories, got "
+                f"{text!r}, {kind}; rewrite it, or {remedy}"
+            )
 
 
 def _check_categories(name: str, texts: Sequence[str]) -> None:

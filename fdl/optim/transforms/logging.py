@@ -10,6 +10,8 @@ from fdl.optim.find import find
 from fdl.optim.transforms.half_precision import at_least_float32
 from fdl.types import Array, PyTree
 
+SCALE = 2.0**-100  # By which no float32 has a square that overflows.
+
 
 class LoggingState(NamedTuple):
     """Learning rate and gradient norm of the last update.
@@ -49,8 +51,15 @@ def record_update(schedule: optax.Schedule | None) -> optax.GradientTransformati
 
 
 def norm(tree: PyTree) -> Array:
-    """Global norm of all arrays of a tree, float32 [] or wider."""
-    return optax.tree.norm(at_least_float32(tree))
+    """Global norm of all arrays of a tree, float32 [] or wider.
+
+    It is finite where it is no larger than the largest float32, although the squares of
+    numbers beyond 10¹⁹ are not.
+    """
+    tree = at_least_float32(tree)
+    plain = optax.tree.norm(tree)
+    scaled = optax.tree.norm(optax.tree.scale(SCALE, tree)) / SCALE
+    return jnp.where(jnp.isinf(plain), scaled, plain)
 
 
 def recorded_values(state: optax.OptState) -> dict[str, Array]:

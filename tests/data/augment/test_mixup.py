@@ -153,6 +153,14 @@ def test_a_mask_of_parts_is_refused():
 
 
 @pytest.mark.parametrize("make", [augment.mixup, augment.cutmix])
+@pytest.mark.parametrize("dtype", ["uint8", "int32", "bool"])
+def test_integers_would_be_truncated(make, dtype):
+    batch = {"image": jnp.zeros((2, 4, 4, 1), dtype), "label": jnp.arange(2)}
+    with pytest.raises(UserError, match=f"images.dtype={dtype}: expected floats"):
+        make(2)(KEY, batch)
+
+
+@pytest.mark.parametrize("make", [augment.mixup, augment.cutmix])
 def test_alpha_has_to_be_above_zero(make):
     with pytest.raises(ValueError, match="alpha=0"):
         make(3, alpha=0.0)

@@ -117,6 +117,35 @@ def test_half_an_image_is_told(tmp_path):
         images([path], (4, 4, 1), 255)
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_picture_of_too_many_pixels_is_told_with_the_limit(tmp_path, monkeypatch):
+    path = tmp_path / "a.png"
+    Image.new("1", (30, 5)).save(path)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 74)
+    expected = r"a\.png: Image size \(150 pixels\) exceeds limit of 148 pixels; shrink"
+    with pytest.raises(UserError, match=expected):
+        images([path], (4, 4, 1), 255)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 75)  # Of which Pillow would warn.
+    assert images([path], (4, 4, 1), 255).max() == 0
+
+
+def test_postscript_is_not_run(tmp_path, monkeypatch):
+    path = tmp_path / "a.png"
+    Image.new("L", (4, 4)).save(path, format="EPS")
+    calls = []
+    monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", lambda *_: calls.append(1))
+    with pytest.raises(UserError, match="expected an undamaged image"):
+        images([path], (4, 4, 1), 255)
+    assert not calls
+
+
+def test_of_an_animation_the_first_frame_is_read(tmp_path):
+    frames = [Image.new("L", (4, 4), value) for value in (40, 200)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    found = images([tmp_path / "a.gif"], (4, 4, 1), 255)
+    np.testing.assert_allclose(found, 40, atol=1)
+
+
 @pytest.mark.parametrize("shape", [(4,), (4, 4, 2), (4, 4)])
 def test_a_model_of_no_images_is_told(tmp_path, shape):
     with pytest.raises(UserError, match="of an image with C 1 or 3"):

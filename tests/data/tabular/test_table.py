@@ -1,6 +1,8 @@
 """Tables of the user's own are treated as scikit-learn would."""
 
 import json
+import re
+import time
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import fdl.data
+from fdl.data.tabular.column_stats import Number, learn_category, learn_number
 from fdl.errors import UserError
 
 PEOPLE = """age, income,town,member,species
@@ -206,12 +209,137 @@ def test_the_division_is_a_function_of_the_seed(write):
     assert not np.array_equal(parts[0]["features"], parts[2]["features"])
 
 
-def test_quotes_marks_blank_lines_and_other_delimiters_are_understood(write):
+def test_quotes_marks_and_other_delimiters_are_understood(write):
     for options in ({}, {"delimiter": ";"}):
-        plain = fdl.data.read_csv(write('x;y\n"a;b";1\n\n;\nc;2\n'), **options)
+        plain = fdl.data.read_csv(write('x;y\n"a;b";1\nc;2\n\n\n'), **options)
         assert plain == [{"x": "a;b", "y": "1"}, {"x": "c", "y": "2"}]
     marked = fdl.data.read_csv(write(b"\xef\xbb\xbfx,y\r\n1,2\r\n"))
     assert marked == [{"x": "1", "y": "2"}]
+
+
+@pytest.mark.parametrize(
+    "text, column",
+    [
+        ("x;y\n1;2\n;\n3;4\n", ["1", "", "3"]),
+        ("x\n1\n\n3\n\n", ["1", "", "3"]),
+        ('x\n1\n""\n', ["1", ""]),
+    ],
+)
+def test_rows_without_values_are_rows(text, column, write):
+    assert [row["x"] for row in fdl.data.read_csv(write(text))] == column
+
+
+def test_time_grows_no_faster_than_the_header(write):
+    """Of its square, half a minute."""
+    names = [f"{i:x}" for i in range(60_000)]
+    path = write("\n".join([",".join(names), ",".join(["1"] * len(names))]))
+    start = time.monotonic()
+    assert len(fdl.data.read_csv(path, unnamed=True)[0]) == len(names)
+    with pytest.raises(UserError, match=r"There is: .* and 59900 more") as error:
+        fdl.data.table(path, "?")
+    assert len(str(error.value)) < 1500
+    assert time.monotonic() - start < 5
+
+
+@pytest.mark.parametrize(
+    "text, kind",
+    [
+        ("1,5", "a number with a comma or in groups"),
+        ("1.234,5", "a number with a comma or in groups"),
+        ("1 000", "a number with a comma or in groups"),
+        ("-1'000.5", "a number with a comma or in groups"),
+        ("−3", "a number with another minus"),
+        ("12%", "a per cent"),
+        ("1,5 %", "a per cent"),
+        ("$1,000", "an amount of money"),
+        ("3.50 €", "an amount of money"),
+        ("2024-01-31", "a date"),
+        ("31.12.24", "a date"),
+        ("1/2/2024 10:00", "a date"),
+        ("12:30", "a time"),
+        ("0x1F", "a hexadecimal number"),
+    ],
+)
+def test_numbers_of_spreadsheets_are_no_categories(text, kind):
+    rows = [{"a": i, "b": "x", "y": "uv"[i % 2]} for i in range(24)]
+    rows[3] = {"a": 3, "b": text, "y": "v"}
+    with pytest.raises(UserError) as error:
+        fdl.data.table(rows, "y")
+    message = str(error.value)
+    assert message.startswith("column 'b': expected plain numbers such as 1234.5, or c")
+    assert message.endswith(
+        f"got {text!r}, {kind}; rewrite it, or add it to categories"
+    )
+    assert fdl.data.table(rows, "y", categories="b")
+    # The target may be meant as a number, too.
+    with pytest.raises(UserError, match="target='b': expected plain numbers"):
+        fdl.data.table(rows, "b", ignore="y")
+
+
+@pytest.mark.parametrize("text", ["18-25", "10+", "B 52", "1/2", "a,b", "12th", "A4"])
+def test_texts_with_digits_are_categories(text):
+    rows = [{"a": i, "b": [text, "x"][i % 3 > 0], "y": i % 2} for i in range(24)]
+    assert fdl.data.table(rows, "y").encoding.columns[1].values[-1] == "x"
+
+
+@pytest.mark.parametrize(
+    "learnt, text, code",
+    [
+        (["1", "2", "10"], "2.0", 3),
+        (["1.0", "2.0"], "2", 2),
+        (["1", "2"], "2.5", 0),
+        (["1", "01", "2"], "1.0", 0),  # Which of the codes is meant is not known.
+        (["1", "01", "2"], "01", 1),
+        (["2", "x"], "2e0", 1),
+    ],
+)
+def test_categories_that_are_numbers_are_found_in_any_spelling(learnt, text, code):
+    column = learn_category("a", learnt)
+    encoding = fdl.data.Encoding((column,), "y", one_hot=False)
+    assert encoding.encode([{"a": text}])["categories"].tolist() == [[code]]
+    assert bool(encoding.unseen([{"a": text}])) == (code == 0)
+
+
+def test_classes_that_are_numbers_are_found_in_any_spelling():
+    encoding = fdl.data.Encoding((), "y", ("0", "10", "20"))
+    rows = [{"y": "10.0"}, {"y": 20.0}, {"y": "0"}]
+    assert encoding.labels(rows)["label"].tolist() == [1, 2, 0]
+
+
+def test_values_that_were_never_seen_are_told(write):
+    encoding = fdl.data.table(
+        write(PEOPLE.replace("29,900", "29,")), "species", num_folds=2
+    ).encoding
+    complete = {"age": "1", "income": "1", "town": "Rome", "member": "no"}
+    assert encoding.unseen([complete]) == []
+    town = learn_category("town", ["Oslo", "Rome", "Rome"])
+    plain = encoding._replace(columns=(town, learn_number("age", [1.0, 2.0])))
+    rows = [{"town": name, "age": 1} for name in ("Rom", "Oslo", "Rom", "", *"abcde")]
+    assert plain.unseen(rows) == [
+        "column 'town': unknown category in 7 of 9 rows, taken as zeros: 'Rom', 'a', "
+        "'b', 'c', 'd', ...",
+        "column 'town': missing in 1 of 9 rows, as never in training, taken as 'Rome'",
+    ]
+    assert plain.unseen([{"town": "Oslo", "age": None}]) == [
+        "column 'age': missing in 1 of 1 rows, as never in training, taken as the mean "
+        "1.5"
+    ]
+
+
+@pytest.mark.parametrize(
+    "rows, message",
+    [
+        ([{"a": "1e300"}], "row 1, column 'a': expected a number within 3.4e+38"),
+        (
+            [{"a": 1}, {"a": 3e38}],
+            "'features', row 2, column 'a': expected numbers from",
+        ),
+    ],
+)
+def test_numbers_beyond_float32_are_told(rows, message):
+    encoding = fdl.data.Encoding((Number("a", 0.0, 1e-9, False),), "y")
+    with pytest.raises(UserError, match=re.escape(message)):
+        encoding.encode(rows)
 
 
 @pytest.mark.parametrize(
@@ -220,8 +348,11 @@ def test_quotes_marks_blank_lines_and_other_delimiters_are_understood(write):
         ("", "people.csv: expected rows, got an empty file"),
         ("\n\n", "people.csv: expected rows, got an empty file"),
         ("a,y\n", "people.csv: expected rows below the header, got none"),
-        ("a,y\n1,2\n3\n", "people.csv:3: expected 2 values, as in the header, got 1"),
-        ("a,y\n1,2,3\n", "people.csv:2: expected 2 values, as in the header, got 3"),
+        ("a,y\n1,2\n3\n", "people.csv:3: expected 2 values, as in the first line"),
+        ("a,y\n1,2,3\n", "people.csv:2: expected 2 values, as in the first line, got"),
+        ("a,y\n1,2\n\n3,4\n", "people.csv:3: expected 2 values, as in the first line"),
+        ("\na,y\n1,2\n", "people.csv:1: expected a header, got an empty line"),
+        ("a,y\n1,u\n,\n2,v\n", "row 2, column 'y': expected a value of the target"),
         ("a,a\n1,2\n", "expected different names, got 'a' twice"),
         ("a,,y\n1,2,3\n", "expected a name of column 2"),
         ('a,y\n"1,2\n', "people.csv:2: unexpected end of data"),
