@@ -135,6 +135,26 @@ def check_parameters(name: str, function: Any, expected: str) -> None:
         ) from None
 
 
+def printable(text: object) -> str:
+    """Text in which what controls a terminal is written as an escape.
+
+    Names of files and columns, configs and the messages of other libraries may come
+    from anybody. Newlines and tabs remain, and so do the letters of all scripts.
+
+    Example:
+      >>> printable("red: \x1b[31m, naïve")
+      'red: \\x1b[31m, naïve'
+    """
+    return re.sub(
+        # Control characters, surrogates, separators of lines, and those that change the
+        # direction of writing, with which a text can be made to look like another.
+        "[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff"
+        "\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]",
+        lambda found: found[0].encode("unicode_escape").decode(),
+        str(text),
+    )
+
+
 def describe(error: BaseException) -> str:
     """Type of an exception and the first line of its message, if it has one.
 

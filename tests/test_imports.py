@@ -9,7 +9,7 @@ import pytest
 
 LAYERS = [  # Each may import from those before it, and from itself.
     {"errors"},
-    {"trees", "types"},
+    {"files", "trees", "types"},
     {"config"},
     {"data", "distributions", "envs", "losses", "metrics", "models"},
     {"objectives", "optim"},

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import errno
 import importlib
 import signal
 import sys
@@ -9,10 +10,11 @@ import time
 import traceback
 from collections.abc import Sequence
 from types import ModuleType
+from typing import NoReturn
 
-from fdl.cli.console import prepare, reader_gone, silence, warn
+from fdl.cli.console import prepare, reader_gone, say, silence, warn
 from fdl.cli.signals import stoppable
-from fdl.errors import RunError, UserError, describe
+from fdl.errors import RunError, UserError, describe, printable
 
 COMMANDS = {
     "train": "train an experiment; go on with it if it was stopped",
@@ -32,6 +34,8 @@ COMMANDS = {
     "compare": "compare runs: on the same examples, over seeds, or over folds",
     "replay": "run a step of a run again, and trace NaN or infinity to its operation",
 }
+# Names that no file can have: nothing but what a user gives leads to one.
+NO_NAME = (errno.ENAMETOOLONG, errno.EILSEQ)
 STOPPABLE = ("train", "resume")
 STARTED = time.perf_counter()  # From here on, imports count as a stage of a run.
 
@@ -65,12 +69,19 @@ def main(argv: Sequence[str] | None = None) -> int:
             silence()
             return 128 + signal.SIGPIPE
         if debug:
-            traceback.print_exc()
+            say(traceback.format_exc(), end="", file=sys.stderr)
         if isinstance(error, UserError):
             return _fail(error, 2)
         if isinstance(error, RunError):
             return _fail(error, 1)
+        if isinstance(error, OSError) and error.errno in NO_NAME:
+            return _fail(f"{error.filename}: {error.strerror}", 2)
         return _fail(f"{describe(error)} (--debug shows where)", 1)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(message))
 
 
 def parser(
@@ -82,7 +93,7 @@ def parser(
       name: Name of that command.
       command: Module of the command, with a function ``add_arguments(parser)``.
     """
-    top = argparse.ArgumentParser(
+    top = _Parser(
         prog="fdl", description="Functional deep learning: launch and read experiments."
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")

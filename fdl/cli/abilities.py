@@ -1,11 +1,10 @@
 """Commands that ask a trained model: one ability each, a row for each example."""
 
 import argparse
-import sys
 
 from fdl import data, evaluation
 from fdl.cli.arguments import add_checkpoint, add_run, add_seed, existing_output_path
-from fdl.cli.console import warn
+from fdl.cli.console import say, warn, write
 from fdl.errors import UserError
 from fdl.runs.directory import write_text
 from fdl.runs.process import prepare
@@ -56,9 +55,9 @@ def answer(name: str, options: argparse.Namespace) -> int:
     as_json = output is not None and output.suffix == ".jsonl"
     text = evaluation.as_json(rows) if as_json else evaluation.as_csv(rows)
     if output is None:
-        sys.stdout.write(text)
+        write(text)
         return 0
     write_text(output, text)
     noun = "example" if len(names) == 1 else "examples"
-    print(f"{trained.name} at step {trained.step}: {len(names)} {noun}, in {output}")
+    say(f"{trained.name} at step {trained.step}: {len(names)} {noun}, in {output}")
     return 0

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from fdl import diagnostics
 from fdl.cli.arguments import add_experiment
-from fdl.cli.console import console, print_table
+from fdl.cli.console import console, print_table, say
 from fdl.diagnostics import LeafCheck
 from fdl.errors import RunError, UserError
 from fdl.runs.first_batch import first_batch
@@ -64,7 +64,7 @@ def main(options: argparse.Namespace) -> int:
         out.print(line)
     wrong = [check for check in checks if not check.passed]
     if not wrong:
-        print(f"all {len(checks)} gradients are right, to {tolerance:g}")
+        say(f"all {len(checks)} gradients are right, to {tolerance:g}")
         return 0
     worst = max(wrong, key=severity)
     text = f"{len(wrong)} of {len(checks)} gradients are wrong, worst of "

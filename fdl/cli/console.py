@@ -10,18 +10,38 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any, TextIO
 
+from fdl.errors import printable
+
 
 def console(**options: Any) -> Any:
     """Rich console that prints a text as it is, with its [brackets] and :colons:.
 
+    What could control the terminal, wherever it is from, is made printable here, in
+    `say`, `write` and `warn`, and nowhere else.
+
     Args:
-      **options: Further options of `rich.console.Console`.
+      **options: Further arguments of `rich.console.Console`.
     """
     # Rich takes a fifth of a second: `fdl --help` goes without it.
     from rich.console import Console
 
-    plain: Any = {"markup": False, "emoji": False, "highlight": False}
-    return Console(soft_wrap=True, **plain, **options)
+    class Printable(Console):
+        def render_str(self, text, **style):
+            """Renders a text, be it a line of its own or a cell of a table."""
+            return super().render_str(printable(text), **style)
+
+    plain = {"soft_wrap": True, "markup": False, "emoji": False, "highlight": False}
+    return Printable(**{**plain, **options})
+
+
+def say(text: str, **options: Any) -> None:
+    """Prints a line; the options are those of `print`."""
+    print(printable(text), **options)
+
+
+def write(text: str) -> None:
+    """Writes text as it is into a file or pipe, and printable on a terminal."""
+    sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
 
 
 def print_table(out: Any, table: Any) -> None:
@@ -54,7 +74,7 @@ def print_table(out: Any, table: Any) -> None:
         out.print(table.title)
     names = [column.header for column in table.columns[1:]]
     for head, *rest in zip(*(column.cells for column in table.columns), strict=True):
-        print(printable(head), file=out.file)
+        say(head, file=out.file)
         indent = " " * (len(head) - len(head.lstrip()) + 2)
         cells = zip(names, rest, strict=True)
         rows = [(indent + name, text) for name, text in cells if text]
@@ -76,12 +96,12 @@ def print_columns(
     """
     if width is None and sys.stdout.isatty():
         width = shutil.get_terminal_size().columns
-    rows = [tuple(map(printable, row)) for row in rows]
+    rows = [tuple(printable(x).replace("\n", "\\n") for x in row) for row in rows]
     sizes = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = zip(row[:-1], sizes, strict=False)
         head = "".join(f"{cell:{size}}  " for cell, size in cells)
-        print(_wrapped(head, row[-1], width), file=file)
+        say(_wrapped(head, row[-1], width), file=file)
 
 
 def _wrapped(head: str, text: str, width: int | None) -> str:
@@ -101,11 +121,6 @@ def _wrapped(head: str, text: str, width: int | None) -> str:
         )
         or head.rstrip()
     )
-
-
-def printable(text: str) -> str:
-    """Text with escapes in the place of characters that a terminal would obey."""
-    return "".join(x if x.isprintable() else repr(x)[1:-1] for x in text)
 
 
 def prepare() -> None:
@@ -138,4 +153,4 @@ def silence() -> None:
 
 def warn(text: str) -> None:
     """Prints a warning on a line of its own."""
-    print(f"fdl: {printable(text)}", file=sys.stderr)
+    say(f"fdl: {text}", file=sys.stderr)

@@ -5,7 +5,7 @@ import pathlib
 import shlex
 
 from fdl.cli.arguments import add_checkpoint, add_run, add_seed
-from fdl.cli.console import warn
+from fdl.cli.console import say, warn
 from fdl.runs.export_model import export_model
 from fdl.runs.process import prepare
 from fdl.runs.record import read_record, seed_index
@@ -47,15 +47,15 @@ def main(options: argparse.Namespace) -> int:
         needs_experiment=options.experiment is not None,
     )
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    print(f"{trained.name} at step {trained.step}: {size:,} bytes, in {folder}")
+    say(f"{trained.name} at step {trained.step}: {size:,} bytes, in {folder}")
     file, argument = "", ""
     if content["network"] is None:  # Outside the zoo.
         file, argument = " --experiment FILE", ", experiment_file=FILE"
     if "predict" in trained.abilities:
-        print(f"  fdl predict {shlex.quote(options.folder)} INPUT{file}")
-    print(f"  model = fdl.load_model({options.folder!r}{argument})")
+        say(f"  fdl predict {shlex.quote(options.folder)} INPUT{file}")
+    say(f"  model = fdl.load_model({options.folder!r}{argument})")
     for name in content["artefacts"]:
-        print(with_jax(trained, folder, name), end="")
+        say(with_jax(trained, folder, name), end="")
     return 0
 
 

@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 
 from fdl import diagnostics, plots
 from fdl.cli.arguments import add_experiment, output_path
+from fdl.cli.console import say
 from fdl.config import flat
 from fdl.diagnostics import LRRangeTest
 from fdl.errors import RunError, UserError, near
@@ -116,16 +117,16 @@ def rate_in(config: ConfigDict, asked: str | None) -> tuple[str | None, float | 
 def print_result(result: LRRangeTest, key: str | None, path: pathlib.Path) -> None:
     """Prints the suggested rate as an override of the config."""
     first, least = result.smoothed[0], result.smoothed.min()
-    print(f"smoothed loss {first:.4g} at first, {least:.4g} at least")
+    say(f"smoothed loss {first:.4g} at first, {least:.4g} at least")
     if not result.loss_decreased:
-        print("the loss did not fall at any rate: there is nothing to suggest")
+        say("the loss did not fall at any rate: there is nothing to suggest")
     else:
         option = f"--config.{key}=" if key else ""
-        print(
+        say(
             f"  {option}{result.suggested_rate:.2g}  suggested, for this batch size: a "
             f"tenth of {result.rate_at_minimum:.2g}, where it is lowest"
         )
-        print(f"it falls fastest at {result.rate_at_steepest:.2g}")
+        say(f"it falls fastest at {result.rate_at_steepest:.2g}")
     if not result.diverged:
-        print(f"it did not diverge up to {result.rates[-1]:.2g}: see also --end")
-    print(f"  {path}  the plot")
+        say(f"it did not diverge up to {result.rates[-1]:.2g}: see also --end")
+    say(f"  {path}  the plot")

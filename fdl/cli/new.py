@@ -4,6 +4,7 @@ import argparse
 import pathlib
 import shlex
 
+from fdl.cli.console import say
 from fdl.errors import UserError, reason
 from fdl.runs.experiment_files import find, name_of
 
@@ -32,6 +33,6 @@ def main(options: argparse.Namespace) -> int:
         raise UserError(f"file={options.file}: it exists already") from None
     except (OSError, ValueError) as error:
         raise UserError(f"file={options.file}: {reason(error)}") from error
-    print(f"{path}  a copy of {name_of(original)}; to train it:")
-    print(f"fdl train {shlex.quote(str(path))}")
+    say(f"{path}  a copy of {name_of(original)}; to train it:")
+    say(f"fdl train {shlex.quote(str(path))}")
     return 0

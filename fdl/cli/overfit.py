@@ -7,6 +7,7 @@ from ml_collections import ConfigDict
 
 from fdl import diagnostics
 from fdl.cli.arguments import add_experiment
+from fdl.cli.console import say
 from fdl.config import flat
 from fdl.errors import RunError, UserError
 from fdl.runs.first_batch import first_batch
@@ -48,9 +49,9 @@ def main(options: argparse.Namespace) -> int:
         options.experiment, options.overrides, more_overrides=more_overrides
     )
     size = first.num_examples
-    print(f"{first.loaded.name}: the first batch of {size} examples, again and again")
+    say(f"{first.loaded.name}: the first batch of {size} examples, again and again")
     for assignment in switched:
-        print(f"  --config.{assignment}, so that nothing holds it back")
+        say(f"  --config.{assignment}, so that nothing holds it back")
     result = diagnostics.overfit(
         first.experiment.learner,
         first.state,
@@ -59,13 +60,13 @@ def main(options: argparse.Namespace) -> int:
         target=options.target,
     )
     before, after, steps = result.losses[0], result.losses[-1], len(result.losses)
-    print(f"loss {before:.4g} at the beginning, {after:.4g} at step {steps}")
+    say(f"loss {before:.4g} at the beginning, {after:.4g} at step {steps}")
     if result.reached:
-        print(f"overfitted: the loss is below {result.target:.3g}")
+        say(f"overfitted: the loss is below {result.target:.3g}")
         return 0
     reasons = diagnostics.diagnose_overfit(result)
     for line in reasons:
-        print(f"  {line}")
+        say(f"  {line}")
     raise RunError(f"the loss did not fall below {result.target:.3g}: {reasons[0]}")
 
 

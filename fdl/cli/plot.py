@@ -3,7 +3,8 @@
 import argparse
 
 from fdl.cli.arguments import add_checkpoint, add_run, add_seed
-from fdl.cli.console import warn
+from fdl.cli.console import say, warn
+from fdl.runs.directory import check_no_links
 from fdl.runs.open_run import open_run, restore
 from fdl.runs.plots_of_run import draw, metric_plots_of, prediction_plots_of
 
@@ -18,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     """Draws all plots of a run."""
     run = open_run(options.workdir, warn, options.experiment)
+    check_no_links(run.workdir)
     member = run.member(options.seed)
     step, loop_state = restore(
         run.workdir, run.setup, run.loaded.config, options.checkpoint
@@ -30,5 +32,5 @@ def main(options: argparse.Namespace) -> int:
     )
     paths, all_drawn = draw(plots, warn)
     for path in paths:
-        print(f"  {path}")
+        say(f"  {path}")
     return 0 if all_drawn else 1

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column, Table
 
-from fdl.cli.console import print_table
+from fdl.cli.console import print_table, say
+from fdl.errors import printable
 from fdl.metrics.names import in_order
 from fdl.metrics.t_interval import interval
 from fdl.runs.session import Show, progress
@@ -39,7 +40,7 @@ def shown(
             parts = [f"step {step}/{num_steps}", f"{split:5}"]
             parts.append(_describe(batches, step, values))
             parts += _pace(batches, num_steps - step, speed)
-            print("  ".join(parts), flush=True)
+            say("  ".join(parts), flush=True)
 
         yield print_line
         return
@@ -74,7 +75,7 @@ def _describe(batches: Batches, step: int, values: Mapping[str, Any]) -> str:
     position = [f"{name} {x:,.4g}" for name, x in progress(batches, step).items()]
     # A narrow terminal cuts the end, where what matters least is.
     numbers = [f"{name} {brief(values[name])}" for name in in_order(values)]
-    return "  ".join([*position, *numbers])
+    return printable("  ".join([*position, *numbers]))
 
 
 def _pace(batches: Batches, steps_left: int, speed: float | None) -> list[str]:

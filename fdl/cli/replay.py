@@ -122,10 +122,11 @@ def chosen_step(step: int | None, workdir: pathlib.Path, num_steps: int) -> int:
                 f"{workdir} has no failure snapshot: no step of it is known to have "
                 f"gone wrong. Name one with --step, 1 to {num_steps}"
             )
-        if not isinstance(snapshot.get("step"), int):
+        step = snapshot.get("step")
+        if type(step) is not int or not 1 <= step <= num_steps:
             path = workdir / failure.FOLDER
-            raise UserError(f"{path} is damaged: 'step' is missing")
-        return snapshot["step"]
+            raise UserError(f"{path} is damaged: 'step' is none of 1 to {num_steps}")
+        return step
     if not 1 <= step <= num_steps:
         raise UserError(f"--step={step}: {workdir} has the steps 1 to {num_steps}")
     return step

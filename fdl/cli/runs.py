@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from fdl.cli.console import console, print_table, printable
-from fdl.errors import UserError, near
+from fdl.cli.console import console, print_table, say
+from fdl.errors import UserError, near, printable
 from fdl.metrics.t_interval import interval
 from fdl.runs.run_table import Row, columns_of, differing, mean, read_row, run_folders
 
@@ -81,7 +81,7 @@ def main(options: argparse.Namespace) -> int:
     if not rows:
         raise UserError(f"no run fits --where={' --where='.join(options.where)}")
     if options.format == "json":
-        print(json.dumps(rows, indent=2))
+        say(json.dumps(rows, indent=2))
     elif options.format == "csv":
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(columns)

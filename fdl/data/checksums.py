@@ -1,13 +1,18 @@
 """SHA-256 checksums of the files of a folder, by which damage is found."""
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from fdl.errors import DamageError, UserError, reason
+from fdl.errors import DamageError, RunError, UserError, reason
+from fdl.files import parse_object, write_bytes
 
 NAME = "checksums.json"
+# The file is not there, or something else is: of all that the system may answer, this
+# alone proves damage. A permission may be given, and a disk mounted again.
+GONE = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
 
 
 def write_checksums(folder: Path, *, recursive: bool = False) -> None:
@@ -19,7 +24,7 @@ def write_checksums(folder: Path, *, recursive: bool = False) -> None:
         of their own.
     """
     checksums = checksums_of(folder, recursive=recursive)
-    (folder / NAME).write_bytes(_text(checksums))
+    write_bytes(folder / NAME, _text(checksums))
 
 
 def verify(folder: Path, *, recursive: bool = False) -> dict[str, str]:
@@ -31,6 +36,7 @@ def verify(folder: Path, *, recursive: bool = False) -> dict[str, str]:
 
     Raises:
       DamageError: A file was changed or removed since.
+      RunError: A file cannot be read, so that nobody knows.
     """
     checksums = _read(folder)
     # What others put beside the files of a data set, such as .DS_Store, does no harm;
@@ -55,9 +61,12 @@ def verify_prepared(folder: Path) -> dict[str, str]:
 
 
 def read_verified(folder: Path, name: str) -> bytes:
-    """Content of a file of a folder; `DamageError` if it was changed."""
-    _verify(folder, name, _read(folder))
-    return (folder / name).read_bytes()
+    """Content of a file of a folder, read once; errors are those of `verify`."""
+    checksums = _read(folder)
+    with _reading(folder, name):
+        content = (folder / name).read_bytes()
+        _compare(name, hashlib.sha256(content).hexdigest(), checksums)
+    return content
 
 
 def checksums_of(folder: Path, *, recursive: bool = False) -> dict[str, str]:
@@ -77,29 +86,37 @@ def checksum(path: Path) -> str:
 
 
 def _read(folder: Path) -> dict[str, str]:
-    try:
+    with _reading(folder, NAME):
         written = (folder / NAME).read_bytes()
-        checksums = json.loads(written)["files"]
+        checksums = parse_object(written).get("files")
         # The file is made again and compared by its bytes, since JSON of another
         # spelling, such as a space more, would be read as the same checksums.
-        if written != _text(checksums):
+        if not isinstance(checksums, dict) or written != _text(checksums):
             raise ValueError("not as it was written")
-    except FileNotFoundError:
-        text = "missing: removed, or never written by this version of fdl"
-        raise DamageError(folder, NAME, text) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DamageError(folder, NAME, reason(error)) from None
     return checksums
 
 
 def _verify(folder: Path, name: str, checksums: Mapping[str, str]) -> None:
+    with _reading(folder, name):
+        _compare(name, checksum(folder / name), checksums)
+
+
+def _compare(name: str, digest: str, checksums: Mapping[str, str]) -> None:
+    if name not in checksums:
+        raise ValueError("it was added")
+    if checksums[name] != digest:
+        raise ValueError("not as it was written")
+
+
+@contextlib.contextmanager
+def _reading(folder: Path, name: str) -> Iterator[None]:
+    """Tells damage, which is proven, from what cannot be read for the moment."""
     try:
-        if name not in checksums:
-            raise ValueError("it was added")
-        if checksums[name] != checksum(folder / name):
-            raise ValueError("not as it was written")
-    except (OSError, ValueError) as error:
+        yield
+    except (*GONE, ValueError) as error:
         raise DamageError(folder, name, reason(error)) from None
+    except OSError as error:
+        raise RunError(f"cannot read {folder / name}: {error.strerror}") from None
 
 
 def _text(checksums: Mapping[str, str]) -> bytes:

@@ -13,6 +13,7 @@ from fdl.data.sources import Source
 from fdl.data.tfds_prepare import prepare
 from fdl.data.tfds_read import read
 from fdl.errors import UserError, near
+from fdl.files import expanded
 
 
 def load(
@@ -116,5 +117,7 @@ def _names(name: str, root: Path, known: list[str]) -> list[str]:
 
 def _folder(argument: str | os.PathLike | None, variable: str, default: Path) -> Path:
     """Absolute path: the argument, else the environment variable, else a default."""
-    path = Path(argument or os.environ.get(variable) or default)
-    return path.expanduser().absolute()
+    try:
+        return expanded(argument or os.environ.get(variable) or default).absolute()
+    except UserError as error:
+        raise UserError(f"{error}; set {variable}") from None

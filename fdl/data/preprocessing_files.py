@@ -5,7 +5,6 @@ import json
 import math
 import os
 import pathlib
-from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -16,10 +15,11 @@ from fdl.data.npz_files import load_npz
 from fdl.data.preprocessing import Preprocessing, encoder, preprocessor
 from fdl.data.sources import is_numeric
 from fdl.errors import UserError
+from fdl.files import read_json, write_bytes
 
 FORMAT = 1
 TEXT_FILE, ARRAY_FILE = "preprocessing.json", "preprocessing.npz"
-MAX_BYTES = 64 << 20  # Of either file; one example has no more elements.
+MAX_BYTES = 64 << 20  # Of the arrays; one example has no more elements.
 PARTS = ("encode", "preprocess")
 
 
@@ -59,9 +59,9 @@ def to_files(preprocessing: Preprocessing, folder: str | os.PathLike) -> None:
     if arrays:
         buffer = io.BytesIO()
         np.savez(buffer, allow_pickle=False, **arrays)
-        _write(folder / ARRAY_FILE, buffer.getvalue())
+        write_bytes(folder / ARRAY_FILE, buffer.getvalue())
     text = json.dumps(content, indent=1, allow_nan=False)
-    _write(folder / TEXT_FILE, f"{text}\n".encode())
+    write_bytes(folder / TEXT_FILE, f"{text}\n".encode())
 
 
 def from_files(folder: str | os.PathLike) -> Preprocessing:
@@ -108,21 +108,6 @@ def _check(preprocessing: Preprocessing) -> None:
     preprocessor(preprocessing)
 
 
-def read_json(path: pathlib.Path) -> dict[str, Any]:
-    """Content of a JSON file that holds a mapping."""
-    if not path.is_file():
-        raise UserError(f"{path}: expected a file")
-    if path.stat().st_size > MAX_BYTES:
-        raise UserError(f"{path}: expected at most {MAX_BYTES} bytes")
-    try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        content = None
-    if not isinstance(content, Mapping):
-        raise UserError(f"{path}: expected an undamaged JSON file")
-    return dict(content)
-
-
 def array_spec(shape: list[int], dtype: str) -> jax.ShapeDtypeStruct:
     """Shape and dtype from JSON; `TypeError` or `ValueError` if they are not valid."""
     # NumPy parses dtypes of other texts, such as those of records.
@@ -134,10 +119,3 @@ def array_spec(shape: list[int], dtype: str) -> jax.ShapeDtypeStruct:
     if not valid or len(shape) > 32 or math.prod(shape) > MAX_BYTES:
         raise ValueError(f"shape: expected at most {MAX_BYTES} elements")
     return jax.ShapeDtypeStruct(tuple(shape), jnp.dtype(dtype))
-
-
-def _write(path: pathlib.Path, content: bytes) -> None:
-    """Writes a file whole or not at all."""
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_bytes(content)
-    os.replace(partial, path)

@@ -11,6 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from fdl.files import write_bytes
 from fdl.plots.class_names import literal
 
 # The palette of Okabe and Ito for colour-blind readers, without black, and three more.
@@ -78,12 +79,5 @@ def save(figure: Figure, path: pathlib.Path | str) -> pathlib.Path:
     path = pathlib.Path(path)
     png = io.BytesIO()
     figure.savefig(png, format="png", dpi=110)
-    # Readers see the old file or the complete one, as a rename is atomic.
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_bytes(png.getvalue())
-        part.rename(path)
-    except OSError:
-        part.unlink(missing_ok=True)  # The disk may be full.
-        raise
+    write_bytes(path, png.getvalue())
     return path

@@ -165,7 +165,7 @@ def _draw(
 
 def _legend_name(name: str) -> str:
     # Matplotlib leaves labels that begin with an underscore out of legends.
-    return f"class {name}" if name.isdigit() or name.startswith("_") else name
+    return f"class {name}" if name.isdecimal() or name.startswith("_") else name
 
 
 def _finish(axes, legend_location: str) -> None:

@@ -1,33 +1,23 @@
 """Checkpoints: written atomically in the background, verified by SHA-256 digests."""
 
 import contextlib
-import json
 import pathlib
+import re
 import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import orbax.checkpoint as ocp
 
-from fdl.data.checksums import read_verified, verify, write_checksums
 from fdl.errors import DamageError, RunError, UserError, near, reason
-from fdl.models.pretrained.variables import load_variables, save_variables
-from fdl.runs.directory import differences, sync
-from fdl.runs.format_number import check_format
+from fdl.files import identity, sync
+from fdl.runs import checkpoint_files as files
 from fdl.train.loop_state import LoopState, check_finite
 from fdl.train.metric_goal import parse_goal
-from fdl.trees import named_leaves
 from fdl.types import PyTree, Variables
-
-FORMAT = 1  # Of a checkpoint's files; counted up when they change.
-METRICS = "metrics.json"
-ARRAYS = "arrays.json"
-VARIABLES = "variables.safetensors"
 
 
 class Checkpoints:
@@ -53,6 +43,7 @@ class Checkpoints:
         self._sign, self._metric = policy(keep, best)
         self._keep, self._goal = keep, best
         self.directory = directory
+        self._run_folder = identity(directory.parent)
         # A single thread, so that checkpoints are written in the order of their steps.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._pending: Future[None] | None = None
@@ -119,8 +110,10 @@ class Checkpoints:
 
     def steps(self) -> list[int]:
         """Steps of all checkpoints, in ascending order."""
+        # As they are written: "7", "007.damaged" and other digits are no checkpoints.
         names = [path.name for path in self.directory.glob("[0-9]*")]
-        return sorted(int(name) for name in names if name.isdigit())
+        steps = {n: int(n) for n in names if re.fullmatch("[0-9]{8,18}", n)}
+        return sorted(x for n, x in steps.items() if self._folder(x).name == n)
 
     def best(self) -> int | None:
         """Step of the best checkpoint; None if none was evaluated.
@@ -139,27 +132,10 @@ class Checkpoints:
 
         Raises:
           DamageError: A file of it is not as it was written.
-          RunError: Its arrays have other names, shapes or dtypes.
+          RunError: It cannot be read, or its arrays have other names, shapes or dtypes.
           UserError: It is of another version of fdl.
         """
-        folder = self._folder(step)
-        verify(folder, recursive=True)
-        content = json.loads(read_verified(folder, ARRAYS))
-        check_format(folder, content.get("format"), FORMAT)
-        # Orbax casts silently to the dtypes of `like`, so these are compared first.
-        differing = differences(arrays(like), content["arrays"])
-        for name, (here, there) in differing.items():
-            raise RunError(
-                f"checkpoint {folder} is not of this experiment: "
-                f"{name} is {here}, there {there}"
-            )
-        try:
-            with _glob_safe(folder) as path, ocp.StandardCheckpointer() as orbax:
-                return orbax.restore(path / "state", like)
-        except Exception as error:  # Orbax raises many types, with long messages.
-            raise RunError(
-                f"checkpoint {folder} is not of this experiment: {reason(error)}"
-            ) from error
+        return files.read(self._folder(step), like)
 
     def restore_latest(
         self, like: PyTree, warn: Callable[[str], None]
@@ -170,13 +146,15 @@ class Checkpoints:
 
         Args:
           like: Shapes, dtypes and shardings of the loop state.
-          warn: Called with one line for each damaged checkpoint, which is removed.
+          warn: Called with one line for each damaged checkpoint, which is set aside:
+            renamed to ``STEP.damaged``, which is no checkpoint.
 
         Returns:
           Its step and its loop state; None if there is no checkpoint.
 
         Raises:
-          RunError: All checkpoints are damaged, or one is of another experiment.
+          RunError: All checkpoints are damaged, or one cannot be read for the moment,
+            or is of another experiment.
         """
         self._remove_leftovers()
         damaged: list[tuple[int, DamageError]] = []
@@ -186,10 +164,10 @@ class Checkpoints:
             except DamageError as error:
                 damaged.append((step, error))
                 continue
-            # Only when an older one is restored: if all are damaged, none is deleted.
+            # Only when an older one is restored: if all are damaged, none is touched.
             for damaged_step, damage in damaged:
-                warn(f"{damage}; going on from the one before it")
-                self._remove(damaged_step)
+                aside = self._set_aside(damaged_step)
+                warn(f"{damage}; going on from the one before it, this is now {aside}")
             return step, loop_state
         if damaged:
             raise RunError(f"every checkpoint is damaged; the last: {damaged[0][1]}")
@@ -205,11 +183,7 @@ class Checkpoints:
           DamageError: The file is not as it was written.
           UserError: The checkpoint was saved without them.
         """
-        folder = self._folder(step)
-        if not (folder / VARIABLES).exists():
-            raise UserError(f"{folder} has no {VARIABLES}: it was saved without")
-        read_verified(folder, VARIABLES)
-        return load_variables(folder / VARIABLES)
+        return files.read_variables(self._folder(step))
 
     def _write(
         self,
@@ -220,24 +194,22 @@ class Checkpoints:
         loop_state, variables = copies
         # Waits for the device, which is why it is checked in this thread.
         check_finite(loop_state.first_nonfinite)
+        self._check_in_place()
         folder = self.directory / f"unfinished-{step:08d}"
         shutil.rmtree(folder, ignore_errors=True)
         try:
-            folder.mkdir(parents=True)
-            with _glob_safe(folder) as path, ocp.StandardCheckpointer() as orbax:
-                orbax.save(path / "state", loop_state)
-            if variables is not None:
-                save_variables(folder / VARIABLES, jax.device_get(variables))
-            (folder / METRICS).write_text(json.dumps(_to_json(metrics)))
-            content = {"format": FORMAT, "arrays": arrays(loop_state)}
-            (folder / ARRAYS).write_text(json.dumps(content))
-            write_checksums(folder, recursive=True)
-            # Directories too: the names of files are part of them.
-            for path in [*folder.rglob("*"), folder]:
-                sync(path)
+            # Not the run folder above: if it has gone, it must not come back in part.
+            self.directory.mkdir(exist_ok=True)
+            files.write(folder, loop_state, metrics, variables)
+            self._check_in_place()
         except BaseException:
             # The disk may be full: a partial checkpoint would keep it so.
             shutil.rmtree(folder, ignore_errors=True)
+            if identity(self.directory.parent) != self._run_folder:
+                # Orbax has made all folders above its files again.
+                for made in (self.directory, self.directory.parent):
+                    with contextlib.suppress(OSError):  # It is not empty.
+                        made.rmdir()
             raise
         self._remove(step)
         folder.rename(self._folder(step))
@@ -247,13 +219,23 @@ class Checkpoints:
         for old_step in {*self.steps()} - self._steps_to_keep():
             self._remove(old_step)
 
+    def _check_in_place(self) -> None:
+        """Raises `RunError` if the run folder is not the one that was opened."""
+        run_folder = self.directory.parent
+        if identity(run_folder) != self._run_folder:
+            raise RunError(f"{run_folder} was removed or replaced by somebody else")
+
     def _steps_to_keep(self) -> set[int | None]:
         """Steps of the latest and the best; damaged metrics cannot be the best."""
+        return {*self.steps()[-self._keep :], self._best(self._undamaged_scores())}
+
+    def _undamaged_scores(self) -> dict[int, float]:
+        """Scores by step; `RunError` if one cannot be read: it may be the best."""
         scores = {}
         for step in self.steps():
             with contextlib.suppress(DamageError):
                 scores[step] = self._score(step)
-        return {*self.steps()[-self._keep :], self._best(scores)}
+        return scores
 
     def _remove(self, step: int) -> None:
         """Removes a checkpoint, if it exists."""
@@ -265,12 +247,21 @@ class Checkpoints:
             )
             shutil.rmtree(renamed)
 
+    def _set_aside(self, step: int) -> str:
+        """Renames a damaged checkpoint, so that it counts no more; its new name."""
+        name = f"{self._folder(step).name}.damaged"
+        taken = {path.name for path in self.directory.glob(f"{name}*")}
+        while name in taken:
+            name += "+"
+        self._folder(step).rename(self.directory / name)
+        return name
+
     def _best_so_far(self) -> float:
         """Best score of all evaluations; at first, of the checkpoints on disk."""
         if self._best_score is None:
             self.wait()
-            best = self.best()
-            self._best_score = np.inf if best is None else self._score(best)
+            finite = _finite(self._undamaged_scores())
+            self._best_score = min(finite.values(), default=np.inf)
         return self._best_score
 
     def _best(self, scores: Mapping[int, float]) -> int | None:
@@ -280,8 +271,11 @@ class Checkpoints:
     def _score(self, step: int) -> float:
         """Score of a checkpoint, lower is better; NaN if it was not evaluated."""
         if step not in self._scores:
-            metrics = json.loads(read_verified(self._folder(step), METRICS))
-            self._scores[step] = self._score_of(metrics)
+            folder = self._folder(step)
+            try:
+                self._scores[step] = self._score_of(files.read_metrics(folder))
+            except (TypeError, ValueError) as error:  # Text, say, for a number.
+                raise DamageError(folder, files.METRICS, reason(error)) from None
         return self._scores[step]
 
     def _score_of(self, metrics: Mapping[str, Any] | None) -> float:
@@ -307,32 +301,3 @@ def policy(keep: int, best: str) -> tuple[int, str]:
 
 def _finite(scores: Mapping[int, float]) -> dict[int, float]:
     return {step: score for step, score in scores.items() if np.isfinite(score)}
-
-
-def _to_json(metrics: Mapping | None) -> dict[str, Any] | None:
-    """Metrics as floats or lists, from numbers or arrays of NumPy or JAX."""
-    if metrics is None:
-        return None
-    return {k: np.asarray(x, np.float64).tolist() for k, x in metrics.items()}
-
-
-@contextlib.contextmanager
-def _glob_safe(folder: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Path of a directory without glob characters: a link to it, where it has some."""
-    # Orbax finds its own files by a glob of the full path, which would match others.
-    absolute = folder.absolute()
-    if not {*str(absolute)} & {*"*?[\\"}:
-        yield absolute
-        return
-    with tempfile.TemporaryDirectory() as temporary:
-        link = pathlib.Path(temporary) / "checkpoint"
-        link.symlink_to(absolute, target_is_directory=True)
-        yield link
-
-
-def arrays(tree: PyTree) -> dict[str, str]:
-    """Dtype and shape of each array of a tree, by name."""
-    return {
-        name: f"{leaf.dtype}{list(leaf.shape)}"
-        for name, leaf in named_leaves(tree).items()
-    }

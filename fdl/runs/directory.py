@@ -1,11 +1,13 @@
 """Run directory: its lock, JSON files, and the versions that were used."""
 
+import errno
 import fcntl
 import importlib.metadata
 import json
 import os
 import pathlib
 import platform
+import reprlib
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +16,18 @@ from typing import Any
 import jax
 
 from fdl.errors import RunError, UserError
+from fdl.files import read_json, write_bytes
 
+# Errors of a path that no folder can have here: a file is in its way, or a letter or
+# the length is not what the file system takes.
+NO_PATH = {
+    errno.EEXIST,
+    errno.ENOTDIR,
+    errno.ENAMETOOLONG,
+    errno.EILSEQ,
+    errno.EINVAL,
+    errno.ELOOP,
+}
 PACKAGES = ("fdl", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
@@ -23,13 +36,24 @@ def locked(workdir: pathlib.Path) -> Iterator[None]:
     """Makes a run directory, and locks it against other runs.
 
     Raises:
-      UserError: Another run holds the lock.
+      UserError: Another run holds the lock, no folder can have such a path, or a link
+        in it leads elsewhere.
       RunError: The directory cannot be made or written.
     """
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(workdir / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        check_no_links(workdir)
+        descriptor = os.open(workdir / ".lock", flags, 0o644)
+    except UserError:
+        raise
+    except ValueError as error:  # Of a null byte.
+        raise UserError(f"{workdir}: expected the path of a folder: {error}") from None
     except OSError as error:
+        if error.errno in NO_PATH:
+            raise UserError(
+                f"{workdir}: expected the path of a folder: {error.strerror}"
+            ) from None
         raise RunError(f"cannot write in {workdir}: {error.strerror}") from error
     try:
         # The system frees the lock when the process ends, however it ends.
@@ -44,6 +68,23 @@ def locked(workdir: pathlib.Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def check_no_links(workdir: pathlib.Path) -> None:
+    """Checks that what is written into a run directory stays there.
+
+    A run directory may come from elsewhere: through a link in it, such as ``plots``,
+    files of this machine would be overwritten.
+
+    Raises:
+      UserError: There is a link in it.
+    """
+    for path in sorted(workdir.iterdir()):
+        if path.is_symlink():
+            raise UserError(
+                f"{path} is a link: expected a file or a folder, as through links in "
+                "it a run could overwrite what is elsewhere"
+            )
 
 
 def is_locked(workdir: pathlib.Path) -> bool:
@@ -80,7 +121,7 @@ def check_unchanged(
     if not exact:
         there = {key: value for key, value in there.items() if key in content}
     differing = [
-        f"{key} is {ours!r}, there {theirs!r}"
+        f"{key} is {shortened(ours)}, there {shortened(theirs)}"
         for key, (ours, theirs) in differences(content, there).items()
     ]
     if differing:
@@ -103,6 +144,19 @@ def differences(here: Any, there: Any, prefix: str = "") -> dict[str, tuple]:
     # NaN, which alone is unequal to itself, counts as equal to NaN.
     same = here == there or (here != here and there != there)
     return {} if same else {prefix: (here, there)}
+
+
+def shortened(value: Any) -> str:
+    """Python's notation of a value of JSON, cut where it is long or deep.
+
+    Example:
+      >>> shortened(list(range(100)))
+      '[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, ...]'
+    """
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = 200
+    short.maxlist = short.maxdict = 10
+    return short.repr(value)
 
 
 def versions() -> dict[str, str]:
@@ -131,19 +185,6 @@ def commit(path: pathlib.Path) -> str | None:
         return None
 
 
-def read_json(path: pathlib.Path) -> dict[str, Any]:
-    """Reads a JSON object; `UserError` if it is missing or damaged."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from None
-    except ValueError as error:
-        raise UserError(f"{path} is damaged: {error}") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path} is damaged: no JSON object")
-    return content
-
-
 def write_json(path: pathlib.Path, content: Any) -> None:
     """Writes a JSON file atomically; `RunError` if that fails."""
     write_text(path, json.dumps(content, indent=2) + "\n")
@@ -151,14 +192,9 @@ def write_json(path: pathlib.Path, content: Any) -> None:
 
 def write_text(path: pathlib.Path, text: str) -> None:
     """Writes a text file atomically; `RunError` if that fails."""
-    part = path.with_name(path.name + ".part")
     with writing(path):
-        with part.open("w", encoding="utf-8") as file:
-            file.write(text)
-            # On disk before it is renamed: a crash leaves the old file or the new one.
-            file.flush()
-            os.fsync(file.fileno())
-        part.rename(path)
+        # As on a terminal: the name of a file may be no text.
+        write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 @contextmanager
@@ -168,12 +204,3 @@ def writing(path: pathlib.Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise RunError(f"cannot write {path}: {error.strerror}") from error
-
-
-def sync(path: pathlib.Path) -> None:
-    """Flushes a file or a directory to disk by `os.fsync`."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -14,7 +14,7 @@ from ml_collections import ConfigDict, FrozenConfigDict
 from fdl import config as configs
 from fdl.errors import UserError
 from fdl.runs.cross_validation import combine_folds
-from fdl.runs.experiment_files import find, name_of, user_code
+from fdl.runs.experiment_files import current_folder, find, name_of, user_code
 from fdl.runs.experiment_parts import checked
 from fdl.types import Experiment
 
@@ -26,6 +26,8 @@ class LoadedExperiment(NamedTuple):
       path: Path of the file.
       arg: Argument behind the colon, of ``FILE:ARG``.
       overrides: Overrides of the config, ``key=value``.
+      folder: Folder that relative paths in the file and its config begin from: the
+        current one when the run was started.
       module: Module of the imported file.
       config: Config, resolved and locked.
     """
@@ -33,6 +35,7 @@ class LoadedExperiment(NamedTuple):
     path: pathlib.Path
     arg: str
     overrides: tuple[str, ...]
+    folder: pathlib.Path
     module: ModuleType
     config: ConfigDict
 
@@ -63,7 +66,10 @@ def load(experiment: str, overrides: Sequence[str] = ()) -> LoadedExperiment:
 
 
 def load_file(
-    path: pathlib.Path, arg: str = "", overrides: Sequence[str] = ()
+    path: pathlib.Path,
+    arg: str = "",
+    overrides: Sequence[str] = (),
+    folder: pathlib.Path | None = None,
 ) -> LoadedExperiment:
     """Loads the experiment of a file and resolves its config.
 
@@ -71,11 +77,14 @@ def load_file(
       path: Full path of the file.
       arg: Argument of its `get_config`; none if it is empty.
       overrides: Overrides of the config, ``key=value``.
+      folder: Folder that relative paths begin from; default: the current one.
 
     Raises:
       UserError: As `load`, for what is in the file.
     """
-    module = _import(path)
+    folder = folder or pathlib.Path.cwd()
+    with current_folder(folder):
+        module = _import(path)
     for function in ("get_config", "build"):
         if not callable(getattr(module, function, None)):
             raise UserError(
@@ -83,7 +92,7 @@ def load_file(
                 "and build(config)"
             )
     # What the file does wrong is reported with its path and line.
-    with user_code(path):
+    with current_folder(folder), user_code(path):
         if arg and not inspect.signature(module.get_config).parameters:
             raise UserError(f"get_config takes no argument, {arg!r} was given")
         config = module.get_config(arg) if arg else module.get_config()
@@ -94,7 +103,7 @@ def load_file(
         )
     config = configs.override(configs.complete(config), overrides)
     configs.check_ranges(config)
-    return LoadedExperiment(path, arg, tuple(overrides), module, config)
+    return LoadedExperiment(path, arg, tuple(overrides), folder, module, config)
 
 
 def build(loaded: LoadedExperiment, num_seeds: int = 1) -> list[Experiment]:
@@ -173,7 +182,7 @@ def _build(loaded: LoadedExperiment, **changes: int) -> Experiment:
     """Builds an experiment, with some keys of its config changed."""
     config = loaded.config.copy_and_resolve_references()
     config.update(changes)
-    with user_code(loaded.path):
+    with current_folder(loaded.folder), user_code(loaded.path):
         return checked(loaded.module.build(FrozenConfigDict(config)))
 
 

@@ -1,18 +1,19 @@
 """Experiment files: their paths, names and docstrings, and errors in their code."""
 
 import ast
+import contextlib
+import os
 import pathlib
 import sys
 import traceback
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
 
-from fdl.errors import UserError, describe, near
+from fdl.errors import UserError, describe, near, reason
 
 FOLDER = "experiments"
 
 
-@contextmanager
+@contextlib.contextmanager
 def user_code(path: pathlib.Path) -> Iterator[None]:
     """Turns exceptions of an experiment's code into one line that names its line.
 
@@ -34,6 +35,20 @@ def user_code(path: pathlib.Path) -> Iterator[None]:
         raise UserError(f"{location}{describe(error)}") from error
     finally:
         sys.path.remove(directory)
+
+
+@contextlib.contextmanager
+def current_folder(folder: pathlib.Path) -> Iterator[None]:
+    """Makes a folder the current one, of which nothing is imported."""
+    here = pathlib.Path.cwd()
+    if folder == here:
+        yield
+        return
+    # An empty entry, as of an interactive session, means the current folder: that of a
+    # run which came from elsewhere may hold anything.
+    sys.path[:] = [os.path.abspath(path) for path in sys.path]
+    with contextlib.chdir(folder):
+        yield
 
 
 def line_of(error: BaseException, path: pathlib.Path) -> str:
@@ -100,7 +115,7 @@ def _experiments_of(paths: Iterable[pathlib.Path]) -> list[pathlib.Path]:
 def _content(path: pathlib.Path) -> bytes:
     """Content of a file; empty if it is hidden, is none, or cannot be read."""
     # Editors leave links such as `.#file.py` that lead nowhere.
-    with suppress(OSError):
+    with contextlib.suppress(OSError):
         if not path.name.startswith(".") and path.is_file():
             return path.read_bytes()
     return b""
@@ -128,6 +143,7 @@ def summary(path: pathlib.Path) -> str:
         text = ast.get_docstring(ast.parse(path.read_bytes()))
     except SyntaxError as error:
         return f"(line {error.lineno}: {error.msg})"
-    except ValueError as error:  # Of null bytes, in Python 3.11.
-        return f"({error})"
+    # Of null bytes, in Python 3.11, and of thousands of brackets inside each other.
+    except (ValueError, RecursionError, MemoryError) as error:
+        return f"({reason(error)})"
     return (text or "(no docstring)").splitlines()[0]

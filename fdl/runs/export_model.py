@@ -9,9 +9,10 @@ from typing import Any
 import jax
 
 from fdl.errors import UserError
+from fdl.files import fresh_name, sync
 from fdl.models.pretrained.variables import save_variables
 from fdl.models.stablehlo import export_stablehlo
-from fdl.runs.directory import sync, writing
+from fdl.runs.directory import writing
 from fdl.runs.model_files import FORMAT, describe, write_files
 from fdl.runs.trained_model import VARIABLES_FILE, TrainedModel
 from fdl.types import Ability
@@ -69,7 +70,7 @@ def export_model(
         "artefacts": [*artefacts],
     }
     folder = folder.absolute()
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    partial = fresh_name(folder)
     with writing(folder):
         partial.mkdir(parents=True)
         try:

@@ -12,8 +12,9 @@ import numpy as np
 
 from fdl.data.checksums import checksum
 from fdl.errors import DamageError, NonFiniteError, RunError
+from fdl.files import read_json
 from fdl.runs.checkpoint import Checkpoints
-from fdl.runs.directory import read_json, write_json, writing
+from fdl.runs.directory import write_json, writing
 from fdl.runs.run_setup import RunSetup
 from fdl.train.loop import iterate
 from fdl.train.loop_state import LoopState, check_finite

@@ -1,14 +1,16 @@
 """Log of a run: metrics, timings and layer norms as JSON lines."""
 
+import contextlib
 import json
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from fdl.errors import RunError
+from fdl.files import identity, open_to_append, parse_object
 from fdl.runs.directory import write_text, writing
 from fdl.runs.tensorboard import Events
 
@@ -78,23 +80,32 @@ class JsonLines:
         write_text(path, "".join(json.dumps(line) + "\n" for line in lines))
         # Without a buffer, nothing is left over to fail when the file is closed.
         with writing(path):
-            self._file = path.open("ab", buffering=0)
+            self._file = open_to_append(path)
+            self._identity = identity(path)
 
     def write(self, line: Mapping[str, Any]) -> None:
-        """Appends a line; `RunError` if that fails."""
+        """Appends a line; `RunError` if that fails, or the file is there no more."""
         rest = (json.dumps(line, allow_nan=False) + "\n").encode()
-        with writing(self._path):
+        with self._in_place():
             while rest:  # Without a buffer, a write may take only some of the bytes.
                 rest = rest[self._file.write(rest) :]
 
     def sync(self) -> None:
-        """Flushes all lines to disk."""
-        with writing(self._path):
+        """Flushes all lines to disk; `RunError` as `write`."""
+        with self._in_place():
             os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Closes the file."""
         self._file.close()
+
+    @contextlib.contextmanager
+    def _in_place(self) -> Iterator[None]:
+        """Raises `RunError` if what is written goes to a file that nobody finds."""
+        with writing(self._path):
+            yield
+            if identity(self._path) != self._identity:
+                raise RunError(f"{self._path} was removed or replaced by somebody else")
 
 
 def read_lines(path: pathlib.Path) -> list[dict[str, Any]]:
@@ -104,18 +115,21 @@ def read_lines(path: pathlib.Path) -> list[dict[str, Any]]:
       RunError: A line is damaged, or the file cannot be read.
     """
     rows: list[dict[str, Any]] = []
-    if not path.exists():
-        return rows
     try:
         lines = path.read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return rows
     except OSError as error:
         raise RunError(f"cannot read {path}: {error.strerror}") from error
     # After the last newline there is nothing, or what a killed run wrote of a line.
     for number, line in enumerate(lines[:-1], start=1):
         try:
-            rows.append(dict(json.loads(line)))
-        except (ValueError, TypeError):
+            row = parse_object(line)
+            if type(row.get("step", 0 if "stages" in row else None)) is not int:
+                raise ValueError("'step' is no integer")
+        except ValueError:
             raise RunError(f"{path} is damaged: line {number}") from None
+        rows.append(row)
     return rows
 
 

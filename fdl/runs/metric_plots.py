@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from fdl import plots
+from fdl.files import read_json
 from fdl.metrics.names import in_order
 from fdl.plots.curves import Points, learners_of
-from fdl.runs.directory import read_json, writing
+from fdl.runs.directory import writing
 from fdl.runs.experiment import replicates
 from fdl.runs.log import last_values, read_lines
 

@@ -19,8 +19,9 @@ import jax
 import numpy as np
 
 from fdl import config, evaluation
-from fdl.data.preprocessing_files import array_spec, from_files, read_json, to_files
+from fdl.data.preprocessing_files import array_spec, from_files, to_files
 from fdl.errors import UserError, near, reason
+from fdl.files import read_json
 from fdl.models.functional import functional, zeros
 from fdl.models.network_spec import from_spec, to_spec
 from fdl.models.pretrained.report import shown

@@ -1,12 +1,13 @@
 """Finished or stopped runs, opened from their directory."""
 
 import pathlib
+import re
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from ml_collections import ConfigDict
 
-from fdl.errors import UserError
+from fdl.errors import RunError, UserError
 from fdl.learners import select_variables
 from fdl.runs.checkpoint import Checkpoints
 from fdl.runs.experiment import LoadedExperiment, build, num_folds
@@ -16,6 +17,10 @@ from fdl.runs.record import check_same_run, reload, seed_index
 from fdl.runs.run_setup import RunSetup, setup
 from fdl.train.loop_state import LoopState
 from fdl.types import Experiment, Variables
+
+T = TypeVar("T")
+
+MAX_TRIES = 20  # To read what a run at work may be removing.
 
 
 class Run(NamedTuple):
@@ -111,14 +116,39 @@ def restore(
 
     Raises:
       UserError: There is no such checkpoint.
-      RunError: The checkpoint is damaged.
+      RunError: The checkpoint is damaged, or cannot be read.
     """
     checkpoints = Checkpoints(
         workdir / "checkpoints", keep=config.keep, best=config.best
     )
-    step = find_step(checkpoints, workdir, checkpoint)
-    part = checkpoints.restore(step, setup.program.saved(setup.keys))
+    like = setup.program.saved(setup.keys)
+
+    def read() -> tuple[int, LoopState]:
+        step = find_step(checkpoints, workdir, checkpoint)
+        return step, checkpoints.restore(step, like)
+
+    step, part = read_anew(checkpoints, read)
     return step, setup.program.revive(part, setup.keys)
+
+
+def read_anew(checkpoints: Checkpoints, read: Callable[[], T]) -> T:
+    """Reads a checkpoint, and another if a run at work has removed it meanwhile.
+
+    Args:
+      checkpoints: Checkpoints of the run.
+      read: Function that chooses a checkpoint that is there, and reads it.
+
+    Raises:
+      Exception: It has failed, although no checkpoint was removed meanwhile.
+    """
+    for _ in range(MAX_TRIES):
+        before = {*checkpoints.steps()}
+        try:
+            return read()
+        except (RunError, UserError):
+            if before <= {*checkpoints.steps()}:
+                raise
+    return read()
 
 
 def find_step(checkpoints: Checkpoints, workdir: pathlib.Path, checkpoint: str) -> int:
@@ -135,7 +165,7 @@ def find_step(checkpoints: Checkpoints, workdir: pathlib.Path, checkpoint: str) 
     steps = checkpoints.steps()
     if not steps:
         raise UserError(f"{workdir} has no checkpoint yet")
-    if checkpoint.isdecimal():
+    if re.fullmatch("[0-9]{1,18}", checkpoint):
         step = int(checkpoint)
     elif checkpoint in ("best", "latest"):
         best = checkpoints.best() if checkpoint == "best" else steps[-1]

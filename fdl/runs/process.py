@@ -5,6 +5,7 @@ import logging
 import os
 import pathlib
 import platform
+import re
 import warnings
 
 import jax
@@ -12,8 +13,9 @@ import jax
 
 def prepare(*, keep_memory: bool = True) -> None:
     """Sets up logging, compilation cache and memory, before the first computation."""
-    # Orbax logs a traceback of every error that it raises.
-    for name in ("absl", "asyncio"):
+    # Orbax logs a traceback of every error that it raises, and matplotlib that it keeps
+    # its cache in a temporary folder where there is no home folder.
+    for name in ("absl", "asyncio", "matplotlib"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     cache_compilations()
     spare_threads()
@@ -54,12 +56,13 @@ def cache_compilations() -> None:
     setting = os.environ.get("FDL_CACHE_DIR", "")
     if setting == "off":
         return
-    root = pathlib.Path(setting or "~/.cache/fdl").expanduser()
-    folder = root / f"jax-{jax.__version__}"
     try:
+        root = pathlib.Path(setting or "~/.cache/fdl").expanduser()
+        folder = root / f"jax-{jax.__version__}"
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return  # A cache that cannot be written is no reason not to train.
+    # Without a home folder, or one that can be written: no reason not to train.
+    except (OSError, RuntimeError):
+        return
     # A killed process may leave a partial entry, which is then compiled again.
     warnings.filterwarnings("ignore", "Error .* persistent compilation cache entry")
     jax.config.update("jax_compilation_cache_dir", str(folder))
@@ -74,6 +77,6 @@ def spare_threads() -> None:
     with more devices than cores a program would wait for ever.
     """
     devices = os.environ.get("JAX_NUM_CPU_DEVICES", "1")
-    if devices.isdigit() and int(devices) > 1:
+    if re.fullmatch("[0-9]{1,9}", devices) and int(devices) > 1:
         # XLA reads it when it starts.
         os.environ.setdefault("NPROC", str(4 * int(devices)))

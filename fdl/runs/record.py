@@ -1,25 +1,36 @@
 """Record of a run in its directory: its config, experiment and provenance."""
 
 import json
+import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fdl.errors import UserError
+from fdl.files import read_json
 from fdl.runs import directory
 from fdl.runs.experiment import LoadedExperiment, load_file
+from fdl.runs.experiment_files import shipped_folder
 from fdl.runs.format_number import check_format
 from fdl.runs.trusted_files import check_trusted
 
 FORMAT = 1  # Of run.json and the files beside it; counted up when they change.
+
+# Those keys that are read from the files, with what is expected of each.
+Kind = tuple[str, Callable[[Any], bool]]
+TEXT: Kind = "a text", lambda x: isinstance(x, str)
+TEXTS: Kind = "a list of texts", lambda x: isinstance(x, list) and all(map(TEXT[1], x))
+# Not isinstance: True is an int to Python.
+COUNT: Kind = "an integer from 1 on", lambda x: type(x) is int and x >= 1
+NATURAL: Kind = "an integer from 0 on", lambda x: type(x) is int and x >= 0
 RUN_KEYS = {
-    "experiment": str,
-    "path": str,
-    "arg": str,
-    "overrides": list,
-    "seeds": int,
+    "experiment": TEXT,
+    "path": TEXT,
+    "arg": TEXT,
+    "overrides": TEXTS,
+    "seeds": COUNT,
 }
-CONFIG_KEYS = {"seed": int, "keep": int, "best": str}  # Those that are read from it.
+CONFIG_KEYS = {"seed": NATURAL, "keep": COUNT, "best": TEXT}
 
 
 def read_record(workdir: pathlib.Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -36,14 +47,20 @@ def read_record(workdir: pathlib.Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """
     if not (workdir / "run.json").is_file():
         raise UserError(f"{workdir} is no run directory: it has no run.json")
-    run = directory.read_json(workdir / "run.json")
+    run = read_json(workdir / "run.json")
     check_format(workdir / "run.json", run.get("format"), FORMAT)
-    config = directory.read_json(workdir / "config.json")
+    config = read_json(workdir / "config.json")
     contents = ("run.json", run, RUN_KEYS), ("config.json", config, CONFIG_KEYS)
     for file, content, kinds in contents:
         for key, kind in kinds.items():
-            if not isinstance(content.get(key), kind):
+            expected, valid = kind
+            if key not in content:
                 raise UserError(f"{workdir / file} is damaged: {key!r} is missing")
+            if not valid(content[key]):
+                found = directory.shortened(content[key])
+                raise UserError(
+                    f"{workdir / file} is damaged: {key}={found}: expected {expected}"
+                )
     return run, config
 
 
@@ -51,6 +68,10 @@ def reload(
     workdir: pathlib.Path, experiment_file: str | None = None
 ) -> tuple[LoadedExperiment, dict[str, Any]]:
     """Loads the experiment that a run directory is of.
+
+    Relative paths in its config begin from the folder in which the run was started, so
+    that a run is opened from any other; if ``experiment_file`` is given, or there is no
+    such folder here, from the current one.
 
     Args:
       workdir: Directory of the run.
@@ -66,12 +87,18 @@ def reload(
     """
     run, _ = read_record(workdir)
     path = pathlib.Path(experiment_file or run["path"])
-    if not path.is_file():
-        raise UserError(f"{path} is gone: say where it is with --experiment FILE")
+    if not os.path.isfile(path):
+        # On another machine, fdl and what is shipped with it may lie elsewhere.
+        shipped = shipped_folder() / f"{run['experiment']}.py"
+        if experiment_file is not None or not shipped.is_file():
+            raise UserError(f"{path} is gone: say where it is with --experiment FILE")
+        path = shipped
     path = path.resolve()  # Once: what is checked must be what is imported.
+    folder = None
     if experiment_file is None:
         check_trusted(path, workdir)
-    return load_file(path, run["arg"], run["overrides"]), run
+        folder = _start_folder(run)
+    return load_file(path, run["arg"], run["overrides"], folder), run
 
 
 def record(
@@ -100,6 +127,7 @@ def record(
         "arg": loaded.arg,
         "overrides": list(loaded.overrides),
         "path": str(loaded.path),
+        "folder": str(loaded.folder),
         "source": loaded.source,
         "commit": directory.commit(loaded.path),
         "versions": directory.versions(),
@@ -122,10 +150,15 @@ def check_same_run(
     """Raises `UserError` if a directory holds another run."""
     config, run = _identity(loaded, num_seeds, fingerprint)
     path = workdir / "run.json"
-    there = directory.read_json(path) if path.exists() else None
+    there = read_json(path) if path.exists() else None
     if there is not None:
         check_format(path, there.get("format"), FORMAT)
     directory.check_unchanged(workdir / "config.json", config)
+    if there is not None:
+        _check_data(workdir, run, there)
+        # A file that has only moved has another name, but is the same experiment.
+        if there.get("source") == loaded.source:
+            del run["experiment"]
     directory.check_unchanged(path, run, exact=False)
     # Only a warning: it may be a comment that has changed.
     if there is not None and there.get("source") != loaded.source:
@@ -151,6 +184,26 @@ def seed_index(workdir: pathlib.Path, first: int, count: int, seed: int | None) 
         there = f"seed {first}" if first == last else f"the seeds {first} to {last}"
         raise UserError(f"--seed={seed}: {workdir} has {there}")
     return seed - first
+
+
+def _start_folder(run: Mapping[str, Any]) -> pathlib.Path | None:
+    """Folder in which a run was started; None if it is not known or not here."""
+    folder = str(run.get("folder", ""))
+    here = os.path.isabs(folder) and os.path.isdir(folder)
+    return pathlib.Path(folder) if here else None
+
+
+def _check_data(
+    workdir: pathlib.Path, ours: Mapping[str, Any], theirs: Mapping[str, Any]
+) -> None:
+    """Raises `UserError` if nothing but the training data has changed."""
+    differing = [key for key in ours if ours[key] != theirs.get(key)]
+    if differing == ["data"]:
+        raise UserError(
+            f"the training data is not that of the run in {workdir} any more: put it "
+            "back as it was, or train anew in another --workdir; a model of the zoo "
+            "predicts without it"
+        )
 
 
 def _identity(

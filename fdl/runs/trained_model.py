@@ -169,7 +169,7 @@ def load_run(
     """
     # Imported late: an export needs no orbax, which takes a second.
     from fdl.runs.checkpoint import Checkpoints
-    from fdl.runs.open_run import check_one_model, find_step, open_run
+    from fdl.runs.open_run import check_one_model, find_step, open_run, read_anew
 
     workdir = pathlib.Path(workdir)
     run, config = read_record(workdir)
@@ -187,8 +187,12 @@ def load_run(
     checkpoints = Checkpoints(
         workdir / "checkpoints", keep=config["keep"], best=config["best"]
     )
-    step = find_step(checkpoints, workdir, checkpoint)
-    variables = checkpoints.read_variables(step)
+
+    def read() -> tuple[int, Variables]:
+        step = find_step(checkpoints, workdir, checkpoint)
+        return step, checkpoints.read_variables(step)
+
+    step, variables = read_anew(checkpoints, read)
     if num_seeds > 1:
         variables = select_variables(variables, index)
         if seed is None:

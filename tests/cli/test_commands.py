@@ -1,6 +1,7 @@
 """`fdl list`, `show`, `--help`: what they say, and how little they need."""
 
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -49,6 +50,20 @@ def test_every_key_that_show_prints_can_be_set(fdl, experiment):
     before = load(path).config
     after = load(path, [k.removeprefix("--config.") for k in keys]).config
     assert after == before
+
+
+def test_list_passes_by_what_is_no_file_or_hidden(fdl, experiment, tmp_path):
+    experiment()
+    (tmp_path / ".#tiny.py").symlink_to("user@host.1234:5678")  # As Emacs makes them.
+    (tmp_path / "gone.py").symlink_to("nowhere.py")
+    (tmp_path / "folder.py").mkdir()
+    (tmp_path / "deep.py").write_text("def get_config(): " + "(" * 10**5)
+    os.mkfifo(tmp_path / "pipe.py")
+    called = fdl("list", tmp_path)
+    assert (called.code, called.error) == (0, "")
+    assert [line.split()[0] for line in called.out.splitlines()] == ["deep", "tiny"]
+    called = fdl("train", "pipe")
+    assert called.code == 2 and "there is no experiment 'pipe'" in called.error
 
 
 def test_list_names_what_train_finds(fdl, experiment, tmp_path):

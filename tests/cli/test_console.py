@@ -8,7 +8,8 @@ import pytest
 from rich.console import Console
 from rich.table import Column, Table
 
-from fdl.cli.console import print_columns, print_table, printable
+from fdl.cli.console import print_columns, print_table
+from fdl.errors import printable
 
 NAME = "encoder/block_11/attention/query_key_value/convolution_0/kernel"
 
@@ -90,12 +91,12 @@ def test_on_a_terminal_its_width_counts(capsys, monkeypatch):
     "text, expected",
     [
         ("a b é 数", "a b é 数"),
-        ("\x1b[2J\x07\n", r"\x1b[2J\x07\n"),
+        ("\x1b[2J\x07", r"\x1b[2J\x07"),
         ("a\u202eb\x9b", r"a\u202eb\x9b"),
     ],
 )
 def test_what_a_terminal_would_obey_is_escaped(text, expected):
     assert printable(text) == expected
     file = io.StringIO()
-    print_columns([(text, text)], file=file)
-    assert file.getvalue() == f"{expected}  {expected}\n"
+    print_columns([(text, f"{text}\n")], file=file)
+    assert file.getvalue() == f"{expected}  {expected}\\n\n"

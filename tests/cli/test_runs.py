@@ -173,8 +173,8 @@ DAMAGE = {
     "deep": ("config.json", '{"a":' * 100_000, ""),
     "a list": ("config.json", "[]", "no JSON object"),
     "another version": ("run.json", '{"format": 7}', "another version of fdl"),
-    "a step of text": ("metrics.jsonl", '{"step": "x"}\n', "TypeError"),
-    "no step": ("metrics.jsonl", "{}\n", "KeyError: 'step'"),
+    "a step of text": ("metrics.jsonl", '{"step": "x"}\n', "is damaged: line 1"),
+    "no step": ("metrics.jsonl", "{}\n", "is damaged: line 1"),
     "no metrics": ("metrics.jsonl", "[1]\n", "is damaged: line 1"),
     "a metric of text": (
         "metrics.jsonl",

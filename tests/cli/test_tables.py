@@ -44,7 +44,9 @@ def answers(text):
     return [*csv.DictReader(io.StringIO(text))]
 
 
-def test_classes_are_learnt_of_numbers_and_text_and_told_of_new_rows(fdl):
+def test_classes_are_learnt_of_numbers_and_text_and_told_of_new_rows(
+    fdl, tmp_path, monkeypatch
+):
     write(PEOPLE)
     called = train(fdl, *CLASSES)
     assert called.code == 0, called.error
@@ -65,6 +67,19 @@ def test_classes_are_learnt_of_numbers_and_text_and_told_of_new_rows(fdl):
     assert [row["class"] for row in rows[:3]] == ["cat", "dog", "dog"]
     assert [*rows[0]][2:] == ["probability_cat", "probability_dog"]
     assert len(rows) == 4
+    # From another folder, and with other training data, or none.
+    monkeypatch.chdir("/")
+    evaluated = fdl("eval", tmp_path / "run")
+    assert (evaluated.code, evaluated.error) == (0, "")
+    write(PEOPLE[:-1], tmp_path / "people.csv")
+    refused = fdl("eval", tmp_path / "run")
+    assert refused.code == 2 and "the training data is not that of" in refused.error
+    for harm in (lambda path: None, pathlib.Path.unlink):
+        harm(tmp_path / "people.csv")
+        again = fdl("predict", tmp_path / "run", tmp_path / "new.csv")
+        assert (again.code, again.out) == (0, called.out)
+    gone = fdl("eval", tmp_path / "run")
+    assert gone.code == 2 and "people.csv" in gone.error
 
 
 def test_numbers_are_answered_in_their_own_units(fdl):

@@ -1,5 +1,6 @@
 """`fdl train`, `resume` and `eval`: what they leave, and what they say."""
 
+import errno
 import hashlib
 import json
 import os
@@ -114,7 +115,8 @@ def test_a_folder_with_another_run_is_refused(done, fdl, experiment, arguments, 
 
 
 def test_a_folder_of_another_experiment_is_refused(done, fdl, experiment):
-    called = fdl("train", experiment(name="other"), "--workdir", done)
+    path = experiment(("Tell digits", "Tell them"), name="other")
+    called = fdl("train", path, "--workdir", done)
     assert called.code == 2
     assert "experiment is 'other', there 'tiny'" in called.error
 
@@ -129,7 +131,7 @@ def test_a_folder_of_other_data_is_refused(done, fdl, experiment):
         ["eval", *named],
     ):
         called = fdl(*command, done)
-        assert called.code == 2 and "data is '" in called.error
+        assert called.code == 2 and "training data is not that" in called.error
 
 
 def test_the_same_config_in_other_words_is_the_same_run(done, fdl, experiment):
@@ -319,9 +321,11 @@ def test_code_inside_of_a_run_folder_is_not_run_unasked(done, fdl):
         assert called.code == 2 and "was not trained by you" in called.error
 
 
-def test_a_file_of_the_system_that_is_full_fails_the_run(fdl, experiment):
-    os.makedirs("run")
-    os.symlink("/dev/full", "run/config.json.part")
+def test_a_file_of_the_system_that_is_full_fails_the_run(fdl, experiment, monkeypatch):
+    def full(path):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("fdl.files.sync", full)
     called = fdl("train", experiment(), "--workdir", "run")
     assert called.code == 1
     assert (

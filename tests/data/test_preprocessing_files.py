@@ -212,11 +212,11 @@ def test_what_is_made_hostile_is_valid_otherwise(tmp_path):
 )
 def test_a_damaged_text_file_is_told_in_a_line(content, tmp_path):
     (tmp_path / "preprocessing.json").write_bytes(content)
-    assert "preprocessing.json: expected an undamaged JSON file" in refused(tmp_path)
+    assert "preprocessing.json is damaged: " in refused(tmp_path)
 
 
 def test_a_text_file_may_be_missing_or_too_large(tmp_path):
-    assert "preprocessing.json: expected a file" in refused(tmp_path)
+    assert "preprocessing.json: No such file or directory" in refused(tmp_path)
     with (tmp_path / "preprocessing.json").open("wb") as file:
         file.truncate(MAX_BYTES + 1)
     assert "expected at most 67108864 bytes" in refused(tmp_path)

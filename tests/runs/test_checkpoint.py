@@ -1,9 +1,11 @@
 """Checkpoints: what is saved comes back, and what was damaged is noticed."""
 
 import json
+import pathlib
 import random
 import re
 import resource
+import shutil
 from contextlib import contextmanager
 
 import jax
@@ -15,6 +17,7 @@ import pytest
 from fdl.data.checksums import write_checksums
 from fdl.errors import DamageError, RunError, UserError
 from fdl.runs.checkpoint import Checkpoints
+from fdl.runs.open_run import find_step, read_anew
 from fdl.train import LoopState
 from fdl.types import Mean, TrainState
 
@@ -202,6 +205,118 @@ def test_the_one_before_a_damaged_one_is_used(fresh):
     (warning,) = warnings
     assert "00000007 is damaged: metrics.json" in warning and "\n" not in warning
     assert fresh.steps() == [3]
+
+
+def test_what_is_damaged_is_set_aside_and_not_deleted(fresh):
+    for name in ("00000007.damaged", "00000007.damaged+"):
+        warnings = []
+        path = fresh.directory / "00000007" / "metrics.json"
+        path.write_bytes(b"[]")
+        assert fresh.restore_latest(like(carry(3)), warnings.append)[0] == 3
+        assert warnings[0].endswith(
+            f"going on from the one before it, this is now {name}"
+        )
+        assert (fresh.directory / name / "metrics.json").read_bytes() == b"[]"
+        assert (fresh.directory / name / "state").is_dir()
+        save(fresh.directory, [7])
+
+
+UNREADABLE = [PermissionError(13, "Permission denied"), OSError(5, "I/O error")]
+
+
+@pytest.mark.parametrize("error", UNREADABLE, ids=["permission", "disk"])
+@pytest.mark.parametrize(
+    "name", ["checksums.json", "metrics.json", "state/manifest.ocdbt"]
+)
+def test_what_cannot_be_read_for_the_moment_is_not_damaged(
+    fresh, monkeypatch, name, error
+):
+    unreadable = fresh.directory / "00000007" / name
+    before = contents(fresh.directory)
+    for function in ("open", "read_bytes"):
+        usual = getattr(pathlib.Path, function)
+
+        def fail(path, *arguments, usual=usual, **options):
+            if path == unreadable:
+                raise error
+            return usual(path, *arguments, **options)
+
+        monkeypatch.setattr(pathlib.Path, function, fail)
+    line = re.escape(f"cannot read {unreadable}: {error.strerror}")
+    for read in (fresh.restore_latest, lambda like, _: fresh.restore(7, like)):
+        with pytest.raises(RunError, match=f"^{line}$") as caught:
+            read(like(carry(7)), pytest.fail)
+        assert not isinstance(caught.value, DamageError)
+    if name != "state/manifest.ocdbt":
+        again = Checkpoints(fresh.directory, keep=1)
+        with pytest.raises(RunError, match=f"^{line}$"):
+            again.best()  # It might be that one.
+        again.save(9, carry(9), {"loss": 3.0})
+        with pytest.raises(RunError, match=f"^{line}$"):
+            again.wait()  # For the same reason, nothing is removed.
+    monkeypatch.undo()
+    assert {path: contents(fresh.directory).get(path) for path in before} == before
+
+
+NO_STEPS = ["1²", "١٢٣٤٥٦٧٨", "7", "0000000007", "00000008.damaged"]
+
+
+def test_only_names_as_they_are_written_are_steps(fresh):
+    for name in NO_STEPS:
+        (fresh.directory / name).mkdir()
+    assert fresh.steps() == [3, 7] and fresh.best() == 7
+    for name in ("1²", "١", "+7", "9" * 5000):
+        with pytest.raises(UserError, match=r"--checkpoint=.*: expected best, latest"):
+            find_step(fresh, fresh.directory, name)
+
+
+def test_a_checkpoint_that_is_removed_meanwhile_is_chosen_anew(fresh):
+    """As beside a run at work, which goes on saving."""
+    tried = []
+
+    def read():
+        step = fresh.steps()[-1]
+        tried.append(step)
+        if step == 7:
+            save(fresh.directory, [11], keep=1)
+        return fresh.restore(step, like(carry(7)))
+
+    assert bits(read_anew(fresh, read)) == bits(carry(11)) and tried == [7, 11]
+    path = fresh.directory / "00000011" / "metrics.json"
+    path.write_bytes(b"[]")  # What stays is not read again.
+    with pytest.raises(DamageError, match=r"11 is damaged: metrics\.json"):
+        read_anew(fresh, read)
+    assert tried == [7, 11, 11]
+
+
+def test_a_run_folder_that_has_gone_does_not_come_back(tmp_path):
+    (tmp_path / "run").mkdir()
+    checkpoints = save(tmp_path / "run/checkpoints", [3])
+    shutil.rmtree(tmp_path / "run")
+    checkpoints.save(7, carry(7), None)
+    with pytest.raises(RunError, match=r"run was removed or replaced by somebody"):
+        checkpoints.wait()
+    assert not (tmp_path / "run").exists()
+
+
+HOSTILE = {
+    "arrays.json": [b"[]", b"{}", b'{"format": 1, "arrays": {"a": [1]}}', b"[" * 10**5],
+    "metrics.json": [b"3", b'{"loss": "text"}', b'{"loss": {}}', b'{"a":' * 10**5],
+}
+
+
+@pytest.mark.parametrize(
+    "name, content", [(name, x) for name, all in HOSTILE.items() for x in all]
+)
+def test_a_checkpoint_from_elsewhere_is_one_line(fresh, name, content):
+    """With right checksums of what nobody has written."""
+    folder = fresh.directory / "00000007"
+    (folder / name).write_bytes(content)
+    write_checksums(folder, recursive=True)
+    again = Checkpoints(fresh.directory)
+    with pytest.raises((DamageError, UserError)) as caught:
+        again.restore(7, like(carry(7))) if "arrays" in name else again.best()
+    assert str(folder) in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_when_all_are_damaged_none_is_used_and_none_removed(fresh):

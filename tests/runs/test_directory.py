@@ -9,6 +9,7 @@ import optax
 import pytest
 
 from fdl.errors import RunError, UserError
+from fdl.files import read_json
 from fdl.runs import directory
 
 
@@ -24,15 +25,49 @@ def test_one_run_at_a_time(tmp_path):
             raise ZeroDivisionError
 
 
-@pytest.mark.parametrize("place", ["/proc/nowhere", "file/below"])
+NO_PLACE = "expected the path of a folder: "
+PLACES = {
+    "/proc/nowhere": (RunError, "cannot write in /proc/nowhere: No such file"),
+    "file": (UserError, f"{NO_PLACE}File exists"),
+    "file/below": (UserError, f"{NO_PLACE}Not a directory"),
+    "x" * 256: (UserError, f"{NO_PLACE}File name too long"),
+    "null\0byte": (UserError, f"{NO_PLACE}embedded null byte"),
+    "loop/below": (UserError, f"{NO_PLACE}Too many levels of symbolic links"),
+}
+
+
+@pytest.mark.parametrize("place", PLACES, ids=range(len(PLACES)))
 def test_a_folder_that_cannot_be_made_is_named(tmp_path, place):
     (tmp_path / "file").touch()
-    workdir = tmp_path / place
-    with (
-        pytest.raises(RunError, match=f"cannot write in {workdir}: "),
-        directory.locked(workdir),
-    ):
+    (tmp_path / "loop").symlink_to("loop")
+    kind, text = PLACES[place]
+    with pytest.raises(kind, match=text), directory.locked(tmp_path / place):
         pytest.fail("it was made")
+
+
+@pytest.mark.parametrize("name", [".lock", "plots", "metrics.jsonl", "tensorboard"])
+def test_a_folder_with_a_link_to_elsewhere_is_not_written(tmp_path, name):
+    workdir, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+    workdir.mkdir()
+    (workdir / name).symlink_to(elsewhere)
+    with pytest.raises(UserError, match="is a link: expec"), directory.locked(workdir):
+        pytest.fail("it is another's")
+    assert not elsewhere.exists()
+    link = tmp_path / "link"  # The folder itself may well be somewhere else.
+    link.symlink_to(tmp_path / "real")
+    (tmp_path / "real").mkdir()
+    with directory.locked(link):
+        assert (tmp_path / "real/.lock").is_file()
+
+
+def test_values_that_differ_are_told_at_no_greater_length(tmp_path):
+    value = 1
+    for _ in range(400):
+        value = [value] * 2 if len(str(value)) < 2000 else [value]
+    directory.write_json(tmp_path / "config.json", {"a": value, "b": "x" * 10**5})
+    with pytest.raises(UserError, match="a is 1, there ") as caught:
+        directory.check_unchanged(tmp_path / "config.json", {"a": 1, "b": 2})
+    assert len(str(caught.value)) < 1500
 
 
 CONTENT = {"a": 1, "b": {"c": [1, 2], "d": "x"}}
@@ -72,24 +107,10 @@ def test_a_part_may_be_compared(tmp_path):
             directory.check_unchanged(path, other, exact=False)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"3", b"\xff\xfe", b'{"a": 1}}'])
-def test_what_is_no_json_object_is_damaged(tmp_path, content):
-    path = tmp_path / "run.json"
-    path.write_bytes(content)
-    with pytest.raises(UserError, match=f"{path} is damaged: ") as caught:
-        directory.read_json(path)
-    assert "\n" not in str(caught.value)
-
-
-def test_a_file_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"cannot read .*run\.json: No such file"):
-        directory.read_json(tmp_path / "run.json")
-
-
 def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     path = tmp_path / "config.json"
     directory.write_json(path, CONTENT)
-    assert json.loads(path.read_text()) == directory.read_json(path) == CONTENT
+    assert json.loads(path.read_text()) == read_json(path) == CONTENT
 
     def fail(descriptor):
         raise OSError(28, "No space left on device")
@@ -97,7 +118,7 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(RunError, match=f"cannot write {path}: No space left"):
         directory.write_json(path, {"a": 2})
-    assert directory.read_json(path) == CONTENT
+    assert read_json(path) == CONTENT
 
 
 def test_versions_are_those_in_use():

@@ -49,7 +49,11 @@ def test_a_line_that_was_written_in_part_is_dropped(tmp_path, length):
     assert path.read_bytes() == whole
 
 
-@pytest.mark.parametrize("damage", [b"{", b"", b"5", b"\xff", b'["step"]', b"\0" * 9])
+DAMAGE = [b"{", b"", b"5", b"\xff", b'["step"]', b"\0" * 9]
+FOREIGN = [b"[" * 10**5, b'{"step": "2"}', b'{"step": true}', b'{"step": 2.5}', b"{}"]
+
+
+@pytest.mark.parametrize("damage", DAMAGE + FOREIGN)
 def test_a_damaged_line_is_named_and_nothing_dropped_for_it(tmp_path, damage):
     path = tmp_path / "metrics.jsonl"
     path.write_bytes(b'{"step": 1}\n' + damage + b'\n{"step": 3}\n')
@@ -57,6 +61,24 @@ def test_a_damaged_line_is_named_and_nothing_dropped_for_it(tmp_path, damage):
     with pytest.raises(RunError, match=f"{path} is damaged: line 2"):
         log.JsonLines(path, 5)
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("how", ["removed", "replaced", "folder"])
+def test_a_line_that_nobody_would_find_is_an_error(tmp_path, how):
+    path = tmp_path / "run/metrics.jsonl"
+    path.parent.mkdir()
+    file = log.JsonLines(path, 0)
+    file.write({"step": 1})
+    if how == "folder":
+        path.parent.rename(tmp_path / "moved")
+    else:
+        path.unlink()
+    if how == "replaced":
+        path.write_text("")
+    for call in (lambda: file.write({"step": 2}), file.sync):
+        with pytest.raises(RunError, match=f"^{path} was removed or replaced by"):
+            call()
+    file.close()
 
 
 def test_what_is_no_number_is_no_json(tmp_path):

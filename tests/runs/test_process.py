@@ -5,6 +5,7 @@ import platform
 import subprocess
 import sys
 
+import jax
 import pytest
 
 from fdl.runs import process
@@ -68,11 +69,26 @@ def test_compiled_programs_are_kept_where_the_variable_says(tmp_path, place):
     assert any(folder.rglob("*-cache")) == (place != "off")
 
 
-def test_simulated_devices_get_threads_enough(monkeypatch):
-    monkeypatch.delenv("NPROC", raising=False)
-    monkeypatch.setenv("JAX_NUM_CPU_DEVICES", "6")
+def test_without_a_home_folder_nothing_is_kept(monkeypatch):
+    def nobody(uid):
+        raise KeyError(uid)
+
+    for variable in ("HOME", "FDL_CACHE_DIR"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    monkeypatch.setattr(jax.config, "update", pytest.fail)
+    process.cache_compilations()
+    monkeypatch.setenv("HOME", "/proc/nowhere")  # One that cannot be written.
+    process.cache_compilations()
+
+
+@pytest.mark.parametrize("devices, enough", [("6", True), ("1", False), ("2²", False)])
+def test_simulated_devices_get_threads_enough(monkeypatch, devices, enough):
+    monkeypatch.setenv("NPROC", "0")
+    monkeypatch.delenv("NPROC")
+    monkeypatch.setenv("JAX_NUM_CPU_DEVICES", devices)
     process.spare_threads()
-    assert int(os.environ["NPROC"]) > 6
+    assert (int(os.environ.get("NPROC", 0)) > 6) == enough
 
 
 @pytest.mark.parametrize("env", [{}, {"PYTHONIOENCODING": "ascii"}])

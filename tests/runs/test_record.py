@@ -1,13 +1,16 @@
 """Record of a run: who may have code run, and which version wrote it."""
 
 import json
+import pathlib
+import re
+import sys
 
 import pytest
 
 from fdl.errors import UserError
 from fdl.runs.directory import write_json
 from fdl.runs.experiment import load
-from fdl.runs.record import record, reload
+from fdl.runs.record import check_same_run, read_record, record, reload
 from fdl.runs.trusted_files import record_started
 
 EXPERIMENT = """
@@ -102,6 +105,101 @@ def test_the_argument_of_a_foreign_folder_names_no_other_file(workdir, file):
     loaded, _ = reload(workdir)
     assert (loaded.path, loaded.arg) == (file, "evil")
     assert not list(workdir.rglob("*.ran")) and file.with_suffix(".ran").exists()
+
+
+HOSTILE = [
+    ("run.json", "seeds", 0),
+    ("run.json", "seeds", True),
+    ("run.json", "overrides", [1]),
+    ("run.json", "path", 3),
+    ("config.json", "seed", -1),
+    ("config.json", "seed", "0"),
+    ("config.json", "keep", 0),
+    ("config.json", "best", [[[[]]]]),
+]
+
+
+@pytest.mark.parametrize("name, key, value", HOSTILE)
+def test_a_record_that_makes_no_sense_is_one_line(workdir, name, key, value):
+    if name == "config.json":
+        write_json(workdir / name, {"seed": 0, "keep": 1, "best": "min x"})
+    path = workdir / name
+    write_json(path, json.loads(path.read_text()) | {key: value})
+    line = re.escape(f"{path} is damaged: {key}={value!r}: expected ")
+    with pytest.raises(UserError, match=line):
+        read_record(workdir)
+
+
+def test_relative_paths_begin_where_the_run_was_started(
+    tmp_path, monkeypatch, record_data
+):
+    """From any folder; from the current one, if that folder is not on this machine."""
+    file, workdir = record_data
+    monkeypatch.chdir("/")
+    loaded, _ = reload(workdir)
+    assert (loaded.config.size, loaded.folder) == ("started", tmp_path / "start")
+    assert pathlib.Path.cwd() == pathlib.Path("/")
+    with pytest.raises(UserError, match="No such file"):  # Named, so all is from here.
+        reload(workdir, str(file))
+    there = tmp_path / "there"
+    (tmp_path / "start").rename(there)
+    monkeypatch.chdir(there)
+    assert reload(workdir)[0].folder == there
+    for folder in ("there", "/null\0byte", "/" + "x" * 300, [3]):
+        change(workdir, folder=folder)
+        assert reload(workdir)[0].folder == there
+
+
+def test_nothing_is_imported_from_the_folder_where_a_run_was_started(
+    tmp_path, monkeypatch, record_data
+):
+    file, workdir = record_data
+    (tmp_path / "start/evil.py").write_text("raise SystemExit('it was run')")
+    file.write_text(file.read_text().replace("import pathlib", "import pathlib, evil"))
+    record_started(file, workdir, pytest.fail)
+    monkeypatch.chdir("/")
+    monkeypatch.setattr(sys, "path", ["", *sys.path])  # As of an interactive session.
+    with pytest.raises(UserError, match="No module named 'evil'"):
+        reload(workdir)
+
+
+@pytest.fixture
+def record_data(tmp_path, file, monkeypatch):
+    """The file of an experiment that reads a relative path, and its run."""
+    text = EXPERIMENT.replace('"size": size', '"size": pathlib.Path("a").read_text()')
+    file.write_text(text)
+    folder, workdir = tmp_path / "start", tmp_path / "run"
+    folder.mkdir()
+    (folder / "a").write_text("started")
+    workdir.mkdir()
+    monkeypatch.chdir(folder)
+    record(load(str(file)), workdir, 1, "data", pytest.fail)
+    record_started(file, workdir, pytest.fail)
+    return file, workdir
+
+
+def test_what_is_shipped_is_found_where_fdl_lies_on_this_machine(
+    workdir, file, tmp_path, monkeypatch
+):
+    shipped = tmp_path / "venv/experiments"
+    (shipped / "deep").mkdir(parents=True)
+    file.rename(shipped / "deep/mine.py")
+    monkeypatch.setattr("fdl.runs.record.shipped_folder", lambda: shipped)
+    monkeypatch.setattr("fdl.runs.trusted_files.shipped_folder", lambda: shipped)
+    change(workdir, experiment="deep/mine", path="/gone/experiments/deep/mine.py")
+    assert reload(workdir)[0].path == shipped / "deep/mine.py"
+    (tmp_path / "venv/evil.py").write_text(EXPERIMENT)
+    change(workdir, experiment="../evil")
+    with pytest.raises(UserError, match=r"was not trained by you"):
+        reload(workdir)
+
+
+def test_other_training_data_are_told_as_such(workdir, file):
+    loaded = load(f"{file}:small")
+    with pytest.raises(UserError, match="the training data is not that of the run"):
+        check_same_run(loaded, workdir, 2, "others", pytest.fail)
+    with pytest.raises(UserError, match="holds another run: data is 'others', there"):
+        check_same_run(loaded, workdir, 3, "others", pytest.fail)
 
 
 @pytest.mark.parametrize("number", [0, 2, "1", True])

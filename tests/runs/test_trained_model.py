@@ -250,13 +250,13 @@ for _ in range(40):
     DEEP = {"module": "fdl.models.MLP", "fields": {"norm": DEEP}}
 
 HOSTILE = {
-    "no file": (remove("model.json"), "model.json: expected a file"),
-    "no JSON": (write("model.json", b"{"), "expected an undamaged JSON file"),
-    "a list": (write("model.json", b"[]"), "expected an undamaged JSON file"),
-    "depth": (write("model.json", b"[" * 10**5), "expected an undamaged JSON file"),
+    "no file": (remove("model.json"), "model.json: No such file"),
+    "no JSON": (write("model.json", b"{"), "model.json is damaged: "),
+    "a list": (write("model.json", b"[]"), "model.json is damaged: "),
+    "depth": (write("model.json", b"[" * 10**5), "model.json is damaged: "),
     "long numbers": (
         write("model.json", b'{"format": 1' + b"0" * 5000 + b"}"),
-        "expected an undamaged JSON file",
+        "model.json is damaged: ",
     ),
     "another format": (edit(format=2), "format 2 is of another version of fdl"),
     "no format": (edit(format=None), "no format number"),
@@ -320,7 +320,7 @@ HOSTILE = {
     ),
     "no preprocessing": (
         remove("predict/preprocessing.json"),
-        "preprocessing.json: expected a file",
+        "preprocessing.json: No such file",
     ),
     "preprocessing of an ability left out": (edit(preprocessing=[]), "classifier: "),
     "no step": (edit(step="7"), "step='7': expected an integer"),

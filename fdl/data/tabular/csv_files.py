@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TextIO
 
 from fdl.errors import UserError, near
+from fdl.files import expanded
 
 Rows = list[dict[str, str]]
 
@@ -35,7 +36,7 @@ def read_csv(
     Raises:
       UserError: There is no such file, or it is not a table; the text names the line.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     (_, header), *lines = csv_lines(path, delimiter=delimiter)
     names = [name.strip() for name in header]
     counts = collections.Counter(names)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fdl.errors import UserError
+from fdl.files import replacing
 from fdl.models.pretrained.report import listed, shown
 from fdl.models.pretrained.rules import Numpy
 
@@ -99,20 +100,13 @@ def write(
     path = pathlib.Path(path)
     if path.suffix != ".safetensors":
         raise UserError(f"path={os.fspath(path)}: expected the suffix .safetensors")
-    # In the same folder, as a file can be renamed atomically only within a file system.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     # The library writes the memory of an array as it lies there, also if transposed.
     arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    with _one_line_errors(path, "cannot be written"):
-        temporary.touch()
-        try:
-            mode = temporary.stat().st_mode
-            save_file(arrays, temporary, metadata)
-            # The library makes a file that only its owner can read.
-            temporary.chmod(mode)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+    with _one_line_errors(path, "cannot be written"), replacing(path) as part:
+        mode = part.stat().st_mode
+        save_file(arrays, part, metadata)
+        # The library makes a file that only its owner can read.
+        part.chmod(mode)
 
 
 @contextlib.contextmanager
