@@ -64,6 +64,13 @@ def near(name: str, names: Iterable[str]) -> str:
     return f"There is: {', '.join(names)}."
 
 
+def shown(name: str) -> str:
+    """Printable form of a text from a file, of at most 201 characters."""
+    # Files come from strangers, and texts go to terminals.
+    name = name if name.isprintable() else repr(name)
+    return name if len(name) <= 200 else f"{name[:200]}…"
+
+
 def check_type(name: str, value: Any, kind: type, example: str) -> None:
     """Checks the type of an argument.
 

@@ -20,10 +20,9 @@ import numpy as np
 
 from fdl import config, evaluation
 from fdl.data.preprocessing_files import array_spec, from_files, read_json, to_files
-from fdl.errors import UserError, near, reason
+from fdl.errors import UserError, near, reason, shown
 from fdl.models.functional import functional, zeros
 from fdl.models.network_spec import from_spec, to_spec
-from fdl.models.pretrained.report import shown
 from fdl.runs.directory import write_json, writing
 from fdl.runs.format_number import check_format
 from fdl.runs.model_checks import reading

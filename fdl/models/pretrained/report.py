@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from fdl.errors import UserError
+from fdl.errors import UserError, shown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,13 +138,6 @@ def listed(names: Iterable[str], most: int, count: int | None = None) -> str:
     more = (len(names) if count is None else count) - most
     text = ", ".join(shown(name) for name in names[:most])
     return f"{text} and {more:,} more" if more > 0 else text
-
-
-def shown(name: str) -> str:
-    """Printable form of a name in a checkpoint, of at most 201 characters."""
-    # Names come from files of strangers, and go to terminals.
-    name = name if name.isprintable() else repr(name)
-    return name if len(name) <= 200 else f"{name[:200]}…"
 
 
 def _mismatch(path: str, actual: str, expected: str) -> str:

@@ -7,8 +7,8 @@ import pathlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fdl.errors import UserError
-from fdl.models.pretrained.report import listed, shown
+from fdl.errors import UserError, shown
+from fdl.models.pretrained.report import listed
 from fdl.models.pretrained.rules import Numpy
 
 # The dtypes of safetensors that NumPy, with ml_dtypes' bfloat16, can hold.

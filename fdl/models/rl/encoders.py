@@ -63,7 +63,7 @@ class ConvEncoder(nn.Module):
                 **dtypes,
             )(x)
             x = self.activation(x)
-        return x.reshape(x.shape[0], -1)
+        return jax.lax.collapse(x, 1)
 
     def example(self) -> tuple[jax.ShapeDtypeStruct, ...]:
         """Shape and dtype of a batch of one observation of `input_shape`."""
@@ -120,9 +120,9 @@ def encode(
       **dtypes: Attributes ``dtype`` and ``param_dtype`` of the encoder.
     """
     if encoder is None:
-        return as_float(observation).reshape(observation.shape[0], -1)
+        return jax.lax.collapse(as_float(observation), 1)
     x = encoder(name=name, **dtypes)(observation, train=train)
-    return x.reshape(x.shape[0], -1)
+    return jax.lax.collapse(x, 1)
 
 
 def as_float(observation: Array) -> Array:
