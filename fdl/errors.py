@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+MAX_NAMES = 2000  # Among which a near one is searched for.
+
 
 class UserError(ValueError):
     """Invalid input, which the user can correct; exit code 2 of the command line."""
@@ -57,11 +59,14 @@ def near(name: str, names: Iterable[str]) -> str:
       "Did you mean 'adam'?"
     """
     names = sorted(names)
+    more = f" and {len(names) - MAX_NAMES:,} more" if len(names) > MAX_NAMES else ""
+    # The search takes quadratic time: files of strangers may have long and many names.
+    name, names = name[:200], names[:MAX_NAMES]
     # Below the default cutoff of 0.6, so that short names with a typo are found.
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     if close:
         return f"Did you mean {' or '.join(map(repr, close))}?"
-    return f"There is: {', '.join(names)}."
+    return f"There is: {', '.join(names)}{more}."
 
 
 def shown(name: str) -> str:

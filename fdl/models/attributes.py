@@ -3,7 +3,6 @@
 import collections.abc
 import contextlib
 import dataclasses
-import functools
 import inspect
 import math
 import types
@@ -78,7 +77,7 @@ def typed(value: Any, hint: Any, where: str) -> Any:
     """
     # The annotation of dtypes admits any string.
     is_dtype = where.endswith((".dtype", ".param_dtype")) and value is not None
-    with contextlib.suppress(TypeError):
+    with contextlib.suppress(TypeError, ValueError):
         if not is_dtype:
             return _as_hinted(value, hint)
         if isinstance(value, str | type | np.dtype) and jnp.issubdtype(
@@ -126,13 +125,11 @@ def _as_hinted(value: Any, hint: Any) -> Any:
     return value
 
 
-@functools.cache
 def fields(kind: type[nn.Module]) -> dict[str, Any]:
     """Attributes of a class of modules, except `parent`, which flax sets."""
     return {f.name: f for f in dataclasses.fields(kind) if f.name != "parent"}
 
 
-@functools.cache
 def hints(kind: type[nn.Module]) -> dict[str, Any]:
     """Annotations of the attributes of a class of modules."""
     annotations: dict[str, Any] = {}

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pathlib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -167,8 +168,8 @@ def _header(path: pathlib.Path) -> dict[str, Any]:
     def unique(pairs):
         entries = dict(pairs)
         if len(entries) < len(pairs):
-            names = [name for name, _ in pairs]
-            duplicates = [name for name in entries if names.count(name) > 1]
+            counts = Counter(name for name, _ in pairs)
+            duplicates = [name for name in counts if counts[name] > 1]
             raise UserError(
                 f"{path} is damaged: it has several arrays named "
                 f"{listed(duplicates, 3)}"
