@@ -281,9 +281,10 @@ def _parameters(function: Any) -> dict[str, inspect.Parameter]:
     other attributes they set.
     """
     parameters = dict(inspect.signature(function).parameters)
-    made = getattr(function, "__annotations__", {}).get("return")
+    made: Any = getattr(function, "__annotations__", {}).get("return")
     open_ended = [n for n, p in parameters.items() if p.kind is p.VAR_KEYWORD]
-    if not (open_ended and dataclasses.is_dataclass(made)):
+    makes = isinstance(made, type) and dataclasses.is_dataclass(made)
+    if not (open_ended and makes):
         return parameters
     fields = inspect.signature(made).parameters
     options = {n: p for n, p in fields.items() if p.default is not p.empty}

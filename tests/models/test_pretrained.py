@@ -460,12 +460,12 @@ def test_thousands_of_names_take_a_moment():
     assert found["layers.31.1.3.weight"][1] == ["params/1/31/3"] and len(found) == 3_000
 
 
-@pytest.mark.parametrize("copies", [1, 2])
-def test_a_header_of_many_names_takes_a_moment(tmp_path, copies):
+@pytest.mark.parametrize("count, copies", [(20_000, 1), (60_000, 2)])
+def test_a_header_of_many_names_takes_a_moment(tmp_path, count, copies):
     """A quadratic search would take minutes."""
     names = ", ".join(
         f'"layer1.{i // copies}.x": {json.dumps(entry("F32", (0,), (0, 0)))}'
-        for i in range(20_000)
+        for i in range(count)
     )
     path = tmp_path / "x.safetensors"
     path.write_bytes(written(f"{{{names}}}".encode()))
