@@ -4,6 +4,7 @@ Every mistake in a config is a `UserError` with the nearest valid name.
 """
 
 import ast
+import dataclasses
 import functools
 import inspect
 import numbers
@@ -311,7 +312,7 @@ def _resolve(
         hint = f": it is called {ours!r} here" if ours else f". {near(name, known)}"
         raise UserError(f"{module} has no {name!r}{hint}")
     function = getattr(namespace, name)
-    parameters = inspect.signature(function).parameters
+    parameters = _parameters(function)
     kinds = [parameter.kind for parameter in parameters.values()]
     if inspect.Parameter.VAR_KEYWORD not in kinds:
         for argument in set(arguments) - set(parameters):
@@ -320,6 +321,23 @@ def _resolve(
     if isinstance(arguments.get("activation"), str):
         arguments["activation"] = _activation(arguments["activation"])
     return f"{module}.{name}", function, arguments
+
+
+def _parameters(function: Any) -> dict[str, inspect.Parameter]:
+    """Parameters of a function; of ``**options``, the optional ones of what it makes.
+
+    The functions of the model zoo pass options on to the module that they return, whose
+    other attributes they set.
+    """
+    parameters = dict(inspect.signature(function).parameters)
+    made: Any = getattr(function, "__annotations__", {}).get("return")
+    open_ended = [n for n, p in parameters.items() if p.kind is p.VAR_KEYWORD]
+    makes = isinstance(made, type) and dataclasses.is_dataclass(made)
+    if not (open_ended and makes):
+        return parameters
+    fields = inspect.signature(made).parameters
+    options = {n: p for n, p in fields.items() if p.default is not p.empty}
+    return options | {n: p for n, p in parameters.items() if n not in open_ended}
 
 
 def _activation(name: str) -> Any:

@@ -8,7 +8,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-MAX_NAME, MAX_NAMES = 100, 100  # Characters of a name, and names, of a hint.
+# Characters of a name; names among which a near one is searched for, and that are listed.
+MAX_NAME, MAX_NAMES, MAX_LISTED = 100, 2000, 100
 
 
 class UserError(ValueError):
@@ -63,14 +64,21 @@ def near(name: str, names: Iterable[str]) -> str:
     """
     names = sorted(names)
     # Time grows with the square of the lengths, and names may be those of any file.
-    short = [other for other in names if len(other) <= MAX_NAME]
+    short = [other for other in names if len(other) <= MAX_NAME][:MAX_NAMES]
     # Below the default cutoff of 0.6, so that short names with a typo are found.
     close = difflib.get_close_matches(name[:MAX_NAME], short, n=3, cutoff=0.5)
     if close:
         return f"Did you mean {' or '.join(map(repr, close))}?"
-    shown = ", ".join(other[:MAX_NAME] for other in names[:MAX_NAMES])
-    more = len(names) - MAX_NAMES
-    return f"There is: {shown}{f' and {more} more' if more > 0 else ''}."
+    listed = ", ".join(other[:MAX_NAME] for other in names[:MAX_LISTED])
+    more = len(names) - MAX_LISTED
+    return f"There is: {listed}{f' and {more:,} more' if more > 0 else ''}."
+
+
+def shown(name: str) -> str:
+    """Printable form of a text from a file, of at most 201 characters."""
+    # Files come from strangers, and texts go to terminals.
+    name = name if name.isprintable() else repr(name)
+    return name if len(name) <= 200 else f"{name[:200]}…"
 
 
 def check_type(name: str, value: Any, kind: type, example: str) -> None:

@@ -154,6 +154,21 @@ def test_make_answers_wrong_names_with_near_ones(spec, words):
     assert all(word in str(error.value) for word in words), error.value
 
 
+@pytest.mark.parametrize(
+    "spec, expected",
+    [
+        ({"name": "vit_b16", "num_class": 3}, "no 'num_class'. Did .* 'num_classes'?"),
+        ({"name": "linear", "num_output": 3}, "no 'num_output'. Did .* 'num_outputs'?"),
+        # It is what makes the network this one.
+        ({"name": "vit_b16", "patch_size": 8}, "vit_b16 takes no 'patch_size'"),
+    ],
+)
+def test_attributes_of_the_network_that_is_made_have_near_names(spec, expected):
+    with pytest.raises(UserError, match=expected):
+        configs.make(models, spec)
+    assert configs.make(models, {"name": "vit_b16", "dropout": 0.5}).dropout == 0.5
+
+
 def test_a_partial_waits_for_its_first_arguments():
     loss = configs.partial(losses, {"name": "huber"}, delta=2.0)
     assert loss(jnp.array(5.0), jnp.array(0.0)) == 2.0 * (5.0 - 1.0)

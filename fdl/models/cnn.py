@@ -76,7 +76,7 @@ class CNN(nn.Module):
                 x = normalise(norm, x, train=train)
             x = max_pool(self.activation(x), 2)
             self.sow("intermediates", f"conv_{i}", x)
-        x = x.reshape(x.shape[0], -1)
+        x = jax.lax.collapse(x, 1)
         x = nn.Dropout(self.pooled_dropout, deterministic=not train)(x)
         mlp = MLP(
             self.hidden_sizes,

@@ -1,6 +1,5 @@
 """Conversion of flax modules to pairs of pure functions."""
 
-import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +7,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from fdl.errors import UserError, check_type, near
+from fdl.errors import check_type
+from fdl.models import attributes
+from fdl.models.inputs import check as check_inputs
+from fdl.models.inputs import one_line_errors, takes
 from fdl.types import INTERMEDIATES, Array, Key, Model, PyTree, Variables
 
 
@@ -36,7 +38,9 @@ def functional(module: nn.Module, *example_inputs: Array) -> Model:
       A model with the module.
 
     Raises:
-      UserError: It is no module; or, when ``apply`` is called, it has no such method.
+      UserError: It is no module, or one of the zoo with an attribute that is not valid;
+        or, when ``apply`` is called, it has no such method, the method takes no such
+        arguments, or the inputs do not fit the variables.
 
     Example:
       >>> import jax, jax.numpy as jnp
@@ -48,11 +52,13 @@ def functional(module: nn.Module, *example_inputs: Array) -> Model:
     """
 
     check_type("module", module, nn.Module, "fdl.models.MLP((64,), num_outputs=10)")
+    attributes.check(module)
 
     def init(key: Key) -> Variables:
         inputs = example_inputs or zeros(module.example())
-        options: Any = _train_option(module, "__call__", False)
-        return module.init(key, *inputs, **options)
+        options: Any = {"train": False} if takes(module, "__call__", "train") else {}
+        with one_line_errors(module, "__call__", inputs, ()):
+            return module.init(key, *inputs, **options)
 
     def apply(
         variables: Variables,
@@ -69,36 +75,25 @@ def functional(module: nn.Module, *example_inputs: Array) -> Model:
         # statistics have to stay as they are.
         changing = [name for name in model_state if train or name == INTERMEDIATES]
         changing += [name for name in mutable if name not in changing]
-        outputs = module.apply(
-            variables,
-            *inputs,
-            **_train_option(module, method or "__call__", train),
-            **options,
-            # Flax takes the key of `params` for all streams that are not named.
-            rngs=None if key is None else {"params": key, "dropout": key},
-            method=method,
-            mutable=changing or False,
-        )
+        name = method or "__call__"
+        check_inputs(module, name, inputs, options)
+        with one_line_errors(module, name, inputs, example_inputs):
+            outputs = module.apply(
+                variables,
+                *inputs,
+                **({"train": train} if takes(module, name, "train") else {}),
+                **options,
+                # Flax takes the key of `params` for all streams that are not named.
+                rngs=None if key is None else {"params": key, "dropout": key},
+                method=method,
+                mutable=changing or False,
+            )
         if not changing:
             return outputs, model_state
         outputs, changed = outputs
         return outputs, {**model_state, **changed}
 
     return Model(init, apply, module)
-
-
-def _train_option(module: nn.Module, method: str, train: bool) -> dict[str, bool]:
-    """Keyword argument ``train`` of a method, if the method takes it."""
-    function = getattr(module, method, None)
-    if not callable(function):
-        known = [n for n in dir(type(module)) if not n.startswith("_")]
-        raise UserError(
-            f"method={method!r}: expected a method of {type(module).__name__}. "
-            f"{near(method, known)}"
-        )
-    parameters = inspect.signature(function).parameters.values()
-    takes = any(p.name == "train" or p.kind is p.VAR_KEYWORD for p in parameters)
-    return {"train": train} if takes else {}
 
 
 def zeros(shapes: PyTree) -> PyTree:

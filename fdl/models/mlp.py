@@ -67,7 +67,7 @@ class MLP(nn.Module):
         """Maps inputs [B, ...] to outputs, float [B, num_outputs]."""
         dtypes: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         inits: Any = {"kernel_init": self.kernel_init, "bias_init": self.bias_init}
-        x = inputs.reshape(inputs.shape[0], -1)
+        x = jax.lax.collapse(inputs, 1)
         for i, size in enumerate(self.hidden_sizes):
             y = nn.Dense(size, name=f"dense_{i}", **inits, **dtypes)(x)
             if self.norm is not None:

@@ -6,15 +6,10 @@ namespaces: a spec of unknown origin constructs modules from plain data, and run
 other code.
 """
 
-import collections.abc
-import contextlib
-import dataclasses
 import difflib
 import functools
 import inspect
 import math
-import types
-import typing
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,9 +19,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from fdl import models
-from fdl.errors import UserError, near, reason
+from fdl.errors import UserError, near, reason, shown
 from fdl.models import layers
-from fdl.models.pretrained.report import shown
+from fdl.models.attributes import fields, hints, is_default, is_initialiser, typed
 
 MAX_MODULES = 500  # Of one kind in a network.
 MAX_WINDOW = 1_000  # Of a convolution or a pooling.
@@ -99,8 +94,8 @@ def _module_to_data(module: nn.Module) -> dict[str, Any]:
         )
     values = {
         field.name: getattr(module, field.name)
-        for field in _fields(kind).values()
-        if not _is_default(field, getattr(module, field.name))
+        for field in fields(kind).values()
+        if not is_default(field, getattr(module, field.name))
     }
     return {"module": name, "fields": _items_to_data(values, kind.__name__)}
 
@@ -109,7 +104,7 @@ def _items_to_data(values: Mapping[str, Any], owner: str) -> dict[str, Any]:
     return {
         name: _to_data(value, f"{owner}.{name}")
         for name, value in values.items()
-        if not _is_initialiser(name, value)
+        if not is_initialiser(name, value)
     }
 
 
@@ -168,15 +163,15 @@ def _module_from_data(data: Mapping[str, Any], where: str, depth: int) -> nn.Mod
     kind = _named(data["module"], where)
     if not (isinstance(kind, type) and issubclass(kind, nn.Module)):
         raise UserError(f"{where}={data['module']}: expected the name of a module")
-    fields, hints = _fields(kind), _hints(kind)
+    known, annotations = fields(kind), hints(kind)
     values = _values(data["fields"], kind.__name__, depth)
     for name, value in values.items():
-        if name not in fields:
+        if name not in known:
             raise UserError(
                 f"{kind.__name__} has no attribute {shown(name)!r}. "
-                f"{near(name[:200], fields)}"
+                f"{near(name[:200], known)}"
             )
-        values[name] = _typed(value, hints[name], f"{kind.__name__}.{name}")
+        values[name] = typed(value, annotations[name], f"{kind.__name__}.{name}")
     try:
         return kind(**values)
     except (TypeError, ValueError, AttributeError) as error:
@@ -213,74 +208,6 @@ def _check_size(value: int, where: str) -> None:
         limit = MAX_WINDOW
     if value > limit:
         raise UserError(f"{where}={value}: expected at most {limit}")
-
-
-def _typed(value: Any, hint: Any, where: str) -> Any:
-    """The value, if an attribute's annotation has it; as its named tuple, if it is."""
-    # The annotation of dtypes admits any string.
-    is_dtype = where.endswith((".dtype", ".param_dtype")) and value is not None
-    with contextlib.suppress(TypeError):
-        if not is_dtype:
-            return _as_hinted(value, hint)
-        if isinstance(value, str) and jnp.issubdtype(value, jnp.inexact):
-            return value
-    text = shown(" ".join(repr(value).split()))
-    expected = "a dtype of floats" if is_dtype else inspect.formatannotation(hint)
-    raise UserError(f"{where}={text}: expected {expected}")
-
-
-def _as_hinted(value: Any, hint: Any) -> Any:
-    """As `_typed`, with a TypeError for a value of another type."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        for option in arguments:
-            try:
-                return _as_hinted(value, option)
-            except TypeError:
-                continue
-        raise TypeError
-    named_tuple = getattr(hint, "_fields", ())
-    if named_tuple and isinstance(value, tuple) and len(value) == len(named_tuple):
-        types_of = inspect.get_annotations(hint, eval_str=True).values()
-        return hint(*map(_as_hinted, value, types_of))
-    if origin is collections.abc.Sequence and isinstance(value, tuple):
-        return tuple(_as_hinted(item, *arguments) for item in value)
-    if origin is collections.abc.Callable:
-        fits = callable(value)
-    elif hint is float:
-        fits = type(value) in (int, float)
-    elif hint in (bool, int, str, type(None)):
-        fits = type(value) is hint
-    elif isinstance(hint, type) and issubclass(hint, nn.Module):
-        fits = isinstance(value, hint)
-    else:
-        fits = not named_tuple and origin is not collections.abc.Sequence
-    if not fits:
-        raise TypeError
-    return value
-
-
-def _fields(kind: type[nn.Module]) -> dict[str, Any]:
-    """Attributes of a class of modules, except `parent`, which flax sets."""
-    return {f.name: f for f in dataclasses.fields(kind) if f.name != "parent"}
-
-
-def _hints(kind: type[nn.Module]) -> dict[str, Any]:
-    hints: dict[str, Any] = {}
-    for base in reversed(kind.__mro__):
-        if dataclasses.is_dataclass(base):
-            hints |= inspect.get_annotations(base, eval_str=True)
-    return hints
-
-
-def _is_default(field: Any, value: Any) -> bool:
-    default = field.default
-    return value is default or (type(value) is type(default) and value == default)
-
-
-def _is_initialiser(name: str, value: Any) -> bool:
-    values = value if isinstance(value, (tuple, list)) else [value]
-    return name.endswith("_init") and any(map(callable, values))
 
 
 def _named(name: Any, where: str) -> Any:

@@ -8,8 +8,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 
-from fdl.errors import UserError, reason
-from fdl.models.pretrained.report import shown
+from fdl.errors import UserError, reason, shown
 from fdl.runs.directory import differences
 from fdl.trees import named_leaves
 from fdl.types import Ability, Model, PyTree, Variables

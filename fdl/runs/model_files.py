@@ -20,11 +20,10 @@ import numpy as np
 
 from fdl import config, evaluation
 from fdl.data.preprocessing_files import array_spec, from_files, to_files
-from fdl.errors import UserError, near, reason
+from fdl.errors import UserError, near, reason, shown
 from fdl.files import read_json
 from fdl.models.functional import functional, zeros
 from fdl.models.network_spec import from_spec, to_spec
-from fdl.models.pretrained.report import shown
 from fdl.runs.directory import write_json, writing
 from fdl.runs.format_number import check_format
 from fdl.runs.model_checks import reading

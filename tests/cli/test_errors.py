@@ -59,7 +59,7 @@ FILES = {
     ),
     "data of the wrong shape": (
         [("jnp.zeros((1, 8, 8, 1))", "jnp.zeros((1, 9, 9, 1))")],
-        r"tiny\.py.*: .*shape",
+        r"inputs float32 \[16, 8, 8, 1\]: expected \[B, 9, 9, 1\], for which MLP is",
     ),
     "a data set that is not there": (
         [('load("digits"', 'load("digitz"')],

@@ -1,3 +1,4 @@
+import ast
 import dataclasses
 import functools
 import io
@@ -7,6 +8,7 @@ import pickle
 import random
 import re
 import struct
+import time
 import tracemalloc
 import zipfile
 
@@ -293,7 +295,8 @@ FAULTS = {
     "a name that is nearly right": (
         {"head.weight": None, "hed.weight": np.zeros((3, 4), "f")},
         r"1 missing: params/head/kernel, there head.weight, near hed.weight; "
-        r"1 unexpected: hed.weight; to load it anyway, allow",
+        r"1 unexpected: hed.weight; to load it anyway, allow its differences: "
+        r"allow=\['params/head/kernel', 'hed.weight'\]$",
     ),
     "another shape": (
         {"head.weight": np.zeros((3, 5), "f")},
@@ -333,6 +336,10 @@ FAULTS = {
         r"2 missing: params/stack/layers_1/key/bias, there model.blocks.1.qk.bias, "
         r"params/stack/layers_1/query/bias",
     ),
+    "more differences than are listed": (
+        {f"{name}.{i}": np.zeros(1, "f") for name in "ab" for i in range(3)},
+        r"6 unexpected: .*: allow=\['a.\*', 'b.\*'\]$",
+    ),
     "names that do not print": (
         {"a\nb" + 10**6 * "c": np.zeros(1, "f")},
         r"1 unexpected: 'a\\nbc+…; to",
@@ -351,7 +358,9 @@ def test_what_does_not_fit_is_one_line_that_names_it(file, changes, expected):
     assert (
         report.missing or report.unexpected or report.mismatched or report.conflicting
     )
-    loaded, _ = load(file.path, into=Tiny(), allow="*")
+    # What is advised, unless a name is too long to be shown, is enough.
+    allow = "*" if "…" in text else ast.literal_eval(text.rpartition("allow=")[2])
+    loaded, _ = load(file.path, into=Tiny(), allow=allow)
     assert jax.tree.map(jnp.shape, loaded) == jax.tree.map(jnp.shape, file.variables)
 
 
@@ -380,6 +389,39 @@ def test_a_file_of_another_family_says_so(file, tmp_path):
         "one of Tiny in format fdl or theirs; they look like resnet (torchvision)"
         in text
     )
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "model._orig_mod.net."])
+def test_what_a_wrapper_puts_in_front_of_all_names_is_left_out(file, prefix):
+    arrays = load_file(file.path)
+    save_file({prefix + name: x for name, x in arrays.items()}, file.path)
+    loaded, report = load(file.path, into=Tiny())
+    assert same(loaded, file.variables)
+    assert f"(theirs after '{prefix}'): 15 arrays matched" in str(report)
+    # Patterns may have the names with it or without.
+    module = Tiny(num_classes=None)
+    text = told(file.path, into=module)
+    assert f"3 unexpected: {prefix}again.bias, {prefix}head.bias" in text
+    for start in ("", prefix):
+        allow = [f"{start}head.*", f"{start}again.bias"]
+        assert load(file.path, into=module, allow=allow)[1].prefix == prefix
+
+
+def test_other_weights_in_a_wrapper_are_known_too(tmp_path):
+    resnet = models.ResNet((1, 1), False, num_classes=3, width=2, small_images=True)
+    path = tmp_path / "resnet.safetensors"
+    save(path, filled(resnet), of=resnet, format="torchvision")
+    arrays = load_file(path)
+    save_file({f"module.{name}": x for name, x in arrays.items()}, path)
+    assert "they look like resnet (torchvision)" in told(path, into=Tiny())
+
+
+def test_a_prefix_of_some_names_is_a_difference(file):
+    arrays = load_file(file.path)
+    arrays["module.head.weight"] = arrays.pop("head.weight")
+    save_file(arrays, file.path)
+    text = told(file.path, into=Tiny())
+    assert "1 missing: params/head/kernel, there head.weight, near module.head" in text
 
 
 def test_the_format_can_be_asked_for(file):
@@ -416,6 +458,24 @@ def test_thousands_of_names_take_a_moment():
     names = [f"layers.{i}.{i % 30}.{i % 7}.weight" for i in range(3_000)]
     found = stand_for(names, rules)
     assert found["layers.31.1.3.weight"][1] == ["params/1/31/3"] and len(found) == 3_000
+
+
+@pytest.mark.parametrize("count, copies", [(20_000, 1), (60_000, 2)])
+def test_a_header_of_many_names_takes_a_moment(tmp_path, count, copies):
+    """A quadratic search would take minutes."""
+    names = ", ".join(
+        f'"layer1.{i // copies}.x": {json.dumps(entry("F32", (0,), (0, 0)))}'
+        for i in range(count)
+    )
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(written(f"{{{names}}}".encode()))
+    start = time.process_time()
+    expected = {
+        1: "none of its 20,000 arrays",
+        2: "named layer1.0.x, layer1.1.x, layer",
+    }
+    assert expected[copies] in told(path, into=Tiny(), allow="y")
+    assert time.process_time() - start < 5
 
 
 # Writing.

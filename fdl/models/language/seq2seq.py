@@ -117,7 +117,7 @@ class Seq2Seq(nn.Module):
     Example:
       Greedy decoding, one token at a time:
 
-      >>> module = Seq2Seq(8, vocab_size=20)
+      >>> module = Seq2Seq(8, vocab_size=20, embedding_size=4, readout_size=4)
       >>> source, target = jnp.array([[5, 6, 7]]), jnp.array([[1]])
       >>> variables = jax.jit(module.init)(jax.random.key(0), source, target)
       >>> apply = jax.jit(module.apply, static_argnames="method")

@@ -117,7 +117,7 @@ class Attention(nn.Module):
             dtype=self.dtype,
             param_dtype=self.param_dtype,
             name="out",
-        )(outputs.reshape(*x.shape[:2], -1))
+        )(lax.collapse(outputs, 2))
 
     def _project(self, x, attended):
         num_heads, num_kv_heads = self.num_heads, self.num_kv_heads or self.num_heads
@@ -253,10 +253,10 @@ def attention_weights(query: Array, key: Array, mask: Array | None = None) -> Ar
     """
     b, t, n, h = query.shape
     # Query heads are grouped by the key head that they share: no key is repeated.
-    grouped = query.reshape(b, t, key.shape[2], -1, h)
+    grouped = query.reshape(b, t, key.shape[2], n // key.shape[2], h)
     wide = jnp.promote_types(query.dtype, jnp.float32)
     scores = jnp.einsum("btkgh,bskh->bkgts", grouped, key, preferred_element_type=wide)
-    scores = scores.reshape(b, n, t, -1) / jnp.sqrt(h)
+    scores = scores.reshape(b, n, t, key.shape[1]) / jnp.sqrt(h)
     if mask is not None:
         # A finite minimum, as a row of -inf alone would make the softmax NaN.
         scores = jnp.where(mask, scores, jnp.finfo(scores.dtype).min)
@@ -277,6 +277,6 @@ def weighted_values(weights: Array, value: Array) -> Array:
       float [B, T, N, H].
     """
     b, n, t, s = weights.shape
-    grouped = weights.reshape(b, value.shape[2], -1, t, s)
+    grouped = weights.reshape(b, value.shape[2], n // value.shape[2], t, s)
     outputs = jnp.einsum("bkgts,bskh->btkgh", grouped, value)
-    return outputs.reshape(b, t, n, -1)
+    return outputs.reshape(b, t, n, value.shape[3])

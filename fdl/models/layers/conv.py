@@ -9,6 +9,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from fdl.models.layers.pooling import too_small
+
 # Patches take kernel height × width times the memory of the images. Above a gigabyte of
 # float32, memory matters more than speed.
 MAX_PATCH_ELEMENTS = 2**28
@@ -54,7 +56,11 @@ def _conv_general_dilated(images, kernel, strides, padding, **options):
     if images.ndim != 4 or any(d != 1 for d in options.get("lhs_dilation") or ()):
         return xla(images, kernel)
     depthwise = groups == kernel.shape[-1] > 1
-    num_patches = math.prod(jax.eval_shape(xla, images, kernel).shape[:-1])
+    shape = jax.eval_shape(xla, images, kernel).shape
+    if 0 in shape[1:3]:
+        height, width, *_ = kernel.shape
+        raise too_small(images, f"a convolution with a kernel of {height}×{width}")
+    num_patches = math.prod(shape[:-1])
     # Depthwise convolutions sum shifted images, and gather no patches.
     patch_elements = 0 if depthwise else num_patches * kernel[..., 0].size * groups
     if patch_elements > MAX_PATCH_ELEMENTS:

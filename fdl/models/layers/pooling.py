@@ -31,7 +31,8 @@ def max_pool(
              [13., 15.]], dtype=float32)
     """
     if min(images.shape[1:3]) + 2 * padding < window:
-        raise _too_small(images, window - 2 * padding)
+        least = window - 2 * padding
+        raise too_small(images, f"a pooling layer, expected at least {least}×{least}")
     if padding or (stride or window) != window:
         strides, pads = (stride or window,) * 2, ((padding, padding),) * 2
         return nn.max_pool(images, (window, window), strides, pads)
@@ -87,13 +88,14 @@ def average(images: Array) -> Array:
       UserError: There are no pixels, whose average would be NaN.
     """
     if 0 in images.shape[1:3]:
-        raise _too_small(images, 1)
+        raise too_small(images, "a pooling layer, expected at least 1×1")
     return images.mean(axis=(1, 2))
 
 
-def _too_small(images, min_size):
+def too_small(images: Array, layer: str) -> UserError:
+    """Error of feature maps [B, H, W, C] that have too few pixels for a layer."""
     height, width = images.shape[1:3]
     return UserError(
         f"images too small for this network: {height}×{width} pixels remain of them at "
-        f"a pooling layer, expected at least {min_size}×{min_size}"
+        f"{layer}"
     )

@@ -103,8 +103,11 @@ class RecurrentCore(nn.Module):
           Outputs, float [B, T, hidden_size], and the carry after the last token.
 
         Raises:
-          UserError: The cell is unknown, or resets are given to a reversed layer.
+          UserError: The inputs have other axes, the cell is unknown, or resets are
+            given to a reversed layer.
         """
+        if inputs.ndim != 3:
+            raise UserError(f"inputs {[*inputs.shape]}: expected [B, T, D]")
         if self.cell not in CELLS:
             raise UserError(f"cell={self.cell!r}: expected one of {[*CELLS]}")
         if self.reverse and resets is not None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
@@ -60,7 +61,7 @@ class TimeBlock(nn.Module):
         x = x + y
         if self.num_heads is None:
             return x
-        tokens = norm(name="attention_norm")(x).reshape(x.shape[0], -1, self.features)
+        tokens = jax.lax.collapse(norm(name="attention_norm")(x), 1, 3)
         attended = Attention(
             self.num_heads,
             kernel_init=uniform,

@@ -77,16 +77,21 @@ def load(
     module = unrolled(into)
 
     def allowed(name):
-        aliases = formats.aliases(name, rules) if patterns else ()
+        aliases = formats.aliases(name, rules, prefix) if patterns else ()
         return any(fnmatch.fnmatchcase(a, p) for a in aliases for p in patterns)
 
     with reading(path) as tensors:
         like = formats.shapes(module)
-        label, rules = formats.found(format, module, like, tensors, path)
-        arrays, report = to_ours(tensors, rules, like, _resize(module, allowed))
-    report = dataclasses.replace(report, source=os.fspath(path), format=label)
+        label, rules, prefix = formats.found(format, module, like, tensors, path)
+        arrays, report = to_ours(tensors, rules, like, _resize(module, allowed), prefix)
+    report = dataclasses.replace(
+        report, source=os.fspath(path), format=label, prefix=prefix
+    )
     refused = report.without(allowed)
-    published = {p: [*names_of(p, rules), p][0] for p in refused.missing[:3]}
+    published = {
+        path: next((prefix + name for name in names_of(path, rules)), path)
+        for path in refused.missing[:3]
+    }
     message = fault(refused, type(module).__name__, published)
     if message:
         raise WeightsError(message, report)

@@ -7,7 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from fdl.models.pretrained.report import Report
-from fdl.models.pretrained.rules import Numpy, Rule, Rules, fill, matches
+from fdl.models.pretrained.rules import (
+    Numpy,
+    Rule,
+    Rules,
+    any_pattern,
+    fill,
+    matches,
+)
 from fdl.trees import named_leaves
 from fdl.types import PyTree, Variables
 
@@ -20,6 +27,7 @@ def to_ours(
     rules: Rules,
     like: Variables,
     resize: Resize = lambda path, array, shape: None,
+    prefix: str = "",
 ) -> tuple[dict[str, Numpy], Report]:
     """Converts arrays of a checkpoint to leaves of variables.
 
@@ -28,15 +36,16 @@ def to_ours(
       rules: Conversion rules of the format.
       like: Variables of the module, or their shapes and dtypes.
       resize: Resizes an array of another shape; returns None where that is not allowed.
+      prefix: Start of the names in the checkpoint that the rules do not have.
 
     Returns:
       Arrays by path in the variables, cast to their dtypes, and a report.
     """
     leaves, report = flatten(like), Report()
     arrays: dict[str, Numpy] = {}
-    matched = stand_for(tensors, rules)
+    matched = stand_for((name.removeprefix(prefix) for name in tensors), rules)
     for name in tensors:
-        rule, paths = matched.get(name, (None, []))
+        rule, paths = matched.get(name.removeprefix(prefix), (None, []))
         if rule is None or not all(path in leaves for path in paths):
             report.unexpected.append(name)
         if rule is None or not any(path in leaves for path in paths):
@@ -96,7 +105,8 @@ def stand_for(names: Iterable[str], rules: Rules) -> dict[str, tuple[Rule, list[
     Returns:
       Rule and paths by name; names that no rule matches are left out.
     """
-    # Exact names are looked up: only rules with placeholders are tried on every name.
+    # Exact names are looked up, and those that match no rule take a single search: only
+    # rules with placeholders are tried on the others.
     exact: dict[str, int] = {}
     patterns = []
     for i, rule in enumerate(rules):
@@ -104,8 +114,11 @@ def stand_for(names: Iterable[str], rules: Rules) -> dict[str, tuple[Rule, list[
             patterns.append((i, rule))
         else:
             exact.setdefault(rule.theirs, i)
+    matches_any = any_pattern(rule.theirs for _, rule in patterns).fullmatch
     matched = {}
     for name in names:
+        if name not in exact and not matches_any(name):
+            continue
         last = exact.get(name, len(rules))
         if name in exact:
             matched[name] = rules[last], [*rules[last].paths]

@@ -2,8 +2,9 @@
 
 import importlib
 import inspect
+import itertools
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import flax.linen as nn
 import jax
@@ -15,6 +16,8 @@ from fdl.models.pretrained.report import Report, WeightsError, listed
 from fdl.models.pretrained.rules import Rule, Rules
 from fdl.types import PyTree, Variables
 
+MAX_PREFIXES = 4  # Of wrappers inside each other.
+
 
 def found(
     format: str | Rules | None,
@@ -22,8 +25,11 @@ def found(
     like: PyTree,
     names: Iterable[str],
     path: str | os.PathLike[str],
-) -> tuple[str, Rules]:
+) -> tuple[str, Rules, str]:
     """Format of a checkpoint: the requested one, or the one with the most matches.
+
+    Wrappers such as PyTorch's ``DataParallel``, ``torch.compile`` and Lightning put a
+    prefix in front of all names: it is left out where no name matches with it.
 
     Args:
       format: Name of a format, or rules; None to detect it.
@@ -33,36 +39,57 @@ def found(
       path: Path of the checkpoint, for error messages.
 
     Returns:
-      Name and rules of the format.
+      Name and rules of the format, and the prefix.
 
     Raises:
       UserError: The requested format is unknown.
       WeightsError: No name in the checkpoint matches.
     """
     formats, leaves, names = known(module, like), flatten(like), [*names]
-
-    # Names of variables that the module lacks, such as a head's, do not count.
-    def score(rules):
-        paths = stand_for(names, rules).values()
-        return sum(not leaves.keys().isdisjoint(ours) for _, ours in paths)
-
-    tried = " or ".join(formats)
-    if format is None:
-        label, rules = max(formats.items(), key=lambda item: score(item[1]))
-    else:
-        tried, rules = label, rules = named(format, formats)
-    if score(rules) > 0:
-        return label, rules
+    candidates = formats if format is None else dict([named(format, formats)])
+    for prefix in _prefixes(names):
+        inner = [name.removeprefix(prefix) for name in names]
+        # Names of variables that the module lacks, such as a head's, do not count.
+        scores = {
+            label: sum(
+                not leaves.keys().isdisjoint(paths)
+                for _, paths in stand_for(inner, rules).values()
+            )
+            for label, rules in candidates.items()
+        }
+        label = max(scores, key=lambda label: scores[label])
+        if scores[label] > 0:
+            return label, candidates[label], prefix
     # Nothing matches: the tables of all families tell which one the checkpoint is of.
-    tables = {**formats, **_published()}
-    likely = max(tables, key=lambda label: len(stand_for(names, tables[label])))
-    share = len(stand_for(names, tables[likely])) / max(len(names), 1)
+    sample = names[:: len(names) // 1000 + 1]
+    counts = {
+        label: len(stand_for([x.removeprefix(prefix) for x in sample], rules))
+        for label, rules in {**formats, **_published()}.items()
+        for prefix in _prefixes(names)
+    }
+    likely, tried = (
+        max(counts, key=lambda label: counts[label]),
+        " or ".join(candidates),
+    )
+    share = counts[likely] / max(len(sample), 1)
     raise WeightsError(
         f"{os.fspath(path)} holds other weights: none of its {len(names):,} arrays "
         f"({listed(names, 3)}) is named as one of {type(module).__name__} in format "
         f"{tried}" + (f"; they look like {likely}" if share > 0.5 else ""),
         Report(os.fspath(path), label, missing=[*leaves], unexpected=names),
     )
+
+
+def _prefixes(names: Sequence[str]) -> Iterator[str]:
+    """Prefixes of all names, up to a dot: none, then the first one, and so on."""
+    yield (prefix := "")
+    # What the first and the last name of an order share, all names share.
+    ends = min(names, default=""), max(names, default="")
+    parts = zip(*(name.split(".")[:-1] for name in ends), strict=False)
+    for first, last in itertools.islice(parts, MAX_PREFIXES):
+        if first != last:
+            return
+        yield (prefix := f"{prefix}{first}.")
 
 
 def named(format: str | Rules, formats: Mapping[str, Rules]) -> tuple[str, Rules]:
@@ -93,15 +120,18 @@ def known(module: nn.Module, like: PyTree) -> dict[str, Rules]:
     return {"fdl": own, **getattr(module, "checkpoints", dict)()}
 
 
-def aliases(name: str, rules: Rules) -> list[str]:
+def aliases(name: str, rules: Rules, prefix: str = "") -> list[str]:
     """Name or path itself, and its counterparts in the checkpoint or the variables.
 
     Args:
       name: Name in the checkpoint, or path in the variables.
       rules: Conversion rules of the format.
+      prefix: Start of the names in the checkpoint that the rules do not have.
     """
-    _, paths = stand_for([name], rules).get(name, (None, []))
-    return [name, *names_of(name, rules), *paths]
+    inner = name.removeprefix(prefix)
+    _, paths = stand_for([inner], rules).get(inner, (None, []))
+    theirs = [inner, *names_of(inner, rules)]
+    return [name, *theirs, *(f"{prefix}{other}" for other in theirs), *paths]
 
 
 def shapes(module: nn.Module) -> Variables:

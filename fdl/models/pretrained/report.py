@@ -2,11 +2,12 @@
 
 import dataclasses
 import difflib
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from fdl.errors import UserError
+from fdl.errors import MAX_NAMES, UserError, shown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,6 +17,8 @@ class Report:
     Attributes:
       source: Path of the checkpoint.
       format: Name of its format.
+      prefix: Start of all names in the checkpoint, such as ``module.``, that the format
+        does not have.
       matched: Paths of variables that were loaded.
       missing: Paths of variables that are not in the checkpoint.
       unexpected: Names in the checkpoint that match no variable.
@@ -31,6 +34,7 @@ class Report:
 
     source: str = ""
     format: str = ""
+    prefix: str = ""
     matched: list[str] = dataclasses.field(default_factory=list)
     missing: list[str] = dataclasses.field(default_factory=list)
     unexpected: list[str] = dataclasses.field(default_factory=list)
@@ -49,11 +53,17 @@ class Report:
             "mismatched, initialised": [_mismatch(*row) for row in self.mismatched],
             "ignored": [*self.unexpected, *(name for name, _ in self.conflicting)],
         }
-        lines = [f"{self.source} ({self.format}): {len(self.matched):,} arrays matched"]
+        lines = [f"{self.title}: {len(self.matched):,} arrays matched"]
         for kind, rows in differences.items():
             if rows:
                 lines.append(f"  {kind}: {listed(rows, 10)}")
         return "\n".join(lines)
+
+    @property
+    def title(self) -> str:
+        """Source and format, for messages."""
+        prefix = f" after {shown(self.prefix)!r}" if self.prefix else ""
+        return f"{self.source} ({self.format}{prefix})"
 
     def without(self, allowed: Callable[[str], bool]) -> "Report":
         """Report without the differences whose path or name is allowed."""
@@ -90,7 +100,7 @@ def fault(report: Report, module: str, names: dict[str, str]) -> str | None:
     def missing(path):
         name = names.get(path, path)
         # The search takes quadratic time: hostile files may have long and many names.
-        close = difflib.get_close_matches(name[:200], unexpected[:2000], n=1)
+        close = difflib.get_close_matches(name[:200], unexpected[:MAX_NAMES], n=1)
         label = name if name == path else f"{path}, there {name}"
         return f"{label}, near {close[0]}" if close else label
 
@@ -116,14 +126,27 @@ def fault(report: Report, module: str, names: dict[str, str]) -> str | None:
     ]
     if not texts:
         return None
-    conflicting = [name for name, _ in report.conflicting]
-    mismatched = [path for path, *_ in report.mismatched]
-    first = [*report.missing, *mismatched, *report.unexpected, *conflicting][0]
+    differing = [
+        *report.missing,
+        *(path for path, *_ in report.mismatched),
+        *report.unexpected,
+        *(name for name, _ in report.conflicting),
+    ]
     return (
-        f"{report.source} ({report.format}) does not fit {module}: "
+        f"{report.title} does not fit {module}: "
         f"{len(report.matched):,} arrays match; {'; '.join(texts)}; to load it "
-        f"anyway, allow differences by name or pattern: allow=['{shown(first)}']"
+        f"anyway, allow its differences: allow={_patterns(differing)}"
     )
+
+
+def _patterns(names: Sequence[str]) -> str:
+    """The first few of the patterns that match all of some names, as a text."""
+    # Glob patterns would take a bracket in a name for a set of characters.
+    names = [re.sub(r"[*?[]", "?", name) for name in names]
+    if len(names) > 3:  # Of the same parent, such as `params/head/*`.
+        names = [*dict.fromkeys(re.sub(r"[^/.]+$", "*", name) for name in names)]
+    more = ", ..." if len(names) > 3 else ""
+    return f"[{', '.join(f'{shown(name)!r}' for name in names[:3])}{more}]"
 
 
 def listed(names: Iterable[str], most: int, count: int | None = None) -> str:
@@ -138,13 +161,6 @@ def listed(names: Iterable[str], most: int, count: int | None = None) -> str:
     more = (len(names) if count is None else count) - most
     text = ", ".join(shown(name) for name in names[:most])
     return f"{text} and {more:,} more" if more > 0 else text
-
-
-def shown(name: str) -> str:
-    """Printable form of a name in a checkpoint, of at most 201 characters."""
-    # Names come from files of strangers, and go to terminals.
-    name = name if name.isprintable() else repr(name)
-    return name if len(name) <= 200 else f"{name[:200]}…"
 
 
 def _mismatch(path: str, actual: str, expected: str) -> str:

@@ -10,7 +10,7 @@ checkpoint is read, and is always written.
 
 import functools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -125,6 +125,13 @@ def _pattern(template: str) -> re.Pattern[str]:
     # rewritten in their escaped form.
     pattern = re.escape(template).replace(r"\[", "(?:").replace(r"\]", ")?")
     return re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[0-9]+)", pattern))
+
+
+def any_pattern(templates: Iterable[str]) -> re.Pattern[str]:
+    """Pattern of all names that match one of some templates; none without templates."""
+    # A group may be named once in a pattern.
+    patterns = (re.sub(r"\?P<\w+>", "?:", _pattern(t).pattern) for t in templates)
+    return re.compile("|".join(patterns) or r"(?!)")
 
 
 def fill(template: str, numbers: dict[str, str]) -> str:

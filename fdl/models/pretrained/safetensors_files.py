@@ -4,12 +4,13 @@ import contextlib
 import json
 import os
 import pathlib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fdl.errors import UserError
+from fdl.errors import UserError, shown
 from fdl.files import replacing
-from fdl.models.pretrained.report import listed, shown
+from fdl.models.pretrained.report import listed
 from fdl.models.pretrained.rules import Numpy
 
 # The dtypes of safetensors that NumPy, with ml_dtypes' bfloat16, can hold.
@@ -161,8 +162,8 @@ def _header(path: pathlib.Path) -> dict[str, Any]:
     def unique(pairs):
         entries = dict(pairs)
         if len(entries) < len(pairs):
-            names = [name for name, _ in pairs]
-            duplicates = [name for name in entries if names.count(name) > 1]
+            counts = Counter(name for name, _ in pairs)
+            duplicates = [name for name in counts if counts[name] > 1]
             raise UserError(
                 f"{path} is damaged: it has several arrays named "
                 f"{listed(duplicates, 3)}"

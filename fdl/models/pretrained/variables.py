@@ -8,8 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from fdl.errors import UserError
-from fdl.models.pretrained.report import shown
+from fdl.errors import UserError, shown
 from fdl.models.pretrained.rules import Numpy
 from fdl.models.pretrained.safetensors_files import reading, write
 from fdl.types import Variables

@@ -104,7 +104,7 @@ class Critic(nn.Module):
         """Maps observations [B, ...] and actions [B, A] to values [B, num_critics]."""
         dtypes: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         features = encode(self.encoder, observation, "encoder", train=train, **dtypes)
-        x = jnp.concatenate([features, action.reshape(action.shape[0], -1)], axis=-1)
+        x = jnp.concatenate([features, jax.lax.collapse(action, 1)], axis=-1)
         # Separate networks, and not one with several outputs: the minimum of estimates
         # counters overestimation only as far as their errors are independent.
         critics = [

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from flax.typing import Initializer
 from jax.typing import DTypeLike
 
+from fdl.errors import UserError
 from fdl.models.layers import conv
 from fdl.types import Array
 
@@ -49,6 +50,9 @@ class ConvEncoder(nn.Module):
     def __call__(self, observation: Array, *, train: bool = False) -> Array:
         """Maps observations [B, H, W, C] to features, float [B, D]."""
         del train  # Encoders are called with it; this one has no dropout.
+        if observation.ndim != 4:
+            shape = [*observation.shape]
+            raise UserError(f"observation {shape}: expected [B, H, W, C]")
         dtypes: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         x = as_float(observation)
         sizes = zip(self.features, self.kernel_sizes, self.strides, strict=True)
@@ -63,7 +67,7 @@ class ConvEncoder(nn.Module):
                 **dtypes,
             )(x)
             x = self.activation(x)
-        return x.reshape(x.shape[0], -1)
+        return jax.lax.collapse(x, 1)
 
     def example(self) -> tuple[jax.ShapeDtypeStruct, ...]:
         """Shape and dtype of a batch of one observation of `input_shape`."""
@@ -120,9 +124,9 @@ def encode(
       **dtypes: Attributes ``dtype`` and ``param_dtype`` of the encoder.
     """
     if encoder is None:
-        return as_float(observation).reshape(observation.shape[0], -1)
+        return jax.lax.collapse(as_float(observation), 1)
     x = encoder(name=name, **dtypes)(observation, train=train)
-    return x.reshape(x.shape[0], -1)
+    return jax.lax.collapse(x, 1)
 
 
 def as_float(observation: Array) -> Array:

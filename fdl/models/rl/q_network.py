@@ -83,7 +83,7 @@ class QNetwork(nn.Module):
                 name=name,
                 **dtypes,
             )(x)
-            return values.reshape(-1, num, num_atoms)
+            return values.reshape(x.shape[0], num, num_atoms)
 
         if self.dueling:
             value = stream("value", 1)

@@ -109,7 +109,7 @@ class RecurrentActorCritic(nn.Module):
             **dtypes,
         )(x)
         core = self._core(name="core")
-        x, carry = core(x.reshape(batch, time, -1), carry, resets)
+        x, carry = core(x.reshape(batch, time, x.shape[-1]), carry, resets)
         params = self.head(self.action_size, name="policy", **dtypes)(x)
         value_init = orthogonal(1.0)  # Gain 1, where hidden layers have √2.
         values = nn.Dense(1, kernel_init=value_init, name="value", **dtypes)(x)

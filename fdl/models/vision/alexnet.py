@@ -63,7 +63,7 @@ class AlexNet(nn.Module):
         init = published_init if self.original else torch_init
         x = self._convolutions(images, init, dtypes)
         x = adaptive_avg_pool(x, 6)
-        x = x.reshape(x.shape[0], -1)
+        x = jax.lax.collapse(x, 1)
         for i, size in enumerate(self.hidden_sizes):
             if not self.original:
                 x = nn.Dropout(self.dropout, deterministic=not train)(x)

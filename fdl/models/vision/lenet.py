@@ -121,7 +121,7 @@ class LeNet1998(nn.Module):
         x = squash(
             conv(120, kernel_init=fan_in_uniform(400), name="c5", **conv_options)(x)
         )
-        x = x.reshape(x.shape[0], -1)
+        x = jax.lax.collapse(x, 1)
         self.sow("intermediates", "hidden_0", x)
         size = 84 if codes is None else codes.shape[1]
         x = squash(

@@ -135,7 +135,7 @@ class MLPMixer(nn.Module):
             block, self.num_layers, self.scan_layers, self.remat, name="blocks"
         )
         rates: Any = np.linspace(0, self.stochastic_depth, self.num_layers)
-        x = embed(images).reshape(images.shape[0], -1, size)
+        x = jax.lax.collapse(embed(images), 1, 3)
         # Without stochastic depth no rates are passed: scan and remat trace them, and
         # even zeros would draw random numbers and need a key.
         x = blocks(x, train, per_layer=(rates,) if self.stochastic_depth else ())

@@ -126,7 +126,7 @@ class ViT(nn.Module):
         b, height, width, _ = x.shape
         table = self._positions(height, width).astype(x.dtype)
         # A row of the class token, if there is one, comes first.
-        x = x.reshape(b, -1, size) + table[:, -height * width :]
+        x = jax.lax.collapse(x, 1, 3) + table[:, -height * width :]
         if kept is not None:
             # After the positions are added, so that each patch keeps its own.
             x = jnp.take_along_axis(x, kept[..., None], axis=1)
