@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-# Characters of a name; names among which a near one is searched for, and that are listed.
+# Characters of a name; names that are searched for a near one, and that are listed.
 MAX_NAME, MAX_NAMES, MAX_LISTED = 100, 2000, 100
 
 
@@ -144,7 +144,7 @@ def check_parameters(name: str, function: Any, expected: str) -> None:
 
 
 def printable(text: object) -> str:
-    """Text in which what controls a terminal is written as an escape.
+    r"""Text in which what controls a terminal is written as an escape.
 
     Names of files and columns, configs and the messages of other libraries may come
     from anybody. Newlines and tabs remain, and so do the letters of all scripts.
