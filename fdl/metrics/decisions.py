@@ -55,9 +55,10 @@ def decide(logits: Array, labels: Array, num_classes: int | None = None) -> Deci
     else:
         num_classes = _num_classes(logits, labels)
         predicted = jnp.argmax(logits, axis=-1).astype(jnp.int32)
-        # The maximum is NaN if any of the logits is, and infinite where a softmax is
-        # NaN; logits of minus infinity are classes of probability zero.
-        valid_predictions = jnp.isfinite(jnp.max(logits, axis=-1))
+        # A softmax is NaN if a logit is, or if the largest is infinite; logits of minus
+        # infinity are classes of probability zero. XLA may leave NaN out of a maximum.
+        missing = jnp.isnan(logits).any(axis=-1)
+        valid_predictions = ~missing & jnp.isfinite(jnp.max(logits, axis=-1))
     valid = _is_class(actual, num_classes) & valid_predictions
     return Decisions(predicted, actual, valid, num_classes)
 

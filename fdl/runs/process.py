@@ -10,6 +10,10 @@ import warnings
 
 import jax
 
+# Of jax 0.10 to 0.12, the versions in which the fault was seen and the flag is known.
+WITHOUT_FUSION = "--xla_cpu_experimental_ynn_fusion_type="
+FIRST_UNTESTED = (0, 13)
+
 
 def prepare(*, keep_memory: bool = True) -> None:
     """Sets up logging, compilation cache and memory, before the first computation."""
@@ -19,6 +23,7 @@ def prepare(*, keep_memory: bool = True) -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     cache_compilations()
     spare_threads()
+    propagate_nan()
     if keep_memory:
         keep_freed_memory()
 
@@ -80,3 +85,17 @@ def spare_threads() -> None:
     if re.fullmatch("[0-9]{1,9}", devices) and int(devices) > 1:
         # XLA reads it when it starts.
         os.environ.setdefault("NPROC", str(4 * int(devices)))
+
+
+def propagate_nan() -> None:
+    """Turns off a fusion of XLA on the CPU that loses NaN, before the first program.
+
+    With it, a maximum of 4096 numbers or more, or a sum of as many that went through a
+    ReLU or a clip, leaves NaN out: the logits of a ResNet whose activations are all NaN
+    are finite, and so is its loss.
+    """
+    flags = os.environ.get("XLA_FLAGS", "")
+    name = WITHOUT_FUSION.rstrip("=")
+    # XLA ends the process at a flag that it does not know.
+    if name not in flags and jax.__version_info__ < FIRST_UNTESTED:
+        os.environ["XLA_FLAGS"] = f"{flags} {WITHOUT_FUSION}".strip()

@@ -1,3 +1,4 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -33,3 +34,9 @@ def test_a_label_that_is_none_is_seen(metric):
 def test_one_label_for_each_example_is_an_error(metric):
     with pytest.raises(UserError, match="several labels per example"):
         metric(jnp.zeros((2, 3)), jnp.zeros(2, int))
+
+
+@pytest.mark.parametrize("metric", [metrics.hamming_loss, metrics.subset_accuracy])
+def test_one_nan_among_many_is_seen(metric):
+    logits = jnp.ones((2000, 5)).at[7, 3].set(jnp.nan)
+    assert np.isnan(jax.jit(metric)(logits, jnp.ones((2000, 5), int)).compute())

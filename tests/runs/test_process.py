@@ -91,6 +91,29 @@ def test_simulated_devices_get_threads_enough(monkeypatch, devices, enough):
     assert (int(os.environ.get("NPROC", 0)) > 6) == enough
 
 
+LOST = """
+from fdl.runs.process import prepare
+prepare()
+import jax, jax.numpy as jnp
+x = jnp.full((64, 128), jnp.nan)
+print(jax.jit(lambda x: (x.max(), jnp.maximum(x, 0).mean(), x[0].max()))(x))
+"""
+
+
+def test_no_nan_is_lost(tmp_path):
+    """By the maximum and the mean of many numbers, as if there were none."""
+    found = output(LOST, FDL_CACHE_DIR=str(tmp_path), XLA_FLAGS="")
+    assert found.count("nan") == 3, found
+
+
+def test_flags_of_the_user_are_kept(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--xla_dump_to=/tmp")
+    process.propagate_nan()
+    assert os.environ["XLA_FLAGS"] == f"--xla_dump_to=/tmp {process.WITHOUT_FUSION}"
+    process.propagate_nan()
+    assert os.environ["XLA_FLAGS"].count(process.WITHOUT_FUSION) == 1
+
+
 @pytest.mark.parametrize("env", [{}, {"PYTHONIOENCODING": "ascii"}])
 def test_output_never_fails_for_want_of_a_letter_or_of_a_place(tmp_path, env):
     (tmp_path / "one.py").write_text('"""One ± two."""\n\ndef get_config(): ...\n')
