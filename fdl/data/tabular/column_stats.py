@@ -142,8 +142,8 @@ def _number(row: Row, name: str, index: int, missing: Sequence[str]) -> float:
         return math.nan
     if not is_number(text):
         raise UserError(
-            f"row {index}, column {name!r}: expected a number, got {text!r:.50}; if the "
-            "column is categorical, add it to categories"
+            f"row {index}, column {name!r}: expected a number, got {text!r:.50}; if "
+            "the column is categorical, add it to categories"
         )
     # Statistics and features of larger ones would be infinite.
     if abs(float(text)) > MAX_NUMBER:

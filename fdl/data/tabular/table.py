@@ -263,13 +263,14 @@ def _check_notation(place: str, texts: Sequence[str], remedy: str) -> None:
 
 
 def _check_rounding(place: str, numbers: Sequence[float]) -> None:
-    """Raises `UserError` if numbers, or NaN, hardly differ once they are float32."""
+    """Raises `UserError` if float32 loses how numbers, or NaN, differ."""
     values = np.array(numbers)
-    error, std = np.nanmax(np.abs(values.astype(np.float32) - values)), np.nanstd(values)
-    if np.nanmin(values) < np.nanmax(values) and error > MAX_ROUNDING * std:
+    values = values[~np.isnan(values)]
+    error, std = np.abs(values.astype(np.float32) - values).max(), values.std()
+    if values.min() < values.max() and error > MAX_ROUNDING * std:
         raise UserError(
             f"{place}: expected numbers that float32 can tell apart, got a mean of "
-            f"{np.nanmean(values):.9g} and a standard deviation of {std:.3g}; subtract "
+            f"{values.mean():.9g} and a standard deviation of {std:.3g}; subtract "
             "an offset, or change the unit"
         )
 
