@@ -33,6 +33,8 @@ def mean_and_std(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     mean = np.where(constant, low, total / np.maximum(count, 1))
     mean = np.where(count == 0, 0, mean)
     std = np.where(missing, mean, values).std(axis=0)
+    # Of differences below 1e-162, the squares are 0.
+    std = np.where(std == 0, high - low, std)
     return mean, np.where(constant, 1, std)
 
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from fdl.types import Array
 
 # Values that `segment_sum` adds one after the other, as far as its memory allows: at
-# most 2²² partial sums, 16 MiB of float32.
+# most 2²² partial sums, 16 MiB of float32, and no more than there are values.
 VALUES_IN_A_ROW = 2**10
 MAX_PARTIAL_SUMS = 2**22
 
@@ -100,7 +100,8 @@ def segment_sum(values: Array, groups: Array, num_groups: int) -> Array:
       num_groups: Number of groups.
     """
     values, groups = values.reshape(-1), groups.reshape(-1)
-    parts = min(groups.size // VALUES_IN_A_ROW, MAX_PARTIAL_SUMS // num_groups)
+    most = min(groups.size, MAX_PARTIAL_SUMS)
+    parts = min(groups.size // VALUES_IN_A_ROW, most // num_groups)
     if parts < 2 or jnp.issubdtype(values.dtype, jnp.integer):
         # JAX drops segments that are out of range, such as the group of invalid values.
         return jax.ops.segment_sum(values, groups, num_groups)

@@ -13,6 +13,7 @@ from fdl.errors import UserError
 from fdl.metrics.paired_comparison import Comparison
 
 
+@np.errstate(invalid="ignore")  # Of infinity, the difference is NaN.
 def over_seeds(first: Any, second: Any, *, paired: bool = True) -> Comparison:
     """Student's t-test of the mean over seeds, paired, or else Welch's.
 
@@ -49,6 +50,7 @@ def over_seeds(first: Any, second: Any, *, paired: bool = True) -> Comparison:
     return _t_test(a, b, variance, freedom)
 
 
+@np.errstate(invalid="ignore")
 def over_folds(first: Any, second: Any) -> Comparison:
     """Corrected t-test of the mean over the K folds of a cross-validation.
 

@@ -1,6 +1,7 @@
 """Chain of gradient transformations, assembled from a config in a fixed order."""
 
 import inspect
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -278,6 +279,11 @@ def _rate_step(
     if any(map(chain_steps.is_traced, values)):
         return [ChainStep(f"learning rate {shape}")]
     values = [float(value) for value in values]
+    for value in values:
+        if not 0 <= value < math.inf:
+            raise UserError(
+                f"learning rate {shape}: expected rates of at least 0, got {value:.3g}"
+            )
     values = values if len(set(values)) > 1 else values[:1]
     shown = ", ".join(f"{value:.3g}" for value in values)
     return [ChainStep(f"learning rate {shape}: {shown}")]

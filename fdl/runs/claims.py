@@ -65,11 +65,18 @@ def check_claims(claims: Sequence[Claim], values: Mapping[str, Any]) -> None:
       values: Metrics of any evaluation, by name; such as that of the untrained model.
 
     Raises:
-      UserError: A claim has no bound, or asks for a metric that is not evaluated.
+      UserError: A claim has no bound, or bounds that nothing lies within, or asks for
+        a metric that is not evaluated.
     """
     for claim in claims:
         if claim.at_least is None and claim.at_most is None:
             raise UserError(f"the claim {claim.text!r} needs at_least or at_most")
+        low, high = _bounds(claim)
+        if not low <= high:  # NaN fails the comparison.
+            raise UserError(
+                f"the claim {claim.text!r} expects at least {low:g} and at most "
+                f"{high:g}: nothing is"
+            )
     evaluate_claims(claims, values)
 
 
@@ -129,8 +136,7 @@ def _verdict(claim: Claim, columns: Mapping[str, np.ndarray]) -> Verdict:
     finite = np.isfinite(values).all()
     mean, _, low, high = interval(values if finite else [], "".join(metrics[:1]))
     # Comparisons with NaN are false: without an interval, the claim stays undecided.
-    at_least = -np.inf if claim.at_least is None else claim.at_least
-    at_most = np.inf if claim.at_most is None else claim.at_most
+    at_least, at_most = _bounds(claim)
     verdict = OPEN
     if at_least <= low and high <= at_most:
         verdict = HOLDS
@@ -145,3 +151,9 @@ def _verdict(claim: Claim, columns: Mapping[str, np.ndarray]) -> Verdict:
         claim.at_least,
         claim.at_most,
     )
+
+
+def _bounds(claim: Claim) -> tuple[float, float]:
+    """Lower and upper bound, infinite where none is claimed."""
+    low = -np.inf if claim.at_least is None else claim.at_least
+    return low, np.inf if claim.at_most is None else claim.at_most

@@ -74,6 +74,16 @@ def test_a_million_parts_add_up_in_one_call():
     np.testing.assert_allclose(sums, expected, rtol=2e-5)
 
 
+@pytest.mark.parametrize("num_groups", [1, 3, 4000, 10**6])
+def test_partial_sums_are_no_more_than_values_or_groups(num_groups):
+    def total(values):
+        return segment_sum(values, jnp.zeros(5000, jnp.int32), num_groups)
+
+    made = jax.make_jaxpr(total)(jnp.ones(5000)).eqns
+    sizes = [x.aval.size for equation in made for x in equation.outvars]
+    assert max(sizes) <= max(5000, num_groups)
+
+
 def test_weights_in_billions_equal_scikit_learn():
     chosen, labels = np.array([0, 1, 0, 0]), np.array([0, 1, 1, 0])
     f1 = functools.partial(metrics.f1, num_classes=2)

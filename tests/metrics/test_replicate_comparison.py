@@ -69,7 +69,8 @@ def test_folds_without_a_difference_seldom_seem_different():
 def test_equal_runs_do_not_differ_and_a_diverged_one_has_no_interval(test):
     assert test(FIRST, FIRST)[2:] == (0, 0, 0, 1)
     assert test([1.0, 2.0], [2.0, 3.0])[2:] == (1, 1, 1, 0)
-    assert np.isnan(test(FIRST, [*SECOND[:4], np.nan])[1:]).all()
+    for value in np.nan, np.inf:
+        assert np.isnan(test(FIRST, [*SECOND[:4], value])[3:]).all()
 
 
 @pytest.mark.parametrize("first, second", [([1], [2]), ([1, 2], [1, 2, 3]), (1, [1])])

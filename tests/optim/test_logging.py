@@ -21,3 +21,9 @@ def test_a_norm_is_finite_where_float32_has_it(size):
 def test_a_norm_of_what_is_not_finite_is_not(bad):
     found = norm_jit({"a": jnp.float32([1.0, bad]), "b": jnp.full(90, 1e30)})
     assert np.isnan(found) if np.isnan(bad) else np.isposinf(found)
+
+
+def test_a_norm_reads_its_arrays_once():
+    tree = {"a": jnp.ones((3, 4)), "b": jnp.ones(5)}
+    names = [x.primitive.name for x in jax.make_jaxpr(norm)(tree).eqns]
+    assert names.count("reduce_sum") == len(tree)

@@ -179,12 +179,13 @@ def test_a_warmup_comes_before_a_schedule_and_takes_of_its_time():
 
 
 @pytest.mark.parametrize("name", sorted(set(schedules.__all__) - {"plateau"}))
-@pytest.mark.parametrize("num_steps", [2, 3, 7, 1000])
+@pytest.mark.parametrize("num_steps", [1, 2, 3, 7, 1000])
 def test_every_schedule_fits_into_any_run(name, num_steps):
     schedule = fdl.make(schedules, {"name": name}, peak=PEAK, num_steps=num_steps)
     rates = jax.vmap(schedule)(jnp.arange(num_steps))
     assert np.isfinite(rates).all() and (rates >= 0).all()
     assert rates.max() <= PEAK * 1.00001
+    assert num_steps > 1 or name == "cyclic" or rates[0] == np.float32(PEAK)
 
 
 def test_a_plateau_of_the_loss_halves_the_rate():
@@ -217,6 +218,9 @@ def test_a_plateau_of_the_loss_halves_the_rate():
         ),
         ({"learning_rate": None, "schedule": "cosine"}, "nothing to schedule"),
         ({"learning_rate": -1.0}, "learning_rate=-1.0: expected a positive"),
+        ({"schedule": {"name": "exponential", "factor": 0.0}}, "factor=0.0: expected"),
+        ({"schedule": {"name": "linear", "end": -1.0}}, "at least 0, got -0.0008"),
+        ({"schedule": {"name": "cosine", "end": np.nan}}, "at least 0, got nan"),
     ],
 )
 def test_mistakes_are_told_in_one_line(options, message):

@@ -108,6 +108,13 @@ def test_a_claim_needs_a_bound():
         claims.check_claims([Claim("x", lambda m: m["x"])], {"x": 1.0})
 
 
+@pytest.mark.parametrize("low, high", [(0.9, 0.1), (np.nan, None), (None, np.nan)])
+def test_a_claim_that_nothing_fulfils_is_an_error(low, high):
+    claim = Claim("x", lambda m: m["x"], at_least=low, at_most=high)
+    with pytest.raises(UserError, match="nothing is"):
+        claims.check_claims([claim], {"x": 1.0})
+
+
 def test_the_last_values_of_a_split_are_read_with_those_that_are_no_number():
     rows = [{"eval/x": 1.0}, {"step": 2, "eval/x": None, "eval/y": 3}, {"train/x": 2}]
     assert last_values(rows, "eval") == {"x": None, "y": 3}

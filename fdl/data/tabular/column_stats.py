@@ -22,7 +22,7 @@ NOTATIONS = {
     "a date": r"\d{1,4}([-/.])\d{1,2}\1\d{1,4}([T ].*)?",
     "a time": r"\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?",
     "a hexadecimal number": r"0[xX][0-9a-fA-F]+",
-    "a number with a comma or in groups": rf"{_SIGN}({_GROUPED})",
+    "a number with a comma or in groups": rf"{_SIGN}({_GROUPED})([eE][-+]?\d+)?",
     "a number with another minus": rf"−{_PLAIN}",
 }
 MAX_NUMBER = float(np.finfo(np.float32).max)
@@ -142,8 +142,8 @@ def _number(row: Row, name: str, index: int, missing: Sequence[str]) -> float:
         return math.nan
     if not is_number(text):
         raise UserError(
-            f"row {index}, column {name!r}: expected a number, got {text!r}; if the "
-            "column is categorical, add it to categories"
+            f"row {index}, column {name!r}: expected a number, got {text!r:.50}; if "
+            "the column is categorical, add it to categories"
         )
     # Statistics and features of larger ones would be infinite.
     if abs(float(text)) > MAX_NUMBER:

@@ -25,6 +25,7 @@ from fdl.data.tabular.encoding import Encoding, check_columns
 from fdl.errors import UserError, near
 
 MOST_CLASSES = 20  # A target of at most so many different integers is a class.
+MAX_ROUNDING = 0.01  # Of standard deviations, by which float32 may change a number.
 MOST_CATEGORIES = 256  # More of them in a column suggest names or free text.
 
 Arrays = dict[str, np.ndarray]
@@ -127,6 +128,11 @@ def table(
         # The kind of a column is decided on all rows, so that it does not depend on the
         # split; its statistics below must not depend on what is held out.
         kinds = _kinds(rows, {target, *ignore}, categories, missing)
+        if not standardize:
+            for name, fit in kinds.items():
+                if fit is learn_number:
+                    values = numbers_of(rows, name, missing)
+                    _check_rounding(f"column {name!r}", values)
         (targets,) = labels.values()
         parts = split_indices(
             targets,
@@ -201,6 +207,7 @@ def _classes(
             raise UserError(
                 f"target={target!r}: expected numbers, got {non_numbers[0]!r}"
             )
+        _check_rounding(f"target={target!r}", numbers_of(rows, target, missing))
         return ()
     if non_numbers:
         return tuple(values)
@@ -253,6 +260,19 @@ def _check_notation(place: str, texts: Sequence[str], remedy: str) -> None:
                 f"{place}: expected plain numbers such as 1234.5, or categories, got "
                 f"{text!r}, {kind}; rewrite it, or {remedy}"
             )
+
+
+def _check_rounding(place: str, numbers: Sequence[float]) -> None:
+    """Raises `UserError` if float32 loses how numbers, or NaN, differ."""
+    values = np.array(numbers)
+    values = values[~np.isnan(values)]
+    error, std = np.abs(values.astype(np.float32) - values).max(), values.std()
+    if values.min() < values.max() and error > MAX_ROUNDING * std:
+        raise UserError(
+            f"{place}: expected numbers that float32 can tell apart, got a mean of "
+            f"{values.mean():.9g} and a standard deviation of {std:.3g}; subtract "
+            "an offset, or change the unit"
+        )
 
 
 def _check_categories(name: str, texts: Sequence[str]) -> None:

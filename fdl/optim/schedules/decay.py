@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 import optax
 
+from fdl.errors import UserError
 from fdl.optim.schedules.step_counts import Steps, steps
 
 
@@ -34,7 +35,7 @@ def step(
       boundaries: Steps at which the rate is multiplied, or their shares of the run.
       factor: Factor of the learning rate at each boundary.
     """
-    first_steps = sorted(steps(x, num_steps, "boundaries") for x in boundaries)
+    first_steps = sorted(steps(x, num_steps, "boundaries", 1) for x in boundaries)
 
     def schedule(count):
         # Unlike a table of pieces, this allows for boundaries that are equal, as shares
@@ -58,10 +59,15 @@ def exponential(
     Args:
       peak: η, the initial learning rate.
       num_steps: Number of steps of the run.
-      factor: Factor of the learning rate after each period.
+      factor: Factor of the learning rate after each period, above 0.
       every: Number of steps of a period, or their share of the run. Default: the run.
       staircase: Whether the rate is constant within a period (``StepLR``).
+
+    Raises:
+      UserError: The factor is not above 0.
     """
+    if not factor > 0:  # Of zero, optax makes a constant.
+        raise UserError(f"factor={factor}: expected a number above 0")
     period = num_steps if every is None else steps(every, num_steps, "every", 1)
     return optax.exponential_decay(peak, period, factor, staircase=staircase)
 

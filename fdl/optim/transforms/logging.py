@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import optax
 from optax.contrib import ReduceLROnPlateauState
@@ -58,8 +59,12 @@ def norm(tree: PyTree) -> Array:
     """
     tree = at_least_float32(tree)
     plain = optax.tree.norm(tree)
-    scaled = optax.tree.norm(optax.tree.scale(SCALE, tree)) / SCALE
-    return jnp.where(jnp.isinf(plain), scaled, plain)
+
+    def scaled(tree):
+        return optax.tree.norm(optax.tree.scale(SCALE, tree)) / SCALE
+
+    # A branch, since a second norm of all parameters would cost as much as the first.
+    return jax.lax.cond(jnp.isinf(plain), scaled, lambda _: plain, tree)
 
 
 def recorded_values(state: optax.OptState) -> dict[str, Array]:

@@ -235,7 +235,7 @@ def test_time_grows_no_faster_than_the_header(write):
     path = write("\n".join([",".join(names), ",".join(["1"] * len(names))]))
     start = time.monotonic()
     assert len(fdl.data.read_csv(path, unnamed=True)[0]) == len(names)
-    with pytest.raises(UserError, match=r"There is: .* and 59900 more") as error:
+    with pytest.raises(UserError, match=r"There is: .* and 59,900 more") as error:
         fdl.data.table(path, "?")
     assert len(str(error.value)) < 1500
     assert time.monotonic() - start < 5
@@ -246,6 +246,7 @@ def test_time_grows_no_faster_than_the_header(write):
     [
         ("1,5", "a number with a comma or in groups"),
         ("1.234,5", "a number with a comma or in groups"),
+        ("1,5e3", "a number with a comma or in groups"),
         ("1 000", "a number with a comma or in groups"),
         ("-1'000.5", "a number with a comma or in groups"),
         ("−3", "a number with another minus"),
@@ -274,6 +275,17 @@ def test_numbers_of_spreadsheets_are_no_categories(text, kind):
     # The target may be meant as a number, too.
     with pytest.raises(UserError, match="target='b': expected plain numbers"):
         fdl.data.table(rows, "b", ignore="y")
+
+
+@pytest.mark.parametrize("first, step", [(1.7e9, 1), (1e-50, 1e-50), (1e-300, 1e-300)])
+def test_numbers_that_float32_makes_equal_are_an_error(first, step):
+    rows = [{"a": first + i * step, "y": i} for i in range(24)]
+    for target, options in ("a", {}), ("y", {"standardize": False}):
+        with pytest.raises(UserError, match="'a': expected numbers that float32 can"):
+            fdl.data.table(rows, target, **options)
+    # In float64, they are standardised first.
+    features = fdl.data.table(rows, "y", classes=False).train["features"]
+    assert len(np.unique(features)) == len(features)
 
 
 @pytest.mark.parametrize("text", ["18-25", "10+", "B 52", "1/2", "a,b", "12th", "A4"])
