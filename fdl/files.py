@@ -1,10 +1,12 @@
 """Files: written whole, through no link; JSON of unknown origin, read safely."""
 
 import contextlib
+import errno
 import json
 import os
 import pathlib
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator
 from typing import Any, BinaryIO
@@ -66,6 +68,31 @@ def write_bytes(path: pathlib.Path, content: bytes) -> None:
         part.write_bytes(content)
 
 
+def open_to_read(path: pathlib.Path) -> BinaryIO:
+    """Opens a regular file to read it.
+
+    Raises:
+      OSError: It cannot be opened; `shutil.SpecialFileError` if it is a pipe or a
+        device, which may keep its reader waiting, or never end.
+    """
+    # Without O_NONBLOCK, opening a pipe waits for somebody who writes into it.
+    file = open(
+        path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)
+    )
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise shutil.SpecialFileError(
+            errno.EINVAL, "expected a file, not a pipe or a device", str(path)
+        )
+    return file
+
+
+def read_bytes(path: pathlib.Path) -> bytes:
+    """Content of a regular file; `OSError` as `open_to_read`."""
+    with open_to_read(path) as file:
+        return file.read()
+
+
 def open_to_append(path: pathlib.Path) -> BinaryIO:
     """Opens a file to append to it, without a buffer; `OSError` if it is a link."""
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
@@ -97,14 +124,12 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
       UserError: The file is missing, damaged, or larger than `MAX_JSON_BYTES`.
     """
     try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):  # A pipe would be waited for.
-            raise UserError(f"{path}: expected a file")
-        if found.st_size > MAX_JSON_BYTES:
-            raise UserError(f"{path}: expected at most {MAX_JSON_BYTES} bytes")
-        content = path.read_bytes()
+        with open_to_read(path) as file:
+            content = file.read(MAX_JSON_BYTES + 1)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from None
+    if len(content) > MAX_JSON_BYTES:
+        raise UserError(f"{path}: expected at most {MAX_JSON_BYTES} bytes")
     try:
         return parse_object(content)
     except ValueError as error:

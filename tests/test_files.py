@@ -8,11 +8,11 @@ from unittest.mock import Mock
 import pytest
 
 from fdl import plots
-from fdl.data.checksums import write_checksums
+from fdl.data.checksums import verify, write_checksums
 from fdl.data.loading import load
 from fdl.data.preprocessing import images
 from fdl.data.preprocessing_files import to_files
-from fdl.errors import UserError, printable
+from fdl.errors import DamageError, RunError, UserError, printable, shown
 from fdl.files import (
     expanded,
     open_to_append,
@@ -23,7 +23,7 @@ from fdl.files import (
 )
 from fdl.models.pretrained.variables import save_variables
 from fdl.runs.directory import write_json
-from fdl.runs.log import JsonLines
+from fdl.runs.log import JsonLines, read_lines
 
 
 def append(path):
@@ -121,12 +121,37 @@ def test_what_is_no_json_object_is_damaged(tmp_path, content):
         parse_object(content)
 
 
+def endless(path):
+    path.symlink_to("/dev/zero")
+
+
+SPECIAL = {"pipe": os.mkfifo, "device": endless}
+READERS = {
+    "json": (read_json, UserError),
+    "lines": (read_lines, RunError),
+    "checksum": (lambda path: verify(path.parent), DamageError),
+}
+
+
+@pytest.mark.parametrize("make", SPECIAL.values(), ids=SPECIAL)
+@pytest.mark.parametrize("read, error", READERS.values(), ids=READERS)
+def test_what_may_never_end_is_not_read(tmp_path, read, error, make):
+    """As a folder from elsewhere may bring, in place of a file."""
+    path = tmp_path / "file"
+    path.touch()
+    write_checksums(tmp_path)
+    path.unlink()
+    make(path)
+    with pytest.raises(error, match="file.*: expected a file, not a pipe or a device"):
+        read(path)
+
+
 def test_what_cannot_be_read_is_named(tmp_path, monkeypatch):
     path = tmp_path / "run.json"
     with pytest.raises(UserError, match=f"cannot read {path}: No such file"):
         read_json(path)
     os.mkfifo(path)  # Nobody writes into it: opening it would never end.
-    with pytest.raises(UserError, match=f"{path}: expected a file"):
+    with pytest.raises(UserError, match=f"cannot read {path}: expected a file"):
         read_json(path)
     path.unlink()
     write_json(path, {"a": 1})
@@ -141,3 +166,5 @@ def test_no_letter_controls_the_terminal(letter):
     text = printable(f"naïve 日本語 👩‍🔬\n\t{letter}[31m")
     assert letter not in text and text.startswith("naïve 日本語 👩‍🔬\n\t\\")
     assert json.loads(f'"{ascii(letter)[1:-1]}"'.replace("\\x", "\\u00")) == letter
+    assert shown(f"a\n{letter}") == f"a\\n{printable(letter)}"
+    assert len(shown(letter * 10**6)) == 201

@@ -34,19 +34,18 @@ def user_code(path: pathlib.Path) -> Iterator[None]:
         location = line_of(error, path) or f"{path}: "
         raise UserError(f"{location}{describe(error)}") from error
     finally:
-        sys.path.remove(directory)
+        with contextlib.suppress(ValueError):  # The code may have changed the path.
+            sys.path.remove(directory)
 
 
 @contextlib.contextmanager
 def current_folder(folder: pathlib.Path) -> Iterator[None]:
     """Makes a folder the current one, of which nothing is imported."""
-    here = pathlib.Path.cwd()
-    if folder == here:
-        yield
-        return
     # An empty entry, as of an interactive session, means the current folder: that of a
     # run which came from elsewhere may hold anything.
-    sys.path[:] = [os.path.abspath(path) for path in sys.path]
+    if folder != pathlib.Path.cwd():
+        sys.path[:] = [os.path.abspath(path) for path in sys.path]
+    # Also if it is the current one already, since code inside may leave it.
     with contextlib.chdir(folder):
         yield
 

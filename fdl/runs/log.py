@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fdl.errors import RunError
-from fdl.files import identity, open_to_append, parse_object
+from fdl.files import identity, open_to_append, parse_object, read_bytes
 from fdl.runs.directory import write_text, writing
 from fdl.runs.tensorboard import Events
 
@@ -116,7 +116,7 @@ def read_lines(path: pathlib.Path) -> list[dict[str, Any]]:
     """
     rows: list[dict[str, Any]] = []
     try:
-        lines = path.read_bytes().split(b"\n")
+        lines = read_bytes(path).split(b"\n")
     except FileNotFoundError:
         return rows
     except OSError as error:

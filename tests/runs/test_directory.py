@@ -1,8 +1,10 @@
 """The run folder: locked, compared and written whole."""
 
+import fcntl
 import json
 import os
 import subprocess
+import threading
 
 import jax
 import optax
@@ -23,6 +25,17 @@ def test_one_run_at_a_time(tmp_path):
             ):
                 pytest.fail("two runs in one folder")
             raise ZeroDivisionError
+
+
+def test_who_looks_whether_a_run_is_at_work_does_not_keep_it_from_beginning(tmp_path):
+    with directory.locked(tmp_path):
+        assert directory.is_locked(tmp_path)
+    descriptor = os.open(tmp_path / ".lock", os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)  # As `is_locked` holds it for a moment.
+    timer = threading.Timer(0.05, os.close, [descriptor])
+    timer.start()
+    with directory.locked(tmp_path):
+        timer.join()
 
 
 NO_PLACE = "expected the path of a folder: "
