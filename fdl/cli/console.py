@@ -125,6 +125,13 @@ def _wrapped(head: str, text: str, width: int | None) -> str:
 
 def prepare() -> None:
     """Keeps output from failing at a character without encoding, or a closed stream."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            # The next file that is opened would take its place, and with it whatever
+            # is printed there, by the libraries of other languages too.
+            os.open(os.devnull, os.O_RDWR)
     for name in ("stdout", "stderr"):
         stream: Any = getattr(sys, name)
         # Python sets a stream to None if its file descriptor was closed at the start.

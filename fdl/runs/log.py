@@ -136,14 +136,15 @@ def read_lines(path: pathlib.Path) -> list[dict[str, Any]]:
 def last_values(rows: Sequence[Mapping[str, Any]], split: str) -> dict[str, Any]:
     """Last logged metrics of a split, "eval" or "test", by name; empty if none are."""
     prefix = f"{split}/"
-    found = [row for row in rows if any(key.startswith(prefix) for key in row)]
-    if not found:
-        return {}
-    return {
-        key.removeprefix(prefix): value
-        for key, value in found[-1].items()
-        if key.startswith(prefix)
-    }
+    for row in reversed(rows):
+        values = {
+            key.removeprefix(prefix): value
+            for key, value in row.items()
+            if key.startswith(prefix)
+        }
+        if values:
+            return values
+    return {}
 
 
 def to_json(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -2,7 +2,10 @@
 
 import io
 import re
+import shlex
 import shutil
+import subprocess
+import sys
 
 import pytest
 from rich.console import Console
@@ -100,3 +103,16 @@ def test_what_a_terminal_would_obey_is_escaped(text, expected):
     file = io.StringIO()
     print_columns([(text, f"{text}\n")], file=file)
     assert file.getvalue() == f"{expected}  {expected}\\n\n"
+
+
+def test_no_file_takes_the_place_of_a_stream_that_was_closed(tmp_path):
+    """Else what is printed there, be it by a library, would be written into it."""
+    code = (
+        "from fdl.cli.console import prepare\n"
+        "prepare()\n"
+        "file = open('number', 'w')\n"
+        "print(file.fileno(), file=file)\n"
+    )
+    command = f"exec {shlex.quote(sys.executable)} -c {shlex.quote(code)}"
+    subprocess.run(f"{command} <&- >&- 2>&-", shell=True, cwd=tmp_path, check=True)
+    assert int((tmp_path / "number").read_text()) > 2
