@@ -11,7 +11,7 @@ import stat
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from fdl.errors import UserError
+from fdl.errors import UserError, reason
 
 MAX_JSON_BYTES = 64 << 20
 
@@ -81,9 +81,8 @@ def open_to_read(path: pathlib.Path) -> BinaryIO:
     )
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
-        raise shutil.SpecialFileError(
-            errno.EINVAL, "expected a file, not a pipe or a device", str(path)
-        )
+        text = "it is a pipe or a device"
+        raise shutil.SpecialFileError(errno.EINVAL, text, str(path))
     return file
 
 
@@ -91,6 +90,17 @@ def read_bytes(path: pathlib.Path) -> bytes:
     """Content of a regular file; `OSError` as `open_to_read`."""
     with open_to_read(path) as file:
         return file.read()
+
+
+@contextlib.contextmanager
+def opened(path: pathlib.Path) -> Iterator[BinaryIO]:
+    """File of a user, as of `open_to_read`; `UserError` if it cannot be opened."""
+    try:
+        file = open_to_read(path)
+    except (OSError, ValueError) as error:  # A ValueError of a null byte.
+        raise UserError(f"{path}: expected a file: {reason(error)}") from None
+    with file:
+        yield file
 
 
 def open_to_append(path: pathlib.Path) -> BinaryIO:

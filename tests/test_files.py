@@ -9,9 +9,13 @@ import pytest
 
 from fdl import plots
 from fdl.data.checksums import verify, write_checksums
+from fdl.data.datasets.idx import read_idx
+from fdl.data.image.image_files import read_images
 from fdl.data.loading import load
+from fdl.data.npz_files import load_npz
 from fdl.data.preprocessing import images
 from fdl.data.preprocessing_files import to_files
+from fdl.data.tabular.csv_files import csv_lines
 from fdl.errors import DamageError, RunError, UserError, printable, shown
 from fdl.files import (
     expanded,
@@ -142,7 +146,38 @@ def test_what_may_never_end_is_not_read(tmp_path, read, error, make):
     write_checksums(tmp_path)
     path.unlink()
     make(path)
-    with pytest.raises(error, match="file.*: expected a file, not a pipe or a device"):
+    with pytest.raises(error, match="file.*: it is a pipe or a device"):
+        read(path)
+
+
+OPENERS = {
+    "a.png": lambda path: read_images([path], (2, 2, 1)),
+    "a.npz": lambda path: load_npz(path, []),
+    "a.csv": csv_lines,
+    "a.gz": lambda path: read_idx(path, (1,)),
+}
+NO_FILE = {
+    "folder": (lambda path: path.mkdir(), "a folder|Is a directory"),
+    "pipe": (os.mkfifo, "a pipe or a device"),
+    "forbidden": (lambda path: path.touch(), "Permission denied"),
+}
+
+
+@pytest.mark.parametrize("make, expected", NO_FILE.values(), ids=NO_FILE)
+@pytest.mark.parametrize("name, read", OPENERS.items(), ids=OPENERS)
+def test_what_is_no_file_or_cannot_be_opened_is_not_called_damaged(
+    tmp_path, monkeypatch, name, read, make, expected
+):
+    path, usual = tmp_path / name, os.open
+    make(path)
+
+    def denied(file, *rest, **options):
+        if os.fspath(file) == os.fspath(path) and path.is_file():
+            raise PermissionError(13, "Permission denied", str(path))
+        return usual(file, *rest, **options)
+
+    monkeypatch.setattr("os.open", denied)  # Root may read every file.
+    with pytest.raises(UserError, match=f"{name}: expected a.*({expected})"):
         read(path)
 
 
@@ -151,7 +186,7 @@ def test_what_cannot_be_read_is_named(tmp_path, monkeypatch):
     with pytest.raises(UserError, match=f"cannot read {path}: No such file"):
         read_json(path)
     os.mkfifo(path)  # Nobody writes into it: opening it would never end.
-    with pytest.raises(UserError, match=f"cannot read {path}: expected a file"):
+    with pytest.raises(UserError, match=f"cannot read {path}: it is a pipe"):
         read_json(path)
     path.unlink()
     write_json(path, {"a": 1})

@@ -38,12 +38,21 @@ def user_code(path: pathlib.Path) -> Iterator[None]:
             sys.path.remove(directory)
 
 
+def working_folder() -> pathlib.Path:
+    """Current folder; `UserError` if it was removed."""
+    try:
+        return pathlib.Path.cwd()
+    except FileNotFoundError:
+        raise UserError("the current folder was removed: go to another") from None
+
+
 @contextlib.contextmanager
 def current_folder(folder: pathlib.Path) -> Iterator[None]:
     """Makes a folder the current one, of which nothing is imported."""
+    here = working_folder()
     # An empty entry, as of an interactive session, means the current folder: that of a
     # run which came from elsewhere may hold anything.
-    if folder != pathlib.Path.cwd():
+    if folder != here:
         sys.path[:] = [os.path.abspath(path) for path in sys.path]
     # Also if it is the current one already, since code inside may leave it.
     with contextlib.chdir(folder):

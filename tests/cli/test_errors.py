@@ -310,6 +310,17 @@ def test_a_file_that_changes_folder_and_path_is_trained_where_it_was_called(
     assert (tmp_path / "run/metrics.jsonl").is_file()
 
 
+def test_a_current_folder_that_was_removed_is_told(fdl, done, monkeypatch):
+    gone = done.parent / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    for command in (["show", done.parent / "tiny.py"], ["eval", done]):
+        called = fdl(*command)
+        assert (called.code, called.out) == (2, "")
+        assert called.error == "fdl: the current folder was removed: go to another\n"
+
+
 def test_the_code_of_an_experiment_cannot_end_a_run_in_silence(fdl, experiment):
     path = experiment(
         ("evaluate=fdl.on_dataset", "evaluate=lambda variables: exit() and")

@@ -235,7 +235,7 @@ def test_time_grows_no_faster_than_the_header(write):
     path = write("\n".join([",".join(names), ",".join(["1"] * len(names))]))
     start = time.monotonic()
     assert len(fdl.data.read_csv(path, unnamed=True)[0]) == len(names)
-    with pytest.raises(UserError, match=r"There is: .* and 59900 more") as error:
+    with pytest.raises(UserError, match=r"There is: .* and 59,900 more") as error:
         fdl.data.table(path, "?")
     assert len(str(error.value)) < 1500
     assert time.monotonic() - start < 5
