@@ -30,7 +30,11 @@ def console(**options: Any) -> Any:
             """Renders a text, be it a line of its own or a cell of a table."""
             return super().render_str(printable(text), **style)
 
-    plain = {"soft_wrap": True, "markup": False, "emoji": False, "highlight": False}
+    plain: dict[str, Any] = {"soft_wrap": True}
+    plain |= {"markup": False, "emoji": False, "highlight": False}
+    # Some shells without a terminal say 0, which Rich takes for a width.
+    if not os.environ.get("COLUMNS", "1").strip("0"):
+        plain["width"] = shutil.get_terminal_size().columns
     return Printable(**{**plain, **options})
 
 
