@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import io
 import json
 import os
 import pathlib
@@ -68,7 +69,7 @@ def write_bytes(path: pathlib.Path, content: bytes) -> None:
         part.write_bytes(content)
 
 
-def open_to_read(path: pathlib.Path) -> BinaryIO:
+def open_to_read(path: pathlib.Path) -> io.BufferedReader:
     """Opens a regular file to read it.
 
     Raises:
@@ -76,9 +77,8 @@ def open_to_read(path: pathlib.Path) -> BinaryIO:
         device, which may keep its reader waiting, or never end.
     """
     # Without O_NONBLOCK, opening a pipe waits for somebody who writes into it.
-    file = open(
-        path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)
-    )
+    flags = os.O_RDONLY | os.O_NONBLOCK
+    file = open(path, "rb", opener=lambda name, _: os.open(name, flags))  # noqa: SIM115
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
         text = "it is a pipe or a device"
@@ -93,7 +93,7 @@ def read_bytes(path: pathlib.Path) -> bytes:
 
 
 @contextlib.contextmanager
-def opened(path: pathlib.Path) -> Iterator[BinaryIO]:
+def opened(path: pathlib.Path) -> Iterator[io.BufferedReader]:
     """File of a user, as of `open_to_read`; `UserError` if it cannot be opened."""
     try:
         file = open_to_read(path)
@@ -107,6 +107,14 @@ def open_to_append(path: pathlib.Path) -> BinaryIO:
     """Opens a file to append to it, without a buffer; `OSError` if it is a link."""
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
     return open(os.open(path, flags, 0o666), "ab", buffering=0)  # type: ignore[return-value]
+
+
+def remove(path: pathlib.Path) -> None:
+    """Removes a file, a folder with all in it, or a link, if there is one."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def identity(path: pathlib.Path) -> tuple[int, int] | None:

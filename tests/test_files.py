@@ -146,7 +146,7 @@ def test_what_may_never_end_is_not_read(tmp_path, read, error, make):
     write_checksums(tmp_path)
     path.unlink()
     make(path)
-    with pytest.raises(error, match="file.*: it is a pipe or a device"):
+    with pytest.raises(error, match=r"file.*: it is a pipe or a device"):
         read(path)
 
 

@@ -59,7 +59,7 @@ def load_npz(
     damaged = UserError(f"{path}: expected an undamaged npz file")
     try:
         with opened(path) as file:
-            # The sizes come first: a few bytes may unpack to more than fits into memory.
+            # The sizes come first: a few bytes may unpack to more than memory holds.
             with zipfile.ZipFile(file) as archive:
                 size = sum(member.file_size for member in archive.infolist())
             packed = file.seek(0, os.SEEK_END)

@@ -14,6 +14,9 @@ from fdl.files import identity, open_to_append, parse_object, read_bytes
 from fdl.runs.directory import write_text, writing
 from fdl.runs.tensorboard import Events
 
+# Keys of timings and of layer norms, whose values are numbers by name.
+NESTED = {"stages", "gradient", "activation"}
+
 
 class RunLog:
     """Log of a run: metrics, timings and layer norms as JSON lines, and TensorBoard.
@@ -125,12 +128,32 @@ def read_lines(path: pathlib.Path) -> list[dict[str, Any]]:
     for number, line in enumerate(lines[:-1], start=1):
         try:
             row = parse_object(line)
-            if type(row.get("step", 0 if "stages" in row else None)) is not int:
-                raise ValueError("'step' is no integer")
+            _check(row)
         except ValueError:
             raise RunError(f"{path} is damaged: line {number}") from None
         rows.append(row)
     return rows
+
+
+def _check(row: Mapping[str, Any]) -> None:
+    """Raises `ValueError` unless a line has a step, and else nothing but numbers."""
+    if type(row.get("step", 0 if "stages" in row else None)) is not int:
+        raise ValueError("'step' is no integer")
+    for name, value in row.items():
+        values = [value]
+        if name in NESTED:
+            values = [*value.values()] if isinstance(value, dict) else [{}]
+        if not all(map(_is_number, values)):
+            raise ValueError(f"{name!r} is no number")
+
+
+def _is_number(value: Any) -> bool:
+    """True for a number as `to_json` writes it, and for a list over seeds."""
+    # No number that is written is so large, and Python's are of any size.
+    return all(
+        x is None or type(x) is float or (type(x) is int and abs(x) < 2**63)
+        for x in (value if isinstance(value, list) else [value])
+    )
 
 
 def last_values(rows: Sequence[Mapping[str, Any]], split: str) -> dict[str, Any]:

@@ -260,7 +260,7 @@ def test_an_evaluation_that_fails_does_not_lose_what_was_saved(fdl, experiment):
     assert Checkpoints(pathlib.Path("other/checkpoints")).steps()[-1] == 8
 
 
-class Mute(Exception):
+class MuteError(Exception):
     """Exception whose message cannot be had."""
 
     def __str__(self):
@@ -275,7 +275,7 @@ UNUSUAL = {
     "CancelledError": asyncio.CancelledError(),
     "StopIteration": StopIteration(),
     "GeneratorExit": GeneratorExit(),
-    "Mute": Mute(),
+    "MuteError": MuteError(),
 }
 
 
