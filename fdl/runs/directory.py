@@ -189,8 +189,9 @@ def commit(path: pathlib.Path) -> str | None:
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(path.parent), *arguments]
-        process = subprocess.run(command, capture_output=True, text=True, check=True)
-        return process.stdout.strip()
+        # Names of files need not be text.
+        process = subprocess.run(command, capture_output=True, check=True)
+        return process.stdout.decode(errors="replace").strip()
 
     try:
         return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain") else "")

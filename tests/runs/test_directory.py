@@ -156,3 +156,6 @@ def test_commit_is_that_of_git_and_says_whether_files_changed(tmp_path):
     assert directory.commit(path) == git("rev-parse", "HEAD")
     path.write_text("changed")
     assert directory.commit(path) == git("rev-parse", "HEAD") + "+"
+    git("config", "core.quotepath", "false")  # Names as they are, be they text or not.
+    (tmp_path / os.fsdecode(b"\xff")).touch()
+    assert directory.commit(path) == git("rev-parse", "HEAD") + "+"
