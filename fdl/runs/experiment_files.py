@@ -9,8 +9,10 @@ import traceback
 from collections.abc import Iterable, Iterator
 
 from fdl.errors import UserError, describe, near, reason
+from fdl.files import read_bytes
 
 FOLDER = "experiments"
+MAX_BYTES = 1 << 20  # Of an experiment's file, to be found by its name.
 
 
 @contextlib.contextmanager
@@ -121,11 +123,11 @@ def _experiments_of(paths: Iterable[pathlib.Path]) -> list[pathlib.Path]:
 
 
 def _content(path: pathlib.Path) -> bytes:
-    """Content of a file; empty if it is hidden, is none, or cannot be read."""
+    """Content of a file; empty if it is hidden, large, none, or cannot be read."""
     # Editors leave links such as `.#file.py` that lead nowhere.
     with contextlib.suppress(OSError):
-        if not path.name.startswith(".") and path.is_file():
-            return path.read_bytes()
+        if not path.name.startswith(".") and path.stat().st_size <= MAX_BYTES:
+            return read_bytes(path)
     return b""
 
 
