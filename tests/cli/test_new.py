@@ -58,7 +58,8 @@ def test_nothing_is_left_of_a_copy_that_fails(fdl, monkeypatch):
 
     monkeypatch.setattr("pathlib.Path.read_bytes", fail)
     called = fdl("new", "mine.py", "--like", str(SHIPPED[0]))
-    assert called.code == 2 and called.error == "fdl: file=mine.py: Input/output error\n"
+    assert called.code == 2
+    assert called.error == "fdl: file=mine.py: Input/output error\n"
     assert not pathlib.Path("mine.py").exists()
 
 
