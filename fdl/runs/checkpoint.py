@@ -210,6 +210,7 @@ class Checkpoints:
                 for made in (self.directory, self.directory.parent):
                     with contextlib.suppress(OSError):  # It is not empty.
                         made.rmdir()
+            self._check_in_place()  # If it has gone, this is why.
             raise
         self._remove(step)
         folder.rename(self._folder(step))

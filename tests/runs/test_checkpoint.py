@@ -365,6 +365,22 @@ def test_what_a_killed_run_left_is_ignored_and_removed(fresh):
     ]
 
 
+def test_a_run_folder_that_goes_amid_a_save_is_named(tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    run.mkdir()
+    checkpoints = Checkpoints(run / "checkpoints")
+
+    def vanish(folder, *_):
+        shutil.rmtree(run)
+        folder.mkdir()
+
+    monkeypatch.setattr("fdl.runs.checkpoint.files.write", vanish)
+    checkpoints.save(3, carry(3), None)
+    with pytest.raises(RunError, match=f"{run} was removed or replaced by somebody"):
+        checkpoints.wait()
+    assert not run.exists()
+
+
 def test_what_others_left_in_place_of_a_folder_is_removed(fresh, tmp_path):
     """Links are, and not what they lead to."""
     precious = tmp_path / "precious"
