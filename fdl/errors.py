@@ -74,11 +74,10 @@ def near(name: str, names: Iterable[str]) -> str:
     return f"There is: {listed}{f' and {more:,} more' if more > 0 else ''}."
 
 
-def shown(name: str) -> str:
-    """Printable form of a text from a file, of at most 201 characters."""
-    # Files come from strangers, and texts go to terminals.
-    name = name if name.isprintable() else repr(name)
-    return name if len(name) <= 200 else f"{name[:200]}…"
+def shown(text: str) -> str:
+    """Printable form of a text from a file, in one line of at most 201 characters."""
+    line = printable(text[:201]).replace("\n", "\\n")
+    return line if len(line) <= 200 else f"{line[:200]}…"
 
 
 def check_type(name: str, value: Any, kind: type, example: str) -> None:
@@ -170,7 +169,7 @@ def describe(error: BaseException) -> str:
       >>> describe(KeyError("accuracy")), describe(AssertionError())
       ("KeyError: 'accuracy'", 'AssertionError')
     """
-    first_line = (str(error).strip().splitlines() or [""])[0]
+    first_line = (_message(error).splitlines() or [""])[0]
     return f"{type(error).__name__}: {first_line}".removesuffix(": ")
 
 
@@ -178,9 +177,17 @@ def reason(error: BaseException) -> str:
     """Message of an exception, in one line of at most 200 characters."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    text = str(error).strip() or type(error).__name__
+    text = _message(error) or type(error).__name__
     # Tensorstore raises a ValueError with the system's error in its text.
     error_code = re.search(r"os_error_code='(\d+)'", text)
     if error_code:
         return os.strerror(int(error_code[1]))
     return text.splitlines()[0][:200]
+
+
+def _message(error: BaseException) -> str:
+    """Message of an exception; empty if its ``__str__`` fails."""
+    try:
+        return str(error).strip()
+    except Exception:
+        return ""

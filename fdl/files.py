@@ -1,15 +1,18 @@
 """Files: written whole, through no link; JSON of unknown origin, read safely."""
 
 import contextlib
+import errno
+import io
 import json
 import os
 import pathlib
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from fdl.errors import UserError
+from fdl.errors import UserError, reason
 
 MAX_JSON_BYTES = 64 << 20
 
@@ -66,10 +69,52 @@ def write_bytes(path: pathlib.Path, content: bytes) -> None:
         part.write_bytes(content)
 
 
+def open_to_read(path: pathlib.Path) -> io.BufferedReader:
+    """Opens a regular file to read it.
+
+    Raises:
+      OSError: It cannot be opened; `shutil.SpecialFileError` if it is a pipe or a
+        device, which may keep its reader waiting, or never end.
+    """
+    # Without O_NONBLOCK, opening a pipe waits for somebody who writes into it.
+    flags = os.O_RDONLY | os.O_NONBLOCK
+    file = open(path, "rb", opener=lambda name, _: os.open(name, flags))  # noqa: SIM115
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        text = "it is a pipe or a device"
+        raise shutil.SpecialFileError(errno.EINVAL, text, str(path))
+    return file
+
+
+def read_bytes(path: pathlib.Path) -> bytes:
+    """Content of a regular file; `OSError` as `open_to_read`."""
+    with open_to_read(path) as file:
+        return file.read()
+
+
+@contextlib.contextmanager
+def opened(path: pathlib.Path) -> Iterator[io.BufferedReader]:
+    """File of a user, as of `open_to_read`; `UserError` if it cannot be opened."""
+    try:
+        file = open_to_read(path)
+    except (OSError, ValueError) as error:  # A ValueError of a null byte.
+        raise UserError(f"{path}: expected a file: {reason(error)}") from None
+    with file:
+        yield file
+
+
 def open_to_append(path: pathlib.Path) -> BinaryIO:
     """Opens a file to append to it, without a buffer; `OSError` if it is a link."""
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
     return open(os.open(path, flags, 0o666), "ab", buffering=0)  # type: ignore[return-value]
+
+
+def remove(path: pathlib.Path) -> None:
+    """Removes a file, a folder with all in it, or a link, if there is one."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def identity(path: pathlib.Path) -> tuple[int, int] | None:
@@ -97,14 +142,12 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
       UserError: The file is missing, damaged, or larger than `MAX_JSON_BYTES`.
     """
     try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):  # A pipe would be waited for.
-            raise UserError(f"{path}: expected a file")
-        if found.st_size > MAX_JSON_BYTES:
-            raise UserError(f"{path}: expected at most {MAX_JSON_BYTES} bytes")
-        content = path.read_bytes()
+        with open_to_read(path) as file:
+            content = file.read(MAX_JSON_BYTES + 1)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from None
+    if len(content) > MAX_JSON_BYTES:
+        raise UserError(f"{path}: expected at most {MAX_JSON_BYTES} bytes")
     try:
         return parse_object(content)
     except ValueError as error:

@@ -8,11 +8,15 @@ from unittest.mock import Mock
 import pytest
 
 from fdl import plots
-from fdl.data.checksums import write_checksums
+from fdl.data.checksums import verify, write_checksums
+from fdl.data.datasets.idx import read_idx
+from fdl.data.image.image_files import read_images
 from fdl.data.loading import load
+from fdl.data.npz_files import load_npz
 from fdl.data.preprocessing import images
 from fdl.data.preprocessing_files import to_files
-from fdl.errors import UserError, printable
+from fdl.data.tabular.csv_files import csv_lines
+from fdl.errors import DamageError, RunError, UserError, printable, shown
 from fdl.files import (
     expanded,
     open_to_append,
@@ -23,7 +27,7 @@ from fdl.files import (
 )
 from fdl.models.pretrained.variables import save_variables
 from fdl.runs.directory import write_json
-from fdl.runs.log import JsonLines
+from fdl.runs.log import JsonLines, read_lines
 
 
 def append(path):
@@ -121,12 +125,68 @@ def test_what_is_no_json_object_is_damaged(tmp_path, content):
         parse_object(content)
 
 
+def endless(path):
+    path.symlink_to("/dev/zero")
+
+
+SPECIAL = {"pipe": os.mkfifo, "device": endless}
+READERS = {
+    "json": (read_json, UserError),
+    "lines": (read_lines, RunError),
+    "checksum": (lambda path: verify(path.parent), DamageError),
+}
+
+
+@pytest.mark.parametrize("make", SPECIAL.values(), ids=SPECIAL)
+@pytest.mark.parametrize("read, error", READERS.values(), ids=READERS)
+def test_what_may_never_end_is_not_read(tmp_path, read, error, make):
+    """As a folder from elsewhere may bring, in place of a file."""
+    path = tmp_path / "file"
+    path.touch()
+    write_checksums(tmp_path)
+    path.unlink()
+    make(path)
+    with pytest.raises(error, match=r"file.*: it is a pipe or a device"):
+        read(path)
+
+
+OPENERS = {
+    "a.png": lambda path: read_images([path], (2, 2, 1)),
+    "a.npz": lambda path: load_npz(path, []),
+    "a.csv": csv_lines,
+    "a.gz": lambda path: read_idx(path, (1,)),
+}
+NO_FILE = {
+    "folder": (lambda path: path.mkdir(), "a folder|Is a directory"),
+    "pipe": (os.mkfifo, "a pipe or a device"),
+    "forbidden": (lambda path: path.touch(), "Permission denied"),
+}
+
+
+@pytest.mark.parametrize("make, expected", NO_FILE.values(), ids=NO_FILE)
+@pytest.mark.parametrize("name, read", OPENERS.items(), ids=OPENERS)
+def test_what_is_no_file_or_cannot_be_opened_is_not_called_damaged(
+    tmp_path, monkeypatch, name, read, make, expected
+):
+    path, usual = tmp_path / name, os.open
+    make(path)
+
+    def denied(file, *rest, **options):
+        if os.fspath(file) == os.fspath(path) and path.is_file():
+            raise PermissionError(13, "Permission denied", str(path))
+        return usual(file, *rest, **options)
+
+    monkeypatch.setattr("os.open", denied)  # Root may read every file.
+    with pytest.raises(UserError, match=f"{name}: expected a.*({expected})"):
+        read(path)
+
+
 def test_what_cannot_be_read_is_named(tmp_path, monkeypatch):
     path = tmp_path / "run.json"
     with pytest.raises(UserError, match=f"cannot read {path}: No such file"):
         read_json(path)
     os.mkfifo(path)  # Nobody writes into it: opening it would never end.
-    with pytest.raises(UserError, match=f"{path}: expected a file"):
+    with pytest.raises(UserError, match=f"cannot read {path}: it is a pipe"):
         read_json(path)
     path.unlink()
     write_json(path, {"a": 1})
@@ -141,3 +201,5 @@ def test_no_letter_controls_the_terminal(letter):
     text = printable(f"naïve 日本語 👩‍🔬\n\t{letter}[31m")
     assert letter not in text and text.startswith("naïve 日本語 👩‍🔬\n\t\\")
     assert json.loads(f'"{ascii(letter)[1:-1]}"'.replace("\\x", "\\u00")) == letter
+    assert shown(f"a\n{letter}") == f"a\\n{printable(letter)}"
+    assert len(shown(letter * 10**6)) == 201

@@ -30,7 +30,11 @@ def console(**options: Any) -> Any:
             """Renders a text, be it a line of its own or a cell of a table."""
             return super().render_str(printable(text), **style)
 
-    plain = {"soft_wrap": True, "markup": False, "emoji": False, "highlight": False}
+    plain: dict[str, Any] = {"soft_wrap": True}
+    plain |= {"markup": False, "emoji": False, "highlight": False}
+    # Some shells without a terminal say 0, which Rich takes for a width.
+    if not os.environ.get("COLUMNS", "1").strip("0"):
+        plain["width"] = shutil.get_terminal_size().columns
     return Printable(**{**plain, **options})
 
 
@@ -125,6 +129,13 @@ def _wrapped(head: str, text: str, width: int | None) -> str:
 
 def prepare() -> None:
     """Keeps output from failing at a character without encoding, or a closed stream."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            # The next file that is opened would take its place, and with it whatever
+            # is printed there, by the libraries of other languages too.
+            os.open(os.devnull, os.O_RDWR)
     for name in ("stdout", "stderr"):
         stream: Any = getattr(sys, name)
         # Python sets a stream to None if its file descriptor was closed at the start.

@@ -27,8 +27,9 @@ def main(options: argparse.Namespace) -> int:
         raise UserError(f"file={options.file}: expected a name with .py")
     original = find(options.like)
     try:
+        content = original.read_bytes()
         with path.open("xb") as file:
-            file.write(original.read_bytes())
+            file.write(content)
     except FileExistsError:
         raise UserError(f"file={options.file}: it exists already") from None
     except (OSError, ValueError) as error:

@@ -1,19 +1,18 @@
 """`fdl runs`: table of runs, what differs in their configs and what they reached."""
 
 import argparse
-import csv
 import json
 import operator
 import pathlib
 import re
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from rich.table import Table
 
-from fdl.cli.console import console, print_table, say
+from fdl.cli.compare_csv import as_csv
+from fdl.cli.console import console, print_table, say, write
 from fdl.errors import UserError, near, printable
 from fdl.metrics.t_interval import interval
 from fdl.runs.run_table import Row, columns_of, differing, mean, read_row, run_folders
@@ -83,9 +82,8 @@ def main(options: argparse.Namespace) -> int:
     if options.format == "json":
         say(json.dumps(rows, indent=2))
     elif options.format == "csv":
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows([[csv_cell(row.get(key)) for key in columns] for row in rows])
+        cells = [[csv_cell(row.get(key)) for key in columns] for row in rows]
+        write(as_csv([columns, *cells]))
     else:
         print_table(console(), table(rows, named))
     return 0

@@ -170,9 +170,8 @@ def failing(workdir: pathlib.Path, path: pathlib.Path) -> Iterator[None]:
     except BaseException as error:  # Signals are recorded: it is no Ctrl-C.
         steps = Checkpoints(workdir / "checkpoints").steps()
         last = f"checkpoint of step {steps[-1]}" if steps else "no checkpoint yet"
-        text = str(error)
-        if not isinstance(error, RunError):
-            text = f"{line_of(error, path)}{describe(error)}"
+        known = isinstance(error, RunError)
+        text = error if known else f"{line_of(error, path)}{describe(error)}"
         raise RunError(f"{text}; last good: {last}, in {workdir}") from error
 
 

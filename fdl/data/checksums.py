@@ -3,16 +3,22 @@
 import contextlib
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from fdl.errors import DamageError, RunError, UserError, reason
-from fdl.files import parse_object, write_bytes
+from fdl.files import open_to_read, parse_object, read_bytes, write_bytes
 
 NAME = "checksums.json"
 # The file is not there, or something else is: of all that the system may answer, this
 # alone proves damage. A permission may be given, and a disk mounted again.
-GONE = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
+GONE = (
+    FileNotFoundError,
+    IsADirectoryError,
+    NotADirectoryError,
+    shutil.SpecialFileError,
+)
 
 
 def write_checksums(folder: Path, *, recursive: bool = False) -> None:
@@ -64,7 +70,7 @@ def read_verified(folder: Path, name: str) -> bytes:
     """Content of a file of a folder, read once; errors are those of `verify`."""
     checksums = _read(folder)
     with _reading(folder, name):
-        content = (folder / name).read_bytes()
+        content = read_bytes(folder / name)
         _compare(name, hashlib.sha256(content).hexdigest(), checksums)
     return content
 
@@ -81,13 +87,13 @@ def combined(checksums: Mapping[str, str]) -> str:
 
 def checksum(path: Path) -> str:
     """SHA-256 of a file, 64 hexadecimal digits."""
-    with path.open("rb") as file:
+    with open_to_read(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _read(folder: Path) -> dict[str, str]:
     with _reading(folder, NAME):
-        written = (folder / NAME).read_bytes()
+        written = read_bytes(folder / NAME)
         checksums = parse_object(written).get("files")
         # The file is made again and compared by its bytes, since JSON of another
         # spelling, such as a space more, would be read as the same checksums.

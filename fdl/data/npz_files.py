@@ -1,5 +1,6 @@
 """Reading of npz files, and conversion of inputs to the dtype of a dataset."""
 
+import os
 import pathlib
 import zipfile
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fdl.errors import UserError, near
+from fdl.files import opened
 
 # Zeros are packed a thousandfold, arrays that were measured less than tenfold.
 MAX_UNPACKED, MAX_RATIO = 1 << 30, 100
@@ -54,26 +56,28 @@ def load_npz(
     Raises:
       UserError: The file is missing, damaged or too large, or lacks an array.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: expected a file")
     damaged = UserError(f"{path}: expected an undamaged npz file")
     try:
-        # The sizes come first: a few bytes may unpack to more than fits into memory.
-        with zipfile.ZipFile(path) as archive:
-            size = sum(member.file_size for member in archive.infolist())
-        limit = max_bytes or max(MAX_UNPACKED, MAX_RATIO * path.stat().st_size)
-        if size > limit:
-            raise UserError(
-                f"{path}: expected to unpack to at most {limit} bytes, got {size}"
-            )
-        # Object arrays would run code when they are loaded.
-        with np.load(path, allow_pickle=False) as file:
-            for name in names:
-                if name not in file:
-                    raise UserError(
-                        f"{name!r}: expected an array in {path}. {near(name, file)}"
-                    )
-            arrays = {name: file[name] for name in names}
+        with opened(path) as file:
+            # The sizes come first: a few bytes may unpack to more than memory holds.
+            with zipfile.ZipFile(file) as archive:
+                size = sum(member.file_size for member in archive.infolist())
+            packed = file.seek(0, os.SEEK_END)
+            limit = max_bytes or max(MAX_UNPACKED, MAX_RATIO * packed)
+            if size > limit:
+                raise UserError(
+                    f"{path}: expected to unpack to at most {limit} bytes, got {size}"
+                )
+            file.seek(0)
+            # Object arrays would run code when they are loaded.
+            with np.load(file, allow_pickle=False) as content:
+                for name in names:
+                    if name not in content:
+                        raise UserError(
+                            f"{name!r}: expected an array in {path}. "
+                            f"{near(name, content)}"
+                        )
+                arrays = {name: content[name] for name in names}
     except UserError:
         raise
     # Of a damaged file, zipfile, zlib and NumPy raise more than a dozen exceptions.

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from fdl.data.preprocessing_files import read_json
 from fdl.data.sources import Records, examples, is_numeric, narrow
 from fdl.errors import UserError, reason
+from fdl.files import read_json
 
 CHUNK = 4096  # Examples decoded at a time, before they are stacked to arrays.
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fdl.errors import DamageError, RunError, UserError, near, reason
-from fdl.files import identity, sync
+from fdl.files import identity, remove, sync
 from fdl.runs import checkpoint_files as files
 from fdl.train.loop_state import LoopState, check_finite
 from fdl.train.metric_goal import parse_goal
@@ -196,7 +196,7 @@ class Checkpoints:
         check_finite(loop_state.first_nonfinite)
         self._check_in_place()
         folder = self.directory / f"unfinished-{step:08d}"
-        shutil.rmtree(folder, ignore_errors=True)
+        remove(folder)
         try:
             # Not the run folder above: if it has gone, it must not come back in part.
             self.directory.mkdir(exist_ok=True)
@@ -210,6 +210,7 @@ class Checkpoints:
                 for made in (self.directory, self.directory.parent):
                     with contextlib.suppress(OSError):  # It is not empty.
                         made.rmdir()
+            self._check_in_place()  # If it has gone, this is why.
             raise
         self._remove(step)
         folder.rename(self._folder(step))
@@ -245,7 +246,7 @@ class Checkpoints:
             renamed = self._folder(step).rename(
                 self.directory / f"unfinished-old-{step}"
             )
-            shutil.rmtree(renamed)
+            remove(renamed)
 
     def _set_aside(self, step: int) -> str:
         """Renames a damaged checkpoint, so that it counts no more; its new name."""
@@ -285,7 +286,7 @@ class Checkpoints:
 
     def _remove_leftovers(self) -> None:
         for folder in self.directory.glob("unfinished-*"):
-            shutil.rmtree(folder)
+            remove(folder)
 
 
 def policy(keep: int, best: str) -> tuple[int, str]:

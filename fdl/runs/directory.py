@@ -9,6 +9,7 @@ import pathlib
 import platform
 import reprlib
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -56,8 +57,7 @@ def locked(workdir: pathlib.Path) -> Iterator[None]:
             ) from None
         raise RunError(f"cannot write in {workdir}: {error.strerror}") from error
     try:
-        # The system frees the lock when the process ends, however it ends.
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(descriptor)
     except BlockingIOError:
         os.close(descriptor)
         raise UserError(f"another run is at work in {workdir}") from None
@@ -68,6 +68,19 @@ def locked(workdir: pathlib.Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int) -> None:
+    """Locks a file against other runs; `BlockingIOError` if one holds the lock."""
+    for tries_left in range(9, -1, -1):
+        try:
+            # The system frees the lock when the process ends, however it ends.
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            # Another process may hold it for a moment, in `is_locked`.
+            if not tries_left:
+                raise
+            time.sleep(0.05)
 
 
 def check_no_links(workdir: pathlib.Path) -> None:
@@ -176,8 +189,9 @@ def commit(path: pathlib.Path) -> str | None:
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(path.parent), *arguments]
-        process = subprocess.run(command, capture_output=True, text=True, check=True)
-        return process.stdout.strip()
+        # Names of files need not be text.
+        process = subprocess.run(command, capture_output=True, check=True)
+        return process.stdout.decode(errors="replace").strip()
 
     try:
         return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain") else "")

@@ -14,7 +14,13 @@ from ml_collections import ConfigDict, FrozenConfigDict
 from fdl import config as configs
 from fdl.errors import UserError
 from fdl.runs.cross_validation import combine_folds
-from fdl.runs.experiment_files import current_folder, find, name_of, user_code
+from fdl.runs.experiment_files import (
+    current_folder,
+    find,
+    name_of,
+    user_code,
+    working_folder,
+)
 from fdl.runs.experiment_parts import checked
 from fdl.types import Experiment
 
@@ -82,7 +88,7 @@ def load_file(
     Raises:
       UserError: As `load`, for what is in the file.
     """
-    folder = folder or pathlib.Path.cwd()
+    folder = folder or working_folder()
     with current_folder(folder):
         module = _import(path)
     for function in ("get_config", "build"):

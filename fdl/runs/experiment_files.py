@@ -9,8 +9,10 @@ import traceback
 from collections.abc import Iterable, Iterator
 
 from fdl.errors import UserError, describe, near, reason
+from fdl.files import read_bytes
 
 FOLDER = "experiments"
+MAX_BYTES = 1 << 20  # Of an experiment's file, to be found by its name.
 
 
 @contextlib.contextmanager
@@ -34,19 +36,27 @@ def user_code(path: pathlib.Path) -> Iterator[None]:
         location = line_of(error, path) or f"{path}: "
         raise UserError(f"{location}{describe(error)}") from error
     finally:
-        sys.path.remove(directory)
+        with contextlib.suppress(ValueError):  # The code may have changed the path.
+            sys.path.remove(directory)
+
+
+def working_folder() -> pathlib.Path:
+    """Current folder; `UserError` if it was removed."""
+    try:
+        return pathlib.Path.cwd()
+    except FileNotFoundError:
+        raise UserError("the current folder was removed: go to another") from None
 
 
 @contextlib.contextmanager
 def current_folder(folder: pathlib.Path) -> Iterator[None]:
     """Makes a folder the current one, of which nothing is imported."""
-    here = pathlib.Path.cwd()
-    if folder == here:
-        yield
-        return
+    here = working_folder()
     # An empty entry, as of an interactive session, means the current folder: that of a
     # run which came from elsewhere may hold anything.
-    sys.path[:] = [os.path.abspath(path) for path in sys.path]
+    if folder != here:
+        sys.path[:] = [os.path.abspath(path) for path in sys.path]
+    # Also if it is the current one already, since code inside may leave it.
     with contextlib.chdir(folder):
         yield
 
@@ -113,11 +123,11 @@ def _experiments_of(paths: Iterable[pathlib.Path]) -> list[pathlib.Path]:
 
 
 def _content(path: pathlib.Path) -> bytes:
-    """Content of a file; empty if it is hidden, is none, or cannot be read."""
+    """Content of a file; empty if it is hidden, large, none, or cannot be read."""
     # Editors leave links such as `.#file.py` that lead nowhere.
     with contextlib.suppress(OSError):
-        if not path.name.startswith(".") and path.is_file():
-            return path.read_bytes()
+        if not path.name.startswith(".") and path.stat().st_size <= MAX_BYTES:
+            return read_bytes(path)
     return b""
 
 

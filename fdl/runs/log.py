@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 
 from fdl.errors import RunError
-from fdl.files import identity, open_to_append, parse_object
+from fdl.files import identity, open_to_append, parse_object, read_bytes
 from fdl.runs.directory import write_text, writing
 from fdl.runs.tensorboard import Events
+
+# Keys of timings and of layer norms, whose values are numbers by name.
+NESTED = {"stages", "gradient", "activation"}
 
 
 class RunLog:
@@ -116,7 +119,7 @@ def read_lines(path: pathlib.Path) -> list[dict[str, Any]]:
     """
     rows: list[dict[str, Any]] = []
     try:
-        lines = path.read_bytes().split(b"\n")
+        lines = read_bytes(path).split(b"\n")
     except FileNotFoundError:
         return rows
     except OSError as error:
@@ -125,25 +128,46 @@ def read_lines(path: pathlib.Path) -> list[dict[str, Any]]:
     for number, line in enumerate(lines[:-1], start=1):
         try:
             row = parse_object(line)
-            if type(row.get("step", 0 if "stages" in row else None)) is not int:
-                raise ValueError("'step' is no integer")
+            _check(row)
         except ValueError:
             raise RunError(f"{path} is damaged: line {number}") from None
         rows.append(row)
     return rows
 
 
+def _check(row: Mapping[str, Any]) -> None:
+    """Raises `ValueError` unless a line has a step, and else nothing but numbers."""
+    if type(row.get("step", 0 if "stages" in row else None)) is not int:
+        raise ValueError("'step' is no integer")
+    for name, value in row.items():
+        values = [value]
+        if name in NESTED:
+            values = [*value.values()] if isinstance(value, dict) else [{}]
+        if not all(map(_is_number, values)):
+            raise ValueError(f"{name!r} is no number")
+
+
+def _is_number(value: Any) -> bool:
+    """True for a number as `to_json` writes it, and for a list over seeds."""
+    # No number that is written is so large, and Python's are of any size.
+    return all(
+        x is None or type(x) is float or (type(x) is int and abs(x) < 2**63)
+        for x in (value if isinstance(value, list) else [value])
+    )
+
+
 def last_values(rows: Sequence[Mapping[str, Any]], split: str) -> dict[str, Any]:
     """Last logged metrics of a split, "eval" or "test", by name; empty if none are."""
     prefix = f"{split}/"
-    found = [row for row in rows if any(key.startswith(prefix) for key in row)]
-    if not found:
-        return {}
-    return {
-        key.removeprefix(prefix): value
-        for key, value in found[-1].items()
-        if key.startswith(prefix)
-    }
+    for row in reversed(rows):
+        values = {
+            key.removeprefix(prefix): value
+            for key, value in row.items()
+            if key.startswith(prefix)
+        }
+        if values:
+            return values
+    return {}
 
 
 def to_json(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

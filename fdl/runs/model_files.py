@@ -24,7 +24,7 @@ from fdl.errors import UserError, near, reason, shown
 from fdl.files import read_json
 from fdl.models.functional import functional, zeros
 from fdl.models.network_spec import from_spec, to_spec
-from fdl.runs.directory import write_json, writing
+from fdl.runs.directory import check_no_links, write_json, writing
 from fdl.runs.format_number import check_format
 from fdl.runs.model_checks import reading
 from fdl.types import Ability, Experiment, Model
@@ -104,9 +104,11 @@ def write_files(
 
     Raises:
       RunError: A file cannot be written.
+      UserError: There is a link in the folder.
     """
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
+        check_no_links(folder)
         for key in content.get("preprocessing", ()):
             to_files(abilities[key].inputs, folder / key)
     # This file comes last, so that where it is, all is.

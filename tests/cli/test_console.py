@@ -2,13 +2,16 @@
 
 import io
 import re
+import shlex
 import shutil
+import subprocess
+import sys
 
 import pytest
 from rich.console import Console
 from rich.table import Column, Table
 
-from fdl.cli.console import print_columns, print_table
+from fdl.cli.console import console, print_columns, print_table
 from fdl.errors import printable
 
 NAME = "encoder/block_11/attention/query_key_value/convolution_0/kernel"
@@ -100,3 +103,26 @@ def test_what_a_terminal_would_obey_is_escaped(text, expected):
     file = io.StringIO()
     print_columns([(text, f"{text}\n")], file=file)
     assert file.getvalue() == f"{expected}  {expected}\\n\n"
+
+
+@pytest.mark.parametrize("columns", ["0", "000", ""])
+def test_a_terminal_of_no_columns_is_one_of_unknown_width(monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", columns)
+    out = console(file=io.StringIO(), force_terminal=True)
+    table = Table("metric", "value")
+    table.add_row("loss", "0.5")
+    print_table(out, table)
+    assert out.width >= 80 and "loss" in out.file.getvalue()
+
+
+def test_no_file_takes_the_place_of_a_stream_that_was_closed(tmp_path):
+    """Else what is printed there, be it by a library, would be written into it."""
+    code = (
+        "from fdl.cli.console import prepare\n"
+        "prepare()\n"
+        "file = open('number', 'w')\n"
+        "print(file.fileno(), file=file)\n"
+    )
+    command = f"exec {shlex.quote(sys.executable)} -c {shlex.quote(code)}"
+    subprocess.run(f"{command} <&- >&- 2>&-", shell=True, cwd=tmp_path, check=True)
+    assert int((tmp_path / "number").read_text()) > 2

@@ -260,6 +260,14 @@ def test_an_evaluation_that_fails_does_not_lose_what_was_saved(fdl, experiment):
     assert Checkpoints(pathlib.Path("other/checkpoints")).steps()[-1] == 8
 
 
+class MuteError(Exception):
+    """Exception whose message cannot be had."""
+
+    def __str__(self):
+        """Message."""
+        raise ValueError("no message")
+
+
 UNUSUAL = {
     "SystemExit: 0": SystemExit(0),
     "SystemExit: text": SystemExit("text"),
@@ -267,6 +275,7 @@ UNUSUAL = {
     "CancelledError": asyncio.CancelledError(),
     "StopIteration": StopIteration(),
     "GeneratorExit": GeneratorExit(),
+    "MuteError": MuteError(),
 }
 
 
@@ -289,6 +298,27 @@ def test_whatever_the_code_of_an_experiment_raises_is_told(
     monkeypatch.setattr("fdl.cli.list.name_of", fail)
     called = fdl("list", finished)
     assert called.code == 1 and f"{name} (--debug shows where)" in called.error
+
+
+def test_a_file_that_changes_folder_and_path_is_trained_where_it_was_called(
+    fdl, experiment, tmp_path
+):
+    away = "import os, sys\n\nimport fdl\n\nos.chdir('/')\nsys.path.pop(0)\n"
+    path = experiment(("import fdl\n", away))
+    called = fdl("train", path, "--workdir", "run", "--config.num_steps=2")
+    assert (called.code, called.error) == (0, "")
+    assert (tmp_path / "run/metrics.jsonl").is_file()
+
+
+def test_a_current_folder_that_was_removed_is_told(fdl, done, monkeypatch):
+    gone = done.parent / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    for command in (["show", done.parent / "tiny.py"], ["eval", done]):
+        called = fdl(*command)
+        assert (called.code, called.out) == (2, "")
+        assert called.error == "fdl: the current folder was removed: go to another\n"
 
 
 def test_the_code_of_an_experiment_cannot_end_a_run_in_silence(fdl, experiment):

@@ -168,6 +168,7 @@ def test_nothing_is_printed_but_by_the_console():
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
         ]
         assert "print" not in names or path.name == "console.py", path
+        assert "(sys.stdout" not in path.read_text() or path.name == "console.py", path
 
 
 def test_a_table_for_a_file_is_as_it_is_and_printable_on_a_terminal(

@@ -2,6 +2,7 @@
 
 import ast
 import importlib.util
+import os
 import pathlib
 import zipfile
 
@@ -43,9 +44,23 @@ def test_what_cannot_be_read_is_no_experiment(fdl, experiment, tmp_path):
     (tmp_path / "round.py").symlink_to("round.py")
     (tmp_path / "folder.py").mkdir()
     (tmp_path / ".hidden.py").write_text("def get_config(): ...\n")
+    os.mkfifo(tmp_path / "pipe.py")
+    (tmp_path / "huge.py").write_text("def get_config(): ...\n")
+    os.truncate(tmp_path / "huge.py", 1 << 32)  # It takes no room, and would in memory.
     called = fdl("list", ".")
     assert called == (0, "tiny  Tell digits apart, in little time.\n", "")
     assert fdl("list").code == 0
+
+
+def test_nothing_is_left_of_a_copy_that_fails(fdl, monkeypatch):
+    def fail(path):
+        raise OSError(5, "Input/output error", str(path))
+
+    monkeypatch.setattr("pathlib.Path.read_bytes", fail)
+    called = fdl("new", "mine.py", "--like", str(SHIPPED[0]))
+    assert called.code == 2
+    assert called.error == "fdl: file=mine.py: Input/output error\n"
+    assert not pathlib.Path("mine.py").exists()
 
 
 def test_a_copy_is_the_experiment_and_can_be_trained(fdl):

@@ -179,7 +179,7 @@ DAMAGE = {
     "a metric of text": (
         "metrics.jsonl",
         '{"step": 1, "eval/accuracy": "x"}\n',
-        "could not convert",
+        "metrics.jsonl is damaged: line 1",
     ),
     "bytes": ("metrics.jsonl", b"\xff\xfe\n", "is damaged"),
 }

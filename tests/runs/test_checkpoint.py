@@ -1,7 +1,7 @@
 """Checkpoints: what is saved comes back, and what was damaged is noticed."""
 
 import json
-import pathlib
+import os
 import random
 import re
 import resource
@@ -233,15 +233,14 @@ def test_what_cannot_be_read_for_the_moment_is_not_damaged(
 ):
     unreadable = fresh.directory / "00000007" / name
     before = contents(fresh.directory)
-    for function in ("open", "read_bytes"):
-        usual = getattr(pathlib.Path, function)
+    usual = os.open
 
-        def fail(path, *arguments, usual=usual, **options):
-            if path == unreadable:
-                raise error
-            return usual(path, *arguments, **options)
+    def fail(path, *arguments, **options):
+        if os.fspath(path) == os.fspath(unreadable):
+            raise error
+        return usual(path, *arguments, **options)
 
-        monkeypatch.setattr(pathlib.Path, function, fail)
+    monkeypatch.setattr("os.open", fail)
     line = re.escape(f"cannot read {unreadable}: {error.strerror}")
     for read in (fresh.restore_latest, lambda like, _: fresh.restore(7, like)):
         with pytest.raises(RunError, match=f"^{line}$") as caught:
@@ -364,6 +363,37 @@ def test_what_a_killed_run_left_is_ignored_and_removed(fresh):
         "00000011.copy",
         "notes.txt",
     ]
+
+
+def test_a_run_folder_that_goes_amid_a_save_is_named(tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    run.mkdir()
+    checkpoints = Checkpoints(run / "checkpoints")
+
+    def vanish(folder, *_):
+        shutil.rmtree(run)
+        folder.mkdir()
+
+    monkeypatch.setattr("fdl.runs.checkpoint.files.write", vanish)
+    checkpoints.save(3, carry(3), None)
+    with pytest.raises(RunError, match=f"{run} was removed or replaced by somebody"):
+        checkpoints.wait()
+    assert not run.exists()
+
+
+def test_what_others_left_in_place_of_a_folder_is_removed(fresh, tmp_path):
+    """Links are, and not what they lead to."""
+    precious = tmp_path / "precious"
+    (precious / "a").mkdir(parents=True)
+    for name in ("unfinished-1", "unfinished-old-3", "unfinished-00000009"):
+        (fresh.directory / name).symlink_to(precious)
+    (fresh.directory / "unfinished-file").touch()
+    assert fresh.restore_latest(like(carry(7)), pytest.fail)[0] == 7
+    (fresh.directory / "unfinished-00000009").symlink_to(precious)
+    fresh.save(9, carry(9), None)
+    fresh.wait()
+    assert fresh.steps()[-1] == 9 and (precious / "a").is_dir()
+    assert not [*fresh.directory.glob("unfinished-*")]
 
 
 def test_there_is_nothing_to_restore_at_the_beginning(tmp_path):

@@ -1,8 +1,10 @@
 """The run folder: locked, compared and written whole."""
 
+import fcntl
 import json
 import os
 import subprocess
+import threading
 
 import jax
 import optax
@@ -23,6 +25,17 @@ def test_one_run_at_a_time(tmp_path):
             ):
                 pytest.fail("two runs in one folder")
             raise ZeroDivisionError
+
+
+def test_who_looks_whether_a_run_is_at_work_does_not_keep_it_from_beginning(tmp_path):
+    with directory.locked(tmp_path):
+        assert directory.is_locked(tmp_path)
+    descriptor = os.open(tmp_path / ".lock", os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)  # As `is_locked` holds it for a moment.
+    timer = threading.Timer(0.05, os.close, [descriptor])
+    timer.start()
+    with directory.locked(tmp_path):
+        timer.join()
 
 
 NO_PLACE = "expected the path of a folder: "
@@ -142,4 +155,7 @@ def test_commit_is_that_of_git_and_says_whether_files_changed(tmp_path):
     git("commit", "--quiet", "--message", "x")
     assert directory.commit(path) == git("rev-parse", "HEAD")
     path.write_text("changed")
+    assert directory.commit(path) == git("rev-parse", "HEAD") + "+"
+    git("config", "core.quotepath", "false")  # Names as they are, be they text or not.
+    (tmp_path / os.fsdecode(b"\xff")).touch()
     assert directory.commit(path) == git("rev-parse", "HEAD") + "+"

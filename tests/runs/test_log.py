@@ -51,6 +51,9 @@ def test_a_line_that_was_written_in_part_is_dropped(tmp_path, length):
 
 DAMAGE = [b"{", b"", b"5", b"\xff", b'["step"]', b"\0" * 9]
 FOREIGN = [b"[" * 10**5, b'{"step": "2"}', b'{"step": true}', b'{"step": 2.5}', b"{}"]
+FOREIGN += [b'{"step": 1, "eval/loss": %s}' % x for x in (b'"2"', b"{}", b"[[1], 2]")]
+FOREIGN += [b'{"step": 1, "eval/loss": 1%s}' % (b"0" * 400), b'{"stages": 5}']
+FOREIGN += [b'{"stages": {"imports": "2"}}', b'{"step": 1, "gradient": {"a": "b"}}']
 
 
 @pytest.mark.parametrize("damage", DAMAGE + FOREIGN)

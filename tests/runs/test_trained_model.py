@@ -168,6 +168,20 @@ def test_a_description_stays_as_it_was(tmp_path):
     assert read_description(tmp_path).name == "first"
 
 
+def test_a_description_is_not_written_through_a_link(tmp_path):
+    folder, elsewhere = tmp_path / "model", tmp_path / "elsewhere"
+    folder.mkdir()
+    elsewhere.mkdir()
+    trained = trained_model()
+    experiment = Experiment(
+        None, None, None, model=trained.model, abilities=trained.abilities
+    )
+    (folder / next(iter(trained.abilities))).symlink_to(elsewhere)
+    with pytest.raises(UserError, match="is a link: expected a file or a folder"):
+        write_description(folder, "pictures", experiment)
+    assert not [*elsewhere.iterdir()]
+
+
 def test_an_export_that_fails_leaves_nothing(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")

@@ -16,6 +16,7 @@ import numpy as np
 
 from fdl.data.datasets.dataset import Dataset, File, Splits
 from fdl.errors import UserError
+from fdl.files import opened
 
 PREFIXES = {"train": "train", "test": "t10k"}
 
@@ -71,7 +72,7 @@ def read_idx(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     # axis as a big-endian integer of four bytes.
     start = 4 + 4 * rank
     try:
-        with gzip.open(path) as file:
+        with opened(path) as packed, gzip.open(packed) as file:
             # One byte more shows that there are more; all of them may not fit into
             # memory, as a gzip file may unpack to a thousand times its size.
             content = file.read(start + size + 1)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fdl.errors import UserError
+from fdl.files import opened
 
 
 def read_images(
@@ -54,11 +55,8 @@ def read_images(
             # Pillow warns of half as many pixels as it refuses.
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-                file = Image.open(path, formats=formats)
-            with file:
-                image = _to_8_bits(path, ImageOps.exif_transpose(file))
-        except FileNotFoundError:
-            raise UserError(f"{path}: expected a file") from None
+                with opened(path) as file, Image.open(file, formats=formats) as picture:
+                    image = _to_8_bits(path, ImageOps.exif_transpose(picture))
         except UserError:
             raise
         except Image.DecompressionBombError as error:

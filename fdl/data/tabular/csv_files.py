@@ -2,13 +2,14 @@
 
 import collections
 import csv
+import io
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
 from fdl.errors import UserError, near
-from fdl.files import expanded
+from fdl.files import expanded, opened
 
 Rows = list[dict[str, str]]
 
@@ -67,7 +68,10 @@ def csv_lines(
     try:
         # Spreadsheets start a file with a byte order mark, which would otherwise become
         # part of the first name.
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with (
+            opened(path) as content,
+            io.TextIOWrapper(content, encoding="utf-8-sig", newline="") as file,
+        ):
             delimiter = delimiter or _delimiter(file)
             # Without `strict`, an unclosed quote silently swallows the rest of the
             # file.
@@ -126,7 +130,8 @@ def _delimiter(file: TextIO) -> str:
 def _no_file(path: Path) -> str:
     """Error text for a path that is not a file."""
     if path.exists():
-        return f"{path}: expected a CSV file, got a folder"
+        kind = "a folder" if path.is_dir() else "a pipe or a device"
+        return f"{path}: expected a CSV file, got {kind}"
     if not path.parent.is_dir():
         return f"{path}: no such file, nor a folder {path.parent}"
     files = [p.name for p in path.parent.glob("*.[ct]s[v]")]

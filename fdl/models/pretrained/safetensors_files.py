@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fdl.errors import UserError, shown
-from fdl.files import replacing
+from fdl.files import read_json, replacing
 from fdl.models.pretrained.report import listed
 from fdl.models.pretrained.rules import Numpy
 
@@ -181,9 +181,7 @@ def _index(path: pathlib.Path) -> dict[pathlib.Path, set[str]]:
     """Files of a sharded checkpoint, with the names of their arrays."""
     files: dict[pathlib.Path, set[str]] = {}
     with _one_line_errors(path):
-        if not path.is_file():
-            raise UserError(f"{path} is no file")
-        weight_map = json.loads(path.read_bytes())["weight_map"]
+        weight_map = read_json(path)["weight_map"]
         for name, file in weight_map.items():
             # `with_name` refuses paths, so that an index cannot name files elsewhere.
             files.setdefault(path.with_name(file), set()).add(name)
