@@ -1,6 +1,6 @@
 """Supervised experiments, each part of which is given once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,7 +18,7 @@ from fdl.evaluation import only_input
 from fdl.experiment.tasks import Task, classification
 from fdl.learners import fresh_statistics, gradient_learner
 from fdl.models import functional
-from fdl.types import Batches, Claim, Examples, Experiment, Objective
+from fdl.types import Batches, Claim, Examples, Experiment, Model, Objective
 
 MAX_TEST_BATCH = 1024  # Of the evaluation, where the config does not give one.
 
@@ -53,6 +53,9 @@ def supervised(
         Default: ``config.optimizer``.
       claims: Claims to test after training.
 
+    Raises:
+      UserError: A part cannot be made, or a label has no output of the network.
+
     Example:
       >>> import fdl
       >>> config = fdl.config.base()
@@ -70,6 +73,7 @@ def supervised(
     name, preprocess = only_input(preprocessing), preprocessor(preprocessing)
     model = functional(network, _example(preprocessing))
     objective = task.objective(model, inputs=name)
+    _check_outputs(model, _example(preprocessing), task, splits)
     batches = data.batches(splits.train, config.batch_size, config.seed)
     batches = data.transform(batches, preprocess)
     # In an order that is the same for all seeds, which share the learner.
@@ -103,6 +107,20 @@ def supervised(
         examples=Examples(test or validation, objective, preprocess),
         claims=claims,
     )
+
+
+def _check_outputs(
+    model: Model, example: jax.Array, task: Task, splits: Splits
+) -> None:
+    """Checks the examples that lie in memory by the outputs of the model."""
+
+    def outputs(key):
+        return model.apply(model.init(key), example)[0]
+
+    shape = jax.tree.leaves(jax.eval_shape(outputs, jax.random.key(0)))[0].shape
+    for name, part in splits._asdict().items():
+        if isinstance(part, Mapping):
+            task.check(shape[-1], part, name)
 
 
 def _one_epoch(config: Any, source: Source) -> Batches:

@@ -20,6 +20,8 @@ class Task(NamedTuple):
       objective: ``objective(model, inputs=name)``, the objective to evaluate and, by
         default, to train with; ``inputs`` is the name of the inputs in a batch.
       abilities: ``ability(model, preprocessing)`` by name, such as ``predict``.
+      check: ``check(num_outputs, examples, name)``, a `UserError` if the model does not
+        have the outputs for all examples of a part of the data.
 
     Example:
       >>> autoencoding = Task(objectives.reconstruction)
@@ -27,6 +29,7 @@ class Task(NamedTuple):
 
     objective: Callable[..., Objective]
     abilities: Mapping[str, Callable[[Model, Preprocessing], Ability]] = NOTHING
+    check: Callable[[int, Mapping[str, np.ndarray], str], None] = lambda *_: None
 
 
 def classification(*, classes: Sequence[str] = (), **options: Any) -> Task:
@@ -37,7 +40,54 @@ def classification(*, classes: Sequence[str] = (), **options: Any) -> Task:
       **options: Arguments of `objectives.classification`, such as ``metrics``.
     """
     predict = partial(evaluation.classifier, classes=classes)
-    return Task(partial(objectives.classification, **options), {"predict": predict})
+    named = {key: options[key] for key in ("labels", "ignore") if key in options}
+    check = partial(check_labels, **named)
+    objective = partial(objectives.classification, **options)
+    return Task(objective, {"predict": predict}, check)
+
+
+def check_labels(
+    num_outputs: int,
+    examples: Mapping[str, np.ndarray],
+    name: str,
+    *,
+    labels: str = "label",
+    ignore: int | None = None,
+) -> None:
+    """Checks that a model has an output for each class index, outside of compilation.
+
+    In a program it can only be seen that the loss becomes NaN.
+
+    Args:
+      num_outputs: Number of outputs C of the model.
+      examples: Arrays by name. Nothing is checked beside a ``mask``, nor if the labels
+        are distributions.
+      name: Name of the examples, for the message.
+      labels: Name of the labels, int [N, ...].
+      ignore: Label that is ignored.
+
+    Raises:
+      UserError: A label is none of 0 to C - 1.
+
+    Example:
+      >>> check_labels(2, {"label": np.array([0, 1, 2])}, "train")
+      Traceback (most recent call last):
+      fdl.errors.UserError: train, row 3: label=2: expected 0 to 1, as the network has \
+2 outputs
+    """
+    values = np.asarray(examples.get(labels, 0.0))
+    if "mask" in examples or not np.issubdtype(values.dtype, np.integer):
+        return
+    wrong = (values < 0) | (values >= num_outputs)
+    if ignore is not None:
+        wrong &= values != ignore
+    if wrong.any():
+        place = tuple(np.argwhere(wrong)[0])
+        row = f"row {place[0] + 1}" if place else "all"
+        raise UserError(
+            f"{name}, {row}: {labels}={values[place]}: expected 0 to "
+            f"{num_outputs - 1}, as the network has {num_outputs} outputs"
+        )
 
 
 def regression(

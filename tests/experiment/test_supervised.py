@@ -183,3 +183,16 @@ def test_a_regression_learns_standardised_targets_and_predicts_in_their_units():
 def test_an_unknown_target_is_answered_with_the_near_ones():
     with pytest.raises(UserError, match=r"targets='targt': .* Did you mean 'target'"):
         experiment.regression({"target": np.ones(2)}, targets="targt")
+
+
+@pytest.mark.parametrize("part", data.Splits._fields)
+@pytest.mark.parametrize("label", [-1, 3])
+def test_a_label_without_an_output_is_named_before_anything_is_compiled(part, label):
+    arrays = getattr(SPLITS, part)
+    wrong = {**arrays, "label": np.append(arrays["label"][1:], np.int32(label))}
+    splits = SPLITS._replace(**{part: wrong})
+    message = f"{part}, row {len(wrong['label'])}: label={label}: expected 0 to 2"
+    with pytest.raises(UserError, match=message):
+        fdl.supervised(CONFIG, splits, IMAGES, NETWORK)
+    ignoring = experiment.classification(ignore=label)
+    fdl.supervised(CONFIG, splits, IMAGES, NETWORK, ignoring)
