@@ -214,7 +214,7 @@ PREDICT_MISTAKES = {
     "another range": (["good", "half.npz"], "expected whole numbers from 0 to 16"),
     "an image for a table": (
         ["table", "a.png"],
-        "the model takes [2] of each example, not an image: expected a CSV file",
+        "of each example, not an image: expected a CSV file",
     ),
     "nothing to invert": (
         ["table", "t.csv", "--invert"],
