@@ -61,17 +61,28 @@ def near(name: str, names: Iterable[str]) -> str:
     Example:
       >>> near("adamm", ["sgd", "adam"])
       "Did you mean 'adam'?"
+      >>> near("lr", ["l2", "learning_rate"])
+      "Did you mean 'learning_rate'?"
     """
-    names = sorted(names)
+    names = sorted({*names})
     # Time grows with the square of the lengths, and names may be those of any file.
     short = [other for other in names if len(other) <= MAX_NAME][:MAX_NAMES]
     # Below the default cutoff of 0.6, so that short names with a typo are found.
-    close = difflib.get_close_matches(name[:MAX_NAME], short, n=3, cutoff=0.5)
+    close = [other for other in short if _is_same(name[:MAX_NAME], other)][:3]
+    close = close or difflib.get_close_matches(name[:MAX_NAME], short, n=3, cutoff=0.5)
     if close:
         return f"Did you mean {' or '.join(map(repr, close))}?"
     listed = ", ".join(other[:MAX_NAME] for other in names[:MAX_LISTED])
     more = len(names) - MAX_LISTED
     return f"There is: {listed}{f' and {more:,} more' if more > 0 else ''}."
+
+
+def _is_same(name: str, other: str) -> bool:
+    """True if names differ in case and separators alone, or one is of initials."""
+    words = [word.lower() for word in re.split(r"[\W_]+", other)]
+    plain = re.sub(r"[\W_]+", "", name).lower()
+    initials = "".join(word[:1] for word in words)
+    return len(plain) > 1 and plain in ("".join(words), initials)
 
 
 def shown(text: str) -> str:

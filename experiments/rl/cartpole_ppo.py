@@ -8,13 +8,15 @@ reach the limit, a return of 500.0, with each of the seeds 0 to 19: mean 500.0, 
 compilation.
 """
 
+from typing import Literal
+
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 import fdl
 
 
-def get_config(size: str = "full") -> ConfigDict:
+def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     """Config of the experiment: sizes, rates and periods."""
     full = size == "full"
     config = ConfigDict()

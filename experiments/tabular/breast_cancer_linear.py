@@ -7,12 +7,14 @@ fdl train experiments/tabular/breast_cancer_linear.py --folds 5
 95.80), in one second on two CPU cores.
 """
 
+from typing import Literal
+
 from ml_collections import ConfigDict
 
 import fdl
 
 
-def get_config(size: str = "full") -> ConfigDict:
+def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
     config.num_epochs = 60 if size == "full" else 1

@@ -6,6 +6,8 @@ A mean absolute error of 44.8 ± 0.2 on 142 test patients (mean ± standard erro
 seeds 0 to 4; worst 45.3), in one second on two CPU cores.
 """
 
+from typing import Literal
+
 from ml_collections import ConfigDict
 
 import fdl
@@ -13,7 +15,7 @@ import fdl
 COLUMNS = "age", "sex", "bmi", "bp", "s1", "s2", "s3", "s4", "s5", "s6"
 
 
-def get_config(size: str = "full") -> ConfigDict:
+def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
     config.num_epochs = 60 if size == "full" else 1

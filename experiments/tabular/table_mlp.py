@@ -30,7 +30,7 @@ has 98.3 % and 97.9 % of the standardised ones.
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from ml_collections import ConfigDict, config_dict
 
@@ -38,7 +38,7 @@ import fdl
 from fdl import metrics
 
 
-def get_config(size: str = "full") -> ConfigDict:
+def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
     config.num_epochs = 60 if size == "full" else 1

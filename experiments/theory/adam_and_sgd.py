@@ -10,6 +10,8 @@ quadratic is rotated, it gets to -0.3 ± 0.3 only. All four claims hold. All fiv
 6 seconds on two CPU cores.
 """
 
+from typing import Literal
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,7 +20,7 @@ from ml_collections import ConfigDict
 import fdl
 
 
-def get_config(size: str = "full") -> ConfigDict:
+def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
     config.num_steps = 300 if size == "full" else 5

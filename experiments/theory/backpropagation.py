@@ -13,6 +13,8 @@ References:
   <http://neuralnetworksanddeeplearning.com/chap2.html>`_, 2015.
 """
 
+from typing import Literal
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -28,7 +30,7 @@ CASES = {  # Name: of the cost, hidden layers of 30 sigmoids, learning rate.
 }
 
 
-def get_config(size: str = "full") -> ConfigDict:
+def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
     config.num_epochs = 30 if size == "full" else 1

@@ -11,13 +11,15 @@ References:
   Ioffe and Szegedy, `Batch Normalization <https://arxiv.org/abs/1502.03167>`_, 2015.
 """
 
+from typing import Literal
+
 import flax.linen as nn
 from ml_collections import ConfigDict
 
 import fdl
 
 
-def get_config(size: str = "full") -> ConfigDict:
+def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
     config.num_epochs = 15 if size == "full" else 1

@@ -12,13 +12,15 @@ References:
   2017.
 """
 
+from typing import Literal
+
 import jax
 from ml_collections import ConfigDict
 
 import fdl
 
 
-def get_config(size: str = "full") -> ConfigDict:
+def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
     config.num_epochs = 20 if size == "full" else 1

@@ -12,6 +12,8 @@ References:
   Lu et al., `Dying ReLU and Initialization <https://arxiv.org/abs/1903.06733>`_, 2019.
 """
 
+from typing import Literal
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -22,7 +24,7 @@ import fdl
 ACTIVATIONS = {"relu": nn.relu, "leaky_relu": nn.leaky_relu}
 
 
-def get_config(size: str = "full") -> ConfigDict:
+def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
     config.num_steps = 10 if size == "full" else 1  # Each draws new networks.

@@ -12,6 +12,8 @@ References:
   <https://arxiv.org/abs/1512.03385>`_, 2015.
 """
 
+from typing import Literal
+
 import flax.linen as nn
 from ml_collections import ConfigDict
 
@@ -30,7 +32,7 @@ KINDS = {
 }
 
 
-def get_config(size: str = "full") -> ConfigDict:
+def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
     config.num_epochs = 30 if size == "full" else 1

@@ -16,6 +16,7 @@ References:
 """
 
 import functools
+from typing import Literal
 
 import jax
 import numpy as np
@@ -24,7 +25,7 @@ from ml_collections import ConfigDict
 import fdl
 
 
-def get_config(size: str = "full") -> ConfigDict:
+def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
     config.num_draws = 10 if size == "full" else 1  # Of examples and features.

@@ -10,6 +10,8 @@ standard error of the seeds 0 to 4). All three claims hold. All five take 8 seco
 on two CPU cores.
 """
 
+from typing import Literal
+
 import flax.linen as nn
 import jax
 import numpy as np
@@ -25,7 +27,7 @@ ACTIVATIONS = {
 }
 
 
-def get_config(size: str = "full") -> ConfigDict:
+def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
     config.num_steps = 2000 if size == "full" else 10

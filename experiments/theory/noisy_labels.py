@@ -13,6 +13,7 @@ two CPU cores.
 """
 
 import functools
+from typing import Literal
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -20,7 +21,7 @@ from ml_collections import ConfigDict
 import fdl
 
 
-def get_config(size: str = "full") -> ConfigDict:
+def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
     config.num_steps = 3000 if size == "full" else 10

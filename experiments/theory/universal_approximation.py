@@ -9,6 +9,8 @@ seed of the five they are stuck where one unit is: what they can represent is no
 that they learn. All three claims hold. All five take 7 seconds on two CPU cores.
 """
 
+from typing import Literal
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -18,7 +20,7 @@ from ml_collections import ConfigDict
 import fdl
 
 
-def get_config(size: str = "full") -> ConfigDict:
+def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
     config.num_steps = 3000 if size == "full" else 10  # Each of all examples.

@@ -27,6 +27,8 @@ References:
   Gers et al., `Learning to Forget <https://doi.org/10.1162/089976600300015015>`_, 2000.
 """
 
+from typing import Literal
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -44,7 +46,7 @@ CASES = {
 }
 
 
-def get_config(size: str = "full") -> ConfigDict:
+def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
     config.num_steps = 20 if size == "full" else 1  # Each draws new networks.

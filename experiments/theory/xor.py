@@ -10,6 +10,7 @@ hold in both. All seeds together take 8 seconds on two CPU cores.
 """
 
 import itertools
+from typing import Literal
 
 import flax.linen as nn
 import jax
@@ -19,7 +20,7 @@ from ml_collections import ConfigDict
 import fdl
 
 
-def get_config(size: str = "full") -> ConfigDict:
+def get_config(size: Literal["full", "smoke", "parity"] = "full") -> ConfigDict:
     """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
     config.num_steps = 10 if size == "smoke" else 500  # Each of all examples.

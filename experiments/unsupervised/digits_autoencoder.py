@@ -7,6 +7,8 @@ the seeds 0 to 4; worst 0.01311), where PCA has 0.02470. A seed trains for 3 sec
 two CPU cores.
 """
 
+from typing import Literal
+
 import numpy as np
 from ml_collections import ConfigDict
 from sklearn.decomposition import PCA
@@ -15,7 +17,7 @@ import fdl
 from fdl.types import Evaluate
 
 
-def get_config(size: str = "full") -> ConfigDict:
+def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
     config.num_epochs = 100 if size == "full" else 1

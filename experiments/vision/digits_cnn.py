@@ -9,12 +9,14 @@ LeNet-5, and a tenth of the operations, it is 97.0 ± 0.3 %:
 fdl train digits_cnn --config.model.features=6,16 --config.model.hidden_sizes=120,84
 """
 
+from typing import Literal
+
 from ml_collections import ConfigDict
 
 import fdl
 
 
-def get_config(size: str = "full") -> ConfigDict:
+def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
     config.num_epochs = 40 if size == "full" else 1

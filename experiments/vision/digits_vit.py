@@ -7,13 +7,14 @@ fdl train experiments/vision/digits_vit.py
 """
 
 from functools import partial
+from typing import Literal
 
 from ml_collections import ConfigDict
 
 import fdl
 
 
-def get_config(size: str = "full") -> ConfigDict:
+def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
     config.num_epochs = 100 if size == "full" else 1

@@ -7,6 +7,8 @@ fdl train experiments/vision/mnist_cnn.py
 with all 60,000 training images, before a tenth of them became the validation.
 """
 
+from typing import Literal
+
 import flax.linen as nn
 import jax
 import optax
@@ -15,7 +17,7 @@ from ml_collections import ConfigDict
 import fdl
 
 
-def get_config(size: str = "full") -> ConfigDict:
+def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
     if size == "full":

@@ -7,12 +7,14 @@ fdl train experiments/vision/mnist_lenet.py
 with all 60,000 training images, before a tenth of them became the validation.
 """
 
+from typing import Literal
+
 from ml_collections import ConfigDict
 
 import fdl
 
 
-def get_config(size: str = "full") -> ConfigDict:
+def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
     if size == "full":

@@ -6,12 +6,14 @@ fdl train experiments/vision/mnist_mlp.py
 97.59). A seed trains for 4 seconds on two CPU cores, all five for 32.
 """
 
+from typing import Literal
+
 from ml_collections import ConfigDict
 
 import fdl
 
 
-def get_config(size: str = "full") -> ConfigDict:
+def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
     if size == "full":

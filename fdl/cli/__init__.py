@@ -139,8 +139,15 @@ def _parse(
     for option in overrides:
         if "=" not in option:
             top.error(f"{option} needs a value: {option}=VALUE")
-    options = top.parse_args([a for a in arguments if a not in overrides])
-    if overrides and not getattr(options, "takes_config", False):
+    options, unknown = top.parse_known_args(
+        [a for a in arguments if a not in overrides]
+    )
+    takes_config = getattr(options, "takes_config", False)
+    if unknown:
+        hint = "; keys of the config are set by --config.KEY=VALUE"
+        message = f"unrecognized arguments: {' '.join(unknown)}"
+        top.error(message + hint * takes_config)
+    if overrides and not takes_config:
         top.error(f"{options.command} takes no --config: a run keeps its config")
     options.overrides = [a.removeprefix("--config.") for a in overrides]
     return options

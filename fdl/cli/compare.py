@@ -134,9 +134,10 @@ def have_replicates(runs: Sequence[Run]) -> bool:
         return True
     if not any(several):
         return False
+    counts = [replicates(run.num_seeds, run.loaded.config) for run in runs]
     kinds = [
-        f"{run.workdir} has {replicates(run.num_seeds, run.loaded.config) or 'one'}"
-        for run in runs
+        f"{run.workdir} has {count or 'one seed'}"
+        for run, count in zip(runs, counts, strict=True)
     ]
     hint = "there is nothing to pair" if any(folds) else "--seed N compares one of each"
     raise UserError(f"seeds or folds: {', '.join(kinds)}: {hint}")

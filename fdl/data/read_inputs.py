@@ -51,6 +51,11 @@ def read_inputs(
     encode = encoder(preprocessing)
     if not kinds:
         shape = _only_shape(preprocessing, files[0])
+        if len(shape) == 1:
+            raise UserError(
+                f"{files[0]}: the model takes {[*shape]} of each example, not an "
+                "image: expected a CSV file, or an npz file"
+            )
         return encode(read_images(files, shape, invert=invert)), [*map(str, files)]
     if kinds == {".csv"}:
         raw = _read_table(preprocessing, files[0])

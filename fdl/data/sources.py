@@ -41,6 +41,8 @@ def num_examples(source: Source) -> int:
         size = next(iter(lengths.values()), 0)
     elif hasattr(source, "__len__") and hasattr(source, "__getitem__"):
         size = len(source)
+        if size:
+            numbers(source[0])
     else:
         raise UserError(
             f"source={source!r:.50}: expected a mapping of arrays or a sequence"

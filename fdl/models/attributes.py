@@ -86,6 +86,7 @@ def typed(value: Any, hint: Any, where: str) -> Any:
             return value
     text = shown(" ".join(repr(value).split()))
     expected = "a dtype of floats" if is_dtype else inspect.formatannotation(hint)
+    expected = expected.replace("collections.abc.", "")
     raise UserError(f"{where}={text}: expected {expected}")
 
 

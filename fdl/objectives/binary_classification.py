@@ -4,7 +4,7 @@ import jax.numpy as jnp
 
 from fdl import losses
 from fdl import metrics as measures
-from fdl.errors import check_type
+from fdl.errors import check_parameters, check_type
 from fdl.objectives import supervised
 from fdl.objectives.supervised import Loss, MetricFunctions
 from fdl.types import Model, Objective
@@ -44,6 +44,7 @@ def binary_classification(
       labels.
     """
     check_type("model", model, Model, "fdl.models.functional(module)")
+    check_parameters("loss", loss, "outputs, labels")
 
     def objective(variables, batch, key=None, *, train=False):
         outputs, model_state = model.apply(

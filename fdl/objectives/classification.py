@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from fdl import losses
 from fdl import metrics as measures
-from fdl.errors import UserError, check_type
+from fdl.errors import UserError, check_parameters, check_type
 from fdl.objectives import supervised
 from fdl.objectives.supervised import Loss, MetricFunctions
 from fdl.types import Array, Model, Objective
@@ -52,6 +52,7 @@ def classification(
         or ``ignore`` is set and labels are distributions.
     """
     check_type("model", model, Model, "fdl.models.functional(module)")
+    check_parameters("loss", loss, "outputs, labels")
 
     def objective(variables, batch, key=None, *, train=False):
         logits, model_state = model.apply(

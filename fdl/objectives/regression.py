@@ -2,7 +2,7 @@
 
 from fdl import losses
 from fdl import metrics as measures
-from fdl.errors import UserError, check_type
+from fdl.errors import UserError, check_parameters, check_type
 from fdl.losses.half_precision import at_least_float32
 from fdl.objectives import supervised
 from fdl.objectives.supervised import Loss, MetricFunctions
@@ -47,6 +47,7 @@ def regression(
       UserError: The standard deviation is not positive.
     """
     check_type("model", model, Model, "fdl.models.functional(module)")
+    check_parameters("loss", loss, "outputs, labels")
     if not std > 0:
         raise UserError(f"std={std}: expected a positive number")
 

@@ -5,14 +5,14 @@ import importlib.util
 import inspect
 import pathlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 from ml_collections import ConfigDict, FrozenConfigDict
 
 from fdl import config as configs
-from fdl.errors import UserError
+from fdl.errors import UserError, near
 from fdl.runs.cross_validation import combine_folds
 from fdl.runs.experiment_files import (
     current_folder,
@@ -99,8 +99,8 @@ def load_file(
             )
     # What the file does wrong is reported with its path and line.
     with current_folder(folder), user_code(path):
-        if arg and not inspect.signature(module.get_config).parameters:
-            raise UserError(f"get_config takes no argument, {arg!r} was given")
+        if arg:
+            _check_argument(module.get_config, arg)
         config = module.get_config(arg) if arg else module.get_config()
     if not isinstance(config, ConfigDict):
         raise UserError(
@@ -190,6 +190,17 @@ def _build(loaded: LoadedExperiment, **changes: int) -> Experiment:
     config.update(changes)
     with current_folder(loaded.folder), user_code(loaded.path):
         return checked(loaded.module.build(FrozenConfigDict(config)))
+
+
+def _check_argument(get_config: Callable[..., Any], arg: str) -> None:
+    """Raises `UserError` if `get_config` takes no argument, or only others."""
+    parameters = [*inspect.signature(get_config).parameters.values()]
+    if not parameters:
+        raise UserError(f"get_config takes no argument, {arg!r} was given")
+    hint = parameters[0].annotation
+    if get_origin(hint) is Literal and arg not in get_args(hint):
+        name, known = parameters[0].name, get_args(hint)
+        raise UserError(f"there is no {name} {arg!r}. {near(arg, known)}")
 
 
 def _import(path: pathlib.Path) -> ModuleType:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
 
+from fdl.config import MAX_STEPS, RANGES, in_range
 from fdl.errors import RunError, UserError, check_parameters, check_type
 from fdl.learners.repeat import repeat
 from fdl.learners.step_outputs import check_arrays, check_same_form, checked
@@ -83,8 +84,11 @@ def run(
       The final state.
 
     Raises:
+      UserError: A number of steps is no integer, or too large.
       NonFiniteError: A metric became NaN or infinite; raised only with `log`.
     """
+    num_steps = in_range("num_steps", num_steps, 0, MAX_STEPS)
+    log_every = in_range("log_every", log_every, 0, MAX_STEPS)
     program = compiled(learner, batches, steps_per_call=steps_per_call, mesh=mesh)
     carry = program.init(jax.random.key(seed))
     hooks = list(hooks)
@@ -111,6 +115,9 @@ def compiled(
     check_type("learner", learner, Learner, "fdl.gradient_learner(...)")
     check_type("batches", batches, Batches, "fdl.data.batches(arrays, batch_size)")
     check_parameters("init", learner.init, "key")
+    steps_per_call = in_range(
+        "steps_per_call", steps_per_call, *RANGES["steps_per_call"]
+    )
     check_parameters("step", learner.step, "state, batch")
     # Jitted, so that `init` and `advance` share one trace.
     learner_step = jax.jit(checked(learner.step))

@@ -117,8 +117,11 @@ def test_several_runs_are_compared_with_the_first(fdl):
 @pytest.mark.parametrize(
     "arguments, expected",
     [
-        (["one", "alone"], "one has 3 seeds, alone has one: --seed N compares one of"),
-        (["folds_one", "alone"], "alone has one: there is nothing to pair"),
+        (
+            ["one", "alone"],
+            "one has 3 seeds, alone has one seed: --seed N compares one",
+        ),
+        (["folds_one", "alone"], "alone has one seed: there is nothing to pair"),
         (["folds_one", "one"], "folds_one has 3 folds, one has 3 seeds: there is noth"),
         (["folds_one", "folds_longer"], "folds_longer has 4 folds: there is nothing"),
         (["one", "two", "foreign_two"], "foreign_two (tiny) are tested on different"),

@@ -134,6 +134,14 @@ def test_a_mistake_in_a_key_is_told_with_what_was_meant(fdl, experiment, overrid
 
 ARGUMENTS = {
     "an unknown file": (["train", "tinny.py"], "there is no experiment 'tinny.py'"),
+    "an unknown size": (
+        ["show", "sized.py:smok"],
+        "there is no size 'smok'. Did you mean 'smoke'?",
+    ),
+    "an unknown size of a shipped one": (
+        ["show", "digits_mlp:smal"],
+        "there is no size 'smal'. There is: full, smoke.",
+    ),
     "a near name": (["train", "deep/tinny"], "Did you mean 'deep/tiny'"),
     "no seeds": (
         ["train", "tiny.py", "--seeds", "0"],
@@ -161,6 +169,14 @@ def test_a_mistake_on_the_command_line_is_told(fdl, experiment, arguments, expec
     experiment(
         ('size: str = "full"', ""), ('if size == "full" else 2', ""), name="plain"
     )
+    experiment(('size: str = "full"', "size: SIZE = 'full'"), name="sized")
+    sized = pathlib.Path("sized.py")
+    sized.write_text(
+        sized.read_text().replace(
+            "def get_config",
+            "import typing\nSIZE = typing.Literal['full', 'smoke']\ndef get_config",
+        )
+    )
     pathlib.Path("notes.txt").touch()
     pathlib.Path("empty").mkdir()
     pathlib.Path("experiments/deep").mkdir(parents=True)
@@ -177,6 +193,11 @@ def test_a_mistake_on_the_command_line_is_told(fdl, experiment, arguments, expec
         (["trian", "tiny.py"], "invalid choice: 'trian'"),
         (["train"], "required: experiment"),
         (["train", "tiny.py", "--sedes", "3"], "unrecognized arguments: --sedes"),
+        (
+            ["train", "tiny.py", "--batch_size=3"],
+            "unrecognized arguments: --batch_size=3; keys of the config are set by "
+            "--config.KEY=VALUE",
+        ),
         (["train", "tiny.py", "--seeds", "x"], "invalid int value: 'x'"),
         (
             ["train", "tiny.py", "--config.seed", "3"],

@@ -212,7 +212,10 @@ PREDICT_MISTAKES = {
     "no such array": (["good", "other.npz"], "an array in other.npz. Did you mean"),
     "another shape": (["good", "flat.npz"], "expected [8, 8, 1] in one or more"),
     "another range": (["good", "half.npz"], "expected whole numbers from 0 to 16"),
-    "an image for a table": (["table", "a.png"], "expected [H, W, C] of an image"),
+    "an image for a table": (
+        ["table", "a.png"],
+        "of each example, not an image: expected a CSV file",
+    ),
     "nothing to invert": (
         ["table", "t.csv", "--invert"],
         "invert=True: expected images",

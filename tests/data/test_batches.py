@@ -239,6 +239,7 @@ def test_text_is_left_out_and_wide_types_become_narrow():
         ({"mask": np.zeros(2)}, 1, "'mask'"),
         ([{"mask": np.zeros(2)}], 1, "'mask'"),
         ([1, 2], 1, "expected a dict"),
+        ((np.zeros((40, 2)), np.zeros(40)), 32, "expected a dict of arrays"),
         ([{"a": "text"}], 1, "got only a"),
         (7, 1, "source=7: expected"),
     ],

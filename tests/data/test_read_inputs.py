@@ -155,7 +155,7 @@ MISTAKES = {
     "a picture of a table": (
         NAMED,
         ["a.png"],
-        "expected [H, W, C] of an image with C 1",
+        "a.png: the model takes [3] of each example, not an image: expected a CSV file",
     ),
     "a picture of unknown white": (
         ARRAYS,

@@ -51,7 +51,7 @@ def test_every_network_of_the_zoo_refuses_them():
             r"^MLP.dropout=5.0: expected a rate from 0 to 1$",
         ),
         (lambda: models.MLP((8, 0), 3), r"^MLP.hidden_sizes=0: expected at least 1$"),
-        (lambda: models.MLP(8, 3), r"^MLP.hidden_sizes=8: expected .*Sequence\[int\]$"),
+        (lambda: models.MLP(8, 3), r"^MLP.hidden_sizes=8: expected Sequence\[int\]$"),
         (
             lambda: models.SimCLR(models.resnet18(num_classes=0)),
             r"^ResNet.num_classes=0: expected at least 1$",

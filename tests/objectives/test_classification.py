@@ -198,10 +198,15 @@ def test_any_metric_may_be_watched():
             {"label": np.eye(3, dtype="f")[LABELS]},
             "ignore=0: expected None for labels as distributions",
         ),
+        (
+            {"loss": "focal"},
+            {},
+            r"^loss of type str: expected a function loss\(outputs",
+        ),
         ({"class_weights": (1.0, 2.0)}, {}, r"len\(class_weights\)=2: expected"),
     ],
 )
 def test_mistakes_are_told_in_a_line(options, batch, message):
-    objective = objectives.classification(MODEL, **options)
     with pytest.raises(UserError, match=message):
+        objective = objectives.classification(MODEL, **options)
         objective(VARIABLES, {"image": LOGITS, "label": LABELS, **batch})

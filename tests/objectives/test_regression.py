@@ -100,6 +100,7 @@ def test_where_nothing_counts_nothing_is_learnt():
 @pytest.mark.parametrize(
     "options, message",
     [
+        ({"loss": "huber"}, r"^loss of type str: expected a function loss\(outputs"),
         ({"std": 0.0}, "std=0.0: expected a positive number"),
         ({"targets": "targt"}, "no 'targt' in a batch. Did you mean 'target'?"),
         ({"metrics": {"loss": metrics.mean}}, "'loss'.: expected another name"),

@@ -8,7 +8,7 @@ import pytest
 
 import fdl
 from fdl import train
-from fdl.errors import RunError
+from fdl.errors import RunError, UserError
 from fdl.train import Hook
 from fdl.types import Batches, Mean, Model
 
@@ -114,6 +114,28 @@ def test_the_first_bad_step_and_metric_are_named(steps_per_call, bad):
             log_every=5,
             log=lambda step, values: None,
         )
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"num_steps": 2.5},
+        {"num_steps": -1},
+        {"num_steps": "ten"},
+        {"num_steps": 2**31},
+        {"num_steps": 1, "steps_per_call": 1.5},
+        {"num_steps": 1, "steps_per_call": 0},
+        {"num_steps": 1, "log_every": 0.5},
+    ],
+)
+def test_counts_that_are_none_are_told(options):
+    name, value = list(options.items())[-1]
+    with pytest.raises(UserError, match=f"^{name}={value!r}: expected an integer from"):
+        train.run(LEARNER, BATCHES, **options)
+
+
+def test_a_number_of_steps_may_be_written_as_a_float():
+    assert int(train.run(LEARNER, BATCHES, num_steps=1e1).step) == 10
 
 
 def test_no_more_batches_are_drawn_than_steps_taken():

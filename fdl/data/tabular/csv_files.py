@@ -43,7 +43,10 @@ def read_csv(
     counts = collections.Counter(names)
     for i, name in enumerate(names, start=1):
         if not name and not unnamed:
-            raise UserError(f"{path}: expected a name of column {i} in the header")
+            raise UserError(
+                f"{path}: expected a name of column {i} in the header; pandas leaves "
+                "out the numbers of the rows with to_csv(index=False)"
+            )
         if name and counts[name] > 1:
             raise UserError(f"{path}: expected different names, got {name!r:.50} twice")
     if not lines:

@@ -243,9 +243,10 @@ def check_columns(rows: Sequence[Row], names: Sequence[str]) -> None:
     for i, row in enumerate(rows, start=1):
         for name in names:
             if name not in row:
-                raise UserError(
-                    f"row {i}: expected a column {name!r}. {near(name, row)}"
-                )
+                # A column that is expected itself is not meant by another name.
+                others = [str(other) for other in row if other not in names]
+                hint = f". {near(name, others)}" if others else ""
+                raise UserError(f"row {i}: expected a column {name!r}{hint}")
 
 
 def _finder(values: Sequence[str]) -> Callable[[str], int | None]:

@@ -179,7 +179,8 @@ def _check_names(rows: Sequence[Row], target: str, others: Sequence[str]) -> Non
         raise UserError(
             f"target={target!r}: expected a column. {near(target, rows[0])}"
         )
-    check_columns(rows, [*rows[0], *others])
+    check_columns(rows, [*rows[0]])
+    check_columns(rows[:1], others)
     if target in others:
         raise UserError(
             f"target={target!r}: expected a column that is not in categories or ignore"

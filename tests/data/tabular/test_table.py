@@ -517,7 +517,7 @@ def test_an_unknown_bundled_table_is_answered_with_the_near_ones():
 def test_rows_are_checked_as_files_are():
     for rows, message in (
         ([], "expected at least one row"),
-        ([{"a": 1, "y": 0}, {"y": 1}], "row 2: expected a column 'a'"),
+        ([{"a": 1, "y": 0}, {"y": 1}], "row 2: expected a column 'a'$"),
     ):
         with pytest.raises(UserError, match=message):
             fdl.data.table(rows, "y")
@@ -526,7 +526,11 @@ def test_rows_are_checked_as_files_are():
 @pytest.mark.parametrize(
     "row, message",
     [
-        ({"age": "1"}, "row 2: expected a column 'income'"),
+        ({"age": "1"}, "row 2: expected a column 'income'$"),
+        (
+            {"age": "1", "Income": "2", "incomes": "1"},
+            r"row 2: expected a column 'income'\. Did you mean 'Income'\?$",
+        ),
         (
             {"age": "old", "income": "1", "town": "Rome", "member": "no"},
             "row 2, column 'age': expected a number, got 'old'",
