@@ -2,7 +2,7 @@
 
 import argparse
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -22,6 +22,7 @@ from fdl.diagnostics.nan_trace import (
 from fdl.errors import NonFiniteError, UserError
 from fdl.learners import select
 from fdl.metrics.names import in_order
+from fdl.optim.transforms import logging
 from fdl.runs import failure
 from fdl.runs.experiment import num_folds
 from fdl.runs.log import read_lines, to_json
@@ -30,6 +31,7 @@ from fdl.trees import named_leaves
 from fdl.types import Batch, Experiment, Metrics, PyTree, State
 
 LOSSES = pathlib.Path(losses.__file__).parent
+NORM = pathlib.Path(logging.__file__)
 LARGE = 1e6  # Absolute value of a parameter that no network is trained to.
 
 
@@ -157,7 +159,13 @@ def is_mark(origin: Origin) -> bool:
     operation = origin.operation
     if operation is None or not any(x.num_nonfinite for x in operation.operands):
         return False
-    return any(pathlib.Path(frame.file).parent == LOSSES for frame in operation.frames)
+    return was_called(origin, lambda file: file.parent == LOSSES)
+
+
+def was_called(origin: Origin, is_file: Callable[[pathlib.Path], bool]) -> bool:
+    """True if an operation was called, directly or not, by code of a file."""
+    frames = origin.operation.frames if origin.operation is not None else ()
+    return any(is_file(pathlib.Path(frame.file)) for frame in frames)
 
 
 def ranges(batch: Batch) -> Iterator[str]:
@@ -242,6 +250,13 @@ def explanation(inputs: StepInputs, bad: set[str], path: pathlib.Path) -> Iterat
     if origin.arguments:
         yield from (
             explain.describe_argument(name, *arguments) for name in origin.arguments
+        )
+        return
+    if was_called(origin, lambda file: file == NORM):
+        # One that fdl logs. All numbers are finite, and so is the loss.
+        yield (
+            "a norm of gradients, updates or parameters left float32, of numbers that "
+            "are all finite: most often the learning rate is too large"
         )
         return
     yield explain.headline(origin)

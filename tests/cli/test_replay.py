@@ -158,14 +158,14 @@ def test_a_label_out_of_range_is_named(fdl, wrong):
     )
 
 
-def test_a_learning_rate_that_overflows_is_seen_where_it_first_shows(fdl, wrong):
+def test_a_learning_rate_that_overflows_is_what_is_named(fdl, wrong):
+    """Not the norms that fdl logs, which are the first to leave float32."""
     assert train(fdl, "rate").code == 1
     called = fdl("replay", "run")
     assert called.code == 0
-    line = wrong("square")
-    assert f"made inf of finite numbers, forward, at wrong.py:{line} " in called.out
-    assert "the parameters had grown to 1e+30 before this step: most" in called.out
-    assert re.search(r"operand 0 +float32\[.*e\+(29|30)", called.out)
+    assert "a norm of gradients, updates or parameters left float32" in called.out
+    assert "most often the learning rate is too large" in called.out
+    assert "logging.py" not in called.out
 
 
 def test_modules_are_named(fdl, wrong):
@@ -282,4 +282,4 @@ def test_what_makes_its_own_experience_is_replayed(fdl, tmp_path):
     assert told["examples"] is None and "key" in told["keys"]
     called = fdl("replay", "run")
     assert called.code == 0
-    assert re.search(r"^\w+ made (NaN|-?inf) of finite numbers", called.out, re.M)
+    assert called.out.endswith("most often the learning rate is too large\n")

@@ -10,20 +10,15 @@ from fdl.optim.transforms.logging import norm
 norm_jit = jax.jit(norm)
 
 
-@pytest.mark.parametrize("size", [1e-15, 1.0, 1e15, 1e20, 1e30, 1e37])
-def test_a_norm_is_finite_where_float32_has_it(size):
-    values = size * np.random.default_rng(0).normal(size=100)
-    found = norm_jit({"a": jnp.float32(values[:10]), "b": jnp.float32(values[10:])})
-    np.testing.assert_allclose(found, np.linalg.norm(values), rtol=1e-6)
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+def test_a_norm_is_computed_in_float32(dtype):
+    values = 300 * np.random.default_rng(0).normal(size=100)
+    tree = {"a": jnp.array(values[:10], dtype), "b": jnp.array(values[10:], dtype)}
+    exact = np.linalg.norm([*map(float, [*tree["a"], *tree["b"]])])
+    np.testing.assert_allclose(norm_jit(tree), exact, rtol=1e-6)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_a_norm_of_what_is_not_finite_is_not(bad):
-    found = norm_jit({"a": jnp.float32([1.0, bad]), "b": jnp.full(90, 1e30)})
+    found = norm_jit({"a": jnp.float32([1.0, bad]), "b": jnp.ones(90)})
     assert np.isnan(found) if np.isnan(bad) else np.isposinf(found)
-
-
-def test_a_norm_reads_its_arrays_once():
-    tree = {"a": jnp.ones((3, 4)), "b": jnp.ones(5)}
-    names = [x.primitive.name for x in jax.make_jaxpr(norm)(tree).eqns]
-    assert names.count("reduce_sum") == len(tree)

@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import optax
 from optax.contrib import ReduceLROnPlateauState
@@ -10,8 +9,6 @@ from optax.contrib import ReduceLROnPlateauState
 from fdl.optim.find import find
 from fdl.optim.transforms.half_precision import at_least_float32
 from fdl.types import Array, PyTree
-
-SCALE = 2.0**-100  # By which no float32 has a square that overflows.
 
 
 class LoggingState(NamedTuple):
@@ -54,21 +51,10 @@ def record_update(schedule: optax.Schedule | None) -> optax.GradientTransformati
 def norm(tree: PyTree) -> Array:
     """Global norm of all arrays of a tree, float32 [] or wider.
 
-    It is finite where it is no larger than the largest float32, although the squares of
-    numbers beyond 10¹⁹ are not.
+    It is infinite beyond 10¹⁹, where squares leave float32: a norm that is scaled would
+    read all parameters a second time in every step.
     """
-    tree = at_least_float32(tree)
-    plain = optax.tree.norm(tree)
-
-    def scaled():
-        return optax.tree.norm(optax.tree.scale(SCALE, tree)) / SCALE
-
-    # On the CPU a second norm costs as much as the first. Elsewhere both are read at
-    # once, and a branch might wait for the host.
-    return jax.lax.platform_dependent(
-        cpu=lambda: jax.lax.cond(jnp.isinf(plain), scaled, lambda: plain),
-        default=lambda: jnp.where(jnp.isinf(plain), scaled(), plain),
-    )
+    return optax.tree.norm(at_least_float32(tree))
 
 
 def recorded_values(state: optax.OptState) -> dict[str, Array]:
