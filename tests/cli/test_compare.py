@@ -125,6 +125,10 @@ def test_several_runs_are_compared_with_the_first(fdl):
         (["folds_one", "one"], "folds_one has 3 folds, one has 3 seeds: there is noth"),
         (["folds_one", "folds_longer"], "folds_longer has 4 folds: there is nothing"),
         (["one", "two", "foreign_two"], "foreign_two (tiny) are tested on different"),
+        (
+            ["one", "two", "--output=a.jsonl"],
+            "--output=a.jsonl: expected a name with .csv",
+        ),
         (["one", *["two"] * 26], "27 runs: expected at most 26"),
         (["one"] * 3 + ["--experiment=a", "--experiment=b"], "expected 1 or 3 of them"),
     ],

@@ -86,7 +86,7 @@ def test_show_shows_it(fdl, experiment):
     assert "--config.early_stopping.metric=min loss" in called.out
 
 
-@pytest.mark.parametrize("seeds", [1, 2])
+@pytest.mark.parametrize("seeds", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_the_best_of_all_evaluations_is_kept_also_by_a_run_that_failed(
     fdl, experiment, monkeypatch, seeds
 ):

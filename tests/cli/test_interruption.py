@@ -3,6 +3,7 @@
 The command line runs as a process here, as on a user's machine.
 """
 
+import json
 import os
 import pathlib
 import random
@@ -111,6 +112,45 @@ def finish(start, workdir):
     return out
 
 
+def close_to(finished, workdir):
+    """Lines of metrics as those of the finished run, which was compiled otherwise."""
+    for ours, theirs in zip(rows(workdir), rows(finished / "run"), strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-4)
+    return True
+
+
+def rows(workdir):
+    lines = pathlib.Path(workdir, "metrics.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+KILLED = """
+import os, pathlib, signal, sys
+from fdl.cli import main
+
+rename = pathlib.Path.rename
+
+def killed(path, target):
+    if path.name == "unfinished-00000012":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return rename(path, target)
+
+pathlib.Path.rename = killed
+sys.exit(main(["train", sys.argv[1], "--workdir", "run"]))
+"""
+
+
+def test_killed_amid_a_save(fdl, finished, experiment):
+    command = [sys.executable, "-c", KILLED, experiment()]
+    killed = subprocess.run(command, capture_output=True, text=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert reached("run") == 10 and unfinished("run") is not None
+    assert fdl("resume", "run").code == 0
+    assert close_to(finished, "run")
+    assert steps("run") == steps(finished / "run") and unfinished("run") is None
+
+
+@pytest.mark.slow
 def test_killed_while_it_saves(start, wait_for, straight, experiment):
     path, workdir, rng = experiment(*LONGER), "run", random.Random(time.time_ns())
     reference = expected(straight, start, path)
@@ -157,15 +197,22 @@ def test_killed_and_stopped_at_many_moments(
     assert hits >= 2 and amid >= 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGTERM,
+        *(
+            pytest.param(number, marks=pytest.mark.slow)
+            for number in (signal.SIGINT, signal.SIGHUP)
+        ),
+    ],
+)
 def test_a_run_is_stopped_by_a_signal_at_any_step(
-    fdl, experiment, number, monkeypatch, tmp_path
+    fdl, finished, experiment, number, monkeypatch
 ):
     """In this process: the signal comes in the middle of a call."""
     from fdl.train import loop
 
-    whole = fdl("train", experiment(), "--workdir", "whole")
-    assert whole.code == 0
     block, calls = loop._block, []
 
     def send(*arguments):
@@ -182,7 +229,7 @@ def test_a_run_is_stopped_by_a_signal_at_any_step(
     assert called.error.endswith(line)
     assert reached("run") == 10
     assert fdl("resume", "run").code == 0
-    both = (tmp_path / name / "metrics.jsonl" for name in ("whole", "run"))
+    both = (pathlib.Path(place, "run/metrics.jsonl") for place in (finished, "."))
     assert len({path.read_bytes() for path in both}) == 1
 
 
@@ -196,7 +243,9 @@ def test_what_is_ignored_stays_ignored(fdl, experiment):
         signal.signal(signal.SIGHUP, before)
 
 
-def test_a_reader_that_goes_stops_the_run_and_loses_nothing(start, experiment):
+def test_a_reader_that_goes_stops_the_run_and_loses_nothing(
+    fdl, start, finished, experiment
+):
     process = start("train", experiment(), "--workdir", "run")
     process.stdout.readline()
     process.stdout.close()
@@ -205,11 +254,8 @@ def test_a_reader_that_goes_stops_the_run_and_loses_nothing(start, experiment):
     assert process.returncode == 128 + signal.SIGPIPE
     assert "Traceback" not in error and "Exception ignored" not in error
     assert f"stopped at step {max(steps('run'))} of 20, and saved" in error
-    finish(start, "run")
-    whole = start("train", experiment(), "--workdir", "whole")
-    assert whole.communicate(timeout=120) and whole.returncode == 0
-    both = (pathlib.Path(name, "metrics.jsonl") for name in ("whole", "run"))
-    assert len({path.read_bytes() for path in both}) == 1
+    assert fdl("resume", "run").code == 0
+    assert close_to(finished, "run")
 
 
 @pytest.fixture
@@ -251,13 +297,19 @@ def test_a_full_disk_is_one_line_of_a_process(
 
 # Threads that orbax leaves behind complain about the end of theirs.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("spare", [0, 16_384, 65_536])
+@pytest.mark.parametrize(
+    "spare",
+    [
+        16_384,
+        pytest.param(0, marks=pytest.mark.slow),
+        pytest.param(65_536, marks=pytest.mark.slow),
+    ],
+)
 def test_a_full_disk_fails_the_run_and_loses_nothing(
-    fdl, experiment, small_disk, monkeypatch, spare
+    fdl, finished, experiment, small_disk, monkeypatch, spare
 ):
     from fdl.train import loop
 
-    assert fdl("train", experiment(), "--workdir", "whole").code == 0
     block, calls = loop._block, []
 
     def fill_then(*arguments):
@@ -278,9 +330,9 @@ def test_a_full_disk_fails_the_run_and_loses_nothing(
     assert again.code == 1 and again.error.count("\n") == 1
     (small_disk / "filler").unlink()
     assert fdl("resume", workdir).code == 0
-    both = (place / "metrics.jsonl" for place in (workdir, pathlib.Path("whole")))
+    both = (place / "metrics.jsonl" for place in (workdir, finished / "run"))
     assert len({path.read_bytes() for path in both}) == 1
-    assert steps(workdir) == steps("whole")
+    assert steps(workdir) == steps(finished / "run")
 
 
 def test_a_list_that_nobody_reads_to_its_end(finished):

@@ -100,7 +100,10 @@ def test_a_schedule_free_optimizer_is_evaluated_at_its_average():
     np.testing.assert_allclose(average, np.mean(seen, axis=0), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("options", [{"ema": 0.9}, {"name": "schedule_free_sgd"}])
+@pytest.mark.parametrize(
+    "options",
+    [{"ema": 0.9}, pytest.param({"name": "schedule_free_sgd"}, marks=pytest.mark.slow)],
+)
 def test_what_is_frozen_is_its_own_average(options):
     learner, state = trained(
         fresh, num_steps=5, freeze="head", **{"learning_rate": 0.1, **options}
@@ -112,7 +115,10 @@ def test_what_is_frozen_is_its_own_average(options):
     assert (evaluated["dense_0"]["kernel"] != state.params["dense_0"]["kernel"]).any()
 
 
-@pytest.mark.parametrize("options", [{"swa": 2}, {"name": "schedule_free_sgd"}])
+@pytest.mark.parametrize(
+    "options",
+    [pytest.param({"swa": 2}, marks=pytest.mark.slow), {"name": "schedule_free_sgd"}],
+)
 def test_frozen_statistics_are_not_computed_anew(options):
     learner, state = trained(fresh, num_steps=5, freeze="norm_0", **options)
     evaluated = learner.variables(state)["batch_stats"]["norm_0"]

@@ -35,6 +35,10 @@ def maker(**options):
     return make, calls
 
 
+def slow(*values):
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 @pytest.mark.parametrize(
     "options, values",
     [
@@ -43,9 +47,12 @@ def maker(**options):
             {"name": "adam", "schedule": "cosine", "warmup": 2},
             {"learning_rate": (0.1, 0.01, 1.0), "b1": (0.9, 0.5, 0.0)},
         ),
-        ({"name": "adamw"}, {"weight_decay": (0.0, 0.1, 1.0)}),
-        ({"name": "sgd"}, {"weight_decay": (0.0, 0.1, 1.0), "momentum": (0.9, 0, 0.5)}),
-        (
+        slow({"name": "adamw"}, {"weight_decay": (0.0, 0.1, 1.0)}),
+        slow(
+            {"name": "sgd"},
+            {"weight_decay": (0.0, 0.1, 1.0), "momentum": (0.9, 0, 0.5)},
+        ),
+        slow(
             {"name": "sgd"},
             {"l2": (0.01, 0.1, 1.0), "clip_by_global_norm": (0.1, 10.0, 1.0)},
         ),

@@ -63,7 +63,7 @@ def trained(learner, batches, **how):
     return state, rows
 
 
-@pytest.mark.parametrize("steps_per_call", [1, 3])
+@pytest.mark.parametrize("steps_per_call", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_a_learner_learns_number_for_number_what_it_learns_alone(steps_per_call):
     how = {"steps_per_call": steps_per_call}
     named, rows = trained(*fdl.replicate(LEARNERS, BATCHES), **how)
@@ -248,7 +248,7 @@ def test_a_learner_has_a_name_that_metrics_can_stand_behind(make, name):
 
 def test_mistakes_are_one_clear_line():
     learner, _ = fdl.replicate(LEARNERS, BATCHES)
-    state = learner.init(jax.random.key(0))
+    state = jax.jit(learner.init)(jax.random.key(0))
     with pytest.raises(UserError, match=r"no learner 'adan'\. Did you mean 'adam'\?"):
         select(state, "adan")
     with pytest.raises(UserError, match=r"no model 'adan'\. Did you mean 'adam'\?"):

@@ -53,7 +53,9 @@ def test_training_sees_another_batch_at_each_step(objective):
     assert np.isfinite(losses).all()
 
 
-@pytest.mark.parametrize("name", ["augmented", "mixup"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("augmented", marks=pytest.mark.slow), "mixup"]
+)
 def test_fused_steps_and_seeds_give_the_same_numbers(name):
     objective = CHANGED[name]
     learner = fdl.gradient_learner(MODEL, objective, optax.sgd(0.1))

@@ -67,6 +67,7 @@ def test_padding_changes_no_gradient():
     objective = objectives.classification(model, inputs="features")
     variables = model.init(jax.random.key(0))
 
+    @jax.jit
     def grad(batch):
         return jax.grad(lambda v: objective(v, batch)[0])(variables)
 

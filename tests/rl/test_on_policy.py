@@ -105,7 +105,7 @@ def test_a_step_acts_judges_and_descends():
             at, clock = (0, 0) if over or late else (after_it, clock)
     place, action, to, end, cut = jnp.array(seen, int).swapaxes(1, 2)
     assert end.any() and cut.any()
-    advantage = gae(
+    advantage = jax.jit(gae)(
         jnp.float32(end),
         values[place],
         values[to],
@@ -122,7 +122,8 @@ def test_a_step_acts_judges_and_descends():
         "return": (advantage + values[place]).ravel(),
     }
     objective = ppo(table(), ACTIONS)
-    grads = jax.grad(lambda p: objective({"params": p}, batch, train=True)[0])(params)
+    loss = jax.jit(lambda p: objective({"params": p}, batch, train=True)[0])
+    grads = jax.grad(loss)(params)
     expected = jax.tree.map(lambda p, g: p - 0.5 * g, params, grads)
     chex.assert_trees_all_close(after.train.params, expected, atol=1e-5)
     assert (after.step, after.train.step) == (1, 1)
@@ -175,6 +176,7 @@ def test_it_learns_to_walk_a_corridor():
     )
 
 
+@pytest.mark.slow
 def test_a_step_keeps_types_and_fused_or_spread_gives_the_same():
     chex.clear_trace_counter()
     init, step, _, partition, *_ = learner(num_epochs=2, num_minibatches=2)

@@ -110,7 +110,7 @@ def test_any_changed_bit_is_noticed_and_its_file_named(two):
     for path in files:
         content = path.read_bytes()
         everywhere = 8 * len(content)
-        places = rng.sample(range(everywhere), min(100, everywhere))
+        places = rng.sample(range(everywhere), min(25, everywhere))
         for place in places:
             damaged = bytearray(content)
             damaged[place // 8] ^= 1 << place % 8
@@ -120,7 +120,7 @@ def test_any_changed_bit_is_noticed_and_its_file_named(two):
                 caught.value
             )
             flipped += 1
-    assert flipped > 500
+    assert flipped > 125
     assert bits(two.restore(7, like(carry(7)))) == bits(carry(7))
 
 

@@ -125,7 +125,13 @@ BUILDS = {
 
 @pytest.mark.parametrize(
     "name, steps_per_call",
-    [("same", 1), ("masks differ", 1), *((name, 3) for name in BUILDS)],
+    [
+        *((name, 3) for name in BUILDS),
+        *(
+            pytest.param(name, 1, marks=pytest.mark.slow)
+            for name in ("same", "masks differ")
+        ),
+    ],
 )
 def test_each_fold_has_the_numbers_that_it_has_alone(name, steps_per_call):
     make, vmapped = BUILDS[name]

@@ -57,7 +57,10 @@ def set_up(tree, script):
     return venv
 
 
-def test_a_failed_download_is_explained_and_leaves_nothing_half_made(tree):
+@pytest.mark.parametrize("killed", [pytest.param(False, marks=pytest.mark.slow), True])
+def test_a_failed_download_is_explained_and_leaves_nothing_half_made(tree, killed):
+    if killed:  # What a killed call left is not used.
+        (set_up(tree, "echo half-made") / "stamp").unlink()
     result = fdl(tree)
     assert result.returncode == 1
     assert result.stdout == ""
@@ -68,15 +71,6 @@ def test_a_failed_download_is_explained_and_leaves_nothing_half_made(tree):
     log = tree / ".venv.log"
     assert str(log) in result.stderr and "127.0.0.1" in log.read_text()
     assert not (tree / ".venv").exists()
-
-
-def test_what_a_killed_call_left_is_not_used(tree):
-    venv = set_up(tree, "echo half-made")
-    (venv / "stamp").unlink()
-    result = fdl(tree)
-    assert result.returncode == 1
-    assert "half-made" not in result.stdout
-    assert not venv.exists()
 
 
 def test_a_failed_renewal_keeps_the_environment_that_was_there(tree):
@@ -103,8 +97,8 @@ def test_an_environment_made_by_others_is_left_alone(tree):
 def test_a_moved_environment_is_not_used(tree):
     set_up(tree, "echo moved")
     moved = tree.rename(tree.with_name("elsewhere"))
-    result = fdl(moved)
-    assert result.returncode == 1
+    result = fdl(moved, FDL_PYTHON="nowhere")  # It would be made anew.
+    assert result.returncode == 1 and "nowhere: not found" in result.stderr
     assert "moved" not in result.stdout
 
 

@@ -159,7 +159,12 @@ def decoded(module, variables, tokens, splits, **masks):
 
 
 @pytest.mark.parametrize(
-    "name, scan", [("gpt2", False), ("llama", False), ("llama", True)]
+    "name, scan",
+    [
+        ("gpt2", False),
+        ("llama", True),
+        pytest.param("llama", False, marks=pytest.mark.slow),
+    ],
 )
 def test_decoding_with_a_cache_equals_all_at_once(name, scan, variables_of, logits_of):
     module, variables = MODELS[name], variables_of(name)
@@ -182,7 +187,7 @@ def test_prompts_of_different_lengths_go_on_together(name, variables_of):
 
 @pytest.mark.parametrize(
     "name, scan, remat",
-    [("gpt2", True, True), ("llama", False, True)],
+    [("gpt2", True, True), pytest.param("llama", False, True, marks=pytest.mark.slow)],
 )
 def test_scanned_and_recomputed_layers_equal_unrolled_ones(
     name, scan, remat, variables_of
@@ -210,7 +215,10 @@ def test_scanned_layers_have_the_variables_of_unrolled_ones_stacked(name, variab
     chex.assert_trees_all_equal_shapes(made, stack_layers(variables_of(name)))
 
 
-@pytest.mark.parametrize("name, scan", [("gpt2", True), ("llama", False)])
+@pytest.mark.parametrize(
+    "name, scan",
+    [("gpt2", True), pytest.param("llama", False, marks=pytest.mark.slow)],
+)
 def test_dropout_is_off_in_evaluation_and_on_in_training(
     name, scan, variables_of, logits_of
 ):

@@ -58,7 +58,7 @@ def test_scanned_and_recomputed_blocks_have_the_same_gradients(
     assert_trees_close(models.unstack_layers(stacked), expected)
 
 
-@pytest.mark.parametrize("scan", [False, True])
+@pytest.mark.parametrize("scan", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_the_last_block_is_dropped_most(scan, random_variables, random_inputs):
     module = TINY.clone(stochastic_depth=1.0, scan_layers=scan)
     variables, images = random_variables(TINY), random_inputs(2, 9, 10, 3)

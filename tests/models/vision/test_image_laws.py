@@ -40,6 +40,7 @@ INITIAL = [  # A kernel, and the standard deviation with which it is drawn.
     ("EfficientNet", "inverted2_0/expand", math.sqrt(2 / 32)),
     ("EfficientNet", "head", 1 / math.sqrt(3 * 7)),
 ]
+SIMILAR = {"ResNet, option A", "MobileNetV2"}
 SLOW = {*MODULES} - {"ResNet", "EfficientNet"}
 RECOMPUTED = [  # The same in all of them.
     pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in MODULES
@@ -61,7 +62,12 @@ class Member(NamedTuple):
     evaluate: Any
 
 
-@pytest.fixture(scope="module", params=MODULES)
+KINDS = [  # One of each kind of block.
+    pytest.param(name, marks=[pytest.mark.slow] * (name in SIMILAR)) for name in MODULES
+]
+
+
+@pytest.fixture(scope="module", params=KINDS)
 def member(request, random_variables, random_inputs):
     module, images = MODULES[request.param], random_inputs(4, 24, 24, 3)
     variables = random_variables(module)
