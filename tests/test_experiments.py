@@ -25,6 +25,12 @@ SMALL = [
     for path in FILES
 ]
 
+# Preparing MNIST takes longer than all else here.
+BUILT = [
+    pytest.param(path, marks=pytest.mark.slow if "mnist" in path.stem else [])
+    for path in FILES
+]
+
 # What the test is to reach, by the mean of the seeds, and of how many; or the
 # evaluation, where there is no test.
 RESULTS = {
@@ -78,7 +84,7 @@ def test_every_experiment_runs_in_its_smallest_size(path, tmp_path, request):
     assert (tmp_path / "curves.png").stat().st_size > 10_000
 
 
-@pytest.mark.parametrize("path", FILES, ids=name_of)
+@pytest.mark.parametrize("path", BUILT, ids=name_of)
 def test_every_experiment_is_built_and_its_step_keeps_the_state_s_form(path, request):
     if "mnist" in path.stem:
         request.getfixturevalue("mnist_dir")

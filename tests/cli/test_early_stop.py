@@ -46,7 +46,9 @@ def test_what_was_best_may_not_have_been_kept(fdl, experiment):
     assert re.search(r"at step 5: no checkpoint of it was kept, see", called.out)
 
 
-@pytest.mark.parametrize("again", ["train", "resume"])
+@pytest.mark.parametrize(
+    "again", ["train", pytest.param("resume", marks=pytest.mark.slow)]
+)
 def test_once_more_there_is_nothing_left_to_do(fdl, experiment, again):
     assert train(fdl, experiment).code == 0
     before = pathlib.Path("run/metrics.jsonl").read_bytes()

@@ -92,6 +92,7 @@ def test_numbers_are_answered_in_their_own_units(fdl):
     assert abs(float(second["prediction"]) - 3900) < 400
 
 
+@pytest.mark.slow
 def test_folds_are_measured_beside_other_models_on_the_same_rows(fdl):
     write(PEOPLE)
     called = train(fdl, *CLASSES, "--folds=3", "--config.baselines=true")

@@ -71,7 +71,9 @@ def test_diabetes_is_that_of_scikit_learn():
         np.testing.assert_array_equal(source["target"], np.float32(expected[i + 2]))
 
 
-@pytest.mark.parametrize("split", MNIST_COUNTS)
+@pytest.mark.parametrize(
+    "split", ["test", pytest.param("train", marks=pytest.mark.slow)]
+)
 def test_mnist_has_the_published_counts(mnist_dir, split):
     source = fdl.data.load("mnist", split, manual_dir=mnist_dir.parent)
     assert source["image"].shape == (sum(MNIST_COUNTS[split]), 28, 28, 1)
@@ -79,6 +81,7 @@ def test_mnist_has_the_published_counts(mnist_dir, split):
     np.testing.assert_array_equal(np.bincount(source["label"]), MNIST_COUNTS[split])
 
 
+@pytest.mark.slow
 def test_mnist_has_the_published_mean_and_deviation(mnist_dir):
     image = fdl.data.load("mnist", "train", manual_dir=mnist_dir.parent)["image"] / 255
     assert round(image.mean(), 4) == 0.1307

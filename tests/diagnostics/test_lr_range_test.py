@@ -41,6 +41,7 @@ OPTIMIZERS = {
         optax.clip_by_global_norm(0.1), optax.rmsprop(rate)
     ),
 }
+QUICK = {"sgd", "clipped"}
 RATES = jnp.array([0.1, 1e-4, 0.02])
 
 
@@ -51,7 +52,13 @@ def follow(learner, step):
     return jax.tree.leaves(state.params)
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        pytest.param(make, id=name, marks=[] if name in QUICK else pytest.mark.slow)
+        for name, make in OPTIMIZERS.items()
+    ],
+)
 def test_steps_at_rates_are_those_of_a_schedule_of_them(optimizer):
     scheduled = learner_of(optimizer(lambda step: RATES[step]))
     plain = jax.jit(scheduled.step)

@@ -148,7 +148,7 @@ WATCHED = {
 }
 
 
-@pytest.mark.parametrize("batch_size", [130, 50])
+@pytest.mark.parametrize("batch_size", [130, pytest.param(50, marks=pytest.mark.slow)])
 def test_scores_of_examples_add_up_to_the_evaluation(
     batch_size, digits, variables, logits
 ):

@@ -94,7 +94,7 @@ def test_the_interval_is_that_of_paired_differences():
     "metric",
     [
         functools.partial(metrics.f1, average="macro"),
-        metrics.exact.roc_auc,
+        pytest.param(metrics.exact.roc_auc, marks=pytest.mark.slow),
         metrics.log_loss,
     ],
 )

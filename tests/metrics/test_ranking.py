@@ -59,7 +59,9 @@ def test_two_classes_equal_scikit_learn(yes_or_no, name):
 
 
 @both
-@pytest.mark.parametrize("average", ["macro", "weighted"])
+@pytest.mark.parametrize(
+    "average", [pytest.param("macro", marks=pytest.mark.slow), "weighted"]
+)
 def test_each_class_against_the_rest_equals_scikit_learn(cases, name, average):
     binned, exact, reference = BOTH[name]
 
@@ -83,7 +85,9 @@ def test_each_class_against_the_rest_equals_scikit_learn(cases, name, average):
 
 
 @both
-@pytest.mark.parametrize("average", ["macro", "weighted"])
+@pytest.mark.parametrize(
+    "average", ["macro", pytest.param("weighted", marks=pytest.mark.slow)]
+)
 def test_several_labels_equal_scikit_learn(several_labels, name, average):
     binned, exact, reference = BOTH[name]
     expected = [

@@ -71,7 +71,22 @@ def count(shapes, collection="params"):
     return sum(leaf.size for leaf in jax.tree.leaves(shapes.get(collection, {})))
 
 
-@pytest.mark.parametrize("entry", ZOO.values(), ids=lambda entry: entry.name)
+FIRST = {}  # Of each family and type of module; the rest under `slow`.
+for _entry in ZOO.values():
+    FIRST.setdefault((_entry.family, type(_entry.constructor())), _entry.name)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        pytest.param(
+            entry,
+            id=entry.name,
+            marks=[] if entry.name in FIRST.values() else pytest.mark.slow,
+        )
+        for entry in ZOO.values()
+    ],
+)
 def test_models_have_the_published_number_of_parameters(entry):
     shapes = shapes_of(entry.constructor())
     assert count(shapes) == entry.parameters

@@ -168,7 +168,12 @@ def test_errors_of_modules_of_others_are_theirs_but_those_of_flax():
 
 
 @pytest.mark.parametrize(
-    "name", ["lenet5", "alexnet", "vit_ti16", "bert_tiny", "stories15m", "minatar_dqn"]
+    "name",
+    [
+        *("lenet5", "bert_tiny", "stories15m", "minatar_dqn"),
+        pytest.param("alexnet", marks=pytest.mark.slow),
+        pytest.param("vit_ti16", marks=pytest.mark.slow),
+    ],
 )
 def test_a_batch_of_nothing_gives_nothing(name):
     module = ZOO[name].constructor()

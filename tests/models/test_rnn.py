@@ -16,6 +16,10 @@ PROGRAMS = 200
 FLAX = {"elman": nn.SimpleCell, "gru": nn.GRUCell, "lstm": nn.OptimizedLSTMCell}
 GATES = {"elman": [""], "gru": ["r", "z", "n"], "lstm": ["i", "f", "g", "o"]}
 every_cell = pytest.mark.parametrize("cell", FLAX)
+gru_or_slow = pytest.mark.parametrize(
+    "cell",
+    [pytest.param(x, marks=[] if x == "gru" else pytest.mark.slow) for x in FLAX],
+)
 MASK = np.arange(6) < np.array([6, 2, 4])[:, None]
 
 
@@ -114,7 +118,7 @@ def test_one_product_for_all_gates_is_one_for_each(
     assert_trees_agree(found(False), found(True), 1e-5)
 
 
-@every_cell
+@gru_or_slow
 def test_padding_changes_nothing(cell, random_inputs, random_variables):
     module = RNN(5, 1, cell, bidirectional=True)
     x, length = random_inputs(1, 6, 4), 4
@@ -229,7 +233,7 @@ def test_remat_changes_nothing(random_inputs, random_variables):
     assert_trees_agree(*found, 1e-6)
 
 
-@every_cell
+@gru_or_slow
 def test_bfloat16_stays_near(cell, random_inputs, random_variables):
     x, found = random_inputs(3, 6, 4), []
     for dtype in ("float32", "bfloat16"):

@@ -13,8 +13,14 @@ from fdl.models.layers.inverted_residual import Stage
 SMALLEST = {}  # Of each family and type of module.
 for _entry in ZOO.values():
     SMALLEST.setdefault((_entry.family, type(_entry.constructor())), _entry)
+# Of the blocks of others.
+SIMILAR = {"mobilenet_v2", "resnext50_32x4d", "simclr_resnet50"}
 every_family = pytest.mark.parametrize(
-    "make", [entry.constructor for entry in SMALLEST.values()]
+    "make",
+    [
+        pytest.param(entry.constructor, marks=[pytest.mark.slow] * (name in SIMILAR))
+        for name, entry in ((entry.name, entry) for entry in SMALLEST.values())
+    ],
 )
 
 

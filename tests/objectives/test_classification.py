@@ -89,8 +89,15 @@ def test_class_weights_are_exact_over_uneven_batches():
     np.testing.assert_allclose(merged, whole, rtol=1e-6)
 
 
-@pytest.mark.parametrize("class_weights", [None, WEIGHTS])
-@pytest.mark.parametrize("loss", [losses.cross_entropy, losses.focal])
+@pytest.mark.parametrize(
+    "class_weights, loss",
+    [
+        (None, losses.cross_entropy),
+        (WEIGHTS, losses.focal),
+        pytest.param(WEIGHTS, losses.cross_entropy, marks=pytest.mark.slow),
+        pytest.param(None, losses.focal, marks=pytest.mark.slow),
+    ],
+)
 def test_ignored_and_padded_labels_are_as_if_they_were_not_there(class_weights, loss):
     labels = np.array([0, 1, 2, -100, 1, 0, 2, 77])
     mask = np.array([1, 1, 1, 1, 1, 0, 1, 0], np.float32)

@@ -65,7 +65,7 @@ def test_reconstruction_compares_with_the_inputs():
 def test_padding_changes_no_gradient():
     model = models.functional(models.MLP((5,), 3), X)
     objective = objectives.classification(model, inputs="features")
-    variables = model.init(jax.random.key(0))
+    variables = jax.jit(model.init)(jax.random.key(0))
 
     @jax.jit
     def grad(batch):

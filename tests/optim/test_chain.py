@@ -39,7 +39,18 @@ def flat(updates):
     return {path_name(p): np.asarray(x) for p, x in leaves}
 
 
-@pytest.mark.parametrize("name", ["adamw", "lion", "sgd", "adam", "muon", "adan"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "adamw",
+        "sgd",
+        "muon",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("lion", "adam", "adan")
+        ),
+    ],
+)
 def test_weights_decay_and_biases_and_norms_do_not(name):
     options = {"name": name, "learning_rate": 0.1}
     plain = flat(updates_of(**options))

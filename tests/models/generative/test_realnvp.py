@@ -10,7 +10,14 @@ from fdl.models.generative.realnvp import RealNVP
 PROGRAMS = 230
 
 FLOW = RealNVP(num_layers=5, hidden_sizes=(7, 6))
-every_size = pytest.mark.parametrize("size", [2, 3, 5])
+every_size = pytest.mark.parametrize(
+    "size",
+    [
+        pytest.param(2, marks=pytest.mark.slow),
+        3,
+        pytest.param(5, marks=pytest.mark.slow),
+    ],
+)
 
 
 @pytest.fixture

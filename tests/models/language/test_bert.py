@@ -240,7 +240,9 @@ def test_what_is_pretrained_serves_a_classifier(apply, random_variables):
     np.testing.assert_array_equal(actual, expected)
 
 
-@pytest.mark.parametrize("option", ["dropout", "attention_dropout"])
+@pytest.mark.parametrize(
+    "option", ["dropout", pytest.param("attention_dropout", marks=pytest.mark.slow)]
+)
 def test_there_is_dropout_in_training_alone(option, apply, variables):
     module = MODULE.clone(**{option: 0.5})
     evaluated = apply(module, variables, TOKENS)
@@ -253,7 +255,15 @@ def test_there_is_dropout_in_training_alone(option, apply, variables):
     assert not np.allclose(trained, evaluated) and not np.allclose(trained, other)
 
 
-@every_head
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(
+            name, marks=[] if name == "BertForPreTraining" else pytest.mark.slow
+        )
+        for name in MODULES
+    ],
+)
 def test_bfloat16_is_near_float32(name, apply, random_variables, assert_close):
     module = MODULES[name]
     variables, half = random_variables(module), module.clone(dtype="bfloat16")

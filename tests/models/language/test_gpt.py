@@ -27,6 +27,9 @@ MODELS = {
 TOKENS = np.random.RandomState(0).randint(97, size=(2, 12)).astype(np.int32)
 each = pytest.mark.parametrize("name", MODELS)
 both = pytest.mark.parametrize("name", ["gpt2", "llama"])
+gpt2_or_slow = pytest.mark.parametrize(
+    "name", ["gpt2", pytest.param("llama", marks=pytest.mark.slow)]
+)
 
 
 @functools.cache
@@ -129,7 +132,7 @@ def test_padding_at_either_end_changes_nothing(name, front, variables_of, logits
     np.testing.assert_allclose(logits[1], logits_of(name)[1], atol=1e-5)
 
 
-@both
+@gpt2_or_slow
 def test_texts_that_share_a_row_are_as_if_apart(name, variables_of):
     segments = np.array([[1] * 4 + [2] * 4 + [0] * 4])
     logits = apply(MODELS[name], variables_of(name), TOKENS[:1], segments=segments)
@@ -175,7 +178,7 @@ def test_decoding_with_a_cache_equals_all_at_once(name, scan, variables_of, logi
     np.testing.assert_allclose(logits, logits_of(name), atol=1e-5)
 
 
-@both
+@gpt2_or_slow
 def test_prompts_of_different_lengths_go_on_together(name, variables_of):
     module, variables = MODELS[name], variables_of(name)
     mask = np.arange(12) != [[3], [4]]
@@ -238,7 +241,7 @@ def test_dropout_is_off_in_evaluation_and_on_in_training(
     assert (one != other).any() and np.abs(one - logits).max() > 0.01
 
 
-@both
+@gpt2_or_slow
 def test_bfloat16_is_near_float32_and_parameters_stay(
     name, variables_of, logits_of, assert_close
 ):

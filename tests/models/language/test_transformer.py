@@ -19,6 +19,13 @@ MODELS = {"post_norm": POST, "pre_norm": dataclasses.replace(POST, pre_norm=True
 SOURCE = np.random.RandomState(0).randint(97, size=(2, 9)).astype(np.int32)
 TARGET = np.random.RandomState(1).randint(97, size=(2, 10)).astype(np.int32)
 each = pytest.mark.parametrize("name", MODELS)
+pre_norm_or_slow = pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name == "pre_norm" else pytest.mark.slow)
+        for name in MODELS
+    ],
+)
 
 
 @functools.cache
@@ -166,7 +173,7 @@ def test_padding_changes_nothing(name, front, variables_of):
     np.testing.assert_allclose(logits[target_mask], alone[0], atol=1e-5)
 
 
-@each
+@pre_norm_or_slow
 def test_pairs_that_share_a_row_are_as_if_apart(name, variables_of):
     module, variables = MODELS[name], variables_of(name)
     logits = apply(
@@ -231,7 +238,7 @@ def test_scanned_layers_equal_unrolled_ones_also_in_gradients(variables_of):
     chex.assert_trees_all_close(actual, (loss, expected), rtol=1e-4, atol=1e-3)
 
 
-@each
+@pre_norm_or_slow
 def test_bfloat16_is_near_float32_and_parameters_stay(
     name, variables_of, logits_of, assert_close
 ):

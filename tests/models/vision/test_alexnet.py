@@ -182,7 +182,9 @@ def test_the_later_network_begins_as_in_torch():
             assert np.abs(array.mean()) < 0.5 * bound, name
 
 
-@pytest.mark.parametrize("original", [True, False])
+@pytest.mark.parametrize(
+    "original", [True, pytest.param(False, marks=pytest.mark.slow)]
+)
 def test_dropout_is_behind_or_in_front_of_the_hidden_layers(apply, original, tiny):
     module, variables, images = tiny
     blind = module.clone(original=original, dropout=1.0)
