@@ -78,10 +78,18 @@ def train(path, workdir, request, *arguments, size=""):
 
 
 @pytest.mark.parametrize("path", SMALL, ids=name_of)
-def test_every_experiment_runs_in_its_smallest_size(path, tmp_path, request):
+def test_every_experiment_runs_in_its_smallest_size(
+    path, tmp_path, request, monkeypatch
+):
+    drawn = path.parent.name in (
+        "theory",
+        "vision",
+    )  # Which takes longer than training.
+    if not drawn:
+        monkeypatch.setattr("fdl.cli.train.draw_plots", lambda *_, **__: None)
     measured = train(path, tmp_path, request, "--debug", size=":smoke")
     assert measured and np.isfinite(list(measured.values())).all()
-    assert (tmp_path / "curves.png").stat().st_size > 10_000
+    assert not drawn or (tmp_path / "curves.png").stat().st_size > 10_000
 
 
 @pytest.mark.parametrize("path", BUILT, ids=name_of)

@@ -31,7 +31,7 @@ def known(experiment):
 
 def test_folds_are_trained_together_as_each_would_be_alone(fdl, known, tmp_path):
     workdir = tmp_path / "all"
-    called = fdl("train", known, "--folds", 3, "--workdir", workdir)
+    called = fdl("train", f"{known}:smoke", "--folds", 3, "--workdir", workdir)
     assert called.code == 0, called.error
     last = evaluations(workdir)[-1]
     assert len(set(last["eval/loss"])) == 3
@@ -44,7 +44,7 @@ def test_folds_are_trained_together_as_each_would_be_alone(fdl, known, tmp_path)
 
     alone = tmp_path / "one"
     chosen = ["--config.num_folds=3", "--config.fold=1"]
-    assert fdl("train", known, *chosen, "--workdir", alone).code == 0
+    assert fdl("train", f"{known}:smoke", *chosen, "--workdir", alone).code == 0
     expected = evaluations(alone)[-1]["eval/loss"]
     # Under vmap sums may be taken in another order.
     np.testing.assert_allclose(last["eval/loss"][1], expected, rtol=1e-4)

@@ -259,7 +259,9 @@ def outputs_and_gradients(variables, x, dtype, **options):
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize(
+    "dtype", ["bfloat16", pytest.param("float16", marks=pytest.mark.slow)]
+)
 def test_half_precision_is_near_single(x, case, dtype, random_variables):
     variables = random_variables(Attention(num_heads=3), x, train=False)
     exact, (outputs, gradients) = (

@@ -19,7 +19,10 @@ SMALL = {  # Options of torchvision's, and ours: stage sizes, bottlenecks, all o
     ),
     "wide": ({"width_per_group": 128}, ((1, 1, 1, 1), True), {"inner_width": 128}),
 }
-every_form = pytest.mark.parametrize("name", SMALL)
+every_form = pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name == "wide")) for name in SMALL],
+)
 
 
 def small(name):
