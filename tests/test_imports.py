@@ -41,7 +41,7 @@ def test_imports_point_downwards(path):
         ("fdl.models", ["fdl.models.catalog"]),
         ("fdl.data", ["grain", "tensorflow_datasets", "sklearn"]),
         ("fdl.envs", ["gymnax", "gymnasium"]),
-        ("fdl.rl", ["gymnax", "gymnasium"]),
+        ("fdl.rl", ["gymnax", "gymnasium", "matplotlib"]),
         ("fdl.train", ["tensorflow", "tensorflow_datasets", "matplotlib", "orbax"]),
     ],
 )

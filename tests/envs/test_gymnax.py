@@ -180,6 +180,7 @@ def test_wrong_names_are_answered_with_near_ones():
         envs.gymnax("CartPole-v1", gravty=1.0)
 
 
+@pytest.mark.slow
 def test_importing_is_light():
     code = (
         "import sys, fdl.rl, fdl.envs; print({'gymnax', 'matplotlib'} & {*sys.modules})"

@@ -14,6 +14,7 @@ import fdl
 from fdl import data, metrics, models, train
 from fdl.metrics.t_interval import range_of
 from fdl.runs.checkpoint import Checkpoints
+from fdl.train.loop_state import LoopState
 
 PROGRAMS = 250
 
@@ -315,7 +316,8 @@ def test_all_are_logged_for_each_seed():
 
 
 def test_all_are_saved_and_restored(tmp_path):
-    found = sums(DATA)
+    finite = {name: jnp.zeros((), jnp.int32) for name in METRICS}
+    found = LoopState(jnp.int32(3), jnp.zeros(2), sums(DATA), finite)
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save(3, found, None)
     checkpoints.wait()
@@ -324,7 +326,7 @@ def test_all_are_saved_and_restored(tmp_path):
     )
     _, restored = checkpoints.restore_latest(like, warn=pytest.fail)
     chex.assert_trees_all_equal(found, restored)
-    chex.assert_trees_all_equal(compute(found), compute(restored))
+    chex.assert_trees_all_equal(compute(found.metrics), compute(restored.metrics))
 
 
 def test_all_are_evaluated_over_a_data_set_of_uneven_batches():

@@ -56,7 +56,9 @@ def test_memory_is_kept_if_the_config_says_so(monkeypatch, keep):
     assert called == [True] * keep
 
 
-@pytest.mark.parametrize("place", ["cache", "off"])
+@pytest.mark.parametrize(
+    "place", ["cache", pytest.param("off", marks=pytest.mark.slow)]
+)
 def test_compiled_programs_are_kept_where_the_variable_says(tmp_path, place):
     code = (
         "import jax; from fdl.runs.process import prepare; prepare(keep_memory=False);"
