@@ -77,6 +77,7 @@ def test_lines_stand_where_the_config_says(done):
     assert [row["epoch"] for row in rows(done)] == [step / 90 for step, _ in found]
 
 
+@pytest.mark.slow
 def test_two_runs_have_the_same_metrics_to_the_last_byte(done, fdl, experiment):
     for overrides in (["--config.seed=0"], ["--config.seed=1"]):
         other = done.with_name("other" + overrides[0])

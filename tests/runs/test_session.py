@@ -178,6 +178,7 @@ def test_each_line_is_written_once_and_says_what_a_plain_loop_says(
     assert [step for step, *_ in shown] == [row["step"] for row in rows]
 
 
+@pytest.mark.slow
 def test_one_of_several_seeds_is_that_seed_alone(tmp_path):
     setup, chosen = prepare(seeds=3)
     train(setup, chosen, tmp_path / "all")

@@ -221,6 +221,7 @@ def test_decoding_with_a_cache_equals_all_at_once(name, scan, variables_of):
     np.testing.assert_allclose(np.concatenate(logits, axis=1), expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_scanned_layers_equal_unrolled_ones_also_in_gradients(variables_of):
     plain, variables = MODELS["pre_norm"], variables_of("pre_norm")
     module = dataclasses.replace(plain, scan_layers=True, remat=True)
