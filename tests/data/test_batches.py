@@ -105,18 +105,18 @@ def test_records_give_the_same_batches_as_arrays(options, prefetch):
 
 
 EXPERIMENT = """
-import beside
+from worker_beside import same
 
 class Records(list):
     def __getitem__(self, index):
-        return {name: beside.same(x) for name, x in super().__getitem__(index).items()}
+        return {name: same(x) for name, x in super().__getitem__(index).items()}
 """
 
 
 def test_worker_processes_change_nothing(tmp_path, monkeypatch):
     """Of a source in the file of an experiment, which uses a module beside it."""
     (tmp_path / "own.py").write_text(EXPERIMENT)
-    (tmp_path / "beside.py").write_text("def same(x):\n    return x\n")
+    (tmp_path / "worker_beside.py").write_text("def same(x):\n    return x\n")
     spec = importlib.util.spec_from_file_location("experiment", tmp_path / "own.py")
     monkeypatch.setitem(sys.modules, spec.name, importlib.util.module_from_spec(spec))
     with monkeypatch.context() as building:

@@ -342,7 +342,7 @@ FAULTS = {
     ),
     "names that do not print": (
         {"a\nb" + 10**6 * "c": np.zeros(1, "f")},
-        r"1 unexpected: 'a\\nbc+…; to",
+        r"1 unexpected: a\\nbc+…; to",
     ),
 }
 
