@@ -80,7 +80,9 @@ def programs(request):
         jax.clear_caches()
         memory_before[0] = memory()  # The allocator does not give all of it back.
     most = getattr(request.module, "PROGRAMS", MAX_PROGRAMS)
-    assert count <= most, f"{request.path.name} compiled {count} programs, not {most}"
+    # Slow tests may repeat an experiment a thousand times.
+    fits = OPTIMIZED or count <= most
+    assert fits, f"{request.path.name} compiled {count} programs, not {most}"
 
 
 @pytest.fixture
