@@ -128,13 +128,12 @@ def have_replicates(runs: Sequence[Run]) -> bool:
     Raises:
       UserError: Some are and some are not, or they are of other numbers of folds.
     """
-    several = [bool(replicates(run.num_seeds, run.loaded.config)) for run in runs]
-    folds = {num_folds(run.loaded.config) for run in runs}
-    if all(several) and len(folds) == 1:
-        return True
-    if not any(several):
-        return False
     counts = [replicates(run.num_seeds, run.loaded.config) for run in runs]
+    folds = {num_folds(run.loaded.config) for run in runs}
+    if all(counts) and len(folds) == 1:
+        return True
+    if not any(counts):
+        return False
     kinds = [
         f"{run.workdir} has {count or 'one seed'}"
         for run, count in zip(runs, counts, strict=True)

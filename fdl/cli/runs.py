@@ -13,7 +13,7 @@ from rich.table import Table
 
 from fdl.cli.compare_csv import as_csv
 from fdl.cli.console import console, print_table, say, write
-from fdl.errors import UserError, near, printable
+from fdl.errors import UserError, near
 from fdl.metrics.t_interval import interval
 from fdl.runs.run_table import Row, columns_of, differing, mean, read_row, run_folders
 
@@ -176,7 +176,7 @@ def cell(value: Any) -> str:
     """Text of a value; of seeds and folds, their mean and its standard error."""
     number = as_number(value)
     if value is None or isinstance(value, str) or number is None:
-        return "" if value is None else printable(str(value))
+        return "" if value is None else str(value)
     if isinstance(value, list):
         return f"{number:.4g} ± {interval(np.array(value, np.float64))[1]:.2g}"
     return str(value) if isinstance(value, int) else f"{number:.5g}"

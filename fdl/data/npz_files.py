@@ -118,8 +118,7 @@ def as_dtype(
             text = f"{place(name, index, columns)}: expected {expected}"
             raise UserError(f"{text}, got {float(inputs[index]):g}")
 
-    # Names are of one of the arrays of a table, that of its features.
-    columns = columns if inputs.shape[1:] == (len(columns),) else ()
+    columns = names_of(inputs, columns)
     dtype = jnp.dtype(dtype)
     check(np.isfinite(inputs), "finite numbers")
     with np.errstate(invalid="ignore", over="ignore"):
@@ -148,6 +147,14 @@ def _limits(dtype: np.dtype) -> tuple[float, float]:
     inexact = jnp.issubdtype(dtype, jnp.inexact)
     info: Any = jnp.finfo(dtype) if inexact else jnp.iinfo(dtype)
     return (float(info.min), float(info.max)) if inexact else (info.min, info.max)
+
+
+def names_of(array: np.ndarray, columns: Sequence[str]) -> Sequence[str]:
+    """Names of the last axis of an array [N, F]; none unless there is one for each.
+
+    Of the arrays of a table, those of its features have names.
+    """
+    return columns if array.shape[1:] == (len(columns),) else ()
 
 
 def place(name: str, index: Sequence[Any], columns: Sequence[str] = ()) -> str:

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fdl.data.npz_files import as_dtype, place
+from fdl.data.npz_files import as_dtype, names_of, place
 from fdl.errors import UserError, check_type, near
 from fdl.types import Ability, Array, Variables
 
@@ -106,8 +106,8 @@ def _check_finite(
         for key, array in inputs.items():
             sizes = np.abs(array[row].astype(np.float64))
             index = np.unravel_index(np.argmax(sizes), sizes.shape)
-            names = columns if sizes.shape == (len(columns),) else ()
-            largest.append((sizes[index], place(key, (row, *index), names)))
+            where = place(key, (row, *index), names_of(array, columns))
+            largest.append((sizes[index], where))
         size, where = max(largest)
         raise UserError(
             f"{name!r} is not finite in row {row + 1}, and in {(~finite).sum()} of "

@@ -71,9 +71,10 @@ def supervised(
     """
     task = task or classification()
     name, preprocess = only_input(preprocessing), preprocessor(preprocessing)
-    model = functional(network, _example(preprocessing))
+    example = _example(preprocessing)
+    model = functional(network, example)
     objective = task.objective(model, inputs=name)
-    _check_outputs(model, _example(preprocessing), task, splits)
+    _check_outputs(model, example, task, splits)
     batches = data.batches(splits.train, config.batch_size, config.seed)
     batches = data.transform(batches, preprocess)
     # In an order that is the same for all seeds, which share the learner.
@@ -113,6 +114,8 @@ def _check_outputs(
     model: Model, example: jax.Array, task: Task, splits: Splits
 ) -> None:
     """Checks the examples that lie in memory by the outputs of the model."""
+    if task.check is None:  # The model is traced for nothing else here.
+        return
 
     def outputs(key):
         return model.apply(model.init(key), example)[0]

@@ -21,7 +21,7 @@ class Task(NamedTuple):
         default, to train with; ``inputs`` is the name of the inputs in a batch.
       abilities: ``ability(model, preprocessing)`` by name, such as ``predict``.
       check: ``check(num_outputs, examples, name)``, a `UserError` if the model does not
-        have the outputs for all examples of a part of the data.
+        have the outputs for all examples of a part of the data; None for no check.
 
     Example:
       >>> autoencoding = Task(objectives.reconstruction)
@@ -29,7 +29,7 @@ class Task(NamedTuple):
 
     objective: Callable[..., Objective]
     abilities: Mapping[str, Callable[[Model, Preprocessing], Ability]] = NOTHING
-    check: Callable[[int, Mapping[str, np.ndarray], str], None] = lambda *_: None
+    check: Callable[[int, Mapping[str, np.ndarray], str], None] | None = None
 
 
 def classification(*, classes: Sequence[str] = (), **options: Any) -> Task:

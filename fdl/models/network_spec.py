@@ -168,8 +168,7 @@ def _module_from_data(data: Mapping[str, Any], where: str, depth: int) -> nn.Mod
     for name, value in values.items():
         if name not in known:
             raise UserError(
-                f"{kind.__name__} has no attribute {shown(name)!r}. "
-                f"{near(name[:200], known)}"
+                f"{kind.__name__} has no attribute {shown(name)!r}. {near(name, known)}"
             )
         values[name] = typed(value, annotations[name], f"{kind.__name__}.{name}")
     try:

@@ -13,7 +13,7 @@ import orbax.checkpoint as ocp
 
 from fdl.data.checksums import read_verified, verify, write_checksums
 from fdl.errors import DamageError, RunError, UserError, reason
-from fdl.files import parse_object, sync, write_bytes
+from fdl.files import parse_object, sync
 from fdl.models.pretrained.variables import load_variables, save_variables
 from fdl.runs.directory import differences
 from fdl.runs.format_number import check_format
@@ -49,9 +49,10 @@ def write(
         orbax.save(path / "state", loop_state)
     if variables is not None:
         save_variables(folder / VARIABLES, jax.device_get(variables))
-    write_bytes(folder / METRICS, json.dumps(_to_json(metrics)).encode())
+    # The folder is new, so that no link is in it, and all of it is flushed below.
+    (folder / METRICS).write_text(json.dumps(_to_json(metrics)))
     content = {"format": FORMAT, "arrays": arrays(loop_state)}
-    write_bytes(folder / ARRAYS, json.dumps(content).encode())
+    (folder / ARRAYS).write_text(json.dumps(content))
     write_checksums(folder, recursive=True)
     # Directories too: the names of files are part of them.
     for path in [*folder.rglob("*"), folder]:

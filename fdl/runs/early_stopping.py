@@ -2,7 +2,7 @@
 
 import pathlib
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -56,10 +56,16 @@ def logged_evaluations(
     rule: EarlyStoppingRule, workdir: pathlib.Path, until: int
 ) -> Iterator[Evaluation]:
     """Evaluations of the rule's metric in a run directory, up to a step."""
-    name = f"eval/{rule.metric}"
-    for row in read_lines(workdir / "metrics.jsonl"):
-        if name in row and row["step"] <= until:
-            yield row["step"], row[name]
+    evaluations = evaluations_in(read_lines(workdir / "metrics.jsonl"), rule.metric)
+    return (evaluation for evaluation in evaluations if evaluation[0] <= until)
+
+
+def evaluations_in(
+    rows: Iterable[Mapping[str, Any]], metric: str
+) -> Iterator[Evaluation]:
+    """Evaluations of a metric among the rows of ``metrics.jsonl``."""
+    name = f"eval/{metric}"
+    return ((row["step"], row[name]) for row in rows if name in row)
 
 
 def early_stop_message(

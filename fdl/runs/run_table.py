@@ -15,6 +15,7 @@ from fdl.errors import RunError, UserError, reason
 from fdl.metrics.names import in_order
 from fdl.runs import failure
 from fdl.runs.directory import is_locked
+from fdl.runs.early_stopping import evaluations_in
 from fdl.runs.experiment import replicates
 from fdl.runs.log import last_values, read_lines
 from fdl.runs.record import read_record
@@ -105,8 +106,7 @@ def _has_ended(config: Mapping[str, Any], rows: Sequence[Row]) -> bool:
     if rule["metric"] is None:
         return False
     stopping = make_rule(**rule)
-    key = f"eval/{stopping.metric}"
-    evaluations = [(row["step"], row[key]) for row in rows if key in row]
+    evaluations = evaluations_in(rows, stopping.metric)
     return stop_step(stopping, evaluations) is not None
 
 

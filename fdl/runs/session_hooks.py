@@ -112,8 +112,9 @@ def session_hooks(
         Hook(periods["log_every"], log),
         clock.excluding(Hook(periods["eval_every"], evaluate)),
         clock.excluding(
-            Hook(periods["eval_every"] if periods["save_every"] else 0, save_best)
+            Hook(periods["eval_every"] if periods["save_every"] else 0, save_best),
+            synchronous=False,
         ),
-        clock.excluding(Hook(periods["save_every"], save)),
+        clock.excluding(Hook(periods["save_every"], save), synchronous=False),
         lambda: last.values,
     )

@@ -51,12 +51,18 @@ class TrainingClock:
         (first, began), (last, ended) = self._laps[0], self._laps[-1]
         return (last - first) / (ended - began) if ended > began else None
 
-    def excluding(self, hook: Hook) -> Hook:
-        """The same hook, whose calls count as no training."""
+    def excluding(self, hook: Hook, *, synchronous: bool = True) -> Hook:
+        """The same hook, whose calls count as no training.
+
+        Args:
+          hook: Hook.
+          synchronous: True if it waits for the device, as an evaluation does; False if
+            it does not, such as a save in the background, and must not be made to.
+        """
 
         def call(step: int, loop_state: LoopState) -> LoopState | None:
-            # The steps before it belong to training, and are waited for.
-            loop_state.step.block_until_ready()
+            if synchronous:  # The steps that it would wait for belong to training.
+                loop_state.step.block_until_ready()
             self._stopped = self._clock()
             try:
                 return hook.call(step, loop_state)
