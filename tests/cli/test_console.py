@@ -84,7 +84,7 @@ def test_columns_in_a_pipe_are_lines_of_any_length(capsys, monkeypatch):
 def test_on_a_terminal_its_width_counts(capsys, monkeypatch):
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     monkeypatch.setattr(
-        shutil, "get_terminal_size", lambda: shutil.os.terminal_size((40, 9))
+        shutil, "get_terminal_size", lambda **_: shutil.os.terminal_size((40, 9))
     )
     print_columns([("name", "word " * 30)])
     assert max(map(len, capsys.readouterr().out.splitlines())) <= 40
