@@ -296,6 +296,8 @@ class Experiment(NamedTuple):
       abilities: What the trained model can be asked for, by name.
       examples: Test examples, for plots and comparisons; None if there are none.
       claims: Claims to test after training.
+      samples: ``samples(variables)``, text that the model generates, to be read at each
+        evaluation; None if there is none. It is drawn from the same key each time.
     """
 
     learner: Learner
@@ -306,6 +308,7 @@ class Experiment(NamedTuple):
     abilities: Mapping[str, Ability] = NOTHING
     examples: Examples | None = None
     claims: Sequence[Claim] = ()
+    samples: Callable[[Variables], str] | None = None
 
 
 class Timestep(NamedTuple):

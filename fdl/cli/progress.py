@@ -1,7 +1,7 @@
 """Progress and results of a run: a bar on a terminal, plain lines elsewhere."""
 
 import datetime
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,7 +21,7 @@ from fdl.types import Batches
 @contextmanager
 def shown(
     console: Console, batches: Batches, start: int, num_steps: int
-) -> Iterator[Show]:
+) -> Iterator[tuple[Show, Callable[[str], None]]]:
     """Displays the progress of a run from ``start`` to ``num_steps``.
 
     Args:
@@ -31,8 +31,8 @@ def shown(
       num_steps: Number of steps of the run.
 
     Yields:
-      ``show(step, split, values, steps_per_second)``; the speed is None if it is not
-      known.
+      ``show(step, split, values, steps_per_second)``, whose speed is None if it is not
+      known; and ``show_samples(text)``, for what a model generates.
     """
     if not console.is_terminal:
 
@@ -42,7 +42,7 @@ def shown(
             parts += _pace(batches, num_steps - step, speed)
             say("  ".join(parts), flush=True)
 
-        yield print_line
+        yield print_line, lambda text: say(_indented(text), flush=True)
         return
 
     columns = (
@@ -63,7 +63,15 @@ def shown(
             else:
                 bar.console.print(f"step {step}  {split}  {text}")
 
-        yield show
+        def show_samples(text):
+            bar.console.print(_indented(text), markup=False, highlight=False)
+
+        yield show, show_samples
+
+
+def _indented(text: str) -> str:
+    """Lines of a text that a model generates, with nothing that a terminal obeys."""
+    return "\n".join(f"  | {printable(line)}" for line in text.split("\n"))
 
 
 def _column(ratio: int | None = None) -> Column:

@@ -9,7 +9,7 @@ import shlex
 import signal
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 from rich.console import Console
@@ -141,22 +141,28 @@ def train(
     left_out = session.left_out(run_setup)
     if left_out:
         out.print(left_out)
-    with progress.shown(out, run_setup.batches, start.step, total) as show:
+    with progress.shown(out, run_setup.batches, start.step, total) as shows:
 
-        def show_or_stop(*line) -> None:
-            try:
-                show(*line)
-            except OSError:  # The reader of the output has gone.
-                stopped.append(signal.SIGPIPE)
-                silence()
+        def or_stop(show: Callable[..., None]) -> Callable[..., None]:
+            def show_or_stop(*line) -> None:
+                try:
+                    show(*line)
+                except OSError:  # The reader of the output has gone.
+                    stopped.append(signal.SIGPIPE)
+                    silence()
+
+            return show_or_stop
+
+        show, show_samples = (or_stop(x) for x in shows)
 
         return session.train(
             run_setup,
             start,
             workdir,
-            show=show_or_stop,
+            show=show,
             stop=lambda: bool(stopped),
             stages=stages,
+            show_samples=show_samples,
         )
 
 

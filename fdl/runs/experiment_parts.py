@@ -51,6 +51,8 @@ def checked(experiment: Any) -> Experiment:
         )
     for claim in experiment.claims:
         check_type("claim", claim, Claim, "fdl.Claim('text', measure, at_least=0.9)")
+    if experiment.samples is not None:
+        check_parameters("samples", experiment.samples, "variables")
     test = experiment.test
     return experiment._replace(
         evaluate=_to_floats("evaluate", experiment.evaluate),

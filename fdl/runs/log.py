@@ -1,4 +1,4 @@
-"""Log of a run: metrics, timings and layer norms as JSON lines."""
+"""Log of a run: metrics, timings, layer norms and samples as JSON lines."""
 
 import contextlib
 import json
@@ -19,7 +19,7 @@ NESTED = {"stages", "gradient", "activation"}
 
 
 class RunLog:
-    """Log of a run: metrics, timings and layer norms as JSON lines, and TensorBoard.
+    """Log of a run as JSON lines, and its metrics for TensorBoard.
 
     Args:
       workdir: Run directory.
@@ -30,8 +30,9 @@ class RunLog:
         self._metrics = JsonLines(workdir / "metrics.jsonl", start)
         self._timings = JsonLines(workdir / "timings.jsonl", start)
         self._events = Events(workdir / "tensorboard", start)
+        self._workdir, self._start = workdir, start
         self._layers: JsonLines | None = None
-        self._layers_path = workdir / "layers.jsonl", start
+        self._samples: JsonLines | None = None
 
     def write(
         self, step: int, values: Mapping[str, Any], timing: Mapping[str, float]
@@ -44,28 +45,36 @@ class RunLog:
     def write_layers(self, step: int, norms: Mapping[str, Mapping[str, Any]]) -> None:
         """Logs the norms of each layer, in a file of their own."""
         if self._layers is None:
-            path, start = self._layers_path
             # A run from the beginning logs step 0 again, so no line is kept.
-            self._layers = JsonLines(path, start or -1)
+            path = self._workdir / "layers.jsonl"
+            self._layers = JsonLines(path, self._start or -1)
         self._layers.write({"step": step, **norms})
+
+    def write_samples(self, step: int, text: str) -> None:
+        """Logs the text that a model generates, in a file of its own."""
+        if self._samples is None:
+            self._samples = JsonLines(self._workdir / "samples.jsonl", self._start)
+        self._samples.write({"step": step, "text": text})
 
     def write_stages(self, seconds: Mapping[str, float]) -> None:
         """Logs the seconds of each stage before the first step."""
         self._timings.write({"stages": seconds})
 
     def sync(self) -> None:
-        """Flushes metrics and layer norms to disk."""
-        self._metrics.sync()
-        if self._layers is not None:
-            self._layers.sync()
+        """Flushes metrics, layer norms and samples to disk."""
+        for file in self._flushed():
+            file.sync()
 
     def close(self) -> None:
         """Closes all files."""
-        self._metrics.close()
-        if self._layers is not None:
-            self._layers.close()
-        self._timings.close()
+        for file in (*self._flushed(), self._timings):
+            file.close()
         self._events.close()
+
+    def _flushed(self) -> list["JsonLines"]:
+        """Open files that a checkpoint vouches for."""
+        files = (self._metrics, self._layers, self._samples)
+        return [file for file in files if file is not None]
 
 
 class JsonLines:
@@ -136,10 +145,12 @@ def read_lines(path: pathlib.Path) -> list[dict[str, Any]]:
 
 
 def _check(row: Mapping[str, Any]) -> None:
-    """Raises `ValueError` unless a line has a step, and else nothing but numbers."""
+    """Raises `ValueError` unless a line has a step, and else numbers or a text."""
     if type(row.get("step", 0 if "stages" in row else None)) is not int:
         raise ValueError("'step' is no integer")
     for name, value in row.items():
+        if name == "text" and type(value) is str:  # That of samples.
+            continue
         values = [value]
         if name in NESTED:
             values = [*value.values()] if isinstance(value, dict) else [{}]

@@ -16,6 +16,7 @@ from fdl.runs.layer_hook import Measure, layer_measure
 from fdl.train.early_stopping import EarlyStoppingRule
 from fdl.train.loop import Program, compiled
 from fdl.train.mesh import make_mesh
+from fdl.trees import select_variables
 from fdl.types import Batches, Experiment, Learner, PyTree, Variables
 
 
@@ -34,6 +35,8 @@ class RunSetup(NamedTuple):
       program: Jitted program of the learner and its batches.
       layers: Function that measures the norms of each layer; None if not logged.
       rule: Early stopping rule; None if there is none.
+      samples: ``samples(variables)``, text that the model of the first seed generates;
+        None if there is none.
     """
 
     learner: Learner
@@ -46,6 +49,7 @@ class RunSetup(NamedTuple):
     program: Program
     layers: Measure | None = None
     rule: EarlyStoppingRule | None = None
+    samples: Callable[[Variables], str] | None = None
 
 
 def setup(experiments: Sequence[Experiment], config: ConfigDict) -> RunSetup:
@@ -64,11 +68,13 @@ def setup(experiments: Sequence[Experiment], config: ConfigDict) -> RunSetup:
     learner, batches = first.learner, first.batches
     evaluate: Any = first.evaluate
     test: Any = first.test
+    samples = first.samples
     keys = jax.random.key(config.seed)
     if num_seeds > 1:
         learner, batches = _of_seeds(experiments)
         evaluate = evaluate_each([evaluate] * num_seeds)
         test = test and evaluate_each([test] * num_seeds)
+        samples = samples and _of_first_seed(samples)
         keys = jnp.stack([jax.random.key(config.seed + i) for i in range(num_seeds)])
     mesh = make_mesh(config.mesh.to_dict())
     num_steps = configs.num_steps(config, batches.steps_per_epoch)
@@ -95,7 +101,13 @@ def setup(experiments: Sequence[Experiment], config: ConfigDict) -> RunSetup:
         program,
         measure,
         rule,
+        samples,
     )
+
+
+def _of_first_seed(samples: Callable[[Variables], str]) -> Callable[[Variables], str]:
+    """Samples of the model of the first of several seeds."""
+    return lambda variables: samples(select_variables(variables, 0))
 
 
 def _of_seeds(experiments: Sequence[Experiment]) -> tuple[Learner, Batches]:

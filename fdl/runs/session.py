@@ -14,7 +14,7 @@ from fdl.runs.early_stopping import logged_evaluations
 from fdl.runs.layer_hook import layer_hook
 from fdl.runs.log import RunLog, last_values, read_lines, to_json
 from fdl.runs.run_setup import RunSetup
-from fdl.runs.session_hooks import Write, session_hooks
+from fdl.runs.session_hooks import Write, WriteText, session_hooks
 from fdl.runs.training_clock import TrainingClock
 from fdl.train.early_stopping import Evaluation, check_metric, monitor, stop_step
 from fdl.train.loop import iterate
@@ -24,6 +24,10 @@ from fdl.types import Batches
 # Called with each line of the log: step, "train", "eval" or "test", the values, and the
 # steps per second, if they are known.
 Show = Callable[[int, str, Mapping[str, Any], float | None], None]
+
+
+def _nobody(text: str) -> None:
+    """Shows a text to nobody."""
 
 
 class Start(NamedTuple):
@@ -112,6 +116,7 @@ def train(
     show: Show,
     stop: Callable[[], bool],
     stages: Mapping[str, float],
+    show_samples: Callable[[str], None] = _nobody,
 ) -> Result:
     """Trains until the last step, an early stop, or until ``stop()``; then tests.
 
@@ -122,6 +127,7 @@ def train(
       show: Called with each line of the log.
       stop: Called between two calls of the program.
       stages: Seconds of each earlier stage, for the log.
+      show_samples: Called with the text that the model generates, if it does.
 
     Raises:
       RunError: The run failed; earlier checkpoints remain.
@@ -151,9 +157,13 @@ def train(
             log.write(step, {**position, **to_json(values, split)}, timing)
             show(step, split, values, speed)
 
+        def write_samples(step: int, text: str) -> None:
+            log.write_samples(step, text)
+            show_samples(text)
+
         if not done:
             loop_state, step, validation = _advance(
-                setup, start, workdir, log, clock, write, stop, stages
+                setup, start, workdir, log, clock, write, write_samples, stop, stages
             )
             done = finished(setup, workdir, step)
         test = None
@@ -180,6 +190,7 @@ def _advance(
     log: RunLog,
     clock: TrainingClock,
     write: Write,
+    write_samples: WriteText,
     stop: Callable[[], bool],
     stages: Mapping[str, float],
 ) -> tuple[LoopState, int, Mapping[str, Any]]:
@@ -192,7 +203,7 @@ def _advance(
     advance = _time_first_call(setup.program.advance, compiled)
     update, over = monitor(setup.rule, _evaluations(setup, workdir, start.step))
     hooks = session_hooks(
-        setup, start.checkpoints, clock, write, log.sync, update, over
+        setup, start.checkpoints, clock, write, write_samples, log.sync, update, over
     )
     in_order = [hooks.log, hooks.evaluate, hooks.save_best, hooks.save]
     if setup.layers is not None:

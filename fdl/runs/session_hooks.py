@@ -12,6 +12,8 @@ from fdl.types import Variables
 
 # Called with each line of the log: step, "train", "eval" or "test", and the values.
 Write = Callable[[int, str, Mapping[str, Any]], None]
+# Called with the text that a model generates: step and text.
+WriteText = Callable[[int, str], None]
 
 
 class SessionHooks(NamedTuple):
@@ -45,6 +47,7 @@ def session_hooks(
     checkpoints: Checkpoints,
     clock: TrainingClock,
     write: Write,
+    write_samples: WriteText,
     sync: Callable[[], None],
     update: Callable[[Mapping[str, Any]], None],
     over: Callable[[], bool],
@@ -56,6 +59,7 @@ def session_hooks(
       checkpoints: Checkpoints of the run.
       clock: Clock that has a lap at each log, and leaves out all other hooks.
       write: Called with each line of the log.
+      write_samples: Called with the text that the model generates, if it does.
       sync: Flushes the log to disk.
       update: Called with each evaluation, for early stopping.
       over: True if the run stops early.
@@ -77,6 +81,8 @@ def session_hooks(
         variables = setup.learner.variables(loop_state.state)
         values = setup.evaluate(variables)
         write(step, "eval", values)
+        if setup.samples is not None:
+            write_samples(step, setup.samples(variables))
         # Checked at the first evaluation, as the first save may be hours later.
         checkpoints.check(values)
         last = _Evaluation(step, values, variables)

@@ -19,7 +19,7 @@ def seen(batches, num_steps, lines, *, terminal=True, width=100):
     """The text that a run shows, line by line, without colours."""
     file = io.StringIO()
     console = Console(file=file, force_terminal=terminal, width=width)
-    with progress.shown(console, batches, 0, num_steps) as show:
+    with progress.shown(console, batches, 0, num_steps) as (show, _):
         for line in lines:
             show(*line)
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", file.getvalue())
@@ -46,6 +46,16 @@ def test_evaluations_stay_above_the_bar():
     shown = seen(BATCHES, 90, losses)
     assert "step 45  eval  epoch 1  loss 0.5" in shown
     assert "step 90  eval  epoch 2  loss 0.25" in shown
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_samples_are_text_that_a_terminal_does_not_obey(terminal, capsys):
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=terminal, width=40)
+    with progress.shown(console, BATCHES, 0, 90) as (_, show_samples):
+        show_samples("to be,\n[b]or\x1b[31m not")
+    text = file.getvalue() + capsys.readouterr().out
+    assert "  | to be,\n  | [b]or\\x1b[31m not" in text
 
 
 @pytest.mark.parametrize("width", [40, 80, 100, 200])

@@ -427,3 +427,45 @@ def test_a_call_has_no_room_for_more_steps_than_are_due():
     assert setup.program.steps_per_call == 3  # As of `log_every`.
     setup, _ = prepare(steps_per_call=10**6, num_steps=2)
     assert setup.program.steps_per_call == 2
+
+
+def test_samples_are_those_of_each_evaluation_also_of_a_resumed_run(tmp_path):
+    def write(variables):
+        return f"first: {float(variables['params']['w'][0]):.9g}\n☃"
+
+    chosen = config()
+    setup = run_setup.setup([make()._replace(samples=write)], chosen)
+    heard = []
+    for name, stops in (
+        ("straight", [lambda: False]),
+        ("in parts", [after(3) for _ in range(9)]),
+    ):
+        (tmp_path / name).mkdir()
+        for stop in stops:
+            start = session.start(setup, chosen, tmp_path / name, pytest.fail)
+            session.train(
+                setup,
+                start,
+                tmp_path / name,
+                show=lambda *_: None,
+                stop=stop,
+                stages={},
+                show_samples=heard.append,
+            )
+    rows = rows_of(tmp_path / "straight/samples.jsonl")
+    assert [row["step"] for row in rows] == [5, 10, 15, 17]
+    assert [row["text"] for row in rows] == heard[:4]
+    assert rows == rows_of(tmp_path / "in parts/samples.jsonl")
+    state = session.start(setup, chosen, tmp_path / "straight", pytest.fail)
+    assert write(state.loop_state.state.variables) == heard[3]
+
+
+def test_samples_of_several_seeds_are_of_the_first(tmp_path):
+    seeds = [
+        make(seed)._replace(samples=lambda x: str(x["params"]["w"].shape))
+        for seed in range(2)
+    ]
+    chosen = config()
+    setup = run_setup.setup(seeds, chosen)
+    each = {str(seed): {"w": jnp.zeros(3 + seed)} for seed in range(2)}
+    assert setup.samples({"params": each}) == "(3,)"
