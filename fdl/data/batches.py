@@ -8,7 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from fdl.data.prefetch import stream_records
-from fdl.data.sources import Source, check_fits, fingerprint, num_examples, numbers
+from fdl.data.sources import (
+    Source,
+    check_fits,
+    fingerprint,
+    num_examples,
+    numbers,
+    without_text,
+)
 from fdl.errors import UserError
 from fdl.types import Array, Batch, Batches, PyTree
 
@@ -80,6 +87,8 @@ def from_items(
     Raises:
       UserError: The source has an array ``mask``, or integers beyond 32 bits.
     """
+    if isinstance(source, Mapping):
+        source = without_text(source)
     if "mask" in (source if isinstance(source, Mapping) else numbers(source[0])):
         raise UserError("source: expected no array 'mask', a name that batches add")
     if isinstance(source, Mapping):

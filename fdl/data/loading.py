@@ -30,8 +30,8 @@ def load(
     TFDS has prepared them as array records: ``glue/cola`` names a configuration,
     ``cifar10:3.0.2`` a version. A name with a version is always one of TFDS.
 
-    Features that are not numeric are left out, and 64 bits are narrowed to 32, as on a
-    device.
+    Text becomes arrays of str objects, which `batches` leaves out; other features that
+    are not numeric are left out, and 64 bits are narrowed to 32, as on a device.
 
     Args:
       name: Name of the data set.

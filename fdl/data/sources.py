@@ -33,9 +33,14 @@ def num_examples(source: Source) -> int:
                 raise UserError(
                     f"{name!r}: expected an array [N, ...], got {array!r:.50}"
                 )
-            if not is_numeric(array.dtype):
+            if not is_numeric(array.dtype) and not is_text(array):
                 raise UserError(f"{name!r}: expected numbers, got {array.dtype}")
         lengths = {name: len(array) for name, array in source.items()}
+        if lengths and not without_text(source):
+            raise UserError(
+                f"{next(iter(lengths))!r} is text: expected numbers, as "
+                "fdl.data.preprocessing.text makes of it"
+            )
         if len(set(lengths.values())) > 1:
             raise UserError(f"expected arrays of equal length, got {lengths}")
         size = next(iter(lengths.values()), 0)
@@ -70,8 +75,16 @@ def fingerprint(source: Source) -> str:
     return hashlib.sha256(f"{len(source)} {ends}".encode()).hexdigest()
 
 
-def examples(source: Records, indices: Sequence[int]) -> dict[str, np.ndarray]:
+def examples(
+    source: Records, indices: Sequence[int], texts: Sequence[str] = ()
+) -> dict[str, np.ndarray]:
     """Fetches examples by index and stacks them to arrays [B, ...].
+
+    Args:
+      source: Examples.
+      indices: Which ones.
+      texts: Names of their texts in UTF-8, which become str objects; bytes that are
+        none become the replacement character. Others are left out.
 
     Raises:
       UserError: A feature varies in shape.
@@ -79,7 +92,7 @@ def examples(source: Records, indices: Sequence[int]) -> dict[str, np.ndarray]:
     # Data sources of TFDS read many records at once faster than one by one.
     many = getattr(source, "__getitems__", None)
     records = many(indices) if many else [source[i] for i in indices]
-    rows = [numbers(record) for record in records]
+    rows = [_with_texts(r, texts) if texts else numbers(r) for r in records]
     for name in rows[0]:
         shapes = {row[name].shape for row in rows}
         if len(shapes) > 1:
@@ -98,13 +111,28 @@ def numbers(example: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """
     if not isinstance(example, Mapping):
         raise UserError(f"example={example!r:.50}: expected a dict of arrays")
-    arrays = {k: np.asarray(v) for k, v in sorted(example.items())}
-    numeric = {k: narrow(k, v) for k, v in arrays.items() if is_numeric(v.dtype)}
+    numeric = _numeric(example)
     if not numeric:
         raise UserError(
             f"expected an array of numbers in an example, got only {', '.join(example)}"
         )
     return numeric
+
+
+def _numeric(example: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Numeric arrays of an example, if there are any; see `numbers`."""
+    arrays = {k: np.asarray(v) for k, v in sorted(example.items())}
+    return {k: narrow(k, v) for k, v in arrays.items() if is_numeric(v.dtype)}
+
+
+def _with_texts(
+    example: Mapping[str, Any], texts: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """Numeric arrays of an example, and texts as arrays of one str object."""
+    return _numeric(example) | {
+        name: np.array(bytes(example[name]).decode(errors="replace"), object)
+        for name in texts
+    }
 
 
 def narrow(name: str, array: np.ndarray) -> np.ndarray:
@@ -140,6 +168,16 @@ def check_fits(name: str, array: np.ndarray, dtype: Any) -> None:
         )
 
 
+def is_text(array: Any) -> bool:
+    """True of an array of str objects, which no device can hold."""
+    return array.dtype.kind == "O" and all(isinstance(x, str) for x in array.flat)
+
+
+def without_text(source: Arrays) -> dict[str, Any]:
+    """Arrays of a source, without those of text."""
+    return {name: array for name, array in source.items() if not is_text(array)}
+
+
 def is_numeric(dtype: Any) -> bool:
     """True if the dtype is of numbers or booleans, which a device can hold."""
     # NumPy's own `issubdtype` takes bfloat16 for no number.
@@ -150,6 +188,10 @@ def _hash_arrays(arrays: Arrays) -> str:
     """SHA-256 over the names, dtypes, shapes and bytes of arrays."""
     total = hashlib.sha256()
     for name, array in sorted(arrays.items()):
+        if is_text(array):
+            # With the length of each, so that no two lists of texts are taken for one.
+            texts = "".join(f"{len(text)} {text}" for text in array.flat)
+            array = np.frombuffer(texts.encode(errors="surrogatepass"), np.uint8)
         array = np.ascontiguousarray(array)
         total.update(f"{name} {array.dtype} {array.shape} ".encode())
         # The view gives dtypes outside NumPy, such as bfloat16, a buffer; the reshape

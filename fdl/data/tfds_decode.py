@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -142,7 +143,8 @@ def decode(builder: Any, split: str) -> dict[str, np.ndarray]:
         source = records(builder, split)
         starts = range(0, len(source), CHUNK)
         rows = [range(i, min(i + CHUNK, len(source))) for i in starts]
-        chunks = [examples(source, list(indices)) for indices in rows]
+        names = texts(builder.info)
+        chunks = [examples(source, list(indices), names) for indices in rows]
     # `examples` reports shapes that vary within a batch: its text stands as it is.
     except UserError:
         raise
@@ -170,6 +172,11 @@ def validate(arrays: dict[str, np.ndarray], info: Any, split: str, where: str) -
       UserError: A length, shape, dtype, label or number is wrong.
     """
     size = info.splits[split].num_examples
+    for name in texts(info):
+        if len(arrays[name]) != size:
+            raise UserError(
+                f"{where}, {name!r}: expected {size} texts, got {len(arrays[name])}"
+            )
     for name, (shape, dtype) in numeric(info).items():
         array = arrays[name]
         # `examples` has narrowed 64-bit arrays, so the declared dtype is narrowed
@@ -194,8 +201,17 @@ def validate(arrays: dict[str, np.ndarray], info: Any, split: str, where: str) -
             )
 
 
+def texts(info: Any) -> list[str]:
+    """Names of the features of text."""
+    # Imported late: TFDS takes half a second.
+    import tensorflow_datasets as tfds
+
+    features = info.features.items()
+    return sorted(k for k, x in features if isinstance(x, tfds.features.Text))
+
+
 def numeric(info: Any) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
-    """Shapes and dtypes of the numeric features; text and nested features are left out.
+    """Shapes and dtypes of the numeric features; others are left out.
 
     The size of an axis that varies between examples is None.
     """
@@ -208,11 +224,19 @@ def numeric(info: Any) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
 def num_bytes(info: Any, split: str) -> float:
     """Size of a split in memory, in bytes; infinite if shapes vary.
 
-    It is an upper bound: 64-bit features count in full, though they are narrowed.
+    It is an upper bound: 64-bit features count in full, though they are narrowed. Text
+    is taken for four times as long as its files, which may be packed.
     """
     size = 0
     for shape, dtype in numeric(info).values():
         if None in shape:
             return math.inf
         size += math.prod(shape) * np.dtype(dtype).itemsize
-    return size * info.splits[split].num_examples
+    packed = 0.0
+    if texts(info):
+        parts = info.splits[split].file_instructions
+        packed = sum(
+            os.path.getsize(part.filename) * part.take / part.examples_in_shard
+            for part in parts
+        )
+    return size * info.splits[split].num_examples + 4 * packed

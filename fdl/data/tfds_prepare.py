@@ -9,6 +9,7 @@ from pathlib import Path
 from fdl.data.checksums import write_checksums
 from fdl.data.datasets.dataset import Dataset, Splits
 from fdl.data.datasets.download import fetch
+from fdl.data.sources import is_text
 from fdl.errors import UserError
 
 
@@ -114,6 +115,10 @@ def features(dataset: Dataset, splits: Splits):
     import tensorflow_datasets as tfds
 
     def feature(key, array):
+        if is_text(array):
+            return tfds.features.Text()
+        if key in dataset.classes:
+            return tfds.features.ClassLabel(names=[*dataset.classes[key]])
         if key in dataset.num_classes:
             return tfds.features.ClassLabel(num_classes=dataset.num_classes[key])
         encoding = tfds.features.Encoding.BYTES

@@ -1,6 +1,7 @@
 """Reading of prepared data sets: into memory if they fit, else example by example."""
 
 import functools
+import json
 import os
 import re
 import tempfile
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fdl.data.checksums import verify_prepared, write_checksums
-from fdl.data.sources import Source
+from fdl.data.sources import Source, is_text
 from fdl.data.tfds_decode import check_lengths, decode, num_bytes, open_folder, records
 from fdl.data.tfds_prepare import publish
 from fdl.errors import UserError, near
@@ -27,7 +28,8 @@ def read(folder: Path, split: str, digest: str, max_bytes: int) -> Source:
       max_bytes: Largest size of arrays in memory.
 
     Returns:
-      Numeric features as read-only arrays [N, ...], or else the data source of TFDS.
+      Numeric features as read-only arrays [N, ...], and text as str objects [N]; or
+      else the data source of TFDS.
 
     Raises:
       UserError: There is no such split, it cannot be read, or it is not valid.
@@ -69,7 +71,8 @@ def read_whole(
     stored = _stored(folder, digest, split)
     if stored.is_dir():
         verify_prepared(stored)
-        arrays = {path.stem: np.load(path) for path in sorted(stored.glob("*.npy"))}
+        paths = sorted([*stored.glob("*.npy"), *stored.glob("*.texts")])
+        arrays = {path.stem: _loaded(path) for path in paths}
     else:
         builder = open_folder(folder)
         if num_bytes(builder.info, split) > max_bytes:
@@ -78,7 +81,7 @@ def read_whole(
         if digest and os.access(folder, os.W_OK):
             _store(arrays, stored)
     # Arrays that were stored under a larger limit may exceed this one.
-    fits = sum(array.nbytes for array in arrays.values()) <= max_bytes
+    fits = sum(map(_size, arrays.values())) <= max_bytes
     return {k: _frozen(v) for k, v in arrays.items()} if fits else None
 
 
@@ -107,7 +110,7 @@ def _parts(builder: Any, split: str) -> list[tuple[str, slice]]:
 
 def _stored(folder: Path, digest: str, split: str) -> Path:
     """Folder of the decoded arrays of a split."""
-    return folder / f"arrays-{digest[:16]}" / split
+    return folder / f"arrays-2-{digest[:16]}" / split  # The second layout: with text.
 
 
 def _store(arrays: dict[str, np.ndarray], folder: Path) -> None:
@@ -117,9 +120,25 @@ def _store(arrays: dict[str, np.ndarray], folder: Path) -> None:
         unpublished = Path(aside) / "arrays"
         unpublished.mkdir()
         for name, array in arrays.items():
-            np.save(unpublished / f"{name}.npy", array)
+            if is_text(array):
+                content = json.dumps(array.tolist())
+                (unpublished / f"{name}.texts").write_text(content, encoding="utf-8")
+            else:
+                np.save(unpublished / f"{name}.npy", array)
         write_checksums(unpublished)
         publish(unpublished, folder)
+
+
+def _loaded(path: Path) -> np.ndarray:
+    """Array, or texts, that `_store` has stored."""
+    if path.suffix == ".npy":
+        return np.load(path)
+    return np.array(json.loads(path.read_bytes()), object)
+
+
+def _size(array: np.ndarray) -> int:
+    """Size in memory, in bytes; of texts that of their characters."""
+    return sum(map(len, array.flat)) if is_text(array) else array.nbytes
 
 
 def _frozen(array: np.ndarray) -> np.ndarray:

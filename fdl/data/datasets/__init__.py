@@ -2,6 +2,7 @@
 
 from fdl.data.datasets.bundled import breast_cancer, diabetes, digits, iris, wine
 from fdl.data.datasets.idx import fashion_mnist, mnist
+from fdl.data.datasets.text import multi30k, sst2, tiny_shakespeare, trec
 
 __all__ = [
     "breast_cancer",
@@ -10,5 +11,9 @@ __all__ = [
     "fashion_mnist",
     "iris",
     "mnist",
+    "multi30k",
+    "sst2",
+    "tiny_shakespeare",
+    "trec",
     "wine",
 ]

@@ -1,6 +1,6 @@
 """Description of a data set that fdl prepares itself."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,9 +32,12 @@ class Dataset(NamedTuple):
     Attributes:
       description: Content of the data set, in a sentence.
       homepage: URL of its description.
-      read: Function from the paths of the files to arrays [N, ...] by split and name.
-      files: Files to download, by name of the file.
+      read: Function from the paths of the files to arrays [N, ...] by split and name;
+        text is an array of str objects [N].
+      files: Files to download, by name of the file; or, in place of one that is not
+        known for sure, what has to be put there by hand.
       num_classes: Number of classes, by name of the feature.
+      classes: Names of the classes in their place, by name of the feature.
       version: Version, to be raised whenever ``read`` returns other arrays: prepared
         data of the same version is reused.
     """
@@ -42,6 +45,7 @@ class Dataset(NamedTuple):
     description: str
     homepage: str
     read: Callable[[Mapping[str, Path]], Splits]
-    files: Mapping[str, File] = {}
+    files: Mapping[str, File | str] = {}
     num_classes: Mapping[str, int] = {}
+    classes: Mapping[str, Sequence[str]] = {}
     version: str = "1.0.0"

@@ -12,7 +12,7 @@ TIMEOUT = 10.0  # Seconds until a server has to answer.
 
 
 def fetch(
-    name: str, files: Mapping[str, File], manual: Path, downloads: Path
+    name: str, files: Mapping[str, File | str], manual: Path, downloads: Path
 ) -> dict[str, Path]:
     """Locates the files of a data set, or downloads them.
 
@@ -21,7 +21,8 @@ def fetch(
 
     Args:
       name: Name of the data set.
-      files: Files that are needed, by name of the file.
+      files: Files that are needed, by name of the file; a text in place of one says
+        what to put there by hand.
       manual: Folder of files provided by hand.
       downloads: Folder for downloads.
 
@@ -40,11 +41,17 @@ def fetch(
             f"{manual}: expected all files of {name!r}, missing "
             f"{', '.join(path.name for path in missing)}"
         )
+    published = {k: file for k, file in files.items() if isinstance(file, File)}
+    if len(published) < len(files):
+        others = "; ".join(f"{k}: {v}" for k, v in files.items() if isinstance(v, str))
+        raise UserError(
+            f"{name!r} is not downloaded: put its files into {manual} by hand ({others})"
+        )
     try:
-        return download(name, files, downloads)
+        return download(name, published, downloads)
     except Exception as error:
         # The network, TFDS and the disk fail in many ways, and the remedy is the same.
-        addresses = ", ".join(file.address for file in files.values())
+        addresses = ", ".join(file.address for file in published.values())
         cause = " ".join(str(error).split())[:200]
         raise UserError(
             f"{name!r} could not be downloaded ({type(error).__name__}: {cause}); "

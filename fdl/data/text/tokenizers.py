@@ -5,7 +5,7 @@ of these, and runs no code that they name.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,8 @@ __all__ = [
     "words",
 ]
 
-KINDS = {
+# Maker of each kind, and the types of its arguments.
+KINDS: dict[str, tuple[Callable[..., Tokenizer], dict[str, type]]] = {
     "bytes": (byte_tokenizer, {"special": list}),
     "characters": (of_alphabet, {"alphabet": str, "special": list}),
     "huggingface": (of_json, {"json": str, "special": dict}),
@@ -169,7 +170,7 @@ def _contents(tokenizer: Tokenizer) -> list[tuple[int, bytes]]:
         def content(token: str) -> bytes:
             # A token that was added as text may have letters that stand for no byte.
             known = all(letter in byte_of for letter in token)
-            return bytes(map(byte_of.get, token)) if known else token.encode()
+            return bytes(byte_of[x] for x in token) if known else token.encode()
 
     elif decoder.get("type") == "Metaspace" and decoder["prepend_scheme"] == "never":
 
