@@ -141,6 +141,23 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
     Raises:
       UserError: The file is missing, damaged, or larger than `MAX_JSON_BYTES`.
     """
+    content = _read_limited(path)
+    try:
+        return parse_object(content)
+    except ValueError as error:
+        raise UserError(f"{path} is damaged: {error}") from None
+
+
+def read_text(path: pathlib.Path) -> str:
+    """Reads a text in UTF-8 from a file of any origin; errors are as of `read_json`."""
+    try:
+        return _read_limited(path).decode()
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: expected text in UTF-8") from None
+
+
+def _read_limited(path: pathlib.Path) -> bytes:
+    """Content of a file of at most `MAX_JSON_BYTES`."""
     try:
         with open_to_read(path) as file:
             content = file.read(MAX_JSON_BYTES + 1)
@@ -148,10 +165,7 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
         raise UserError(f"cannot read {path}: {error.strerror}") from None
     if len(content) > MAX_JSON_BYTES:
         raise UserError(f"{path}: expected at most {MAX_JSON_BYTES} bytes")
-    try:
-        return parse_object(content)
-    except ValueError as error:
-        raise UserError(f"{path} is damaged: {error}") from None
+    return content
 
 
 def parse_object(text: bytes) -> dict[str, Any]:

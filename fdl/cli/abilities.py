@@ -15,13 +15,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the trained model, the inputs and the output."""
     add_run(parser, "directory of a run, or an export")
     parser.add_argument(
-        "inputs", nargs="+", metavar="INPUT", help="images, or one CSV or npz file"
+        "inputs",
+        nargs="+",
+        metavar="INPUT",
+        help="images, or one CSV or npz file; of texts one .txt, .csv or .jsonl file",
     )
     add_checkpoint(parser)
     add_seed(parser)
     parser.add_argument("--output", help="a .csv or .jsonl file (default: terminal)")
     parser.add_argument(
         "--invert", action="store_true", help="images: swap black and white"
+    )
+    parser.add_argument(
+        "--column", metavar="NAME", help="texts: the column of a CSV, or the JSON key"
     )
 
 
@@ -48,7 +54,11 @@ def answer(name: str, options: argparse.Namespace) -> int:
     if asked.inputs is None:
         raise UserError(f"{options.workdir}: {name!r} takes no inputs, so no files")
     inputs, names = data.read_inputs(
-        asked.inputs, options.inputs, invert=options.invert, warn=warn
+        asked.inputs,
+        options.inputs,
+        invert=options.invert,
+        column=options.column,
+        warn=warn,
     )
     outputs = evaluation.predict(asked, trained.variables, inputs)
     rows = evaluation.prediction_rows(outputs, names, asked.outputs)

@@ -5,7 +5,8 @@ stores them. There is one form of ``raw`` for each kind of file:
 
 * image files: ``pixels``, float32 [N, H, W, C], from 0, black, to 1, white;
 * CSV files: ``rows``, a sequence of dicts of text by name of the column;
-* npz files: ``arrays``, a mapping of arrays [N, ...], in the units of the data.
+* npz files: ``arrays``, a mapping of arrays [N, ...], in the units of the data;
+* text, CSV and JSON lines files: ``texts``, a sequence of str.
 
 A `Preprocessing` names one of these functions, with arguments that JSON and npz files
 can hold; ``inputs`` and ``columns`` are its own. Another kind of input is one more
@@ -20,23 +21,25 @@ import jax
 import numpy as np
 
 from fdl.data.npz_files import as_dtype
-from fdl.data.sources import is_numeric
+from fdl.data.sources import is_numeric, is_text
 from fdl.data.statistics import is_finite
 from fdl.data.tabular.column_stats import MISSING, Row, is_number
 from fdl.data.tabular.encoding import Encoding, check_columns
+from fdl.data.text import tokenizers
 from fdl.errors import UserError, near
 
-__all__ = ["arrays", "features", "images", "table"]
+__all__ = ["arrays", "features", "images", "table", "text"]
 
 Arrays = dict[str, np.ndarray]
 Inputs = Mapping[str, jax.ShapeDtypeStruct]
-Raw = np.ndarray | Mapping[str, Any] | Sequence[Row]
+Raw = np.ndarray | Mapping[str, Any] | Sequence[Row] | Sequence[str]
 Encode = Callable[[Raw], Arrays]
 
 FORMS = {
     "pixels": "the pixels of images",
     "rows": "the rows of a table with named columns",
     "arrays": "arrays by name",
+    "texts": "texts",
 }
 
 
@@ -150,12 +153,56 @@ def table(
     )
 
 
+def text(
+    inputs: Inputs,
+    columns: Sequence[str],
+    tokenizer: Mapping[str, Any],
+    column: str,
+    begin: str | None = None,
+    end: str | None = None,
+) -> Encode:
+    """Texts as token ids, as by `fdl.data.text.tokenizers.encode_texts`.
+
+    Of arrays by name, the tokens are taken as they are; where there are none, the texts
+    of ``column`` are encoded.
+
+    Args:
+      inputs: Shape [T] and dtype of the tokens of a text, by their name.
+      columns: Not used: tokens have none.
+      tokenizer: Tokenizer, as its ``spec``.
+      column: Name of the texts among arrays by name, and in the columns of files.
+      begin: Role of the special token in front of each text; or none.
+      end: Role of the special token behind it; or none.
+    """
+    del columns
+    name, made = _only(inputs), tokenizers.make(tokenizer)
+    if not isinstance(column, str) or len(inputs[name].shape) != 1:
+        raise UserError("expected the name of a column, and one axis of tokens")
+    length, limits = inputs[name].shape[0], (0, made.vocab_size - 1)
+    tokenizers.encode_texts(made, [], length, begin, end)  # Checks the roles.
+
+    def read_texts(texts: Sequence[str]) -> Arrays:
+        if not len(texts):
+            raise UserError("expected one or more texts, got none")
+        rows = tokenizers.encode_texts(made, texts, length, begin, end)
+        return _cast({name: rows}, inputs)
+
+    def read_arrays(raw: Mapping[str, Any]) -> Arrays:
+        if name not in raw and column in raw:
+            return read_texts(raw[column])
+        return _cast(_select(raw, inputs), inputs, limits=limits)
+
+    return _by_form(texts=read_texts, arrays=read_arrays)
+
+
 def _by_form(**readers: Callable[[Any], Arrays] | None) -> Encode:
     """Encoder that chooses a function by the form of the raw examples."""
 
     def encode(raw: Raw) -> Arrays:
         form = "rows"
-        if isinstance(raw, np.ndarray | jax.Array):
+        if _are_texts(raw):
+            form = "texts"
+        elif isinstance(raw, np.ndarray | jax.Array):
             form, raw = "pixels", np.asarray(raw)
         elif isinstance(raw, Mapping):
             form = "arrays"
@@ -166,6 +213,15 @@ def _by_form(**readers: Callable[[Any], Arrays] | None) -> Encode:
         return read(raw)
 
     return encode
+
+
+def _are_texts(raw: Raw) -> bool:
+    """True of a sequence of str, or an array of such objects."""
+    if isinstance(raw, np.ndarray):
+        return raw.dtype.kind == "U" or (raw.dtype.kind == "O" and is_text(raw))
+    if isinstance(raw, Mapping | str) or not isinstance(raw, Sequence):
+        return False
+    return len(raw) > 0 and isinstance(raw[0], str)
 
 
 def _select(raw: Mapping[str, Any], inputs: Inputs) -> Arrays:

@@ -21,6 +21,7 @@ from fdl import config
 from fdl.data import encoders, preprocessors
 from fdl.data.statistics import mean_and_std
 from fdl.data.tabular.encoding import Encoding
+from fdl.data.text.tokenizers import Tokenizer, encode_texts, make
 from fdl.errors import UserError, near
 from fdl.types import Batch
 
@@ -125,6 +126,64 @@ def table(encoding: Encoding) -> Preprocessing:
         inputs=encoding.inputs,
         columns=encoding.features,
     )
+
+
+def text(
+    tokenizer: Tokenizer,
+    max_length: int,
+    begin: str | None = None,
+    end: str | None = None,
+    *,
+    column: str = "text",
+    name: str = "tokens",
+) -> Preprocessing:
+    """Texts as token ids, in rows of one length, padded on the right.
+
+    A text that is too long is cut at its end; the special token at the end stays. An
+    empty text has the special tokens and padding alone.
+
+    Args:
+      tokenizer: Tokenizer, which declares the special token ``pad``.
+      max_length: Length T of a row, with the special tokens.
+      begin: Role of the special token in front of each text, such as "cls"; or none.
+      end: Role of the special token behind it, such as "sep"; or none.
+      column: Name of the texts in the data, and in the columns of files.
+      name: Name of the tokens in a batch, int32 [N, T].
+
+    Raises:
+      UserError: The tokenizer declares no such special token, or rows are too short.
+
+    Example:
+      >>> from fdl.data.text.tokenizers import characters
+      >>> questions = text(characters("abc", ["pad", "cls"]), 4, begin="cls")
+      >>> encoder(questions)(["ab", "", "abcabc"])["tokens"]
+      array([[4, 0, 1, 3],
+             [4, 3, 3, 3],
+             [4, 0, 1, 2]], dtype=int32)
+    """
+    encode_texts(tokenizer, [], max_length, begin, end)  # Checks the arguments.
+    return Preprocessing(
+        encode={
+            "name": "text",
+            "tokenizer": tokenizer.spec,
+            "column": column,
+            "begin": begin,
+            "end": end,
+        },
+        preprocess={"name": "identity"},
+        inputs={name: jax.ShapeDtypeStruct((max_length,), np.dtype("int32"))},
+    )
+
+
+def tokenizer_of(preprocessing: Preprocessing) -> Tokenizer:
+    """Tokenizer of a preprocessing of texts.
+
+    Raises:
+      UserError: Its inputs are no texts.
+    """
+    if preprocessing.encode.get("name") != "text":
+        raise UserError("expected a preprocessing of texts, which has a tokenizer")
+    return make(preprocessing.encode["tokenizer"])
 
 
 def arrays(**inputs: jax.ShapeDtypeStruct) -> Preprocessing:

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -15,10 +16,11 @@ from fdl.data.npz_files import load_npz
 from fdl.data.preprocessing import Preprocessing, encoder, preprocessor
 from fdl.data.sources import is_numeric
 from fdl.errors import UserError
-from fdl.files import read_json, write_bytes
+from fdl.files import read_json, read_text, write_bytes
 
 FORMAT = 1
 TEXT_FILE, ARRAY_FILE = "preprocessing.json", "preprocessing.npz"
+TOKENIZER_FILE = "tokenizer.json"  # Of Hugging Face, in their format.
 MAX_BYTES = 64 << 20  # Of the arrays; one example has no more elements.
 PARTS = ("encode", "preprocess")
 
@@ -43,6 +45,12 @@ def to_files(preprocessing: Preprocessing, folder: str | os.PathLike) -> None:
                 arrays[f"{part}.{key}"] = value
             else:
                 specs[part][key] = value
+    tokenizer = specs["encode"].get("tokenizer")
+    published = ""
+    if isinstance(tokenizer, Mapping) and "json" in tokenizer:
+        rest = {key: value for key, value in tokenizer.items() if key != "json"}
+        specs["encode"]["tokenizer"] = {**rest, "file": TOKENIZER_FILE}
+        published = tokenizer["json"]
     inputs = {
         name: {"shape": example.shape, "dtype": jnp.dtype(example.dtype).name}
         for name, example in preprocessing.inputs.items()
@@ -60,6 +68,8 @@ def to_files(preprocessing: Preprocessing, folder: str | os.PathLike) -> None:
         buffer = io.BytesIO()
         np.savez(buffer, allow_pickle=False, **arrays)
         write_bytes(folder / ARRAY_FILE, buffer.getvalue())
+    if published:
+        write_bytes(folder / TOKENIZER_FILE, published.encode())
     text = json.dumps(content, indent=1, allow_nan=False)
     write_bytes(folder / TEXT_FILE, f"{text}\n".encode())
 
@@ -94,6 +104,9 @@ def from_files(folder: str | os.PathLike) -> Preprocessing:
         arrays = load_npz(folder / ARRAY_FILE, names, max_bytes=MAX_BYTES)
         for spec, name in targets:
             spec[name.partition(".")[2]] = arrays[name]
+    tokenizer = specs["encode"].get("tokenizer")
+    if isinstance(tokenizer, dict) and tokenizer.pop("file", None) == TOKENIZER_FILE:
+        tokenizer["json"] = read_text(folder / TOKENIZER_FILE)
     preprocessing = Preprocessing(**specs, inputs=inputs, columns=columns)
     try:
         _check(preprocessing)

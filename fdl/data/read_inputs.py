@@ -1,4 +1,4 @@
-"""Reading of new examples from image, CSV and npz files."""
+"""Reading of new examples from image, text, CSV, JSON lines and npz files."""
 
 import os
 import pathlib
@@ -14,6 +14,7 @@ from fdl.data.preprocessing import Preprocessing, encoder
 from fdl.data.tabular.csv_files import read_csv
 from fdl.data.tabular.encoding import Encoding
 from fdl.data.tabular.numeric_csv import read_numeric_csv
+from fdl.data.text.read_texts import SUFFIXES, read_texts
 from fdl.errors import UserError
 
 
@@ -22,6 +23,7 @@ def read_inputs(
     paths: Sequence[str | os.PathLike],
     *,
     invert: bool = False,
+    column: str | None = None,
     warn: Callable[[str], None] = warnings.warn,
 ) -> tuple[dict[str, np.ndarray], list[str]]:
     """Reads new examples from files, and encodes them as the training data.
@@ -30,8 +32,11 @@ def read_inputs(
       preprocessing: Preprocessing of the model.
       paths: Image files; or one CSV file, with a header if the model knows the names of
         its columns; or one npz file of arrays [N, ...] by the names of the inputs, in
-        the units of the training data (of a table: encoded).
+        the units of the training data (of a table: encoded). Of a model of texts: one
+        text, CSV or JSON lines file, see `fdl.data.text.read_texts`.
       invert: True to swap black and white of images.
+      column: Name of the column of a CSV file, or the key of JSON lines, that has the
+        texts. Default: the one of the training data.
       warn: Called with one line for each column of a table with values that the
         training data lacks; see `Encoding.unseen`.
 
@@ -43,6 +48,12 @@ def read_inputs(
       UserError: A file cannot be read, or is not what the model takes.
     """
     files = [pathlib.Path(path) for path in paths]
+    if preprocessing.encode.get("name") == "text":
+        if invert:
+            raise UserError("invert=True: expected images, and the model takes texts")
+        return _read_texts(preprocessing, files, column)
+    if column is not None:
+        raise UserError(f"column={column!r}: expected a model of texts")
     kinds = {path.suffix.lower() for path in files} & {".csv", ".npz"}
     if not files or (kinds and len(files) > 1):
         raise UserError("expected images, or else one CSV or npz file")
@@ -69,6 +80,25 @@ def read_inputs(
     if encoding and isinstance(raw, list):
         for remark in Encoding.from_dict(encoding).unseen(raw):
             warn(f"{files[0]}: {remark}")
+    return arrays, [str(i) for i in range(len(next(iter(arrays.values()))))]
+
+
+def _read_texts(
+    preprocessing: Preprocessing, files: Sequence[pathlib.Path], column: str | None
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Encoded texts of a file and their numbers; see `read_inputs`."""
+    known = (*SUFFIXES, ".npz")
+    if len(files) != 1 or files[0].suffix.lower() not in known:
+        raise UserError(f"expected one file of texts: {', '.join(known)}")
+    raw: Raw
+    if files[0].suffix.lower() == ".npz":
+        raw = read_arrays(files[0], [*preprocessing.inputs])
+    else:
+        raw = read_texts(files[0], column or preprocessing.encode["column"])
+    try:
+        arrays = encoder(preprocessing)(raw)
+    except UserError as error:
+        raise UserError(f"{files[0]}: {error}") from None
     return arrays, [str(i) for i in range(len(next(iter(arrays.values()))))]
 
 

@@ -143,5 +143,5 @@ def test_files_that_are_wrong_are_told(case, tmp_path):
 
 
 def test_what_is_not_downloaded_is_told_with_its_source(tmp_path):
-    with pytest.raises(UserError, match=r"by hand \(train.txt.gz: TREC.train.all of h"):
+    with pytest.raises(UserError, match=r"by hand train.txt.gz: TREC.train.all of h"):
         download.fetch("trec", datasets.trec.files, tmp_path, tmp_path)

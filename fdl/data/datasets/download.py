@@ -45,7 +45,7 @@ def fetch(
     if len(published) < len(files):
         others = "; ".join(f"{k}: {v}" for k, v in files.items() if isinstance(v, str))
         raise UserError(
-            f"{name!r} is not downloaded: put its files into {manual} by hand ({others})"
+            f"{name!r} is not downloaded: put into {manual} by hand {others}"
         )
     try:
         return download(name, published, downloads)

@@ -11,7 +11,6 @@ References:
   <https://arxiv.org/abs/1605.00459>`_, 2016.
 """
 
-import contextlib
 import gzip
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -41,11 +40,10 @@ def read_text(path: Path) -> str:
     with opened(path) as file:
         packed = file.read(2) == b"\x1f\x8b"
         file.seek(0)
-        whole = gzip.open(file) if packed else contextlib.nullcontext(file)
         try:
-            with whole as unpacked:
-                # A gzip file may unpack to a thousand times its size.
-                content = unpacked.read(MAX_BYTES + 1)
+            # A gzip file may unpack to a thousand times its size.
+            source = gzip.GzipFile(fileobj=file) if packed else file
+            content = source.read(MAX_BYTES + 1)
         except (OSError, EOFError, zlib.error) as error:
             raise UserError(f"{path}: damaged gzip file ({error})") from error
     if len(content) > MAX_BYTES:

@@ -10,7 +10,7 @@ import numpy as np
 
 from fdl.data.text.tokenizer import Tokenizer, check_ids, check_roles, check_text
 from fdl.errors import UserError, near, reason
-from fdl.files import MAX_JSON_BYTES, expanded, opened, parse_object
+from fdl.files import expanded, parse_object, read_text
 
 MAX_TOKENS = 1 << 24
 
@@ -32,14 +32,9 @@ def from_file(path: str | os.PathLike, special: Mapping[str, str]) -> Tokenizer:
       UserError: The file cannot be read, or has no such token.
     """
     path = expanded(path)
-    with opened(path) as file:
-        content = file.read(MAX_JSON_BYTES + 1)
-    if len(content) > MAX_JSON_BYTES:
-        raise UserError(f"{path}: expected at most {MAX_JSON_BYTES} bytes")
+    content = read_text(path)
     try:
-        return of_json(content.decode(), special)
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: expected text in UTF-8") from None
+        return of_json(content, special)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
 

@@ -359,7 +359,7 @@ MISTAKES = {
         lambda: tokenizers.make({"kind": "huggingface", "json": "{}", "special": {}}),
         "expected the content of a tokenizer.json",
     ),
-    "no file": (lambda: tokenizers.from_file("none.json", {}), "none.json: expected a"),
+    "no file": (lambda: tokenizers.from_file("none.json", {}), "cannot read none.json"),
     "no roles": (
         lambda: tokenizers.from_file(__file__, ["pad"]),
         "special=['pad']: expected the texts of",
