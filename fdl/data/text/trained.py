@@ -133,8 +133,9 @@ def wordpiece(
 ) -> Tokenizer:
     """WordPiece, as of BERT: words in pieces, of which all but the first have ``##``.
 
-    Decoding joins words and punctuation by single spaces: other white space is lost. A
-    word with a character that the texts lack, or of more than 100, is unknown.
+    Decoding joins words and punctuation by single spaces: other white space is lost,
+    and so are control characters. A word with a character that the texts lack, or of
+    more than 100, is unknown.
 
     Args:
       texts: Texts to learn from; they are held in memory.

@@ -74,7 +74,8 @@ def _candidates(
     for word, count in words.items():
         for letter in word:
             letters[letter] += count
-    return {**letters, **{piece: counts[piece] for piece in best[:number]}}
+    chosen = {piece: counts[piece] for piece in best[:number]}
+    return {**dict(sorted(letters.items())), **chosen}
 
 
 def _pruned(scores: Scores, counts: Mapping[str, float], number: int) -> Scores:

@@ -188,6 +188,13 @@ def test_training_is_the_same_in_every_process(kind):
     assert TRAINED[kind]().spec == tokenizer.spec
 
 
+@pytest.mark.parametrize("kind", TRAINED)
+def test_the_order_of_the_texts_does_not_matter(kind, monkeypatch):
+    before = TRAINED[kind]().spec
+    monkeypatch.setitem(globals(), "TEXTS", TEXTS[::-1])
+    assert TRAINED[kind]().spec == before
+
+
 # Special tokens.
 
 
