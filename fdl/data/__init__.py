@@ -1,6 +1,6 @@
 """Data sets, tables, batches and augmentations."""
 
-from fdl.data import augment, preprocessing
+from fdl.data import augment, preprocessing, text
 from fdl.data.batches import batches, order
 from fdl.data.load_splits import encode_splits, load_splits
 from fdl.data.loading import load
@@ -41,6 +41,7 @@ __all__ = [
     "scale",
     "standardize",
     "table",
+    "text",
     "transform",
     "weighted_batches",
     "zip_batches",
