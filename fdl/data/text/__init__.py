@@ -1,6 +1,7 @@
 """Texts: corpora of tokens, and their batches."""
 
+from fdl.data.text.packing import pack, padding_share
 from fdl.data.text.streams import streams
 from fdl.data.text.windows import windows
 
-__all__ = ["streams", "windows"]
+__all__ = ["pack", "padding_share", "streams", "windows"]
