@@ -15,6 +15,7 @@ from fdl.errors import UserError
 from fdl.types import NOTHING, Batch, Batches
 
 MAX_BUCKETS = 1000
+MAX_CANDIDATES = 256  # Widths among which the best are searched.
 
 
 class BucketPlan(NamedTuple):
@@ -98,8 +99,8 @@ def buckets(
       documents: Token ids of each document, integers [T_i], not empty.
       budget: Number of tokens of a batch, padding included; at least the largest width.
       seed: Seed of the order, in [0, 2**64).
-      widths: Widths of the buckets, ascending; or their number: then they are quantiles
-        of the lengths.
+      widths: Widths of the buckets, ascending; or their number: then those widths that
+        need the least padding.
       pad_token: Token id of padding.
       arrays: Further arrays of the documents by name, [N, ...], such as labels.
       group: Number of consecutive steps of one bucket.
@@ -148,10 +149,7 @@ def buckets(
 def _widths(sizes: np.ndarray, widths: int | Sequence[int]) -> tuple[int, ...]:
     """Widths of the buckets, checked."""
     if not isinstance(widths, Sequence):
-        count = in_range("widths", widths, 1, MAX_BUCKETS)
-        shares = np.arange(1, count + 1) / count
-        found = np.quantile(sizes, shares, method="inverted_cdf")
-        return tuple(np.unique(found).tolist())
+        return _least_padding(sizes, in_range("widths", widths, 1, MAX_BUCKETS))
     numbers = tuple(in_range("widths", width, 1, MAX_LENGTH) for width in widths)
     if not numbers or any(a >= b for a, b in itertools.pairwise(numbers)):
         raise UserError(f"widths={[*widths]}: expected ascending numbers")
@@ -162,6 +160,29 @@ def _widths(sizes: np.ndarray, widths: int | Sequence[int]) -> tuple[int, ...]:
             f"documents[{longest}]"
         )
     return numbers
+
+
+def _least_padding(sizes: np.ndarray, count: int) -> tuple[int, ...]:
+    """At most this many widths, with the least padding, by dynamic programming."""
+    widths = np.unique(sizes)
+    # Of very many lengths, those at equal distances in the order of all are candidates.
+    places = np.linspace(0, len(widths) - 1, MAX_CANDIDATES).round().astype(int)
+    widths = widths[np.unique(places)]
+    # Number of documents up to a width, after none; in a bucket from i to j - 1, all
+    # are as long as the last.
+    below = np.concatenate([[0], np.searchsorted(np.sort(sizes), widths, side="right")])
+    lengths = (below[None, 1:] - below[:-1, None]) * widths[None]
+    cost = np.where(lengths > 0, lengths, np.inf)
+    best, starts = cost[0], []
+    for _ in range(min(count, len(widths)) - 1):
+        # One more bucket, which begins behind the i-th candidate.
+        total = best[:-1, None] + cost[1:]
+        starts.append(np.append(0, total.argmin(axis=0)[1:]))
+        best = np.append(np.inf, total.min(axis=0)[1:])
+    found = [len(widths) - 1]
+    for before in reversed(starts):
+        found.append(int(before[found[-1]]))
+    return tuple(widths[found[::-1]].tolist())
 
 
 def _check_arrays(arrays: Arrays, count: int) -> None:

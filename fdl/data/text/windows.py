@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fdl.config import in_range
-from fdl.data.prefetch import stream_records
+from fdl.data.prefetch import read_ahead
 from fdl.data.sources import fingerprint, narrow
 from fdl.data.weighted_sampling import uniforms
 from fdl.errors import UserError
@@ -111,31 +111,34 @@ def from_starts(
     Returns:
       Batches without ``per_step`` and ``steps_per_epoch``.
     """
-    if tokens.nbytes > MAX_ON_DEVICE:
-        # A step of `stream_records` asks for records by their index: here, their start.
-        def by_index(step):
-            arrays = item(step)
-            return {"index": arrays.pop("start"), **arrays}
+    columns = np.arange(length + 1, dtype=np.int32)[None]
 
-        records: Any = _Windows(tokens, length, masked)
-        ahead = stream_records(records, by_index, num_workers=0, prefetch=PREFETCH)
-        return Batches(ahead, unit="tokens", fingerprint=_fingerprint(tokens))
+    def far(step: int) -> dict[str, np.ndarray]:
+        arrays = item(step)
+        places = arrays.pop("start")[:, None] + columns
+        rows = tokens[np.minimum(places, len(tokens) - 1)].astype(np.int32)
+        if masked:
+            arrays["mask"] = (places < len(tokens)).astype(np.float32)
+        return {"tokens": rows, **arrays}
 
-    def small(step: int) -> dict[str, np.ndarray]:
+    def near(step: int) -> dict[str, np.ndarray]:
         arrays = item(step)
         return {**arrays, "start": arrays["start"].astype(np.int32)}
 
     def stream(start: int) -> Iterator[PyTree]:
-        return map(small, itertools.count(start))
+        return map(near, itertools.count(start))
 
     def take(data: PyTree, item: PyTree) -> Batch:
         batch = {name: array for name, array in item.items() if name != "start"}
-        places = item["start"][:, None] + jnp.arange(length + 1, dtype=jnp.int32)[None]
+        places = item["start"][:, None] + columns
         rows = jnp.take(data["tokens"], places, mode="clip")
         if masked:
             batch["mask"] = (places < len(tokens)).astype(jnp.float32)
         return {"tokens": rows.astype(jnp.int32), **batch}
 
+    if tokens.nbytes > MAX_ON_DEVICE:
+        ahead = read_ahead(far, num_workers=0, prefetch=PREFETCH)
+        return Batches(ahead, unit="tokens", fingerprint=_fingerprint(tokens))
     data = {"tokens": tokens}
     return Batches(stream, take, data, "tokens", fingerprint=fingerprint(data))
 
@@ -157,25 +160,6 @@ def checked(tokens: Any) -> np.ndarray:
     if tokens.dtype.kind == "i" and tokens.min() < 0:
         raise UserError(f"tokens: expected ids from 0 on, got {tokens.min()}")
     return narrow("tokens", tokens)
-
-
-class _Windows:
-    """Windows as examples, each at the index of its first token."""
-
-    def __init__(self, tokens: np.ndarray, length: int, masked: bool):
-        self.tokens, self.length, self.masked = tokens, length, masked
-
-    def __len__(self) -> int:
-        return len(self.tokens)
-
-    def __getitem__(self, start: int) -> dict[str, np.ndarray]:
-        found = self.tokens[start : start + self.length + 1].astype(np.int32)
-        missing = self.length + 1 - len(found)
-        row = np.pad(found, (0, missing), constant_values=int(self.tokens[-1]))
-        if not self.masked:
-            return {"tokens": row}
-        mask = np.arange(self.length + 1) < len(found)
-        return {"tokens": row, "mask": mask.astype(np.float32)}
 
 
 def _fingerprint(tokens: np.ndarray) -> str:

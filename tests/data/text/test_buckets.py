@@ -1,6 +1,6 @@
 """Buckets: each document once, a budget of tokens, a function of seed and step."""
 
-from itertools import islice
+from itertools import combinations, islice
 
 import chex
 import numpy as np
@@ -77,6 +77,21 @@ def test_the_share_of_padding_is_that_of_the_batches():
     assert plan.widths[-1] == max(map(len, DOCUMENTS))
     # A bucket of few documents has no larger batch than these.
     assert bucket_plan(DOCUMENTS[:2], 10_000, 1).batch_sizes == (2,)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 6])
+def test_widths_are_those_with_the_least_padding(count):
+    """Of all that there are, tried one by one."""
+    sizes = np.array([1, 2, 2, 3, 5, 6, 6, 9])
+    best = min(
+        (
+            sum(min(w for w in (*chosen, 9) if w >= n) for n in sizes)
+            for chosen in combinations(sorted({*sizes} - {9}), min(count, 6) - 1)
+        ),
+    )
+    plan = bucket_plan([np.ones(n, int) for n in sizes], 9, count)
+    padded = zip(plan.widths, plan.members, strict=True)
+    assert sum(width * len(members) for width, members in padded) == best
 
 
 def test_other_documents_and_other_shapes_have_another_fingerprint():
