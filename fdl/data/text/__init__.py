@@ -1,16 +1,26 @@
 """Texts: corpora of tokens, and their batches."""
 
+from fdl.data.text.bin_files import read_bin
 from fdl.data.text.buckets import BucketPlan, bucket_plan, buckets
+from fdl.data.text.corpus import Corpus, Progress, corpus, read_corpus
+from fdl.data.text.document_splits import duplicates, split_documents
 from fdl.data.text.packing import pack, padding_share
 from fdl.data.text.streams import streams
 from fdl.data.text.windows import windows
 
 __all__ = [
     "BucketPlan",
+    "Corpus",
+    "Progress",
     "bucket_plan",
     "buckets",
+    "corpus",
+    "duplicates",
     "pack",
     "padding_share",
+    "read_bin",
+    "read_corpus",
+    "split_documents",
     "streams",
     "windows",
 ]
