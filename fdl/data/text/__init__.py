@@ -2,7 +2,8 @@
 
 from fdl.data.text.bin_files import read_bin
 from fdl.data.text.buckets import BucketPlan, bucket_plan, buckets
-from fdl.data.text.corpus import Corpus, Progress, corpus, read_corpus
+from fdl.data.text.corpus import Progress, corpus
+from fdl.data.text.corpus_files import Corpus, read_corpus
 from fdl.data.text.document_splits import duplicates, split_documents
 from fdl.data.text.packing import pack, padding_share
 from fdl.data.text.streams import streams
