@@ -44,6 +44,25 @@ def stream_records(
     Raises:
       UserError: A number is negative.
     """
+
+    def batch(step: int) -> dict[str, np.ndarray]:
+        arrays = item(step)
+        rows = examples(source, arrays.pop("index").tolist())
+        return {**rows, **arrays}
+
+    return read_ahead(batch, num_workers, prefetch)
+
+
+def read_ahead(
+    batch: Callable[[int], dict[str, np.ndarray]], num_workers: int, prefetch: int
+) -> Callable[[int], Iterator[dict[str, np.ndarray]]]:
+    """Stream of the batches of consecutive steps, read ahead; see `stream_records`.
+
+    Args:
+      batch: Function of a step, to its batch.
+      num_workers: Number of processes that read ahead; 0 for threads of this one.
+      prefetch: Number of batches to read ahead, in each process; 0 for none.
+    """
     if num_workers < 0 or prefetch < 0:
         raise UserError(
             f"num_workers={num_workers}, prefetch={prefetch}: expected at least 0"
@@ -51,11 +70,6 @@ def stream_records(
 
     # Taken here, as the folder of an experiment is on the path only while it is built.
     begin = functools.partial(_begin_worker, [*sys.path], _renamed_modules())
-
-    def batch(step: int) -> dict[str, np.ndarray]:
-        arrays = item(step)
-        rows = examples(source, arrays.pop("index").tolist())
-        return {**rows, **arrays}
 
     def stream(start: int) -> Iterator[dict[str, np.ndarray]]:
         # Imported late: grain takes more than a second, and small data does without.

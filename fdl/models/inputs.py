@@ -9,6 +9,7 @@ import flax.errors
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from fdl.errors import UserError, near, reason
 from fdl.models.attributes import PACKAGE
@@ -139,7 +140,9 @@ def _check_array(module, name, value):
     limit = next((limit for limit in limits if limit), None)
     if limit is None or isinstance(value, jax.core.Tracer) or not value.size:
         return
-    extremes = int(value.min()), int(value.max())
+    # Not by `value.min()`: of a constant, JAX traces it wherever it is traced itself.
+    ids = np.asarray(value)
+    extremes = int(ids.min()), int(ids.max())
     if extremes[0] < 0 or extremes[1] >= limit:
         raise UserError(
             f"{name} {extremes[0]} to {extremes[1]}: expected 0 to {limit - 1}, as "

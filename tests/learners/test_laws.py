@@ -218,6 +218,16 @@ def actor_critic_with_a_target(seed):
     return learner, data.batches(FEATURES, 12, seed)
 
 
+def truncated_backpropagation(seed):
+    """A recurrent carry goes on from batch to batch."""
+    module = models.RNNLanguageModel(4, vocab_size=9, dropout=0.1)
+    model = models.stateful(models.functional(module), batch_size=4)
+    objective = objectives.language_modelling(model)
+    learner = fdl.gradient_learner(model, objective, optax.adam(1e-2))
+    tokens = np.random.default_rng(seed).integers(9, size=101, dtype=np.uint16)
+    return learner, data.text.streams(tokens, 5, 4)
+
+
 class Sums(NamedTuple):
     """A state that is unlike that of gradient descent, and counts no steps."""
 
@@ -255,6 +265,7 @@ REST = [
     comparison,
     gan,
     actor_critic_with_a_target,
+    truncated_backpropagation,
     classifier,
     convolutional_classifier,
     regressor,
@@ -363,6 +374,7 @@ def test_resuming_equals_not_stopping_bit_for_bit(make, tmp_path):
         *(classifier, monte_carlo, class_sums),
         *map(slow, (with_all_steps, comparison, ppo, gan, actor_critic_with_a_target)),
         *map(slow, (convolutional_classifier, regressor, autoencoder)),
+        slow(truncated_backpropagation),
         slow(schedule_free_and_sharpness_aware),
     ],
 )

@@ -124,7 +124,9 @@ def test_tokens_that_the_vocabulary_lacks_are_told_where_they_are_known(
     model, variables = initialised(module)
     with pytest.raises(UserError, match=f"^{re.escape(expected)}"):
         model.apply(variables, *inputs)
-    # Traced, they cannot be.
+    # Constants of a trace are known as well; traced, tokens cannot be.
+    with pytest.raises(UserError, match=f"^{re.escape(expected)}"):
+        jax.eval_shape(lambda: model.apply(variables, *inputs))
     assert jax.eval_shape(model.apply, variables, *inputs)
 
 

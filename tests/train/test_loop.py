@@ -83,6 +83,38 @@ def test_hooks_are_called_at_their_multiples_and_at_the_end_in_order(steps_per_c
     assert called == [*expected, ("a", 13), ("b", 13), ("c", 13)]
 
 
+def test_fused_steps_end_where_the_shape_of_a_batch_changes():
+    """Of buckets, say: each step has its own batch, and each shape one trace."""
+    traces = []
+
+    def step(state, batch):
+        traces.append(batch["x"].shape)
+        return LEARNER.step(state, batch)
+
+    def stream(start):
+        shapes = [1, 1, 1, 1, 1, 2, 2, 3, 1, 1]
+        return (
+            {"x": np.full(shapes[n % 10], n / shapes[n % 10], np.float32)}
+            for n in itertools.count(start)
+        )
+
+    states, logged = [], []
+    for steps_per_call in (1, 4):
+        traces.clear()
+        state = train.run(
+            LEARNER._replace(step=step),
+            Batches(stream),
+            num_steps=23,
+            steps_per_call=steps_per_call,
+            log_every=7,
+            log=lambda step, values: logged.append((step, values["x"])),
+        )
+        states.append(state.params)
+        assert sorted(traces) == [(1,), (2,), (3,)]
+    assert states[0] == states[1]
+    assert logged == 2 * [(7, 3.0), (14, 10.0), (21, 17.0), (23, 21.5)]
+
+
 def test_a_run_stops_when_it_is_asked_to_and_says_where():
     program = train.compiled(LEARNER, BATCHES, steps_per_call=4)
     answers = iter([False, False, True])

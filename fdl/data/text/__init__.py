@@ -1,5 +1,29 @@
-"""Text: tokenizers, and what they are applied to."""
+"""Text: tokenizers, corpora of tokens, and their batches."""
 
 from fdl.data.text import tokenizers
+from fdl.data.text.bin_files import read_bin
+from fdl.data.text.buckets import BucketPlan, bucket_plan, buckets
+from fdl.data.text.corpus import Progress, corpus
+from fdl.data.text.corpus_files import Corpus, read_corpus
+from fdl.data.text.document_splits import duplicates, split_documents
+from fdl.data.text.packing import pack, padding_share
+from fdl.data.text.streams import streams
+from fdl.data.text.windows import windows
 
-__all__ = ["tokenizers"]
+__all__ = [
+    "BucketPlan",
+    "Corpus",
+    "Progress",
+    "bucket_plan",
+    "buckets",
+    "corpus",
+    "duplicates",
+    "pack",
+    "padding_share",
+    "read_bin",
+    "read_corpus",
+    "split_documents",
+    "streams",
+    "tokenizers",
+    "windows",
+]
