@@ -5,7 +5,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from fdl.config import in_range
 from fdl.errors import UserError, check_type
 from fdl.models.inputs import takes
 from fdl.types import Array, Key, Model, PyTree, Variables
@@ -58,7 +57,8 @@ def stateful(model: Model, batch_size: int) -> Model:
     """
     check_type("model", model, Model, "fdl.models.functional(module)")
     module = model.module
-    batch_size = in_range("batch_size", batch_size, 1, 2**31 - 1)
+    if type(batch_size) is not int or batch_size < 1:
+        raise UserError(f"batch_size={batch_size!r}: expected an integer from 1 on")
     options = ("initial_carry", "return_carry")
     if not hasattr(module, "zero_carry") or not all(
         takes(module, "__call__", option) for option in options

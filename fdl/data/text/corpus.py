@@ -28,6 +28,7 @@ from fdl.data.text.text_files import (
     pieces_of_files,
     pieces_of_texts,
 )
+from fdl.data.text.tokenizer import Tokenizer, role_id
 from fdl.errors import RunError, UserError, near
 from fdl.files import expanded, fresh_name, opened, sync, write_bytes
 
@@ -50,7 +51,7 @@ class Progress(NamedTuple):
 
 def corpus(
     paths: Paths | np.ndarray,
-    tokenizer: Any,
+    tokenizer: Tokenizer,
     *,
     folder: str | os.PathLike[str],
     column: str = "text",
@@ -103,7 +104,7 @@ def corpus(
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
     place = expanded(folder) / digest[:32]
     if not place.exists():
-        last = None if end is None else tokenizer.special[end]
+        last = None if end is None else role_id(tokenizer, end)
         report = _reporter(progress, sizes)
         try:
             _prepare(place, digest, pieces, tokenizer, last, report)
@@ -116,7 +117,7 @@ def _prepare(
     place: Path,
     digest: str,
     pieces: Iterator[Piece],
-    tokenizer: Any,
+    tokenizer: Tokenizer,
     end: int | None,
     report: Callable[[Piece, int, float], None],
 ) -> None:
@@ -139,7 +140,7 @@ def _prepare(
 def _write(
     folder: Path,
     pieces: Iterator[Piece],
-    tokenizer: Any,
+    tokenizer: Tokenizer,
     end: int | None,
     report: Callable[[Piece, int, float], None],
 ) -> Mapping[str, Any]:
@@ -175,7 +176,7 @@ def _write(
 
 
 def _encoded(
-    pieces: Iterator[Piece], tokenizer: Any
+    pieces: Iterator[Piece], tokenizer: Tokenizer
 ) -> Iterator[tuple[Piece, np.ndarray]]:
     """Pieces and their token ids, in order, tokenised by several threads."""
 
@@ -197,7 +198,7 @@ def _encoded(
         pool.shutdown(cancel_futures=True)
 
 
-def _ids(piece: Piece, tokenizer: Any) -> np.ndarray:
+def _ids(piece: Piece, tokenizer: Tokenizer) -> np.ndarray:
     """Token ids of a piece, integers [T]."""
     try:
         ids = tokenizer.encode(piece.text)

@@ -74,8 +74,8 @@ def _candidates(
     for word, count in words.items():
         for letter in word:
             letters[letter] += count
-    chosen = {piece: counts[piece] for piece in best[:number]}
-    return {**dict(sorted(letters.items())), **chosen}
+    longer = {piece: counts[piece] for piece in best[:number]}
+    return {**dict(sorted(letters.items())), **longer}
 
 
 def _pruned(scores: Scores, counts: Mapping[str, float], number: int) -> Scores:
