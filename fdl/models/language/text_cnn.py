@@ -114,8 +114,9 @@ def _uniform(key, shape, dtype):
 def kim_cnn(num_classes: int = 6, **options: Any) -> TextCNN:
     """Kim's network for TREC's 9,592 words and 6 classes; 3,239,706 parameters.
 
-    The paper also limits the norm of the weights of each class to 3: see
-    `fdl.optim.max_norm`.
+    The paper also limits the norm of the weights of each class to 3, by
+    ``optax.masked(optim.max_norm(3.0), optim.masks.matching("head"))`` after all other
+    parts of the optimizer.
 
     Args:
       num_classes: Number of classes.
