@@ -1,7 +1,7 @@
 """Metrics of language models: perplexity, bits per character or byte, exact match."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -51,7 +51,7 @@ def perplexity(logits: Array, labels: Array, mask: Array | None = None) -> Perpl
     return Perplexity(*log_loss(logits, labels, mask))
 
 
-def bits_per(sizes: Array) -> Callable[..., Mean]:
+def bits_per(sizes: Array | Sequence[int]) -> Callable[..., Mean]:
     """Bits per character or per byte: −Σ wᵢ log₂ p(yᵢ) / Σ wᵢ size(yᵢ).
 
     Unlike perplexity, which depends on how a text is cut into tokens, it compares
