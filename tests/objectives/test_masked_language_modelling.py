@@ -98,6 +98,7 @@ def test_where_no_token_is_chosen_nothing_is_learnt():
     assert np.isnan([*found.values()]).all()
 
 
+@pytest.mark.slow
 def test_the_model_of_berts_pretraining_learns_by_it():
     module = models.BERTPretraining(1, 1, 4, vocab_size=VOCAB_SIZE, max_length=4)
     model = models.functional(module)
