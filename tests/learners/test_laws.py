@@ -32,6 +32,7 @@ IMAGES = {
     "image": RANDOM.normal(size=(50, 4, 4, 1)).astype(np.float32),
     "label": RANDOM.integers(3, size=50).astype(np.int32),
 }
+TEXTS = {"tokens": RANDOM.integers(7, size=(50, 6)).astype(np.int32)}
 FEATURES = {
     "features": RANDOM.normal(size=(50, 5)).astype(np.float32),
     "target": RANDOM.normal(size=50).astype(np.float32),
@@ -70,6 +71,20 @@ def autoencoder(seed):
     return gradient_learner(
         module, IMAGES["image"], objectives.reconstruction, IMAGES, seed
     )
+
+
+def language_model(seed):
+    module = models.GPT(1, 2, 4, vocab_size=7, max_length=6, dropout=0.5)
+    objective = partial(objectives.language_modelling, pad_token=0, chunk_size=2)
+    return gradient_learner(module, TEXTS["tokens"], objective, TEXTS, seed)
+
+
+def masked_language_model(seed):
+    module = models.BERTPretraining(1, 2, 4, vocab_size=7, max_length=6, pad_token=0)
+    objective = partial(
+        objectives.masked_language_modelling, mask_token=1, vocab_size=7, special=[0]
+    )
+    return gradient_learner(module, TEXTS["tokens"], objective, TEXTS, seed)
 
 
 def with_all_steps(seed):
@@ -270,6 +285,8 @@ REST = [
     convolutional_classifier,
     regressor,
     autoencoder,
+    language_model,
+    masked_language_model,
     schedule_free_and_sharpness_aware,
 ]
 every_learner = pytest.mark.parametrize("make", [*QUICK, *map(slow, REST)])
@@ -375,6 +392,7 @@ def test_resuming_equals_not_stopping_bit_for_bit(make, tmp_path):
         *map(slow, (with_all_steps, comparison, ppo, gan, actor_critic_with_a_target)),
         *map(slow, (convolutional_classifier, regressor, autoencoder)),
         slow(truncated_backpropagation),
+        *map(slow, (language_model, masked_language_model)),
         slow(schedule_free_and_sharpness_aware),
     ],
 )

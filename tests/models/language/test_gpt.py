@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from fdl import objectives
+from fdl.models.functional import functional
 from fdl.models.language.gpt import GPT
 from fdl.models.language.llama import Llama
 from fdl.models.layers.layer_stack import stack_layers, unstack_layers
@@ -313,6 +315,21 @@ def test_a_checkpoint_may_hold_what_is_not_learned(variables_of):
     arrays, report = to_ours(theirs, llama.rules(tie_embeddings=True), variables)
     assert not (report.missing or report.unexpected or report.mismatched)
     chex.assert_trees_all_equal(arrays, flatten(variables))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chunk_size", [None, 3])
+def test_the_loss_equals_that_of_transformers(chunk_size, random_variables):
+    """GPT2LMHeadModel in float64, with labels of -100 at padding."""
+    tokens = np.random.RandomState(0).randint(2, 23, (3, 8)).astype(np.int32)
+    tokens[1, 5:] = 0
+    module = GPT(2, 2, 16, vocab_size=23, max_length=8)
+    objective = objectives.language_modelling(
+        functional(module), pad_token=0, chunk_size=chunk_size
+    )
+    variables = random_variables(module, tokens)
+    loss, _ = jax.jit(objective)(variables, {"tokens": tokens})
+    np.testing.assert_allclose(loss, 3.579976797103882, rtol=1e-6)
 
 
 def test_a_text_that_is_too_long_is_said():
