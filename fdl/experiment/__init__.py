@@ -2,6 +2,8 @@
 
 from fdl.experiment.baselines import with_baselines
 from fdl.experiment.comparison import compare
+from fdl.experiment.language import language_modelling
+from fdl.experiment.ngrams import with_ngrams
 from fdl.experiment.supervised import supervised
 from fdl.experiment.tasks import Task, classification, regression, tagging
 
@@ -9,8 +11,10 @@ __all__ = [
     "Task",
     "classification",
     "compare",
+    "language_modelling",
     "regression",
     "supervised",
     "tagging",
     "with_baselines",
+    "with_ngrams",
 ]

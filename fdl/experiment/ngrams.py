@@ -1,14 +1,54 @@
 """N-gram language models, to compare neural ones with."""
 
+import functools
+from collections.abc import Mapping
+
 import numpy as np
 
+from fdl.data.splits import Splits
 from fdl.errors import UserError
+from fdl.types import Evaluate, Experiment, Variables
 
 
-def ngram_log_likelihood(
+def with_ngrams(
+    experiment: Experiment, tokens: Splits, vocab_size: int, order: int = 6
+) -> Experiment:
+    """Language model beside n-gram models of order 1 to ``order``, on the same tokens.
+
+    Evaluation and test have their losses as well, ``1_gram_loss`` and so on, in nats
+    per token, and ``ahead_of_ngrams``, by how much the loss of the experiment is below
+    the least of them.
+
+    Args:
+      experiment: Experiment of a language model with the metric ``loss``.
+      tokens: Token ids of training, validation and test, int [N] each.
+      vocab_size: Number of tokens in the vocabulary.
+      order: Largest number of tokens of an n-gram.
+    """
+
+    def beside(evaluate: Evaluate, part: np.ndarray) -> Evaluate:
+        @functools.cache
+        def losses() -> dict[str, float]:
+            found = ngram_log_likelihoods(tokens.train, part, order, vocab_size)
+            return {f"{n}_gram_loss": -x.mean() for n, x in enumerate(found, start=1)}
+
+        def evaluate_all(variables: Variables) -> Mapping[str, float]:
+            ours = evaluate(variables)
+            ahead = min(losses().values()) - ours["loss"]
+            return {**ours, **losses(), "ahead_of_ngrams": ahead}
+
+        return evaluate_all
+
+    return experiment._replace(
+        evaluate=beside(experiment.evaluate, tokens.validation),
+        test=experiment.test and beside(experiment.test, tokens.test),
+    )
+
+
+def ngram_log_likelihoods(
     train: np.ndarray, held_out: np.ndarray, order: int, vocab_size: int
 ) -> np.ndarray:
-    """Log-likelihood of tokens by an interpolated n-gram model, in nats, float64 [M].
+    """Log-likelihoods of tokens by interpolated n-gram models, float64 [order, M].
 
     Witten-Bell smoothing: with T(h) different tokens after the context h,
     P(w | h) = (count(h w) + T(h) P(w | h')) / (count(h) + T(h)), where h' is h without
@@ -17,8 +57,11 @@ def ngram_log_likelihood(
     Args:
       train: Tokens that are counted, int [N].
       held_out: Tokens that follow these, int [M].
-      order: Number of tokens of an n-gram, at least 1.
+      order: Number of tokens of the longest n-gram, at least 1.
       vocab_size: Number of tokens in the vocabulary.
+
+    Returns:
+      In nats, of each token, by models of order 1, 2, ...
 
     References:
       Witten and Bell, `The Zero-Frequency Problem: Estimating the Probabilities of
@@ -27,8 +70,8 @@ def ngram_log_likelihood(
 
     Example:
       >>> tokens = np.array([0, 1, 0, 1, 0])
-      >>> np.exp(ngram_log_likelihood(tokens, np.array([1]), 1, 2)).tolist()
-      [0.42857142857142855]
+      >>> np.exp(ngram_log_likelihoods(tokens, np.array([1]), 1, 2)).tolist()
+      [[0.42857142857142855]]
     """
     if order < 1:
         raise UserError(f"order={order}: expected at least 1")
@@ -36,6 +79,7 @@ def ngram_log_likelihood(
     counted = np.arange(len(tokens)) < len(train)
     probability = np.full(len(tokens), 1 / vocab_size)
     context = np.zeros(len(tokens), np.int64)  # Index of each token's context.
+    found = []
     for length in range(order):
         if length:
             # One token further back; none there is a token of its own.
@@ -53,7 +97,8 @@ def ngram_log_likelihood(
         # After a context that was never seen, the shorter one is all there is.
         mixed = (count + different * probability) / np.maximum(total, 1)
         probability = np.where(total > 0, mixed, probability)
-    return np.log(probability[len(train) :])
+        found.append(np.log(probability[len(train) :]))
+    return np.stack(found)
 
 
 def _index(keys: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ cell, and `save` writes it to a file. Colours suit readers with red-green colour
 blindness.
 """
 
+from fdl.plots.attention_maps import attention_maps
 from fdl.plots.comparison import comparison
 from fdl.plots.confusion_matrix import confusion_matrix
 from fdl.plots.curves import curves
@@ -16,15 +17,18 @@ from fdl.plots.mistakes import mistakes, worst
 from fdl.plots.regression import predictions, residuals
 from fdl.plots.reliability import reliability
 from fdl.plots.roc_curves import precision_recall, roc
+from fdl.plots.token_losses import loss_by_position, token_surprise
 
 __all__ = [
     "COLORS",
+    "attention_maps",
     "colors",
     "comparison",
     "confusion_matrix",
     "curves",
     "filters",
     "layer_stats",
+    "loss_by_position",
     "lr_range_test",
     "mistakes",
     "new_figure",
@@ -34,6 +38,7 @@ __all__ = [
     "residuals",
     "roc",
     "save",
+    "token_surprise",
     "weights",
     "worst",
 ]

@@ -5,8 +5,7 @@ import pathlib
 from collections.abc import Callable, Sequence
 
 from fdl.errors import RunError, UserError, describe
-from fdl.runs import metric_plots
-from fdl.runs.prediction_plots import figures
+from fdl.runs import language_plots, metric_plots, prediction_plots
 from fdl.types import Experiment, Variables
 
 # A description, and a function that draws and returns the paths of its files.
@@ -72,13 +71,21 @@ def prediction_plots_of(
       variables: Variables of the trained model, of the seed.
       title: Title of the plots: experiment, seed and step.
     """
-    if experiment.examples is None or "predict" not in experiment.abilities:
+    if experiment.examples is None:
         return []
+    kinds = {
+        "predict": ("the predictions", prediction_plots.figures),
+        "score": ("the text", language_plots.figures),
+    }
 
-    def make() -> list[pathlib.Path]:
+    def make(figures: Callable) -> list[pathlib.Path]:
         return [
             metric_plots.save(figure, workdir, f"{name}.png")
             for name, figure in figures(experiment, variables, title)
         ]
 
-    return [("the predictions", make)]
+    return [
+        (description, functools.partial(make, figures))
+        for ability, (description, figures) in kinds.items()
+        if ability in experiment.abilities
+    ]

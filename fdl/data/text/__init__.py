@@ -6,6 +6,7 @@ from fdl.data.text.buckets import BucketPlan, bucket_plan, buckets
 from fdl.data.text.corpus import Progress, corpus
 from fdl.data.text.corpus_files import Corpus, read_corpus
 from fdl.data.text.document_splits import duplicates, split_documents
+from fdl.data.text.load_tokens import load_tokens
 from fdl.data.text.packing import pack, padding_share
 from fdl.data.text.streams import streams
 from fdl.data.text.windows import windows
@@ -18,6 +19,7 @@ __all__ = [
     "buckets",
     "corpus",
     "duplicates",
+    "load_tokens",
     "pack",
     "padding_share",
     "read_bin",

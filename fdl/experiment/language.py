@@ -1,0 +1,169 @@
+"""Language models as experiments: trained on the tokens of a corpus."""
+
+import contextlib
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+
+from fdl import config as configs
+from fdl import evaluation, generation, metrics, objectives, optim
+from fdl.data import preprocessing
+from fdl.data.splits import Splits
+from fdl.data.text import streams, windows
+from fdl.data.text.tokenizers import Tokenizer, token_sizes
+from fdl.errors import UserError
+from fdl.learners import gradient_learner
+from fdl.models import functional
+from fdl.models.stateful import stateful
+from fdl.objectives.supervised import MetricFunctions
+from fdl.types import Batches, Claim, Examples, Experiment, Model, Variables
+
+MAX_TOKENS = 1 << 16  # Of a batch of the evaluation.
+
+
+def language_modelling(
+    config: Any,
+    tokens: Splits,
+    tokenizer: Tokenizer,
+    network: nn.Module,
+    *,
+    optimizer: Any = None,
+    claims: Sequence[Claim] = (),
+) -> Experiment:
+    """Experiment of a language model that is trained on windows of a corpus.
+
+    Of the config it reads ``seed``, ``length`` and ``batch_size`` of the windows,
+    ``optimizer``, and ``num_steps`` or ``num_epochs``; and if there are such:
+
+    * ``eval_length``, the length of the windows of evaluation; default: ``length``.
+    * ``carry``, true for truncated backpropagation: batches follow each other, and a
+      recurrent network goes on with the state in which it has left the one before.
+    * ``chunk_size``, see `objectives.language_modelling`.
+    * ``sample``, what to generate at each evaluation: ``prompt``, ``max_tokens``,
+      ``temperature`` and ``top_k``.
+
+    Evaluation is of each token of the validation and of the test once: ``loss`` in
+    nats, ``perplexity``, ``accuracy``, and the bits per character and per byte where
+    the tokens of the tokenizer stand for some.
+
+    Args:
+      config: Config of the experiment.
+      tokens: Token ids of training, validation and test, int [N] each; without a test
+        (None) there is none.
+      tokenizer: Tokenizer of these, with a special token ``pad``.
+      network: Flax module of token ids, int [B, T], to logits, float [B, T, V].
+      optimizer: As in `supervised`.
+      claims: Claims to test after training.
+
+    Raises:
+      UserError: A part cannot be made.
+    """
+    length, batch_size = config.length, config.batch_size
+    model = functional(network, jnp.zeros((1, length), jnp.int32))
+    of = partial(
+        objectives.language_modelling,
+        metrics=text_metrics(tokenizer),
+        chunk_size=config.get("chunk_size"),
+    )
+    trained, batches = model, windows(tokens.train, length, batch_size, config.seed)
+    if config.get("carry", False):
+        trained = stateful(model, batch_size)
+        batches = streams(tokens.train, length, batch_size)
+    optimizer = config.optimizer if optimizer is None else optimizer
+    if not isinstance(optimizer, optax.GradientTransformation):
+        num_steps = configs.num_steps(config, batches.steps_per_epoch)
+        optimizer = optim.chain(**optimizer, num_steps=num_steps)
+
+    objective = of(model)
+    held_out = [
+        None if part is None else in_order(part, config.get("eval_length", length))
+        for part in (tokens.validation, tokens.test)
+    ]
+    validation, test = held_out
+    evaluate = partial(evaluation.on_dataset, objective)
+    text = preprocessing.text(tokenizer, length + 1)
+    sample = config.get("sample")
+    return Experiment(
+        gradient_learner(trained, of(trained), optimizer),
+        batches,
+        evaluate(validation),
+        test=test and evaluate(test),
+        model=model,
+        abilities={"score": evaluation.language_model(model, text)},
+        examples=Examples(test or validation, objective),
+        claims=claims,
+        samples=None if sample is None else samples(model, tokenizer, **sample),
+    )
+
+
+def text_metrics(tokenizer: Tokenizer) -> MetricFunctions:
+    """Metrics of language modelling; bits where tokens stand for characters or bytes.
+
+    Args:
+      tokenizer: Tokenizer.
+
+    Example:
+      >>> from fdl.data.text import byte_tokenizer
+      >>> list(text_metrics(byte_tokenizer()))
+      ['perplexity', 'accuracy', 'bits_per_character', 'bits_per_byte']
+    """
+    found = {"perplexity": metrics.perplexity, "accuracy": metrics.accuracy}
+    for unit in ("character", "byte"):
+        # Words stand for no number of characters, as the spaces between them are lost.
+        with contextlib.suppress(UserError):
+            sizes = token_sizes(tokenizer, f"{unit}s")
+            found[f"bits_per_{unit}"] = metrics.bits_per(sizes)
+    return found
+
+
+def in_order(tokens: Any, length: int) -> Batches:
+    """All windows of tokens in order, in batches of a size that fits in memory."""
+    length = min(length, len(tokens) - 1)
+    batch_size = max(1, min(MAX_TOKENS, len(tokens)) // length)
+    return windows(tokens, length, batch_size, shuffle=False)
+
+
+def samples(
+    model: Model,
+    tokenizer: Tokenizer,
+    *,
+    prompt: str = "\n",
+    max_tokens: int = 200,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+) -> Callable[[Variables], str]:
+    """Function of the variables to a text that the model generates of a prompt.
+
+    The key is the same each time, so that it is the model that makes the difference.
+
+    Args:
+      model: Language model.
+      tokenizer: Tokenizer of it.
+      prompt: Text to go on from, of one token at least.
+      max_tokens: Number of tokens to generate.
+      temperature: See `generation.temperature`.
+      top_k: See `generation.top_k`. Default: all tokens.
+    """
+    decoder = generation.decoder(model)
+    filters = [generation.temperature(temperature)]
+    filters += [] if top_k is None else [generation.top_k(top_k)]
+
+    def generate(variables: Variables) -> str:
+        pieces = generation.stream_text(
+            decoder,
+            variables,
+            tokenizer,
+            [prompt],
+            jax.random.key(0),
+            max_tokens=max_tokens,
+            filters=filters,
+            context=decoder.max_length and max(1, decoder.max_length // 2),
+        )
+        return prompt + generation.joined(pieces)[0][0]
+
+    return generate
