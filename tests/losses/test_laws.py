@@ -5,8 +5,12 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
+from jax.test_util import check_grads
 
 from fdl import losses
+
+PROGRAMS = 1030
 
 RANDOM = np.random.default_rng(0)
 LOGITS = RANDOM.normal(scale=2, size=(2, 3, 4))
@@ -42,6 +46,11 @@ FRAMES = RANDOM.normal(size=(2, 5, 4))
 OF_FRAMES = {"ctc": (losses.ctc, FRAMES, np.array([[1, 1], [2, 3]]))}
 
 
+def cases(table):
+    values = [pytest.param(*case, id=name) for name, case in table.items()]
+    return pytest.mark.parametrize("loss, outputs, labels", values)
+
+
 def test_every_loss_is_here():
     named = {name.split()[-1] for name in {**LOSSES, **OF_FRAMES}}
     others = {"check_labels", "clipped_surrogate", "kernels", "label_weights"}
@@ -49,57 +58,39 @@ def test_every_loss_is_here():
     assert set(losses.__all__) - named == others
 
 
-def of_each(function, table):
-    """``function(loss, outputs, labels)`` of all losses, compiled together."""
+@cases(LOSSES)
+def test_there_is_one_number_for_each_example_whatever_the_axes(loss, outputs, labels):
+    outputs = np.float32(outputs)
+    whole = jax.jit(loss)(outputs, labels)
+    assert whole.dtype == jnp.float32
+    alone = jax.jit(jax.vmap(jax.vmap(loss)))(outputs, labels)
+    np.testing.assert_allclose(whole, alone, rtol=1e-5, atol=1e-6)
+
+
+@cases({**LOSSES, **OF_FRAMES})
+def test_half_precision_is_computed_in_float32(loss, outputs, labels):
+    half = np.asarray(outputs).astype(jnp.bfloat16)
 
     @jax.jit
-    def compute(arguments):
-        return {name: function(table[name][0], *x) for name, x in arguments.items()}
-
-    return compute({name: arguments for name, (_, *arguments) in table.items()})
-
-
-def test_there_is_one_number_for_each_example_whatever_the_axes():
-    def whole_and_alone(loss, outputs, labels):
-        outputs = jnp.float32(outputs)
-        return loss(outputs, labels), jax.vmap(jax.vmap(loss))(outputs, labels)
-
-    for name, (whole, alone) in of_each(whole_and_alone, LOSSES).items():
-        assert whole.dtype == jnp.float32, name
-        np.testing.assert_allclose(whole, alone, 1e-5, 1e-6, err_msg=name)
-
-
-def test_half_precision_is_computed_in_float32():
-    def values_and_grad(loss, outputs, labels):
-        half = jnp.asarray(outputs, jnp.bfloat16)
+    def values_and_grad(half):
         grad = jax.grad(lambda x: loss(x, labels).sum())(half)
         return loss(half, labels), loss(half.astype(jnp.float32), labels), grad
 
-    found = of_each(values_and_grad, {**LOSSES, **OF_FRAMES})
-    for name, (actual, expected, grad) in found.items():
-        assert actual.dtype == jnp.float32, name
-        np.testing.assert_allclose(actual, expected, rtol=1e-6, err_msg=name)
-        assert grad.dtype == jnp.bfloat16, name
-        assert np.isfinite(np.float32(grad)).all(), name
+    actual, expected, grad = values_and_grad(half)
+    assert actual.dtype == jnp.float32
+    np.testing.assert_allclose(actual, expected, rtol=1e-6)
+    assert grad.dtype == jnp.bfloat16
+    assert np.isfinite(np.float32(grad)).all()
 
 
-def test_gradients_equal_finite_differences_in_float64():
-    def slopes(loss, outputs, labels):
-        """Along a random direction, of a random mixture of the losses."""
-        values, pull = jax.vjp(lambda x: loss(x, labels), outputs)
-        assert values.dtype == jnp.float64
-        way, mixture = (
-            jax.random.normal(jax.random.key(i), x.shape, jnp.float64)
-            for i, x in enumerate((outputs, values))
-        )
-        steps = (loss(outputs + step * way, labels) for step in (1e-5, -1e-5))
-        differences = jnp.subtract(*steps) / 2e-5
-        return (pull(mixture)[0] * way).sum(), (differences * mixture).sum()
-
+@cases({**LOSSES, **OF_FRAMES})
+def test_gradients_equal_finite_differences_in_float64(loss, outputs, labels):
     with jax.enable_x64(True):
-        found = of_each(slopes, {**LOSSES, **OF_FRAMES})
-    for name, (actual, expected) in found.items():
-        np.testing.assert_allclose(actual, expected, 1e-6, 1e-6, err_msg=name)
+        outputs, labels = jnp.asarray(outputs, jnp.float64), jnp.asarray(labels)
+        assert jax.eval_shape(loss, outputs, labels).dtype == jnp.float64
+        check_grads(
+            jax.jit(lambda x: loss(x, labels)), [outputs], 1, ["rev"], 1e-6, 1e-6
+        )
 
 
 INF = np.inf
@@ -137,15 +128,11 @@ EDGES = {
 }
 
 
-def test_values_and_slopes_hold_at_the_edges():
-    table = {
-        name: (loss, *map(np.asarray, x)) for name, (loss, *x, _, _) in EDGES.items()
-    }
-
-    def value_and_grad(loss, outputs, labels):
-        return jax.value_and_grad(loss)(jnp.asarray(outputs, jnp.float32), labels)
-
-    for name, (actual, grad) in of_each(value_and_grad, table).items():
-        *_, value, slope = EDGES[name]
-        np.testing.assert_allclose(actual, value, rtol=1e-5, err_msg=name)
-        np.testing.assert_allclose(np.ravel(grad)[0], slope, rtol=1e-5, err_msg=name)
+@pytest.mark.parametrize(
+    "loss, outputs, labels, value, slope", EDGES.values(), ids=EDGES
+)
+def test_values_and_slopes_hold_at_the_edges(loss, outputs, labels, value, slope):
+    outputs, labels = jnp.asarray(outputs), jnp.asarray(labels)
+    actual, grad = jax.jit(jax.value_and_grad(loss))(outputs, labels)
+    np.testing.assert_allclose(actual, value, rtol=1e-5)
+    np.testing.assert_allclose(np.ravel(grad)[0], slope, rtol=1e-5)
