@@ -36,9 +36,14 @@ def test_imports_point_downwards(path):
     "module, heavy",
     [
         ("fdl.cli", ["jax", "numpy", "rich"]),
-        ("fdl.models", ["orbax", "grain", "tensorflow_datasets", "gymnax", "sklearn"]),
-        ("fdl.models", ["optax", "chex", "ml_collections", "matplotlib"]),
-        ("fdl.models", ["fdl.models.catalog"]),
+        (
+            "fdl.models",
+            [
+                *("orbax", "grain", "tensorflow_datasets", "gymnax", "sklearn"),
+                *("optax", "chex", "ml_collections", "matplotlib"),
+                "fdl.models.catalog",
+            ],
+        ),
         ("fdl.data", ["grain", "tensorflow_datasets", "sklearn"]),
         ("fdl.envs", ["gymnax", "gymnasium"]),
         ("fdl.rl", ["gymnax", "gymnasium", "matplotlib"]),

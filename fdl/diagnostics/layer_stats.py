@@ -54,7 +54,9 @@ def layer_stats(
       >>> model = fdl.models.functional(fdl.models.MLP((8,), 3, input_shape=(4,)))
       >>> objective = fdl.objectives.classification(model)
       >>> batch = {"image": jnp.ones((2, 4)), "label": jnp.array([0, 2])}
-      >>> norms = layer_stats(objective, model.init(jax.random.key(0)), batch)
+      >>> variables = jax.jit(model.init)(jax.random.key(0))
+      >>> measure = jax.jit(layer_stats, static_argnums=0)
+      >>> norms = measure(objective, variables, batch)
       >>> list(norms), norms["head"].gradient > norms["dense_0"].gradient
       (['dense_0', 'head'], Array(True, dtype=bool))
 

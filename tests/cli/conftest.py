@@ -1,5 +1,6 @@
 """A tiny experiment to write down, and two ways to call the command line."""
 
+import os
 import pathlib
 import shutil
 import signal
@@ -79,6 +80,8 @@ def environment(monkeypatch, data_dir, tmp_path, request):
 def set_environment(monkeypatch, folder: pathlib.Path) -> None:
     cache = pathlib.Path(jax.config.jax_compilation_cache_dir).parent
     monkeypatch.setenv("FDL_CACHE_DIR", str(cache))
+    if not os.environ.get("FDL_TEST_OPTIMIZED"):  # As in tests/conftest.py.
+        monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
     monkeypatch.setattr("fdl.runs.process.keep_freed_memory", lambda: False)
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
     monkeypatch.setenv("COLUMNS", "100")

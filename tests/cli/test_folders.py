@@ -22,6 +22,10 @@ REMOVED = 'os.rename("run", "old")'
 REPLACED = 'os.rename("run", "old"); os.rename("other", "run")'
 
 
+def slow(*values):
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 def files(folder):
     return {
         path.relative_to(folder): path.read_bytes()
@@ -97,7 +101,7 @@ def test_a_run_whose_folder_vanishes_stops_and_does_not_bring_it_back(
         assert files(pathlib.Path("run")) == before
 
 
-@pytest.mark.parametrize("which", ["latest", "best", "20"])
+@pytest.mark.parametrize("which", ["latest", slow("best"), slow("20")])
 def test_what_a_run_at_work_removes_is_not_called_foreign(
     fdl, done, monkeypatch, which
 ):
@@ -120,8 +124,13 @@ def test_what_a_run_at_work_removes_is_not_called_foreign(
         assert (called.code, called.error) == (0, "") and "at step 24" in called.out
 
 
-@pytest.mark.parametrize("name", ["plots", "curves.png", "checkpoints"])
-@pytest.mark.parametrize("command", ["plot", "resume"])
+@pytest.mark.parametrize(
+    "command, name",
+    [
+        *(("plot", "plots"), ("plot", "curves.png"), ("resume", "checkpoints")),
+        *(slow("resume", name) for name in ("plots", "curves.png")),
+    ],
+)
 def test_a_folder_from_elsewhere_writes_nothing_elsewhere(
     fdl, done, tmp_path, name, command
 ):
@@ -131,8 +140,6 @@ def test_a_folder_from_elsewhere_writes_nothing_elsewhere(
     shutil.rmtree(done / name, ignore_errors=True)
     (done / name).unlink(missing_ok=True)
     (done / name).symlink_to(precious)
-    if name == "checkpoints" and command == "plot":
-        return  # Which only reads it.
     called = fdl(command, done)
     assert called.code == 2 and f"run/{name} is a link: expected a file" in called.error
     assert files(precious) == {pathlib.Path("comparison.png"): b"mine"}

@@ -70,6 +70,7 @@ def test_a_run_of_folds_is_resumed_and_evaluated_like_any_other(fdl, known, tmp_
     assert evaluated.code == 0 and f"{mean:.5g}" in evaluated.out
 
 
+@pytest.mark.slow
 def test_without_folds_all_is_as_before(fdl, known, experiment, tmp_path):
     plain = experiment(name="plain")
     losses = []

@@ -90,8 +90,10 @@ def titles(monkeypatch):
     [
         "one",
         "silent",
-        "numbers",
-        *(pytest.param(name, marks=pytest.mark.slow) for name in ("seeds", "table")),
+        *(
+            pytest.param(x, marks=pytest.mark.slow)
+            for x in ("numbers", "seeds", "table")
+        ),
     ],
 )
 def test_a_run_leaves_the_plots_that_its_data_allows(folder, name):

@@ -98,6 +98,10 @@ def wrong(tmp_path):
     return line
 
 
+def slow(*values):
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 def train(fdl, kind, *more):
     return fdl("train", "wrong.py", "--workdir", "run", f"--config.kind={kind}", *more)
 
@@ -105,10 +109,8 @@ def train(fdl, kind, *more):
 @pytest.mark.parametrize(
     "kind, metric, primitive, made, way, step",
     [
-        pytest.param(
-            "log", "loss", "log", "-inf", "forward", STEP, marks=pytest.mark.slow
-        ),
-        ("scan", "loss", "div", "NaN", "forward", STEP),
+        slow("log", "loss", "log", "-inf", "forward", STEP),
+        slow("scan", "loss", "div", "NaN", "forward", STEP),
         ("sqrt", "grad_norm", "div", "inf", "backward", STEP),
         ("overflow", "loss", "mul", "-?inf", "forward", 1),
     ],
@@ -267,6 +269,7 @@ def test_a_snapshot_that_cannot_be_saved_does_not_hide_what_went_wrong(
     assert "parameters had grown" not in called.out
 
 
+@pytest.mark.slow
 def test_what_needs_no_data_is_replayed(fdl, wrong):
     text = EXPERIMENT.replace(
         'x = batch["x"]\n', "x = jax.random.normal(jax.random.key(0), (4, 3))\n"

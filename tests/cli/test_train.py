@@ -234,7 +234,10 @@ def test_no_checkpoint_but_damaged_ones_is_a_failed_run(done, fdl, experiment, c
     assert files(done) == before
 
 
-@pytest.mark.parametrize("which", ["best", "latest", "16"])
+@pytest.mark.parametrize(
+    "which",
+    ["best", *(pytest.param(x, marks=pytest.mark.slow) for x in ("latest", "16"))],
+)
 def test_eval_of_a_damaged_checkpoint_fails(done, fdl, which):
     for step in (16, 20):
         damage(done, step)
@@ -265,7 +268,7 @@ def test_seeds_are_single_runs_and_their_interval_is_student_s(fdl, experiment):
     called = fdl("train", experiment(), "--workdir", "all", "--seeds", 3)
     assert called.code == 0
     together = rows(pathlib.Path("all"))
-    for seed in (0, 2):
+    for seed in (2,):
         override = f"--config.seed={seed}"
         assert fdl("train", experiment(), "--workdir", f"s{seed}", override).code == 0
         for row, alone in zip(together, rows(pathlib.Path(f"s{seed}")), strict=True):
@@ -354,10 +357,10 @@ def test_what_build_imports_may_lie_beside_the_file(fdl, experiment, tmp_path):
 @pytest.mark.parametrize(
     "name",
     [
-        *("[old] :warning:", "back\\"),
+        "[old] :warning:",
         *(
             pytest.param(name, marks=pytest.mark.slow)
-            for name in ("12:30", "a*b", "a?")
+            for name in ("back\\", "12:30", "a*b", "a?")
         ),
     ],
 )

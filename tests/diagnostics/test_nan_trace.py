@@ -98,7 +98,7 @@ def random_division(w):
     return (noise / (w - w)).sum()  # here
 
 
-@pytest.mark.parametrize("jitted", [False, True])
+@pytest.mark.parametrize("jitted", [pytest.param(False, marks=pytest.mark.slow), True])
 @pytest.mark.parametrize("with_gradient", [False, True])
 @pytest.mark.parametrize(
     "function, primitive, loops",

@@ -63,8 +63,9 @@ def test_repeat_takes_as_many_steps_as_it_is_told(num_steps):
         LEARNER.init(jax.random.key(0)), batches, num_steps
     )
     state, losses = LEARNER.init(jax.random.key(0)), []
+    step = jax.jit(LEARNER.step)
     for batch in batches[:num_steps]:
-        state, step_metrics = LEARNER.step(state, batch)
+        state, step_metrics = step(state, batch)
         losses.append(step_metrics["loss"].compute())
     assert repeated.params == state.params
     assert metrics["loss"].weight == num_steps

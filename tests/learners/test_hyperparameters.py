@@ -85,7 +85,7 @@ def test_learners_of_other_numbers_are_one_program_with_the_numbers_of_each(
 def test_a_description_has_the_numbers_of_each():
     make, _ = maker(name="adamw")
     learner = fdl.inject_hyperparameters(make)(learning_rate=0.1, weight_decay=0.01)
-    params = MODEL.init(jax.random.key(0))["params"]
+    params = jax.jit(MODEL.init)(jax.random.key(0))["params"]
     rows = optim.describe(learner.optimizer, params)
     assert [text for text, _ in rows] == [
         "adamw",

@@ -289,6 +289,7 @@ REST = [
     masked_language_model,
     schedule_free_and_sharpness_aware,
 ]
+LARGE = [(ppo, 3), (with_all_steps, 3)]  # Programs.
 every_learner = pytest.mark.parametrize("make", [*QUICK, *map(slow, REST)])
 every_call = pytest.mark.parametrize(
     "make, steps_per_call",
@@ -297,10 +298,10 @@ every_call = pytest.mark.parametrize(
             (make, steps)
             for make in QUICK
             for steps in (1, 3)
-            if (make, steps) != (ppo, 3)
+            if (make, steps) not in LARGE
         ),
         *(slow(make, steps) for make in REST for steps in (1, 3)),
-        slow(ppo, 3),
+        *(slow(make, steps) for make, steps in LARGE),
     ],
 )
 TRACES: collections.Counter = collections.Counter()  # Of the step of each program.

@@ -35,7 +35,7 @@ MODEL = models.functional(models.MLP((5,), 3), BATCH["features"][:1])
 OBJECTIVE = objectives.classification(MODEL, inputs="features")
 L2 = partial(losses.l2_penalty, strength=0.05)
 KEY = jax.random.key(0)
-VARIABLES = MODEL.init(KEY)
+VARIABLES = jax.jit(MODEL.init)(KEY)
 
 
 def careless(variables, batch, key=None, *, train=False):

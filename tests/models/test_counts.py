@@ -94,6 +94,23 @@ def test_models_have_the_published_number_of_parameters(entry):
     assert STATISTICS.get(entry.name, statistics) == statistics
 
 
-@pytest.mark.parametrize("module, parameters", VARIANTS, ids=lambda x: str(x)[:30])
+# One of each option by default.
+SAME = (
+    *(models.wrn28_10(num_classes=100), models.nielsen_deep(4)),
+    *(models.unet(input_shape=(572, 572, 3)), models.unet(num_classes=1)),
+    *(models.transformer_big(vocab_size=32_000), models.vit_s16(pool="mean")),
+    *(models.vit_b16(pool="mean"), models.dcgan_discriminator(width=128)),
+    models.vit_s16(pool="mean", positions="sincos2d"),
+)
+
+
+@pytest.mark.parametrize(
+    "module, parameters",
+    [
+        pytest.param(*case, marks=[pytest.mark.slow] * (case[0] in SAME))
+        for case in VARIANTS
+    ],
+    ids=lambda x: str(x)[:30],
+)
 def test_variants_do_too(module, parameters):
     assert count(shapes_of(module)) == parameters

@@ -59,9 +59,16 @@ def jitted(module):
     return jax.jit(module.apply, static_argnames=("return_carry", "train"))
 
 
-@every_cell
 @pytest.mark.parametrize(
-    ("reverse", "x64", "tolerance"), [(False, False, 1e-5), (True, True, 1e-13)]
+    ("cell", "reverse", "x64", "tolerance"),
+    [
+        *((cell, True, True, 1e-13) for cell in FLAX),
+        ("gru", False, False, 1e-5),
+        *(
+            pytest.param(cell, False, False, 1e-5, marks=pytest.mark.slow)
+            for cell in ("elman", "lstm")
+        ),
+    ],
 )
 def test_layers_are_flax_cells_in_values_and_gradients(
     cell, reverse, x64, tolerance, random_inputs, random_variables

@@ -17,9 +17,9 @@ MASK = np.array([1, 1, 1, 1, 1, 1, 0, 0, 0], np.float32)
 
 def measured(make, batch, num_outputs):
     model = models.functional(models.MLP((5,), num_outputs), X)
-    variables = model.init(jax.random.key(0))
+    variables = jax.jit(model.init)(jax.random.key(0))
     loss, (_, metrics) = jax.jit(make(model))(variables, batch)
-    outputs = np.asarray(model.apply(variables, X)[0], np.float64)
+    outputs = np.asarray(jax.jit(model.apply)(variables, X)[0], np.float64)
     return loss, {n: m.compute() for n, m in metrics.items()}, outputs
 
 
@@ -54,11 +54,11 @@ def test_regression_learns_standardised_and_reports_in_the_units_of_the_targets(
 
 def test_reconstruction_compares_with_the_inputs():
     model = models.functional(models.Autoencoder((), 2), X)
-    variables = model.init(jax.random.key(0))
+    variables = jax.jit(model.init)(jax.random.key(0))
     batch = {"features": X, "mask": MASK}
     objective = objectives.reconstruction(model, inputs="features")
     loss, _ = jax.jit(objective)(variables, batch)
-    restored, _ = model.apply(variables, X)
+    restored, _ = jax.jit(model.apply)(variables, X)
     np.testing.assert_allclose(loss, np.mean((restored - X)[:6] ** 2), rtol=1e-5)
 
 

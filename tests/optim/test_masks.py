@@ -61,7 +61,8 @@ def test_weights_are_all_but_biases_norms_and_scalars():
     module = models.ViT(
         patch_size=2, num_layers=1, num_heads=2, hidden_size=8, image_size=4
     )
-    params = module.init(jax.random.key(0), jnp.zeros((1, 4, 4, 1)))["params"]
+    example = jnp.zeros((1, 4, 4, 1))
+    params = jax.eval_shape(module.init, jax.random.key(0), example)["params"]
     out = {
         path
         for path, yes in zip(

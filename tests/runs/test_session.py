@@ -113,22 +113,21 @@ def after(num_calls):
     return lambda: next(asked) >= num_calls
 
 
+@pytest.mark.parametrize("num_calls", [2, slow(5)])
 @pytest.mark.parametrize("seeds, steps_per_call", [(1, 4), slow(1, 1), slow(3, 4)])
 def test_a_run_stopped_anywhere_ends_as_if_it_had_not_been(
-    tmp_path, seeds, steps_per_call
+    tmp_path, seeds, steps_per_call, num_calls
 ):
     setup, chosen = prepare(seeds, steps_per_call=steps_per_call)
     train(setup, chosen, tmp_path / "straight")
     expected = result(setup, chosen, tmp_path / "straight")
     assert expected[0] == 17
-    for num_calls in (2, 5):
-        workdir = tmp_path / f"stopped-{num_calls}"
-        reached = [0]
-        while reached[-1] < 17:
-            reached.append(train(setup, chosen, workdir, after(num_calls))[0])
-            assert begins(setup, chosen, workdir) == reached[-1] > reached[-2]
-        assert len(reached) > 2
-        assert result(setup, chosen, workdir) == expected
+    workdir, reached = tmp_path / "stopped", [0]
+    while reached[-1] < 17:
+        reached.append(train(setup, chosen, workdir, after(num_calls))[0])
+        assert begins(setup, chosen, workdir) == reached[-1] > reached[-2]
+    assert len(reached) > 2
+    assert result(setup, chosen, workdir) == expected
 
 
 def test_a_run_stopped_where_it_has_just_saved_does_not_save_again(

@@ -73,6 +73,13 @@ def test_type_and_shape_are_kept(change, dtype):
 
 @each
 def test_an_example_is_changed_the_same_way_whatever_stands_beside_it(change):
+    others = jnp.concatenate([IMAGES[:3], IMAGES[:5]])
+    expected, found = (jax.jit(change)(KEY, x)[:3] for x in (IMAGES, others))
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+@some
+def test_an_example_is_changed_the_same_way_however_many_there_are(change):
     few = jax.jit(change)(KEY, IMAGES[:3])
     np.testing.assert_allclose(jax.jit(change)(KEY, IMAGES)[:3], few, atol=1e-6)
 

@@ -32,16 +32,22 @@ def value_and_gradients(function, *args):
         return jnp.sum(outputs * weights.reshape(outputs.shape)), outputs
 
     every = tuple(range(len(args)))
-    gradients, outputs = jax.jit(jax.grad(scalar, every, has_aux=True))(*args)
+    gradients, outputs = jax.grad(scalar, every, has_aux=True)(*args)
     return outputs, gradients
 
 
 def assert_equal(ours, flax, variables, x, tolerance):
     """Also the values of calls that nobody differentiates."""
-    expected = value_and_gradients(flax.apply, variables, x)
+
+    @jax.jit
+    def compute(*args):
+        learnt = (value_and_gradients(layer.apply, *args) for layer in (ours, flax))
+        return *learnt, ours.apply(*args)
+
+    actual, expected, called = compute(variables, x)
     close = functools.partial(chex.assert_trees_all_close, **tolerance)
-    close(value_and_gradients(ours.apply, variables, x), expected)
-    close(jax.jit(ours.apply)(variables, x), expected[0])
+    close(actual, expected)
+    close(called, expected[0])
 
 
 @pytest.mark.parametrize(
@@ -108,7 +114,9 @@ def test_max_pool_equals_flax_in_values_and_gradients(window):
     def ours(x):
         return max_pool(x, window)
 
-    actual, expected = (value_and_gradients(f, IMAGES) for f in (ours, flax))
+    actual, expected = jax.jit(
+        lambda x: [value_and_gradients(f, x) for f in (ours, flax)]
+    )(IMAGES)
     chex.assert_trees_all_equal(actual[0], expected[0])
     chex.assert_trees_all_close(actual[1], expected[1])
 
@@ -127,9 +135,14 @@ def test_max_pool_takes_the_maximum_of_each_window(stride, padding):
             for i in range(0, step * rows, step)
         ]
     )
-    actual = np.asarray(max_pool(IMAGES, 3, stride, padding))
+
+    @jax.jit
+    def pooled(x):
+        flax = nn.max_pool(x, (3, 3), (step, step), ((padding, padding),) * 2)
+        return max_pool(x, 3, stride, padding), flax
+
+    actual, flax = pooled(IMAGES)
     np.testing.assert_array_equal(actual, expected.transpose(2, 0, 1, 3))
-    flax = nn.max_pool(IMAGES, (3, 3), (step, step), ((padding, padding),) * 2)
     np.testing.assert_array_equal(actual, flax)
 
 
@@ -215,8 +228,11 @@ def test_a_convolution_of_shifted_images_is_the_shifted_convolution(random_varia
 @pytest.mark.parametrize("shape", [(5, 5), (3, 7), (3, 3, 2, 8)])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 def test_orthogonal_kernels_are_those_of_jax_rounded(shape, dtype):
-    key = jax.random.key(0)
-    kernel = orthogonal(2**0.5)(key, shape, dtype)
-    expected = jax.nn.initializers.orthogonal(2**0.5)(key, shape, "float32")
+    @jax.jit
+    def draw(key):
+        theirs = jax.nn.initializers.orthogonal(2**0.5)
+        return orthogonal(2**0.5)(key, shape, dtype), theirs(key, shape, "float32")
+
+    kernel, expected = draw(jax.random.key(0))
     assert kernel.dtype == dtype
     np.testing.assert_array_equal(kernel, expected.astype(dtype))

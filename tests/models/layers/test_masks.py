@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -42,11 +44,10 @@ def test_positions_begin_anew_in_each_segment():
 def test_places_are_the_same_in_parts_as_at_once(splits):
     mask = np.array([[0, 0, 1, 1, 1, 1, 1, 1], [1, 1, 1, 0, 0, 1, 1, 1]], bool)
     places, state, begin = TokenPositions(max_length=9), {}, 0
+    apply = jax.jit(functools.partial(places.apply, decode=True, mutable=["cache"]))
     for length in splits:
         part = mask[:, begin : begin + length]
-        (seen, positions), state = places.apply(
-            state, part.astype(int), part, decode=True, mutable=["cache"]
-        )
+        (seen, positions), state = apply(state, part.astype(int), part)
         begin += length
         where = mask[:, begin - length : begin]
         counted = (mask.cumsum(axis=1) - 1)[:, begin - length : begin]

@@ -215,7 +215,7 @@ def test_scanned_and_recomputed_layers_equal_unrolled_ones(variables, images):
     assert np.all(last == 0) and np.all(np.isfinite(first)) and np.any(first != 0)
 
 
-@pytest.mark.parametrize("scan", [False, True])
+@pytest.mark.parametrize("scan", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_deeper_layers_are_dropped_more_often(scan):
     """The one branch that adds something is that of layer i; its tokens tell."""
     module = ViT(4, 3, 2, 8, num_classes=None, stochastic_depth=0.6)
@@ -239,7 +239,13 @@ def test_deeper_layers_are_dropped_more_often(scan):
         assert abs(dropped - rate) < 0.05
 
 
-@pytest.mark.parametrize("option", ["dropout", "attention_dropout", "stochastic_depth"])
+@pytest.mark.parametrize(
+    "option",
+    [
+        *("dropout", "attention_dropout"),
+        pytest.param("stochastic_depth", marks=pytest.mark.slow),
+    ],
+)
 def test_there_is_dropout_in_training_alone(apply, option, variables, images):
     module = MODULE.clone(**{option: 0.5})
     evaluated = apply(module, variables, images)
