@@ -63,14 +63,14 @@ def main(options: argparse.Namespace) -> int:
         texts = _samples(language, prompts, filters, options)
     rows = []
     for prompt, pieces in texts:
-        text = ""
-        if output is None:
-            write(prompt)
+        text, shown = "", prompt
         for piece in pieces:
             text += piece
             if output is None:
-                write(piece)
+                # With the first piece, as an error would come before it.
+                write(shown + piece)
                 sys.stdout.flush()
+                shown = ""
         rows.append({"prompt": prompt, "text": text})
         if output is None:
             write("\n")

@@ -47,6 +47,11 @@ def padded(
     length = max(LEAST_BUCKET, 1 << (longest - 1).bit_length())
     if decoder.max_length is not None:
         room = decoder.max_length - max_tokens
+        if longest > decoder.max_length:
+            raise UserError(
+                f"prompts: {longest} tokens: expected at most the "
+                f"{decoder.max_length} positions of the model"
+            )
         if longest > room:
             raise UserError(
                 f"prompts: {longest} tokens and max_tokens={max_tokens}: expected at "

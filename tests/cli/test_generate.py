@@ -115,5 +115,5 @@ def test_lines_are_scored_and_the_whole_file(fdl, folder, tmp_path):
 )
 def test_a_mistake_is_one_line(fdl, folder, arguments, message):
     called = fdl(*arguments.split())
-    assert called.code == 2 and message in called.error
+    assert (called.code, called.out) == (2, "") and message in called.error
     assert called.error.count("\n") == 1 or "usage" in called.error
