@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # For type checkers, what `__getattr__` finds.
     from fdl import errors as errors
     from fdl import evaluation as evaluation
     from fdl import experiment as experiment
+    from fdl import generation as generation
     from fdl import learners as learners
     from fdl import losses as losses
     from fdl import metrics as metrics
@@ -75,6 +76,7 @@ _MODULES = {
     "errors": "",
     "evaluation": "on_dataset",
     "experiment": "supervised",
+    "generation": "",
     "learners": """
         alternate counted evaluate_each gradient_learner gradient_step init_train_state
         inject_hyperparameters monte_carlo monte_carlo_estimates refresh_statistics

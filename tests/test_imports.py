@@ -14,7 +14,7 @@ LAYERS = [  # Each may import from those before it, and from itself.
     {"data", "distributions", "envs", "losses", "metrics", "models"},
     {"objectives", "optim"},
     {"learners"},
-    {"evaluation", "rl"},
+    {"evaluation", "generation", "rl"},
     {"experiment"},
     {"diagnostics", "plots", "train"},
     {"runs"},

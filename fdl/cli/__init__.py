@@ -29,6 +29,8 @@ COMMANDS = {
     "lr-find": "run a learning rate range test, and suggest a rate",
     "plot": "draw the plots of a run anew, from any checkpoint",
     "predict": "predict new examples with a trained model",
+    "generate": "continue texts with a trained language model",
+    "score": "likelihood and perplexity of texts under a trained language model",
     "export": "write the trained model of a run into a folder of its own",
     "runs": "list runs: their state, what differs in their configs, their metrics",
     "compare": "compare runs: on the same examples, over seeds, or over folds",

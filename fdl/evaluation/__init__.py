@@ -9,6 +9,7 @@ from fdl.evaluation.examples import (
     target_name,
 )
 from fdl.evaluation.export import as_csv, as_json, prediction_rows
+from fdl.evaluation.language_model import language_model, log_likelihoods
 from fdl.evaluation.predict import predict
 from fdl.evaluation.predictors import classifier, only_input, regressor, tagger
 from fdl.evaluation.scores import ExampleScores, score_examples
@@ -23,6 +24,8 @@ __all__ = [
     "classifier",
     "compare",
     "evaluate_examples",
+    "language_model",
+    "log_likelihoods",
     "on_dataset",
     "only_input",
     "predict",

@@ -43,6 +43,8 @@ class GPT(nn.Module):
       attention_dropout: Dropout rate of the attention weights; `dropout` if None.
       remat: Whether to recompute the activations of each block in the backward pass.
       scan_layers: Whether to run the blocks as one `flax.linen.scan`, compiled once.
+      cache_length: Number of tokens that a new key-value cache can hold; `max_length`
+        if None.
       dtype: Dtype of the computation; inferred from inputs and parameters if None.
       param_dtype: Dtype of the parameters.
 
@@ -83,6 +85,7 @@ class GPT(nn.Module):
     attention_dropout: float | None = None
     remat: bool = False
     scan_layers: bool = False
+    cache_length: int | None = None
     dtype: DTypeLike | None = None
     param_dtype: DTypeLike = "float32"
 
@@ -121,7 +124,7 @@ class GPT(nn.Module):
             )
         dtypes: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         norm = functools.partial(layer_norm, 1e-5, use_bias=self.use_bias, **dtypes)
-        places = TokenPositions(self.max_length, name="places")
+        places = TokenPositions(self.cache_length or self.max_length, name="places")
         attention_mask, positions = places(tokens, mask, segments, decode)
         x = self.token_embedding(tokens)
         x = x + self._embed(self.max_length, "position_embedding")(positions)
@@ -164,7 +167,7 @@ class GPT(nn.Module):
             "activation": self.activation,
             "use_bias": self.use_bias,
             "causal": True,
-            "max_length": self.max_length,
+            "max_length": self.cache_length or self.max_length,
             "dropout": self.dropout,
             "attention_dropout": (
                 self.dropout if attention_dropout is None else attention_dropout

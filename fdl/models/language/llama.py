@@ -42,6 +42,8 @@ class Llama(nn.Module):
       attention_dropout: Dropout rate of the attention weights.
       remat: Whether to recompute the activations of each block in the backward pass.
       scan_layers: Whether to run the blocks as one `flax.linen.scan`, compiled once.
+      cache_length: Number of tokens that a new key-value cache can hold; `max_length`
+        if None.
       dtype: Dtype of the computation; inferred from inputs and parameters if None.
       param_dtype: Dtype of the parameters.
 
@@ -65,6 +67,7 @@ class Llama(nn.Module):
     attention_dropout: float = 0.0
     remat: bool = False
     scan_layers: bool = False
+    cache_length: int | None = None
     dtype: DTypeLike | None = None
     param_dtype: DTypeLike = "float32"
 
@@ -107,7 +110,7 @@ class Llama(nn.Module):
         norm: Callable[..., nn.Module] = functools.partial(
             nn.RMSNorm, epsilon=self.epsilon, **dtypes
         )
-        places = TokenPositions(self.max_length, name="places")
+        places = TokenPositions(self.cache_length or self.max_length, name="places")
         attention_mask, positions = places(tokens, mask, segments, decode)
         x = self.token_embedding(tokens)
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
@@ -144,7 +147,7 @@ class Llama(nn.Module):
             "use_bias": False,
             "causal": True,
             "rotary_base": self.rotary_base,
-            "max_length": self.max_length,
+            "max_length": self.cache_length or self.max_length,
             "dropout": self.dropout,
             "attention_dropout": self.attention_dropout,
             "kernel_init": nn.initializers.normal(0.02),

@@ -208,6 +208,7 @@ class Seq2Seq(nn.Module):
         initial_carry: Array | None = None,
         *,
         mask: Array | None = None,
+        return_features: bool = False,
         train: bool = False,
     ) -> tuple[Array, Array]:
         """Maps a target, or its next part, to logits.
@@ -217,6 +218,8 @@ class Seq2Seq(nn.Module):
           memory: Result of `encode`.
           initial_carry: Carry returned for the previous part; None for the first.
           mask: bool [B, T], True at tokens; padding follows them.
+          return_features: Whether to return the input of the output layer, float
+            [B, T, R], for `logits`.
           train: Whether to run in training mode.
 
         Returns:
@@ -250,7 +253,15 @@ class Seq2Seq(nn.Module):
         pairs = self.readout(features)
         pairs = pairs.reshape(*pairs.shape[:-1], self.readout_size, 2)
         units = self.drop(pairs.max(axis=-1), deterministic=not train)
-        return self.head(units), carry
+        return (units if return_features else self.logits(units)), carry
+
+    def logits(self, features: Array) -> Array:
+        """Output layer: maps features, float [B, T, R], to logits, float [B, T, V].
+
+        The logits of a large vocabulary need more memory than the rest of a network;
+        with this method, not all of them have to be there at once.
+        """
+        return self.head(features)
 
     def example(self) -> tuple[jax.ShapeDtypeStruct, ...]:
         """Shapes of a source and a target of 50 tokens; any length is accepted."""

@@ -46,6 +46,8 @@ class Transformer(nn.Module):
       mlp_dropout: Dropout rate of the hidden units of the feed-forward networks.
       remat: Whether to rematerialise each block in the backward pass.
       scan_layers: Whether to scan over the blocks, which compiles a single one.
+      cache_length: Number of tokens that a new key-value cache can hold; `max_length`
+        if None.
       dtype: Computation dtype; that of inputs and parameters if None.
       param_dtype: Dtype of the parameters.
 
@@ -89,6 +91,7 @@ class Transformer(nn.Module):
     mlp_dropout: float = 0.0
     remat: bool = False
     scan_layers: bool = False
+    cache_length: int | None = None
     dtype: DTypeLike | None = None
     param_dtype: DTypeLike = "float32"
 
@@ -106,7 +109,7 @@ class Transformer(nn.Module):
             norm=norm,
             pre_norm=self.pre_norm,
             use_bias=self.use_bias,
-            max_length=self.max_length,
+            max_length=self.cache_length or self.max_length,
             dropout=self.dropout,
             attention_dropout=self.attention_dropout,
             mlp_dropout=self.mlp_dropout,
@@ -123,7 +126,7 @@ class Transformer(nn.Module):
             **dtypes,
         )
         self.embedding_dropout = nn.Dropout(self.dropout)
-        self.places = TokenPositions(self.max_length)
+        self.places = TokenPositions(self.cache_length or self.max_length)
         self.encoder = stack(block, self.num_layers)
         self.decoder = stack(functools.partial(block, causal=True), num_decoder_layers)
         if self.pre_norm:
@@ -190,19 +193,23 @@ class Transformer(nn.Module):
         segments: Array | None = None,
         memory_segments: Array | None = None,
         decode: bool = False,
+        return_features: bool = False,
         train: bool = False,
     ) -> Array:
         """Maps a target, int [B, T], to logits of its next tokens, float [B, T, V].
 
         Args:
           target: int [B, T].
-          memory: Result of `encode`, float [B, S, D].
+          memory: Result of `encode`, float [B, S, D]. Its keys and values of all layers
+            are computed once, in the first call with ``decode=True``.
           mask: bool [B, T], True at tokens, False at padding.
           memory_mask: bool [B, S], the same of the source.
           segments: Segment index of the source that each token translates, int [B, T].
           memory_segments: Segment indices of the source, int [B, S].
           decode: Whether to continue from the keys and values in the collection
             ``cache``.
+          return_features: Whether to return the input of the output layer, float
+            [B, T, D], for `logits`.
           train: Whether to run in training mode.
         """
         attended, positions = self.places(target, mask, segments, decode)
@@ -215,7 +222,15 @@ class Transformer(nn.Module):
         x = self._embed(target, positions, train)
         x = self.decoder(x, train, 0.0, attended, None, memory, cross_mask, decode)
         x = self.decoder_norm(x) if self.pre_norm else x
-        return tied_logits(self.embedding, x)
+        return x if return_features else self.logits(x)
+
+    def logits(self, features: Array) -> Array:
+        """Output layer: maps features, float [B, T, D], to logits, float [B, T, V].
+
+        The logits of a large vocabulary need more memory than the rest of a network;
+        with this method, not all of them have to be there at once.
+        """
+        return tied_logits(self.embedding, features)
 
     def _embed(self, tokens, positions, train):
         x = self.embedding(tokens) * self.hidden_size**0.5

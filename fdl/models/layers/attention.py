@@ -22,9 +22,9 @@ class Attention(nn.Module):
     ``weights``, the attention weights, float [B, N, T, S].
 
     For autoregressive decoding, the keys and values of earlier tokens are cached in the
-    collection ``cache``; those of a memory are recomputed at each call. A call without
-    a cache initialises one: the first call takes the prompt, and each further call one
-    or more tokens. The cache holds at most `max_length` tokens in all.
+    collection ``cache``, and so are those of a memory, computed at the first call. A
+    call without a cache initialises one: the first call takes the prompt, and each
+    further call one or more tokens. The cache holds at most `max_length` tokens in all.
 
     Attributes:
       num_heads: Number of query heads, N.
@@ -83,18 +83,21 @@ class Attention(nn.Module):
           x: Tokens, from which queries are computed, float [B, T, D].
           train: Whether attention weights are dropped.
           memory: Tokens from which keys and values are computed, float [B, S, E]; x
-            where None.
+            where None. While decoding, only the first call reads them.
           mask: True where a query may attend to a key, bool [B or 1, N or 1, T or 1,
-            S]. While decoding, S is `max_length`, in the order of the cache.
+            S]. While decoding, S is the length of the cache, in its order.
           causal: Whether a token may attend only to itself and to earlier tokens;
             decoding always is causal.
           positions: Positions of the tokens for the rotary embedding, int [B or 1, T];
             by default they count from 0, or from the end of the cache.
           decode: Whether x continues the sequence in the cache.
         """
-        attended = x if memory is None else memory
-        query, key, value = self._project(x, attended)
         self_attention = memory is None
+        query = self._project(x, x.shape[-1], "query")
+        if memory is None or not decode:
+            key, value = self._keys_and_values(x if memory is None else memory, x)
+        else:
+            key, value = self._cached_memory(memory, x)
         index = self._cache_index() if decode and self_attention else None
         if self.rotary_base is not None and self_attention:
             if positions is None:
@@ -119,12 +122,12 @@ class Attention(nn.Module):
             name="out",
         )(lax.collapse(outputs, 2))
 
-    def _project(self, x, attended):
+    def _project(self, tokens, num_features, name):
+        """Queries, keys or values of tokens, float [B, T, N or K, H]."""
         num_heads, num_kv_heads = self.num_heads, self.num_kv_heads or self.num_heads
-        size = self.head_size or x.shape[-1] // num_heads
-        if self.head_size is None and x.shape[-1] % num_heads:
+        if self.head_size is None and num_features % num_heads:
             raise UserError(
-                f"num_heads={num_heads}: expected a divisor of the {x.shape[-1]} "
+                f"num_heads={num_heads}: expected a divisor of the {num_features} "
                 "features of a token, or a head_size"
             )
         if num_heads % num_kv_heads:
@@ -132,23 +135,32 @@ class Attention(nn.Module):
                 f"num_kv_heads={num_kv_heads}: expected a divisor of "
                 f"num_heads={num_heads}"
             )
+        size = self.head_size or num_features // num_heads
+        count = num_heads if name == "query" else num_kv_heads
+        y = dense(
+            count * size,
+            use_bias=self.use_bias,
+            kernel_init=self.kernel_init,
+            dtype=self.dtype,
+            param_dtype=self.param_dtype,
+            name=name,
+        )(tokens)
+        return y.reshape(*tokens.shape[:2], count, size)
 
-        def heads(x, num_heads, name):
-            y = dense(
-                num_heads * size,
-                use_bias=self.use_bias,
-                kernel_init=self.kernel_init,
-                dtype=self.dtype,
-                param_dtype=self.param_dtype,
-                name=name,
-            )(x)
-            return y.reshape(*x.shape[:2], num_heads, size)
+    def _keys_and_values(self, attended, x):
+        return [self._project(attended, x.shape[-1], name) for name in ("key", "value")]
 
-        return (
-            heads(x, num_heads, "query"),
-            heads(attended, num_kv_heads, "key"),
-            heads(attended, num_kv_heads, "value"),
-        )
+    def _cached_memory(self, memory, x):
+        """Keys and values of a memory: computed at the first call, then cached."""
+        names = "memory_key", "memory_value"
+        if self.has_variable("cache", names[0]):
+            return [self.get_variable("cache", name) for name in names]
+        arrays = self._keys_and_values(memory, x)
+        # `init` runs on an example memory, which must not stay in the cache.
+        if not self.is_initializing():
+            for name, array in zip(names, arrays, strict=True):
+                self.put_variable("cache", name, array)
+        return arrays
 
     def _cache_index(self):
         """Number of tokens in the cache, a variable of int32 []."""
@@ -161,15 +173,16 @@ class Attention(nn.Module):
           All cached keys and values, float [B, max_length, K, H], and a mask that is
           true where a key is not later than a query, bool [1, 1, T, max_length].
         """
-        length, max_length = key.shape[1], self.max_length
-        if max_length is None or length > max_length:
-            raise UserError(
-                f"max_length={max_length}: expected at least the {length} tokens that "
-                "are decoded"
-            )
-        shape = (key.shape[0], max_length, *key.shape[2:])
+        shape = (key.shape[0], self.max_length or 0, *key.shape[2:])
         keys = self.variable("cache", "cached_key", jnp.zeros, shape, key.dtype)
         values = self.variable("cache", "cached_value", jnp.zeros, shape, value.dtype)
+        # A cache that was made before may have another length.
+        length, max_length = key.shape[1], keys.value.shape[1]
+        if length > max_length:
+            raise UserError(
+                f"max_length={self.max_length}: expected at least the {length} tokens "
+                "that are decoded"
+            )
         start = index.value
         # `init` runs on example tokens, which must not stay in the cache.
         if not self.is_initializing():

@@ -84,3 +84,22 @@ def mask_positions(mask: Array) -> Array:
     """
     # Padding on the left would be at -1, which no table of positions has.
     return jnp.maximum(jnp.cumsum(mask, axis=1) - 1, 0)
+
+
+def last_token(x: Array, mask: Array | None = None) -> Array:
+    """Features of the last token of each row, float [B, 1, D].
+
+    Args:
+      x: Features of tokens, float [B, T, D].
+      mask: True for tokens, false for padding, bool [B, T]; no padding where None.
+
+    Example:
+      >>> x = jnp.arange(6.0).reshape(2, 3, 1)
+      >>> last_token(x, jnp.array([[True, True, False], [True, True, True]])).ravel()
+      Array([1., 5.], dtype=float32)
+    """
+    if mask is None:
+        return x[:, -1:]
+    # The first of the largest: a row of padding alone has no last token.
+    last = jnp.where(mask, jnp.arange(mask.shape[1])[None], -1).argmax(axis=1)
+    return jnp.take_along_axis(x, last[:, None, None], axis=1)

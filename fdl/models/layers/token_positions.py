@@ -45,8 +45,9 @@ class TokenPositions(nn.Module):
           decode: Whether tokens continue the sequence in the cache.
 
         Returns:
-          Attention mask, bool [B, 1, T or 1, T], or [B, 1, 1, max_length] while
-          decoding, or None where all is allowed; and positions, int [B or 1, T].
+          Attention mask, bool [B, 1, T or 1, T], or [B, 1, 1, S] while decoding, of the
+          S slots of the cache, or None where all is allowed; and positions, int
+          [B or 1, T].
 
         Raises:
           UserError: Segments are combined with a mask or with decoding.
@@ -65,15 +66,18 @@ class TokenPositions(nn.Module):
         return None, jnp.arange(tokens.shape[1])[None]
 
     def _decode(self, tokens, mask):
-        (batch, length), max_length = tokens.shape, self.max_length
+        batch, length = tokens.shape
+        if mask is None:
+            mask = jnp.ones(tokens.shape, bool)
+        shape = batch, self.max_length
+        cached = self.variable("cache", "mask", jnp.zeros, shape, bool)
+        # A cache that was made before may have another length.
+        max_length = cached.value.shape[1]
         if length > max_length:
             raise UserError(
                 f"max_length={max_length}: expected at least the {length} tokens that "
                 "are decoded"
             )
-        if mask is None:
-            mask = jnp.ones(tokens.shape, bool)
-        cached = self.variable("cache", "mask", jnp.zeros, (batch, max_length), bool)
         index = self.variable("cache", "index", jnp.zeros, (), jnp.int32)
         # Rows advance together in the cache, yet positions count only their own tokens.
         positions = cached.value.sum(axis=1, keepdims=True) + mask_positions(mask)

@@ -166,7 +166,7 @@ class TransformerBlock(nn.Module):
 
         def attend_to_memory(x):
             attention = self._attention("cross_attention")
-            return attention(x, train, memory, mask=memory_mask)
+            return attention(x, train, memory, mask=memory_mask, decode=decode)
 
         x = add(x, "attention", attend)
         if memory is not None:

@@ -1,0 +1,38 @@
+"""Generation: decoders with a cache, sampling and beam search."""
+
+from fdl.generation.beam import Beams, beam_search, gnmt, power
+from fdl.generation.decoder import Decoder, decoder
+from fdl.generation.generate import Generated, generate, stream
+from fdl.generation.sampling import (
+    Filter,
+    compose,
+    min_p,
+    repetition_penalty,
+    temperature,
+    top_k,
+    top_p,
+    vocabulary,
+)
+from fdl.generation.text import joined, stream_text
+
+__all__ = [
+    "Beams",
+    "Decoder",
+    "Filter",
+    "Generated",
+    "beam_search",
+    "compose",
+    "decoder",
+    "generate",
+    "gnmt",
+    "joined",
+    "min_p",
+    "power",
+    "repetition_penalty",
+    "stream",
+    "stream_text",
+    "temperature",
+    "top_k",
+    "top_p",
+    "vocabulary",
+]
