@@ -8,6 +8,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from fdl import config as configs
@@ -20,10 +21,11 @@ from fdl.errors import UserError
 from fdl.learners import gradient_learner
 from fdl.models import functional
 from fdl.models.stateful import stateful
-from fdl.objectives.supervised import MetricFunctions
+from fdl.objectives.supervised import MetricFunction, MetricFunctions
 from fdl.types import Batches, Claim, Examples, Experiment, Model, Variables
 
-MAX_TOKENS = 1 << 16  # Of a batch of the evaluation.
+# Of a batch of the evaluation: 64 MiB of logits, and what the layers need.
+MAX_LOGITS, MAX_TOKENS = 1 << 24, 1 << 15
 
 
 def language_modelling(
@@ -61,8 +63,9 @@ def language_modelling(
       claims: Claims to test after training.
 
     Raises:
-      UserError: A part cannot be made.
+      UserError: A part cannot be made, or a token has no output of the network.
     """
+    _check_ids(tokens, network)
     length, batch_size = config.length, config.batch_size
     model = functional(network, jnp.zeros((1, length), jnp.int32))
     of = partial(
@@ -80,11 +83,13 @@ def language_modelling(
         optimizer = optim.chain(**optimizer, num_steps=num_steps)
 
     objective = of(model)
-    held_out = [
-        None if part is None else in_order(part, config.get("eval_length", length))
-        for part in (tokens.validation, tokens.test)
-    ]
-    validation, test = held_out
+    windows_of = partial(
+        in_order,
+        length=config.get("eval_length", length),
+        vocab_size=tokenizer.vocab_size,
+    )
+    validation = windows_of(tokens.validation)
+    test = None if tokens.test is None else windows_of(tokens.test)
     evaluate = partial(evaluation.on_dataset, objective)
     text = preprocessing.text(tokenizer, length + 1)
     sample = config.get("sample")
@@ -108,24 +113,41 @@ def text_metrics(tokenizer: Tokenizer) -> MetricFunctions:
       tokenizer: Tokenizer.
 
     Example:
-      >>> from fdl.data.text import byte_tokenizer
+      >>> from fdl.data.text.tokenizers import byte_tokenizer
       >>> list(text_metrics(byte_tokenizer()))
       ['perplexity', 'accuracy', 'bits_per_character', 'bits_per_byte']
     """
-    found = {"perplexity": metrics.perplexity, "accuracy": metrics.accuracy}
+    found: dict[str, MetricFunction] = {
+        "perplexity": metrics.perplexity,
+        "accuracy": metrics.accuracy,
+    }
     for unit in ("character", "byte"):
         # Words stand for no number of characters, as the spaces between them are lost.
         with contextlib.suppress(UserError):
             sizes = token_sizes(tokenizer, f"{unit}s")
-            found[f"bits_per_{unit}"] = metrics.bits_per(sizes)
+            found[f"bits_per_{unit}"] = metrics.bits_per(jnp.asarray(sizes))
     return found
 
 
-def in_order(tokens: Any, length: int) -> Batches:
-    """All windows of tokens in order, in batches of a size that fits in memory."""
+def in_order(tokens: Any, length: int, vocab_size: int) -> Batches:
+    """All windows of tokens in order, in batches whose logits fit in memory."""
     length = min(length, len(tokens) - 1)
-    batch_size = max(1, min(MAX_TOKENS, len(tokens)) // length)
-    return windows(tokens, length, batch_size, shuffle=False)
+    num_tokens = min(MAX_LOGITS // vocab_size, MAX_TOKENS, len(tokens))
+    return windows(tokens, length, max(1, num_tokens // length), shuffle=False)
+
+
+def _check_ids(tokens: Splits, network: nn.Module) -> None:
+    """Raises `UserError` for a token without an output, whose loss would be NaN."""
+    vocab_size = getattr(network, "vocab_size", None)
+    for name, part in tokens._asdict().items():
+        if vocab_size is None or part is None or not len(part):
+            continue
+        largest = int(np.max(part))
+        if largest >= vocab_size:
+            raise UserError(
+                f"{name}: token {largest}: expected 0 to {vocab_size - 1}, as the "
+                f"network has vocab_size={vocab_size}"
+            )
 
 
 def samples(

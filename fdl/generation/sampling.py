@@ -112,15 +112,17 @@ def min_p(p: float) -> Filter:
 
 
 @functools.cache
-def vocabulary(size: int) -> Filter:
-    """Vocabulary: the first `size` token ids remain; others have no text.
+def vocabulary(size: int, exclude: tuple[int, ...] = ()) -> Filter:
+    """Vocabulary: the tokens that have a text remain.
 
     Args:
       size: Number of tokens of a tokenizer; that of a model may be rounded up.
+      exclude: Token ids that are not to be generated, such as that of padding.
     """
 
     def keep(logits):
-        return _keep(logits, jnp.arange(logits.shape[-1]) < size)
+        ids = jnp.arange(logits.shape[-1])
+        return _keep(logits, (ids < size) & ~jnp.isin(ids, jnp.array(exclude, int)))
 
     return keep
 

@@ -83,7 +83,11 @@ def stream_text(
       UserError: As `encode_prompts` and `stream`.
     """
     ids = encode_prompts(tokenizer, prompts, begin)
-    filters = (vocabulary(tokenizer.vocab_size), *filters)
+    # Tokens without a text, but for those that end one, are not generated.
+    special = {k: x for k, x in tokenizer.special.items() if k not in ("eos", "unk")}
+    kept = {tokenizer.special.get("eos"), *options.get("stop_tokens", ())}
+    exclude = tuple(sorted({*special.values()} - kept))
+    filters = (vocabulary(tokenizer.vocab_size, exclude), *filters)
     chunks = stream(
         decoder,
         variables,

@@ -6,9 +6,9 @@ from fdl.data.text.buckets import BucketPlan, bucket_plan, buckets
 from fdl.data.text.corpus import Progress, corpus
 from fdl.data.text.corpus_files import Corpus, read_corpus
 from fdl.data.text.document_splits import duplicates, split_documents
-from fdl.data.text.load_tokens import load_tokens
 from fdl.data.text.packing import pack, padding_share
 from fdl.data.text.streams import streams
+from fdl.data.text.token_splits import load_tokens
 from fdl.data.text.windows import windows
 
 __all__ = [
