@@ -54,7 +54,10 @@ def main(options: argparse.Namespace) -> int:
     lines = {
         "log_likelihood": found[0],
         "tokens": found[1],
-        "perplexity": np.exp(-found[0] / np.maximum(found[1], 1)),
+        # Of a text without a token that counts there is none.
+        "perplexity": np.where(
+            found[1] > 0, np.exp(-found[0] / np.maximum(found[1], 1)), np.nan
+        ),
     }
     names = [str(i) for i in range(1, len(texts) + 1)]
     rows = evaluation.prediction_rows(lines, names)

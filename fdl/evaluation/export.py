@@ -69,13 +69,14 @@ def _cell(value: np.ndarray, names: Sequence[str]) -> Any:
 
 
 def _to_python(value: np.ndarray) -> Any:
-    """Nested lists of Python numbers."""
+    """Nested lists of Python numbers, None for NaN."""
     if value.ndim:
         return [_to_python(part) for part in value]
     # Through the shortest text that float32 reads back: 0.1 instead of
     # 0.10000000149011612.
     if np.issubdtype(value.dtype, np.floating):
-        return float(str(np.float32(value)))
+        # JSON has no NaN, and a cell of it is empty: the number is missing.
+        return None if np.isnan(value) else float(str(np.float32(value)))
     return value.item()
 
 

@@ -232,6 +232,14 @@ def test_json_lines_are_read_back_as_they_were():
     ]
 
 
+def test_a_number_that_is_missing_is_null_or_empty():
+    outputs = {"perplexity": np.array([np.nan, 2.5])}
+    rows = [*evaluation.prediction_rows(outputs, ["a", "b"])]
+    assert [row["perplexity"] for row in rows] == [None, 2.5]
+    assert json.loads(evaluation.as_json(iter(rows[:1])))["perplexity"] is None
+    assert evaluation.as_csv(iter(rows)) == "example,perplexity\na,\nb,2.5\n"
+
+
 def test_tables_have_a_column_for_each_number_with_names_if_there_are():
     assert evaluation.as_csv(evaluation.prediction_rows(ANSWERS, ["a", "b,c"])) == (
         'example,class,probability_0,probability_1\na,1,0.1,0.9\n"b,c",0,0.75,0.25\n'
