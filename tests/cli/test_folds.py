@@ -23,6 +23,7 @@ def evaluations(workdir):
     return [row for row in rows if "eval/accuracy" in row]
 
 
+@pytest.mark.slow
 @pytest.fixture
 def known(experiment):
     """The tiny experiment, which knows folds."""

@@ -43,7 +43,7 @@ def slow(*values):
     "options, values",
     [
         ({"name": "sgd"}, {"learning_rate": (0.1, 0.01, 1.0)}),
-        (
+        slow(
             {"name": "adam", "schedule": "cosine", "warmup": 2},
             {"learning_rate": (0.1, 0.01, 1.0), "b1": (0.9, 0.5, 0.0)},
         ),

@@ -177,6 +177,7 @@ def test_it_learns_to_walk_a_corridor():
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_a_step_keeps_types_and_fused_or_spread_gives_the_same():
     chex.clear_trace_counter()
     init, step, _, partition, *_ = learner(num_epochs=2, num_minibatches=2)

@@ -39,6 +39,7 @@ def output(code, *arguments, **env):
     return done.stdout.strip()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc only")
 def test_a_step_faults_in_memory_unless_it_is_kept(tmp_path):
     # As many threads as a user has: each has an arena of its own beside the main one.

@@ -115,24 +115,13 @@ class Seq2Seq(nn.Module):
       Goodfellow et al., `Maxout Networks <https://arxiv.org/abs/1302.4389>`_, 2013.
 
     Example:
-      Greedy decoding, one token at a time:
-
       >>> module = Seq2Seq(8, vocab_size=20, embedding_size=4, readout_size=4)
-      >>> source, target = jnp.array([[5, 6, 7]]), jnp.array([[1]])
+      >>> source, target = jnp.array([[5, 6, 7]]), jnp.array([[1, 4]])
       >>> variables = jax.jit(module.init)(jax.random.key(0), source, target)
-      >>> apply = jax.jit(module.apply, static_argnames="method")
-      >>> memory = apply(variables, source, method="encode")
-      >>> carry = None
-      >>> for _ in range(3):
-      ...     logits, carry = apply(
-      ...         variables, target[:, -1:], memory, carry, method="decode"
-      ...     )
-      ...     target = jnp.concatenate([target, logits[:, -1:].argmax(-1)], axis=1)
-      >>> target.shape
-      (1, 4)
-      >>> full = apply(variables, source, target[:, :-1])
-      >>> bool(jnp.allclose(logits[:, -1], full[:, -1], atol=1e-6))
-      True
+      >>> jax.jit(module.apply)(variables, source, target).shape
+      (1, 2, 20)
+
+      `fdl.generation` continues a target.
     """
 
     hidden_size: int

@@ -45,7 +45,11 @@ def test_each_is_the_mirror_of_the_other(random_variables, random_inputs):
 
 
 @pytest.mark.parametrize(
-    "module", [DCGANGenerator(width=32), DCGANDiscriminator(width=32)], ids=["G", "D"]
+    "module",
+    [
+        pytest.param(DCGANGenerator(width=32), marks=pytest.mark.slow, id="G"),
+        pytest.param(DCGANDiscriminator(width=32), id="D"),
+    ],
 )
 def test_weights_begin_small_and_normal(module):
     variables = jax.jit(models.functional(module).init)(jax.random.key(0))

@@ -93,6 +93,7 @@ def test_each_image_has_its_own_time(apply, random_variables, inputs):
     assert np.abs(after[1] - before[1]).max() > 0.01
 
 
+@pytest.mark.slow
 def test_features_are_dropped_in_training_alone(apply, random_variables, inputs):
     module, variables = TINY.clone(dropout=0.5), random_variables(TINY)
     run = jax.jit(module.apply, static_argnames="train")

@@ -166,9 +166,11 @@ def decoded(module, variables, tokens, splits, **masks):
 @pytest.mark.parametrize(
     "name, scan",
     [
-        ("gpt2", False),
         ("llama", True),
-        pytest.param("llama", False, marks=pytest.mark.slow),
+        *(
+            pytest.param(name, False, marks=pytest.mark.slow)
+            for name in ("gpt2", "llama")
+        ),
     ],
 )
 def test_decoding_with_a_cache_equals_all_at_once(name, scan, variables_of, logits_of):

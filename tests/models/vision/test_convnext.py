@@ -41,6 +41,7 @@ def assert_trees_close(actual, expected):
     )
 
 
+@pytest.mark.slow
 def test_it_is_that_of_torchvision(apply, references, random_variables, random_inputs):
     variables = random_variables(SMALL)
     outputs = apply(SMALL, variables, random_inputs(*SHAPE))

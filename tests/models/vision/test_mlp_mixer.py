@@ -40,6 +40,7 @@ def test_the_mixer_agrees_with_timm(agrees_with_torch, images, references):
     references.check("mixer", outputs)
 
 
+@pytest.mark.slow
 def test_swapped_patches_swap_the_weights_along_them(
     apply, variables, images, assert_close
 ):
