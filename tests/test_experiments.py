@@ -50,6 +50,7 @@ RESULTS = {
     "theory/gradient_noise": ("max batch_128/times_size", 0.9, 5),
     "theory/noisy_labels": ("max l2/accuracy", 0.75, 5),
     "theory/overfitting": ("min dropout/mse", 4000, 5),
+    "theory/sequential_depth": ("min gpt/ratio", 1, 5),
     "theory/shifted_digits": ("max cnn/accuracy", 0.95, 5),
     "theory/universal_approximation": ("min width_50/max_error", 0.02, 5),
     "theory/vanishing_gradients": ("max relu_he/log10_ratio", -1, 5),
