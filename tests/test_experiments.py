@@ -38,8 +38,13 @@ RESULTS = {
     "tabular/breast_cancer_linear": ("max accuracy", 0.96, 5),
     "tabular/diabetes_mlp": ("min mae", 46, 5),
     "tabular/table_mlp": ("max accuracy", 0.93, 5),
+    "text/reverse": ("max exact_match", 0.99, 5),
+    "text/sort": ("max exact_match", 0.99, 5),
+    "text/tagging": ("max exact_match", 0.99, 5),
     "theory/adam_and_sgd": ("min adam/loss", 1e-6, 5),
     "theory/adam_and_sgd_on_digits": ("max momentum/accuracy", 0.965, 5),
+    "theory/adam_and_sgd_on_text": ("min adam/loss", 2.2, 5),
+    "theory/adding_problem": ("min lstm/loss", 0.01, 5),
     "theory/backpropagation": ("min quadratic_3/error", 1e-12, 5),
     "theory/batch_norm": ("max batch_norm/accuracy", 0.9, 5),
     "theory/batch_size": ("max batch_256_scaled/accuracy", 0.94, 5),
@@ -48,8 +53,11 @@ RESULTS = {
     "theory/double_descent": ("max features_3200/accuracy", 0.82, 5),
     "theory/dying_relu": ("max leaky_relu/accuracy", 0.7, 5),
     "theory/gradient_noise": ("max batch_128/times_size", 0.9, 5),
+    "theory/grokking": ("max decay/at_400/accuracy", 0.99, 5),
+    "theory/induction_heads": ("max layers_2/accuracy", 0.8, 5),
     "theory/noisy_labels": ("max l2/accuracy", 0.75, 5),
     "theory/overfitting": ("min dropout/mse", 4000, 5),
+    "theory/scaling": ("min width_128/loss", 2.2, 5),
     "theory/sequential_depth": ("min gpt/ratio", 1, 5),
     "theory/shifted_digits": ("max cnn/accuracy", 0.95, 5),
     "theory/universal_approximation": ("min width_50/max_error", 0.02, 5),
@@ -66,6 +74,7 @@ RESULTS = {
     "vision/mnist_mlp": ("max accuracy", 0.975, 5),
     "vision/mnist_nielsen": ("max accuracy", 0.976, 5),
     "vision/mnist_nielsen_conv": ("max accuracy", 0.987, 3),
+    "vision/sequential_digits": ("max lstm/accuracy", 0.93, 5),
 }
 
 
