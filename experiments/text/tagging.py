@@ -96,7 +96,7 @@ def task(config):
         length = jax.random.randint(length_key, (), shortest, longest + 1)
         tokens = jax.random.randint(symbol_key, (longest,), 1, config.num_symbols + 1)
         tokens = jnp.where(jnp.arange(longest) < length, tokens, PAD)
-        same = tokens[:, None] == tokens
+        same = tokens[:, None] == tokens[None]
         before, after = (jnp.any(part(same, k), axis=1) for part, k in SIDES)
         tags = before + 2 * after
         return {"tokens": tokens, "tags": jnp.where(tokens == PAD, -1, tags)}

@@ -3,12 +3,13 @@
 fdl train experiments/theory/adam_and_sgd_on_text.py --seeds 5
 """
 
+from functools import partial
 from typing import Literal
 
-from fdl.data.text import tokenizers
 from ml_collections import ConfigDict
 
 import fdl
+from fdl.data.text import tokenizers
 
 
 def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
@@ -41,7 +42,7 @@ def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
 def build(config: ConfigDict) -> fdl.Experiment:
     """Experiment of a config."""
     tokens, tokenizer = fdl.data.text.load_tokens(
-        "tiny_shakespeare", tokenizers.characters
+        "tiny_shakespeare", partial(tokenizers.characters, special=["pad"])
     )
     held_out = (part[: config.num_held_out] for part in tokens[1:])
     tokens = fdl.data.Splits(tokens.train, *held_out)

@@ -120,7 +120,7 @@ class AttentionOnly(nn.Module):
     def __call__(self, tokens, *, train=False):
         """Logits of the next tokens, float [B, T, V]."""
         x = nn.Embed(self.vocab_size, self.hidden_size, name="tokens")(tokens)
-        positions = jnp.arange(tokens.shape[1])
+        positions = jnp.arange(tokens.shape[1])[None]
         x += nn.Embed(tokens.shape[1], self.hidden_size, name="positions")(positions)
         for i in range(self.num_layers):
             attention = layers.Attention(self.num_heads, name=f"attention_{i}")
