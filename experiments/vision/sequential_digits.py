@@ -1,6 +1,12 @@
-"""Read 8x8 digits pixel by pixel: gated networks remember what Elman's forgets.
+"""Read 8x8 digits pixel by pixel: an LSTM remembers what Elman's network forgets.
 
 fdl train experiments/vision/sequential_digits.py --seeds 5
+
+Of 360 test images, sequences of 64 pixels, an LSTM reads 95.6 ± 0.4 %, and Elman's
+network 90.3 ± 1.0 % (mean ± standard error of the seeds 0 to 4; worst 95.0 and 86.7).
+The first claim holds; the difference of 5.2 ± 1.3 % has a 95 % interval from 1.5 to
+9.0 %, so that five seeds leave open whether it is at least 3 %. All five take 240
+seconds of CPU time.
 """
 
 from typing import Literal
