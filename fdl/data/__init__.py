@@ -2,6 +2,7 @@
 
 from fdl.data import augment, preprocessing, text
 from fdl.data.batches import batches, order
+from fdl.data.drawn import drawn
 from fdl.data.load_splits import encode_splits, load_splits
 from fdl.data.loading import load
 from fdl.data.preprocessing import Preprocessing, encoder, preprocessor, standardize
@@ -25,6 +26,7 @@ __all__ = [
     "batches",
     "bundled_rows",
     "class_weights",
+    "drawn",
     "encode_splits",
     "encoder",
     "fingerprint",

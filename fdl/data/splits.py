@@ -12,7 +12,9 @@ Pair = tuple[np.ndarray, np.ndarray]
 
 
 class Splits(NamedTuple):
-    """Training, validation and test examples: arrays by name, or sequences of examples.
+    """Training, validation and test examples.
+
+    Each is of arrays by name, a sequence of examples, or `Batches` of them.
 
     Attributes:
       train: Training examples.

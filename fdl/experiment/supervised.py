@@ -42,8 +42,9 @@ def supervised(
 
     Args:
       config: Config of the experiment.
-      splits: Training, validation and test examples, encoded. Without a test split
-        (None), as in cross-validation, there is no test.
+      splits: Training, validation and test examples, encoded; or `Batches` of them,
+        such as `data.drawn`. Without a test split (None), as in cross-validation, there
+        is no test.
       preprocessing: Preprocessing of the inputs.
       network: Flax module, of the preprocessed inputs.
       task: Task of the network. Default: `classification`.
@@ -75,10 +76,12 @@ def supervised(
     model = functional(network, example)
     objective = task.objective(model, inputs=name)
     _check_outputs(model, example, task, splits)
-    batches = data.batches(splits.train, config.batch_size, config.seed)
+    batches = whole = splits.train
+    if not isinstance(splits.train, Batches):
+        batches = data.batches(splits.train, config.batch_size, config.seed)
+        # In an order that is the same for all seeds, which share the learner.
+        whole = data.batches(splits.train, config.batch_size, drop_remainder=True)
     batches = data.transform(batches, preprocess)
-    # In an order that is the same for all seeds, which share the learner.
-    whole = data.batches(splits.train, config.batch_size, drop_remainder=True)
     optimizer = config.optimizer if optimizer is None else optimizer
     if not isinstance(optimizer, optax.GradientTransformation):
         num_steps = configs.num_steps(config, batches.steps_per_epoch)
@@ -126,8 +129,10 @@ def _check_outputs(
             task.check(shape[-1], part, name)
 
 
-def _one_epoch(config: Any, source: Source) -> Batches:
+def _one_epoch(config: Any, source: Source | Batches) -> Batches:
     """Batches of held-out examples, in their order."""
+    if isinstance(source, Batches):
+        return source
     size = num_examples(source)
     batch_size = min(config.get("test_batch_size", MAX_TEST_BATCH), size)
     return data.batches(source, batch_size, shuffle=False)

@@ -97,6 +97,19 @@ def test_without_a_test_split_examples_are_those_of_the_validation():
     )
 
 
+def test_parts_of_the_data_may_be_batches():
+    parts = data.Splits(
+        data.batches(SPLITS.train, 8, seed=3),
+        *(data.batches(part, 5, shuffle=False) for part in SPLITS[1:]),
+    )
+    built = fdl.supervised(CONFIG, parts, IMAGES, NETWORK)
+    arrays = fdl.supervised(CONFIG, SPLITS, IMAGES, NETWORK).batches
+    chex.assert_trees_all_equal(
+        *(one.take(one.data, next(one.stream(5))) for one in (built.batches, arrays))
+    )
+    assert built.examples.batches is parts.test
+
+
 def test_the_training_objective_is_made_of_that_of_the_task():
     doubled = partial(objectives.augmented, augment=lambda key, x: 2 * x)
     network = fdl.models.linear(3)
