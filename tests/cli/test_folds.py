@@ -23,13 +23,13 @@ def evaluations(workdir):
     return [row for row in rows if "eval/accuracy" in row]
 
 
-@pytest.mark.slow
 @pytest.fixture
 def known(experiment):
     """The tiny experiment, which knows folds."""
     return experiment(KNOWS, FOLDS)
 
 
+@pytest.mark.slow
 def test_folds_are_trained_together_as_each_would_be_alone(fdl, known, tmp_path):
     workdir = tmp_path / "all"
     called = fdl("train", f"{known}:smoke", "--folds", 3, "--workdir", workdir)
