@@ -3,6 +3,20 @@
 fdl train experiments/text/shakespeare_gpt.py
 fdl train shakespeare_gpt:gpu
 fdl generate runs/shakespeare_gpt-... --prompt "ROMEO:"
+
+1.796 nats per character (2.59 bits) of all windows of the last tenth of the text, one
+seed. N-grams of order 1 to 6 have 3.35, 2.49, 2.05, 1.77, 1.67 and 1.70 there, given
+more than the 32 characters that a window of 64 has on average.
+
+All but the learning rate is nanoGPT's setting for CPUs. With its own, 0.001, the loss
+is 1.919 here, and 1.908 in PyTorch, of the same windows; the 1.88 of its README are
+those of twenty random batches.
+
+The setting for GPUs, of 10.7 million parameters, reaches 1.4697 there; it was not run
+here.
+
+References:
+  Karpathy, `nanoGPT <https://github.com/karpathy/nanoGPT>`_, 2022.
 """
 
 from functools import partial
@@ -29,7 +43,7 @@ def get_config(size: Literal["cpu", "gpu", "smoke"] = "cpu") -> ConfigDict:
     config.model = {"name": "nanogpt_char" if size == "gpu" else "nanogpt_baby"}
     config.optimizer = {
         "name": "adamw",
-        "learning_rate": 1e-3,
+        "learning_rate": 1e-3 if size == "gpu" else 3e-3,
         "schedule": {"name": "cosine", "end": 0.1},
         "warmup": 0.02 if size == "gpu" else 0.05,
         "b2": 0.99,

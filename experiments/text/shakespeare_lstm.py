@@ -3,6 +3,9 @@
 fdl train experiments/text/shakespeare_lstm.py
 fdl generate runs/shakespeare_lstm-... --prompt "ROMEO:"
 
+1.592 nats per character (2.30 bits) of the last tenth of the text, one seed, below
+5-grams, 1.67, and below bzip2, which needs 2.40 bits of the whole text.
+
 Truncated backpropagation through time: 32 streams of the text are read 64 characters at
 a time, and the state goes on from one batch to the next.
 """
