@@ -87,8 +87,10 @@ def parse(text: str) -> Any:
         if isinstance(content.get("model"), dict) and "dropout" in content["model"]:
             content["model"]["dropout"] = None
         hf = tokenizers.Tokenizer.from_str(json.dumps(content))
-    # The library raises bare exceptions.
-    except Exception as error:
+    # The library raises bare exceptions, and panics are none.
+    except BaseException as error:
+        if not isinstance(error, Exception) and "Panic" not in type(error).__name__:
+            raise
         raise UserError(
             f"expected the content of a tokenizer.json: {reason(error)}"
         ) from None
