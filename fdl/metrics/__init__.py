@@ -15,6 +15,7 @@ from fdl.metrics.confusion import confusion_matrix
 from fdl.metrics.correlation import balanced_accuracy, matthews_correlation
 from fdl.metrics.f_score import f_beta
 from fdl.metrics.kappa import cohen_kappa
+from fdl.metrics.language import bits_per, exact_match, perplexity
 from fdl.metrics.multilabel import hamming_loss, subset_accuracy
 from fdl.metrics.precision_recall import f1, precision, recall
 from fdl.metrics.r2 import explained_variance, r2
@@ -31,12 +32,14 @@ __all__ = [
     "accuracy",
     "average_precision",
     "balanced_accuracy",
+    "bits_per",
     "bootstrap",
     "brier_score",
     "calibration_error",
     "cohen_kappa",
     "confusion_matrix",
     "exact",
+    "exact_match",
     "explained_variance",
     "f1",
     "f_beta",
@@ -48,6 +51,7 @@ __all__ = [
     "mean_absolute_percentage_error",
     "mean_squared_error",
     "paired_comparison",
+    "perplexity",
     "precision",
     "r2",
     "recall",
