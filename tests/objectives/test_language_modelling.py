@@ -1,11 +1,12 @@
 from functools import partial
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fdl import metrics, objectives
+from fdl import metrics, models, objectives
 from fdl.errors import UserError
 from fdl.types import Model
 
@@ -129,6 +130,84 @@ def test_any_metric_may_be_watched():
     rows = counts.any(axis=1)  # One row has no target.
     expected = (right | ~counts)[rows].all(axis=1).mean()
     np.testing.assert_allclose(found["exact_match"].compute(), expected)
+
+
+def apply_in_parts(variables, x, *, return_features=False, method=None, **_):
+    """Logits E Eᵀ of a bigram model of two layers, the features between them."""
+    params = variables["params"]
+    features = x if method else params[x]
+    return features if return_features else features @ params.T, {}
+
+
+IN_PARTS = Model(MODEL.init, apply_in_parts)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        IN_PARTS,
+        *(
+            pytest.param(module, marks=pytest.mark.slow)
+            for module in (
+                models.GPT(1, 2, 4, vocab_size=7, max_length=5),
+                models.Llama(1, 2, 4, 4, vocab_size=7),
+                models.Llama(1, 2, 4, 4, vocab_size=7, tie_embeddings=True),
+                models.RNNLanguageModel(4, vocab_size=7),
+                models.RNNLanguageModel(4, vocab_size=7, tie_embeddings=True),
+            )
+        ),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_chunks_of_tokens_equal_the_whole(model):
+    if not isinstance(model, Model):
+        model = models.functional(model, TOKENS[:, 1:])
+    variables = jax.jit(model.init)(jax.random.key(0))
+    batch = {"tokens": TOKENS, "mask": np.array([1, 1, 0, 1], np.float32)}
+
+    @jax.jit
+    def both(variables):
+        return [
+            jax.value_and_grad(
+                lambda v, o=o: o(v, batch, jax.random.key(1), train=True), has_aux=True
+            )(variables)
+            for o in (
+                # Five tokens are two chunks and a part of one.
+                objectives.language_modelling(model, pad_token=0, chunk_size=2),
+                objectives.language_modelling(model, pad_token=0),
+            )
+        ]
+
+    chunked, whole = both(variables)
+    chex.assert_trees_all_close(chunked, whole, rtol=1e-6, atol=1e-7)
+
+
+def test_chunks_need_the_memory_of_their_logits_alone():
+    length, vocab_size = 64, 5000
+    variables = {"params": jax.ShapeDtypeStruct((vocab_size, 4), jnp.float32)}
+    tokens = jax.ShapeDtypeStruct((2, length + 1), jnp.int32)
+
+    def kept(chunk_size):
+        learnt = objectives.language_modelling(IN_PARTS, chunk_size=chunk_size)
+        grad = jax.jit(jax.value_and_grad(learnt, has_aux=True))
+        compiled = grad.lower(variables, {"tokens": tokens}).compile()
+        return compiled.memory_analysis().temp_size_in_bytes
+
+    logits = 2 * length * vocab_size * 4
+    assert 2 * logits < kept(None) < 2.2 * logits
+    assert kept(8) < 0.6 * logits
+
+
+def test_what_needs_whole_sequences_is_not_measured_by_chunks():
+    watch = {"exact_match": metrics.exact_match}
+    learnt = objectives.language_modelling(IN_PARTS, metrics=watch, chunk_size=2)
+    with pytest.raises(UserError, match="expected sequences"):
+        jax.eval_shape(learnt, VARIABLES, {"tokens": TOKENS})
+
+
+def test_a_chunk_has_a_token():
+    with pytest.raises(UserError, match="chunk_size=0: expected at least one token"):
+        objectives.language_modelling(MODEL, chunk_size=0)
 
 
 @pytest.mark.parametrize(
