@@ -13,6 +13,11 @@ from fdl.metrics.accuracy import accuracy, mean, top_k_accuracy
 from fdl.metrics.calibration import calibration_error
 from fdl.metrics.confusion import confusion_matrix
 from fdl.metrics.correlation import balanced_accuracy, matthews_correlation
+from fdl.metrics.error_rates import (
+    character_error_rate,
+    label_error_rate,
+    word_error_rate,
+)
 from fdl.metrics.f_score import f_beta
 from fdl.metrics.kappa import cohen_kappa
 from fdl.metrics.language import bits_per, exact_match, perplexity
@@ -36,6 +41,7 @@ __all__ = [
     "bootstrap",
     "brier_score",
     "calibration_error",
+    "character_error_rate",
     "cohen_kappa",
     "confusion_matrix",
     "exact",
@@ -44,6 +50,7 @@ __all__ = [
     "f1",
     "f_beta",
     "hamming_loss",
+    "label_error_rate",
     "log_loss",
     "matthews_correlation",
     "mean",
@@ -60,4 +67,5 @@ __all__ = [
     "root_mean_squared_error",
     "subset_accuracy",
     "top_k_accuracy",
+    "word_error_rate",
 ]

@@ -15,12 +15,14 @@ RANGES = {
     "bits_per_character": (0, INFINITY),
     "brier_score": (0, 2),
     "calibration_error": (0, 1),
+    "character_error_rate": (0, INFINITY),
     "cohen_kappa": (-1, 1),
     "exact_match": (0, 1),
     "explained_variance": (-INFINITY, 1),
     "f1": (0, 1),
     "f_beta": (0, 1),
     "hamming_loss": (0, 1),
+    "label_error_rate": (0, INFINITY),
     "log_loss": (0, INFINITY),
     "mae": (0, INFINITY),
     "matthews_correlation": (-1, 1),
@@ -35,6 +37,7 @@ RANGES = {
     "rmse": (0, INFINITY),
     "roc_auc": (0, 1),
     "root_mean_squared_error": (0, INFINITY),
+    "word_error_rate": (0, INFINITY),
 }
 
 

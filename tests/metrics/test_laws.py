@@ -37,6 +37,13 @@ def mean(values, labels, mask=None):
     return metrics.mean(jnp.where(labels > 0, values, 2), mask)
 
 
+def label_error_rate(values, labels, mask=None):
+    # Its predictions are integers, which no NaN can spoil: mean does that.
+    broken = metrics.mean(jnp.where(jnp.isfinite(values), 0, jnp.nan), mask).compute()
+    found = metrics.label_error_rate(values.argmax(axis=-1), labels, mask)
+    return found._replace(total=found.total + jnp.where(found.weight > 0, broken, 0))
+
+
 METRICS = {
     "accuracy": (metrics.accuracy, CLASSES),
     "average_precision": (metrics.average_precision, CLASSES),
@@ -66,6 +73,7 @@ METRICS = {
         SEVERAL,
     ),
     "hamming_loss": (metrics.hamming_loss, SEVERAL),
+    "label_error_rate": (label_error_rate, SEQUENCES),
     "log_loss": (metrics.log_loss, CLASSES),
     "matthews_correlation": (metrics.matthews_correlation, CLASSES),
     "mean": (mean, TWO),
@@ -125,8 +133,9 @@ def counts(found):
 
 def test_every_metric_obeys_the_laws():
     named = {name.partition(" ")[0] for name in METRICS}
+    of_texts = {"character_error_rate", "word_error_rate"}
     modules = {"bootstrap", "exact", "paired_comparison", "replicate_comparison"}
-    assert named | modules == set(metrics.__all__)
+    assert named | modules | of_texts == set(metrics.__all__)
 
 
 def test_uneven_batches_merge_to_the_whole():
