@@ -10,7 +10,7 @@ from fdl.evaluation.examples import (
 )
 from fdl.evaluation.export import as_csv, as_json, prediction_rows
 from fdl.evaluation.predict import predict
-from fdl.evaluation.predictors import classifier, only_input, regressor
+from fdl.evaluation.predictors import classifier, only_input, regressor, tagger
 from fdl.evaluation.scores import ExampleScores, score_examples
 
 __all__ = [
@@ -29,5 +29,6 @@ __all__ = [
     "prediction_rows",
     "regressor",
     "score_examples",
+    "tagger",
     "target_name",
 ]

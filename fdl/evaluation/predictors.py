@@ -44,6 +44,50 @@ def classifier(
     return Ability(predict, preprocessing, names, spec)
 
 
+def tagger(
+    model: Model,
+    preprocessing: Preprocessing,
+    *,
+    inputs: str | None = None,
+    classes: Sequence[str] = (),
+    pad_token: int | None = None,
+) -> Ability:
+    """Tagging: ``tag``, int [B, T], -1 at padding, and ``length``, int [B].
+
+    Args:
+      model: Model of tokens, int [B, T], to the logits of each, float [B, T, C].
+      preprocessing: Preprocessing of the inputs.
+      inputs: Name of the inputs of the model. Default: the only ones.
+      classes: Names of the tags. Default: they are numbered.
+      pad_token: Token id of padding. Default: none.
+    """
+    name, preprocess = only_input(preprocessing, inputs), preprocessor(preprocessing)
+
+    def predict(variables: Variables, inputs: Mapping[str, Array], key: Key):
+        tokens = preprocess(inputs)[name]
+        logits, _ = model.apply(variables, tokens, key=key)
+        if logits.ndim != 3 or logits.shape[:2] != tokens.shape[:2]:
+            raise UserError(
+                f"logits.shape={list(logits.shape)}: expected "
+                f"{[*tokens.shape[:2]]} and classes, a tag for each token"
+            )
+        present = jnp.ones(tokens.shape[:2], bool)
+        if pad_token is not None:
+            present = tokens != pad_token
+        tag = jnp.where(present, logits.argmax(axis=-1), -1)
+        return {"tag": tag, "length": present.sum(axis=1)}
+
+    # The index of padding, -1, is that of the last name.
+    names = (*classes, "") if classes else ()
+    spec = {
+        "name": "tagger",
+        "inputs": inputs,
+        "classes": [*classes],
+        "pad_token": pad_token,
+    }
+    return Ability(predict, preprocessing, {"tag": names, "length": ()}, spec)
+
+
 def regressor(
     model: Model,
     preprocessing: Preprocessing,

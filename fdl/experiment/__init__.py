@@ -3,7 +3,7 @@
 from fdl.experiment.baselines import with_baselines
 from fdl.experiment.comparison import compare
 from fdl.experiment.supervised import supervised
-from fdl.experiment.tasks import Task, classification, regression
+from fdl.experiment.tasks import Task, classification, regression, tagging
 
 __all__ = [
     "Task",
@@ -11,5 +11,6 @@ __all__ = [
     "compare",
     "regression",
     "supervised",
+    "tagging",
     "with_baselines",
 ]

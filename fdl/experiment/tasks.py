@@ -46,6 +46,38 @@ def classification(*, classes: Sequence[str] = (), **options: Any) -> Task:
     return Task(objective, {"predict": predict}, check)
 
 
+def tagging(
+    *,
+    labels: str = "tags",
+    ignore: int = -1,
+    classes: Sequence[str] = (),
+    pad_token: int | None = None,
+    **options: Any,
+) -> Task:
+    """Tagging: classification of each token; predicts the tags of a text.
+
+    The loss and the accuracy are means over tokens; exact match is the share of texts
+    whose tags are all right.
+
+    Args:
+      labels: Name of the tags, int [N, T].
+      ignore: Tag of padding.
+      classes: Names of the tags. Default: they are numbered.
+      pad_token: Token id of padding, for predictions. Default: none.
+      **options: Further arguments of `objectives.classification`.
+    """
+    watched = {"accuracy": metrics.accuracy, "exact_match": metrics.exact_match}
+    objective = partial(
+        objectives.classification,
+        **{"metrics": watched, **options},
+        labels=labels,
+        ignore=ignore,
+    )
+    predict = partial(evaluation.tagger, classes=classes, pad_token=pad_token)
+    check = partial(check_labels, labels=labels, ignore=ignore)
+    return Task(objective, {"predict": predict}, check)
+
+
 def check_labels(
     num_outputs: int,
     examples: Mapping[str, np.ndarray],

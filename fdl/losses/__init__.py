@@ -4,6 +4,7 @@ from fdl.losses.binary import binary_cross_entropy, binary_focal, hinge
 from fdl.losses.classification import crammer_singer, cross_entropy, focal
 from fdl.losses.clipped_surrogate import clipped_surrogate
 from fdl.losses.ctc import ctc
+from fdl.losses.ctc_decoding import ctc_greedy
 from fdl.losses.divergences import distillation, kl_divergence
 from fdl.losses.label_weights import check_labels, label_weights
 from fdl.losses.likelihoods import gaussian_nll, poisson_nll
@@ -25,6 +26,7 @@ __all__ = [
     "crammer_singer",
     "cross_entropy",
     "ctc",
+    "ctc_greedy",
     "distillation",
     "focal",
     "gaussian_nll",

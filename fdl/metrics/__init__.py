@@ -13,8 +13,14 @@ from fdl.metrics.accuracy import accuracy, mean, top_k_accuracy
 from fdl.metrics.calibration import calibration_error
 from fdl.metrics.confusion import confusion_matrix
 from fdl.metrics.correlation import balanced_accuracy, matthews_correlation
+from fdl.metrics.error_rates import (
+    character_error_rate,
+    label_error_rate,
+    word_error_rate,
+)
 from fdl.metrics.f_score import f_beta
 from fdl.metrics.kappa import cohen_kappa
+from fdl.metrics.language import bits_per, exact_match, perplexity
 from fdl.metrics.multilabel import hamming_loss, subset_accuracy
 from fdl.metrics.precision_recall import f1, precision, recall
 from fdl.metrics.r2 import explained_variance, r2
@@ -31,16 +37,20 @@ __all__ = [
     "accuracy",
     "average_precision",
     "balanced_accuracy",
+    "bits_per",
     "bootstrap",
     "brier_score",
     "calibration_error",
+    "character_error_rate",
     "cohen_kappa",
     "confusion_matrix",
     "exact",
+    "exact_match",
     "explained_variance",
     "f1",
     "f_beta",
     "hamming_loss",
+    "label_error_rate",
     "log_loss",
     "matthews_correlation",
     "mean",
@@ -48,6 +58,7 @@ __all__ = [
     "mean_absolute_percentage_error",
     "mean_squared_error",
     "paired_comparison",
+    "perplexity",
     "precision",
     "r2",
     "recall",
@@ -56,4 +67,5 @@ __all__ = [
     "root_mean_squared_error",
     "subset_accuracy",
     "top_k_accuracy",
+    "word_error_rate",
 ]

@@ -24,10 +24,20 @@ def log_loss(logits: Array, labels: Array, mask: Array | None = None) -> Mean:
       >>> log_loss(jnp.zeros((3, 10)), jnp.array([0, 5, 9])).compute()
       Array(2.302585, dtype=float32)
     """
-    log_probs, actual, valid = log_probabilities(logits, labels)
+    logits = jnp.asarray(logits)
+    check_float(logits)
+    _, actual, valid, _ = decide(logits, labels)
+    logits = logits.astype(jnp.float32)
+    if logits.ndim == actual.ndim:
+        # A sigmoid is a softmax over the logits 0 and z.
+        logits = jnp.stack([jnp.zeros_like(logits), logits], axis=-1)
     # Invalid labels are clipped to select some class; their loss is NaN all the same.
-    label = jnp.clip(actual, 0, log_probs.shape[-1] - 1)[..., None]
-    losses = -jnp.take_along_axis(log_probs, label, axis=-1).squeeze(-1)
+    label = jnp.clip(actual, 0, logits.shape[-1] - 1)[..., None]
+    own = jnp.take_along_axis(logits, label, axis=-1)
+    # The terms of a log-softmax, of which a large vocabulary would fill the memory.
+    largest = logits.max(axis=-1, keepdims=True)
+    others = jnp.exp(logits - largest).sum(axis=-1)
+    losses = jnp.log(others) - (own - largest).squeeze(-1)
     return mean(jnp.where(valid, losses, jnp.nan), mask)
 
 

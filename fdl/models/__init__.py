@@ -47,6 +47,7 @@ from fdl.models.language.rnn_lm import (
     zaremba_small,
 )
 from fdl.models.language.seq2seq import Seq2Seq, rnnsearch
+from fdl.models.language.text_cnn import TextCNN, kim_cnn
 from fdl.models.language.transformer import (
     Transformer,
     transformer_base,
@@ -194,6 +195,7 @@ __all__ = [
     "Seq2Seq",
     "SimCLR",
     "SquashedGaussianHead",
+    "TextCNN",
     "Transformer",
     "TransformerBlock",
     "UNet",
@@ -234,6 +236,7 @@ __all__ = [
     "gpt2_small",
     "gpt2_xl",
     "gru",
+    "kim_cnn",
     "lenet5",
     "lenet5_1998",
     "linear",

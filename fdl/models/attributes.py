@@ -18,7 +18,8 @@ from fdl.errors import UserError, shown
 
 PACKAGE = __name__.rpartition(".")[0]
 RATES = ("compression", "dropout", "mask_ratio", "rate", "stochastic_depth")  # 0 to 1.
-MAY_BE_ZERO = ("attention_levels", "axis", "padding")  # Of integers; others are sizes.
+# Of integers; others are sizes.
+MAY_BE_ZERO = ("attention_levels", "axis", "pad_token", "padding")
 
 
 def check(module: nn.Module) -> None:

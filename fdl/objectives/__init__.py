@@ -3,6 +3,9 @@
 from fdl.objectives.augmented import augmented, mixed
 from fdl.objectives.binary_classification import binary_classification
 from fdl.objectives.classification import classification
+from fdl.objectives.ctc import ctc
+from fdl.objectives.language_modelling import language_modelling
+from fdl.objectives.masked_language_modelling import masked_language_modelling
 from fdl.objectives.penalised import penalised
 from fdl.objectives.ppo import ppo
 from fdl.objectives.reconstruction import reconstruction
@@ -12,6 +15,9 @@ __all__ = [
     "augmented",
     "binary_classification",
     "classification",
+    "ctc",
+    "language_modelling",
+    "masked_language_modelling",
     "mixed",
     "penalised",
     "ppo",

@@ -7,6 +7,7 @@ from typing import Any
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
 from fdl.errors import UserError, reason, shown
 from fdl.runs.directory import differences
@@ -100,6 +101,8 @@ def _check_names(name: str, ability: Ability, outputs: Mapping[str, Any]) -> Non
     """Raises `UserError` unless vectors of an output have as many elements as names."""
     for key, names in ability.outputs.items():
         shape = outputs[key].shape
+        if jnp.issubdtype(outputs[key].dtype, jnp.integer):
+            continue  # Indices of the names, of any shape.
         if names and len(shape) > 1 and shape[-1] != len(names):
             raise UserError(
                 f"ability {name!r}: {key!r} has {shape[-1]} elements: expected "

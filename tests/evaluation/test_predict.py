@@ -108,6 +108,10 @@ def test_a_stream_of_records_is_scored_as_arrays_are(digits, variables):
 IDENTITY = fdl.types.Model(None, lambda variables, x, **_: (x, {}))
 
 
+def tokens_of(batch_size):
+    return jnp.zeros((batch_size, 4), jnp.int32)
+
+
 def features(*shape):
     spec = jax.ShapeDtypeStruct(shape, np.float32)
     return fdl.data.preprocessing.arrays(features=spec)
@@ -124,6 +128,26 @@ def test_one_logit_is_that_of_the_positive_class():
     assert found["class"].tolist() == [0, 1, 0]
     with pytest.raises(UserError, match=r"logits.shape=\[2, 3, 4\]: expected \[B, C\]"):
         ability.function({}, {"features": jnp.zeros((2, 3, 4))}, KEY)
+
+
+def test_tags_are_those_of_the_tokens_and_padding_has_none():
+    model = fdl.types.Model(
+        None, lambda variables, x, **_: (jax.nn.one_hot(x % 3, 3), {})
+    )
+    tokens = jax.ShapeDtypeStruct((4,), np.int32)
+    inputs = fdl.data.preprocessing.arrays(tokens=tokens)
+    ability = evaluation.tagger(
+        model, inputs, classes=["noun", "verb", "other"], pad_token=0
+    )
+    texts = {"tokens": np.array([[4, 5, 6, 0], [3, 0, 0, 0], [0] * 4], np.int32)}
+    found = evaluation.predict(ability, {}, texts)
+    assert found["tag"].tolist() == [[1, 2, 0, -1], [0, -1, -1, -1], [-1] * 4]
+    assert found["length"].tolist() == [3, 1, 0]
+    row = next(evaluation.prediction_rows(found, ["1"], ability.outputs))
+    assert row["tag"] == ["verb", "other", "noun", ""]
+    with pytest.raises(UserError, match=r"logits.shape=\[1, 2\]: expected \[1, 4\]"):
+        pooled = model._replace(apply=lambda *_, **__: (jnp.zeros((1, 2)), {}))
+        evaluation.tagger(pooled, inputs).function({}, {"tokens": tokens_of(1)}, KEY)
 
 
 def test_predictions_are_in_the_units_of_the_targets():

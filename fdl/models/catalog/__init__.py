@@ -126,6 +126,7 @@ _ENTRIES = (  # By family, and from small to large.
     Entry(models.zaremba_large, 66_022_000, papers.ZAREMBA),
     Entry(models.rnnsearch, 80_445_000, papers.RNNSEARCH),
     Entry(models.simclr_resnet50, 27_966_656, papers.SIMCLR),
+    Entry(models.kim_cnn, 3_239_706, papers.KIM),
     Entry(models.transformer_base, 63_082_496, papers.TRANSFORMER),
     Entry(models.transformer_big, 214_245_376, papers.TRANSFORMER),
     Entry(models.unet, 31_030_658, papers.UNET),

@@ -130,6 +130,12 @@ GRU = Paper(
     "Machine Translation",
     "https://arxiv.org/abs/1406.1078",
 )
+KIM = Paper(
+    "Kim",
+    2014,
+    "Convolutional Neural Networks for Sentence Classification",
+    "https://arxiv.org/abs/1408.5882",
+)
 LENET5 = Paper(
     "LeCun et al.",
     1998,

@@ -38,12 +38,14 @@ class BERT(nn.Module):
         None.
       activation: Activation of the feed-forward networks.
       pool: Features that are classified: ``"token"`` for the first token after a dense
-        layer with tanh, ``"none"`` for each token by itself.
+        layer with tanh, ``"mean"`` for the mean over tokens, ``"none"`` for each token
+        by itself.
       num_classes: Number of classes; None omits the classification layer and returns
         the features.
       vocab_size: Number of tokens in the vocabulary.
       max_length: Maximum sequence length, in tokens.
       num_token_types: Number of segment ids.
+      pad_token: Token id of padding, for texts without a mask; None if there is none.
       dropout: Dropout rate of the embeddings, the outputs of each residual branch, the
         attention weights and the features in front of the classification layer.
       attention_dropout: Dropout rate of the attention weights; `dropout` if None.
@@ -67,6 +69,7 @@ class BERT(nn.Module):
     vocab_size: int = 30_522
     max_length: int = 512
     num_token_types: int = 2
+    pad_token: int | None = None
     dropout: float = 0.0
     attention_dropout: float | None = None
     remat: bool = False
@@ -89,14 +92,21 @@ class BERT(nn.Module):
           tokens: Token ids, int [B, T].
           token_types: Segment ids, int [B, T]: the sentence that a token belongs to;
             zero if None.
-          mask: bool [B, T], true at tokens and false at padding; all true if None.
+          mask: bool [B, T], true at tokens and false at padding; if None, all but
+            `pad_token` are tokens.
           train: Whether to run in training mode.
 
         Returns:
           float [B, num_classes], or [B, T, num_classes] if `pool` is ``"none"``.
         """
+        mask = self._mask(tokens, mask)
         x, _ = self._encode(tokens, token_types, mask, train)
-        return self._read_out(x, train=train)
+        return self._read_out(x, mask, train=train)
+
+    def _mask(self, tokens, mask):
+        if mask is None and self.pad_token is not None:
+            return tokens != self.pad_token
+        return mask
 
     def _encode(self, tokens, token_types, mask, train):
         """Contextual embeddings, float [B, T, D], and the token embedding."""
@@ -150,13 +160,18 @@ class BERT(nn.Module):
             **self._dtypes(),
         }
 
-    def _read_out(self, x, train):
+    def _read_out(self, x, mask, train):
         """Logits, float [B, num_classes], or [B, T, num_classes] without pooling."""
-        if self.pool not in ("token", "none"):
-            raise UserError(f"pool={self.pool!r}: expected 'token' or 'none'")
+        if self.pool not in ("token", "mean", "none"):
+            raise UserError(f"pool={self.pool!r}: expected 'token', 'mean' or 'none'")
         if self.pool == "token":
             # The first token is [CLS], which carries the representation of the text.
             x = jnp.tanh(self._dense(self.hidden_size, name="pooler")(x[:, 0]))
+        if self.pool == "mean":
+            tokens = jnp.ones(x.shape[:2], bool) if mask is None else mask
+            # An empty text has the mean zero.
+            count = jnp.maximum(tokens.sum(axis=1, keepdims=True), 1)
+            x = jnp.where(tokens[..., None], x, 0).sum(axis=1) / count.astype(x.dtype)
         self.sow("intermediates", "features", x)
         if self.num_classes is None:
             return x

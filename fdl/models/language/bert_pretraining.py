@@ -55,13 +55,15 @@ class BERTPretraining(BERT):
           tokens: Token ids, int [B, T].
           token_types: Segment ids, int [B, T]: the sentence that a token belongs to;
             zero if None.
-          mask: bool [B, T], true at tokens and false at padding; all true if None.
+          mask: bool [B, T], true at tokens and false at padding; if None, all but
+            `pad_token` are tokens.
           train: Whether to run in training mode.
 
         Returns:
           Token logits, float [B, T, vocab_size], and the outputs of `BERT`, float
           [B, num_classes].
         """
+        mask = self._mask(tokens, mask)
         x, embedding = self._encode(tokens, token_types, mask, train)
         y = self.activation(self._dense(self.hidden_size, name="transform")(x))
         y = layer_norm(1e-12, name="transform_norm", **self._dtypes())(y)
@@ -71,7 +73,7 @@ class BERTPretraining(BERT):
         # Axes are explicit, for users who make rank promotion an error.
         logits = logits + bias[None, None].astype(logits.dtype)
         # The published model has no dropout in front of the sentence-level head.
-        return logits, self._read_out(x, train=False)
+        return logits, self._read_out(x, mask, train=False)
 
     def checkpoints(self) -> Mapping[str, Rules]:
         """Conversion rules of pretrained weights, by the name of their format."""

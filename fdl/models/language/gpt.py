@@ -86,6 +86,10 @@ class GPT(nn.Module):
     dtype: DTypeLike | None = None
     param_dtype: DTypeLike = "float32"
 
+    def setup(self) -> None:
+        """Makes the layers that `logits` uses as well."""
+        self.token_embedding = self._embed(self.vocab_size)
+
     @nn.compact
     def __call__(
         self,
@@ -94,6 +98,7 @@ class GPT(nn.Module):
         mask: Array | None = None,
         segments: Array | None = None,
         decode: bool = False,
+        return_features: bool = False,
         train: bool = False,
     ) -> Array:
         """Maps tokens to logits of the next tokens, float [B, T, vocab_size].
@@ -104,6 +109,8 @@ class GPT(nn.Module):
           segments: Index of the sequence that a token belongs to, int [B, T], zero at
             padding; for several sequences packed into one row.
           decode: Whether the tokens continue those in the collection ``cache``.
+          return_features: Whether to return the input of the output layer, float
+            [B, T, hidden_size], for `logits`.
           train: Whether to run in training mode.
         """
         if tokens.shape[1] > self.max_length:
@@ -113,18 +120,11 @@ class GPT(nn.Module):
                 f"tokens, {tokens.shape[1]}"
             )
         dtypes: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        embed: Callable[..., nn.Embed] = functools.partial(
-            nn.Embed,
-            features=self.hidden_size,
-            embedding_init=nn.initializers.normal(0.02),
-            **dtypes,
-        )
         norm = functools.partial(layer_norm, 1e-5, use_bias=self.use_bias, **dtypes)
         places = TokenPositions(self.max_length, name="places")
         attention_mask, positions = places(tokens, mask, segments, decode)
-        embedding = embed(self.vocab_size, name="token_embedding")
-        x = embedding(tokens)
-        x = x + embed(self.max_length, name="position_embedding")(positions)
+        x = self.token_embedding(tokens)
+        x = x + self._embed(self.max_length, "position_embedding")(positions)
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         # After the mask: no positions, which only rotary embeddings use, and no memory.
         x = Stack(
@@ -136,7 +136,25 @@ class GPT(nn.Module):
         )(x, train, 0.0, attention_mask, None, None, None, decode)
         x = norm(name="norm")(x)
         self.sow("intermediates", "features", x)
-        return tied_logits(embedding, x)
+        return x if return_features else self.logits(x)
+
+    def logits(self, features: Array) -> Array:
+        """Output layer: maps features, float [B, T, D], to logits, float [B, T, V].
+
+        The logits of a large vocabulary need more memory than the rest of a network;
+        with this method, not all of them have to be there at once.
+        """
+        return tied_logits(self.token_embedding, features)
+
+    def _embed(self, size: int, name: str | None = None) -> nn.Embed:
+        return nn.Embed(
+            size,
+            self.hidden_size,
+            embedding_init=nn.initializers.normal(0.02),
+            dtype=self.dtype,
+            param_dtype=self.param_dtype,
+            name=name,
+        )
 
     def _block(self) -> dict[str, Any]:
         attention_dropout = self.attention_dropout

@@ -68,6 +68,18 @@ class Llama(nn.Module):
     dtype: DTypeLike | None = None
     param_dtype: DTypeLike = "float32"
 
+    def setup(self) -> None:
+        """Makes the layers that `logits` uses as well."""
+        dtypes: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
+        init = nn.initializers.normal(0.02)
+        self.token_embedding = nn.Embed(
+            self.vocab_size, self.hidden_size, embedding_init=init, **dtypes
+        )
+        if not self.tie_embeddings:
+            self.head = dense(
+                self.vocab_size, use_bias=False, kernel_init=init, **dtypes
+            )
+
     @nn.compact
     def __call__(
         self,
@@ -76,6 +88,7 @@ class Llama(nn.Module):
         mask: Array | None = None,
         segments: Array | None = None,
         decode: bool = False,
+        return_features: bool = False,
         train: bool = False,
     ) -> Array:
         """Maps tokens to logits of the next tokens, float [B, T, vocab_size].
@@ -86,23 +99,18 @@ class Llama(nn.Module):
           segments: Index of the sequence that a token belongs to, int [B, T], zero at
             padding; for several sequences packed into one row.
           decode: Whether the tokens continue those in the collection ``cache``.
+          return_features: Whether to return the input of the output layer, float
+            [B, T, hidden_size], for `logits`.
           train: Whether to run in training mode.
         """
         dtypes: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        init = nn.initializers.normal(0.02)
         norm: Callable[..., nn.Module] = functools.partial(
             nn.RMSNorm, epsilon=self.epsilon, **dtypes
         )
         places = TokenPositions(self.max_length, name="places")
         attention_mask, positions = places(tokens, mask, segments, decode)
-        embedding = nn.Embed(
-            self.vocab_size,
-            self.hidden_size,
-            embedding_init=init,
-            name="token_embedding",
-            **dtypes,
-        )
-        x = nn.Dropout(self.dropout, deterministic=not train)(embedding(tokens))
+        x = self.token_embedding(tokens)
+        x = nn.Dropout(self.dropout, deterministic=not train)(x)
         # After the positions: no memory to attend to, and no mask of it.
         x = Stack(
             functools.partial(TransformerBlock, **self._block(), norm=norm, **dtypes),
@@ -113,10 +121,17 @@ class Llama(nn.Module):
         )(x, train, 0.0, attention_mask, positions, None, None, decode)
         x = norm(name="norm")(x)
         self.sow("intermediates", "features", x)
+        return x if return_features else self.logits(x)
+
+    def logits(self, features: Array) -> Array:
+        """Output layer: maps features, float [B, T, D], to logits, float [B, T, V].
+
+        The logits of a large vocabulary need more memory than the rest of a network;
+        with this method, not all of them have to be there at once.
+        """
         if self.tie_embeddings:
-            return tied_logits(embedding, x)
-        head: Callable[..., nn.Module] = functools.partial(dense, use_bias=False)
-        return head(self.vocab_size, kernel_init=init, name="head", **dtypes)(x)
+            return tied_logits(self.token_embedding, features)
+        return self.head(features)
 
     def _block(self) -> dict[str, Any]:
         return {

@@ -112,7 +112,8 @@ class RNNClassifier(nn.Module):
       cell: Type of recurrent cell: "elman", "gru" or "lstm".
       bidirectional: Whether to add layers that run from the last token to the first.
       pooling: Pooling of the states of the last layer: the "last" state of each
-        direction, or the "mean" or "max" over tokens.
+        direction, or the "mean" or "max" over tokens; "none" classifies each token by
+        itself, for tagging.
       num_classes: Units of the classification head; if None there is no head, and the
         pooled features are returned.
       vocab_size: Size of the vocabulary; if None, inputs are features, not tokens.
@@ -123,6 +124,7 @@ class RNNClassifier(nn.Module):
       remat: Whether to rematerialise each layer in the backward pass.
       input_shape: Shape of an example without its batch axis, (steps, features) or, for
         tokens, (steps, ...); for `example` only.
+      pad_token: Token id of padding, for tokens without a mask; None if there is none.
       dtype: Computation dtype; that of inputs and parameters if None.
       param_dtype: Dtype of the parameters.
 
@@ -146,6 +148,7 @@ class RNNClassifier(nn.Module):
     forget_bias: float = 1.0
     remat: bool = False
     input_shape: Sequence[int] = (28, 28)
+    pad_token: int | None = None
     dtype: DTypeLike | None = None
     param_dtype: DTypeLike = "float32"
 
@@ -155,11 +158,16 @@ class RNNClassifier(nn.Module):
     ) -> Array:
         """Maps sequences to logits, float [B, num_classes].
 
+        Without pooling, they are those of each token, float [B, T, num_classes].
+
         Args:
           inputs: Tokens, int [B, T], or features, float [B, T, D].
-          mask: bool [B, T], True at tokens; padding follows them.
+          mask: bool [B, T], True at tokens; padding follows them. If None, all but
+            `pad_token` are tokens.
           train: Whether to run in training mode.
         """
+        if mask is None and self.pad_token is not None and inputs.ndim == 2:
+            mask = inputs != self.pad_token
         encoder = RNNEncoder(
             self.hidden_size,
             self.num_layers,
@@ -184,6 +192,8 @@ class RNNClassifier(nn.Module):
         return nn.Dense(self.num_classes, name="head", **dtypes)(x)
 
     def _pool(self, states, carry, mask):
+        if self.pooling == "none":
+            return states
         if self.pooling == "last":
             # The carry, and not the output of the last step, which may be padding; an
             # LSTM's is (c, h). It may be wider than the states, hence the cast.
@@ -199,7 +209,9 @@ class RNNClassifier(nn.Module):
             # States of all cells lie in [-1, 1]. Unlike -inf, -1 keeps the result of an
             # empty sequence finite.
             return jnp.where(tokens[..., None], states, -1.0).max(axis=1)
-        raise UserError(f"pooling={self.pooling!r}: expected 'last', 'mean' or 'max'")
+        raise UserError(
+            f"pooling={self.pooling!r}: expected 'last', 'mean', 'max' or 'none'"
+        )
 
     def example(self) -> tuple[jax.ShapeDtypeStruct, ...]:
         """Shape of one sequence, as given by `input_shape`."""

@@ -73,6 +73,21 @@ class RNNLanguageModel(nn.Module):
     dtype: DTypeLike | None = None
     param_dtype: DTypeLike = "float32"
 
+    def setup(self) -> None:
+        """Makes the layers that `logits` uses as well."""
+        size = self.embedding_size or self.hidden_size
+        if self.tie_embeddings and size != self.hidden_size:
+            raise UserError(
+                f"embedding_size={size}: expected hidden_size={self.hidden_size} with "
+                "tied embeddings"
+            )
+        dtypes = self._dtypes()
+        self.embedding = nn.Embed(
+            self.vocab_size, size, **self._init("embedding_init"), **dtypes
+        )
+        if not self.tie_embeddings:
+            self.head = dense(self.vocab_size, **self._init("kernel_init"), **dtypes)
+
     @nn.compact
     def __call__(
         self,
@@ -81,6 +96,7 @@ class RNNLanguageModel(nn.Module):
         mask: Array | None = None,
         initial_carry: PyTree | None = None,
         return_carry: bool = False,
+        return_features: bool = False,
         train: bool = False,
     ) -> Any:
         """Maps tokens to logits of the next tokens.
@@ -90,27 +106,14 @@ class RNNLanguageModel(nn.Module):
           mask: bool [B, T], True at tokens; padding follows them.
           initial_carry: Carry of the layers before the first token; zeros by default.
           return_carry: Whether to return the carry after the last token as well.
+          return_features: Whether to return the input of the output layer, float
+            [B, T, hidden_size], for `logits`.
           train: Whether to run in training mode.
 
         Returns:
           Logits, float [B, T, vocab_size]; or a pair of these and the carry of each
           layer, as in `RNN`.
         """
-        dtypes: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        size = self.embedding_size or self.hidden_size
-        if self.tie_embeddings and size != self.hidden_size:
-            raise UserError(
-                f"embedding_size={size}: expected hidden_size={self.hidden_size} with "
-                "tied embeddings"
-            )
-
-        # Passed only if set, so that each layer otherwise keeps its own default.
-        def init(*names: str) -> Any:
-            return {name: self.kernel_init for name in names if self.kernel_init}
-
-        embedding = nn.Embed(
-            self.vocab_size, size, name="embedding", **init("embedding_init"), **dtypes
-        )
         drop = nn.Dropout(self.dropout, deterministic=not train)
         rnn = RNN(
             self.hidden_size,
@@ -120,28 +123,41 @@ class RNNLanguageModel(nn.Module):
             forget_bias=self.forget_bias,
             remat=self.remat,
             name="rnn",
-            **init("kernel_init", "recurrent_init"),
-            **dtypes,
+            **self._init("kernel_init", "recurrent_init"),
+            **self._dtypes(),
         )
         states, carry = rnn(
-            drop(embedding(tokens)),
+            drop(self.embedding(tokens)),
             mask=mask,
             initial_carry=initial_carry,
             return_carry=True,
             train=train,
         )
+        features = drop(states)
+        outputs = features if return_features else self.logits(features)
+        return (outputs, carry) if return_carry else outputs
+
+    def logits(self, features: Array) -> Array:
+        """Output layer: maps features, float [B, T, D], to logits, float [B, T, V].
+
+        The logits of a large vocabulary need more memory than the rest of a network;
+        with this method, not all of them have to be there at once.
+        """
         if self.tie_embeddings:
-            logits = tied_logits(embedding, drop(states))
-        else:
-            head = dense(self.vocab_size, name="head", **init("kernel_init"), **dtypes)
-            logits = head(drop(states))
-        return (logits, carry) if return_carry else logits
+            return tied_logits(self.embedding, features)
+        return self.head(features)
+
+    def _init(self, *names: str) -> dict[str, Any]:
+        # Passed only if set, so that each layer otherwise keeps its own default.
+        return {name: self.kernel_init for name in names if self.kernel_init}
+
+    def _dtypes(self) -> dict[str, Any]:
+        return {"dtype": self.dtype, "param_dtype": self.param_dtype}
 
     @nn.nowrap
     def zero_carry(self, batch_size: int) -> PyTree:
         """Zero carry of all layers, for the first token."""
-        options: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        rnn = RNN(self.hidden_size, self.num_layers, self.cell, **options)
+        rnn = RNN(self.hidden_size, self.num_layers, self.cell, **self._dtypes())
         return rnn.zero_carry(batch_size)
 
     def example(self) -> tuple[jax.ShapeDtypeStruct, ...]:

@@ -171,6 +171,19 @@ def test_padding_changes_nothing(apply, variables, assert_close):
     assert np.abs(apply(variables, padded)[1:2, :5] - expected).max() > 0.01
 
 
+def test_the_mean_is_that_of_the_tokens_and_padding_may_be_a_token(apply, variables):
+    tokens = np.where(MASK, TOKENS, 0)
+    module = MODULE.clone(pool="none", num_classes=None, pad_token=0)
+    each = apply(module, variables, tokens)
+    masked = apply(module.clone(pad_token=None), variables, tokens, mask=tokens != 0)
+    np.testing.assert_array_equal(each, masked)
+    expected = [
+        x[there].mean(axis=0) for x, there in zip(each, tokens != 0, strict=True)
+    ]
+    mean = apply(module.clone(pool="mean"), variables, tokens)
+    np.testing.assert_allclose(mean, expected, atol=1e-6)
+
+
 def test_gradients_are_finite_where_a_text_is_empty(variables):
     def loss(variables, mask):
         logits = MODULE.apply(variables, TOKENS[:2], mask=mask, train=True)
@@ -276,5 +289,5 @@ def test_bfloat16_is_near_float32(name, apply, random_variables, assert_close):
 def test_texts_must_not_be_too_long(variables):
     with pytest.raises(ValueError, match=r"max_length=8: expected .* tokens, 9"):
         jax.eval_shape(MODULE.apply, variables, np.zeros((1, 9), int))
-    with pytest.raises(ValueError, match="pool='mean': expected 'token' or 'none'"):
-        jax.eval_shape(MODULE.clone(pool="mean").apply, variables, TOKENS)
+    with pytest.raises(ValueError, match="pool='max': expected 'token', 'mean' or"):
+        jax.eval_shape(MODULE.clone(pool="max").apply, variables, TOKENS)

@@ -56,6 +56,19 @@ def test_padding_changes_nothing(pooling, apply, random_variables):
     np.testing.assert_allclose(alone, expected[1:2], atol=1e-6)
 
 
+def test_padding_may_be_a_token_of_its_own(apply, random_variables):
+    module = SMALL.clone(num_layers=1)
+    variables, tokens = random_variables(module), np.where(MASK, 1 + TOKENS % 10, 0)
+    expected = apply(module, variables, tokens, mask=MASK)
+    actual = apply(module.clone(pad_token=0), variables, tokens)
+    np.testing.assert_array_equal(actual, expected)
+    each = module.clone(pad_token=0, pooling="none")
+    logits = apply(each, variables, tokens)
+    assert logits.shape == (3, 6, 3)
+    alone = apply(each, variables, tokens[1:2, :2])
+    np.testing.assert_allclose(alone, logits[1:2, :2], atol=1e-6)
+
+
 def test_without_padding_all_is_pooled(apply, random_variables):
     module = SMALL.clone(pooling="mean", num_layers=1)
     variables, everything = random_variables(module), np.ones((3, 6), bool)

@@ -1,0 +1,54 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fdl.models.language.text_cnn import TextCNN
+
+PROGRAMS = 60
+
+MODULE = TextCNN(3, 11, 4, widths=(2, 5), num_filters=3, pad_token=0, max_length=4)
+TEXTS = [[4, 7, 1, 10], [5], [], [2, 2, 9]]
+TOKENS = np.array([text + [0] * (4 - len(text)) for text in TEXTS])
+
+
+def features_of(params, text):
+    """By the definition, in float64: the maximum over all windows with a token."""
+    embedded = np.float64(params["token_embedding"]["embedding"])[text].reshape(-1, 4)
+    maxima = []
+    for width in (2, 5):
+        kernel, bias = (
+            np.float64(params[f"conv_{width}"][name]) for name in ("kernel", "bias")
+        )
+        padded = np.pad(embedded, [(width - 1, width - 1), (0, 0)])
+        windows = [
+            np.maximum(np.tensordot(padded[i : i + width], kernel, 2) + bias, 0)
+            for i in range(len(text) + width - 1 if text else 0)
+        ]
+        maxima.append(np.max(windows or [np.zeros(3)], axis=0))
+    return np.concatenate(maxima)
+
+
+@pytest.fixture(scope="module")
+def variables(random_variables):
+    return random_variables(MODULE)
+
+
+def test_it_is_that_of_the_paper_also_of_texts_shorter_than_a_filter(variables, apply):
+    params = variables["params"]
+    features = np.stack([features_of(params, text) for text in TEXTS])
+    head = params["head"]
+    expected = features @ np.float64(head["kernel"]) + head["bias"]
+    np.testing.assert_allclose(apply(MODULE, variables, TOKENS), expected, atol=1e-6)
+    masked = apply(MODULE.clone(pad_token=None), variables, TOKENS, mask=TOKENS != 0)
+    np.testing.assert_allclose(masked, expected, atol=1e-6)
+    wider = apply(MODULE, variables, np.pad(TOKENS, [(0, 0), (0, 3)]))
+    np.testing.assert_allclose(wider, expected, atol=1e-6)
+
+
+def test_gradients_are_finite_also_of_an_empty_text(variables):
+    grads = jax.jit(jax.grad(lambda v: jnp.sum(MODULE.apply(v, TOKENS))))(variables)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(grads))
+    # The embedding of padding is not learnt.
+    embedding = grads["params"]["token_embedding"]["embedding"]
+    assert not embedding[0].any() and embedding[5].any()
