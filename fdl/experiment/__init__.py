@@ -4,6 +4,7 @@ from fdl.experiment.baselines import with_baselines
 from fdl.experiment.comparison import compare
 from fdl.experiment.supervised import supervised
 from fdl.experiment.tasks import Task, classification, regression, tagging
+from fdl.experiment.text_classification import text_classification
 
 __all__ = [
     "Task",
@@ -12,5 +13,6 @@ __all__ = [
     "regression",
     "supervised",
     "tagging",
+    "text_classification",
     "with_baselines",
 ]

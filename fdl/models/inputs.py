@@ -9,6 +9,7 @@ import flax.errors
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from fdl.errors import UserError, near, reason
 from fdl.models.attributes import PACKAGE
@@ -139,7 +140,9 @@ def _check_array(module, name, value):
     limit = next((limit for limit in limits if limit), None)
     if limit is None or isinstance(value, jax.core.Tracer) or not value.size:
         return
-    extremes = int(value.min()), int(value.max())
+    # In NumPy: while a function is traced, what JAX computes of constants is traced too.
+    values = np.asarray(value)
+    extremes = int(values.min()), int(values.max())
     if extremes[0] < 0 or extremes[1] >= limit:
         raise UserError(
             f"{name} {extremes[0]} to {extremes[1]}: expected 0 to {limit - 1}, as "

@@ -194,7 +194,7 @@ def iterate(
     hooks = list(hooks)
     for hook in hooks:
         check_type("hook", hook, Hook, "fdl.train.Hook(every, call)")
-    items, step = batches.stream(start), start
+    read, step = _reader(batches.stream(start), program.steps_per_call), start
     tokens: collections.deque[Array] = collections.deque()
     while step < num_steps and not stop():
         # A call ends where a hook is due, since hooks run between calls.
@@ -203,7 +203,7 @@ def iterate(
             num_steps - step,
             *(hook.every - step % hook.every for hook in hooks if hook.every),
         )
-        block = _block(items, length, program.steps_per_call)
+        block, length = read(length)
         carry, token = program.advance(
             carry, program.data, program.place(block), np.int32(length)
         )
@@ -288,15 +288,32 @@ def _abstract(init: Callable, shardings: PyTree, key: Key) -> PyTree:
     return jax.tree.map(with_sharding, prefix, jax.eval_shape(init, key))
 
 
-def _block(items: Iterator[PyTree], length: int, size: int) -> PyTree:
-    """Next items, stacked and padded to `size`, so that one compilation serves all.
+def _reader(items: Iterator[PyTree], size: int) -> Callable[[int], tuple[PyTree, int]]:
+    """Function that reads the items of a call, ``read(length) -> (block, length)``.
 
-    Padding repeats the last item; the program runs only the first `length` steps.
+    Items are stacked and padded to `size`, so that one compilation serves all calls.
+    Padding repeats the last item; the program runs only the first `length` steps, which
+    are fewer than asked for where the next item has another shape.
     """
-    block = list(itertools.islice(items, length))
-    if len(block) < length:
-        raise RunError("batches.stream has ended: expected a stream without an end")
-    if size == 1:
-        return block[0]
-    block += [block[-1]] * (size - length)
-    return jax.tree.map(lambda *x: np.stack(x), *block)
+    # One by one, items are not compared.
+    runs = itertools.groupby(items, _shapes if size > 1 else lambda item: None)
+    run: Iterator[PyTree] = iter(())
+
+    def read(length: int) -> tuple[PyTree, int]:
+        nonlocal run
+        block = list(itertools.islice(run, length))
+        if not block:
+            _, run = next(runs, (None, iter(())))
+            block = list(itertools.islice(run, length))
+        if not block:
+            raise RunError("batches.stream has ended: expected a stream without an end")
+        if size == 1:
+            return block[0], 1
+        padded = block + [block[-1]] * (size - len(block))
+        return jax.tree.map(lambda *x: np.stack(x), *padded), len(block)
+
+    return read
+
+
+def _shapes(item: PyTree) -> list[tuple[int, ...]]:
+    return [np.shape(leaf) for leaf in jax.tree.leaves(item)]

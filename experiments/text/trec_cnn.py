@@ -1,0 +1,61 @@
+"""Tell what a question asks for, with Kim's convolutional network.
+
+fdl train experiments/text/trec_cnn.py
+"""
+
+from typing import Literal
+
+from ml_collections import ConfigDict
+
+import fdl
+from fdl.data.text import tokenizers
+
+
+def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
+    """Config of the experiment: sizes, rates and periods."""
+    config = ConfigDict()
+    config.num_epochs = 10 if size == "full" else 1
+    config.log_every = "1 epoch"
+    config.eval_every = "1 epoch"
+    config.save_every = "5 epochs"
+    config.steps_per_call = 77
+    config.best = "max accuracy"
+
+    config.max_length = 20
+    config.word_dropout = 0.1
+    config.baseline = size == "full"
+    config.batch_size = 64
+    config.model = {
+        "name": "TextCNN",
+        "embedding_size": 64,
+        "num_filters": 64,
+        "dropout": 0.5,
+    }
+    config.optimizer = {
+        "name": "adamw",
+        "learning_rate": 2e-3,
+        "schedule": "cosine",
+        "weight_decay": 0.1,
+    }
+    return config
+
+
+def build(config: ConfigDict) -> fdl.Experiment:
+    """Experiment of a config."""
+    texts = fdl.data.load_splits("trec")
+    tokenizer = tokenizers.words(
+        texts.train["text"], ["unk", "pad"], min_count=2, lowercase=True
+    )
+    return fdl.experiment.text_classification(
+        config,
+        texts,
+        tokenizer,
+        fdl.make(
+            fdl.models,
+            config.model,
+            num_classes=6,
+            vocab_size=tokenizer.vocab_size,
+            pad_token=tokenizer.special["pad"],
+        ),
+        classes=fdl.data.datasets.trec.classes["label"],
+    )
