@@ -14,7 +14,7 @@ from fdl.data.text import tokenizers
 def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
-    config.num_epochs = 10 if size == "full" else 1
+    config.num_steps = 770 if size == "full" else 2
     config.log_every = "1 epoch"
     config.eval_every = "1 epoch"
     config.save_every = "5 epochs"

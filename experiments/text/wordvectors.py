@@ -26,7 +26,7 @@ CATEGORIES = {
     "instruments": "guitar drums violin drum piano accordion trumpet saxophone flute",
     "sports": "soccer basketball football baseball tennis volleyball hockey rugby golf",
 }
-SHOWN = "red dog shirt three mother hand car guitar soccer".split()
+SHOWN = ("red", "dog", "shirt", "three", "mother", "hand", "car", "guitar", "soccer")
 
 
 def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:

@@ -118,7 +118,7 @@ def _estimator(name: str, score: str) -> Any:
 
 
 def _tfidf() -> Any:
-    """Logistic regression of texts, by words and pairs of words; marks count as words."""
+    """Logistic regression of the TF-IDF of words, marks among them, and their pairs."""
     # Imported late: scikit-learn takes seconds.
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression

@@ -140,7 +140,7 @@ def _check_array(module, name, value):
     limit = next((limit for limit in limits if limit), None)
     if limit is None or isinstance(value, jax.core.Tracer) or not value.size:
         return
-    # In NumPy: while a function is traced, what JAX computes of constants is traced too.
+    # In NumPy, as what JAX computes is traced with a function, of constants too.
     values = np.asarray(value)
     extremes = int(values.min()), int(values.max())
     if extremes[0] < 0 or extremes[1] >= limit:

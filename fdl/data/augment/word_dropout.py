@@ -10,7 +10,9 @@ from fdl.errors import UserError
 from fdl.types import Array, Key
 
 
-def word_dropout(probability: float, token: int, *, keep: Sequence[int] = ()) -> Augment:
+def word_dropout(
+    probability: float, token: int, *, keep: Sequence[int] = ()
+) -> Augment:
     """Word dropout: replaces tokens by one that stands for any, such as ``unk``.
 
     A model learns to do without a word, and with one that it does not know.
