@@ -18,7 +18,7 @@ from fdl.data.text import context_pairs, tokenizers
 CATEGORIES = {
     "colours": "black white red blue green yellow brown orange pink gray purple tan",
     "animals": "dog dogs horse horses cat bird birds cow bull puppy fish sheep",
-    "clothing": "shirt hat jacket pants shorts jeans dress coat suit vest sweater skirt",
+    "clothing": "shirt hat jacket pants shorts jeans dress coat vest sweater skirt",
     "numbers": "two three four five six seven eight several many",
     "family": "mother father daughter son family parents wife mom dad couple",
     "body": "head hand hands arm arms face mouth hair leg legs feet shoulder",
