@@ -13,7 +13,8 @@ from fdl.types import Array, Key
 def orthogonal(scale: float = 1.0) -> Initializer:
     """Orthogonal initialiser that also supports half precision.
 
-    In float32 and float64 it equals `jax.nn.initializers.orthogonal`, which raises for
+    Matrices of several keys are decomposed one by one under `jax.vmap`. In float32 and
+    float64 it equals `jax.nn.initializers.orthogonal`, which raises for
     bfloat16 and float16, as the QR decomposition does. Those kernels are drawn in
     float32 and rounded.
 
@@ -36,6 +37,12 @@ def orthogonal(scale: float = 1.0) -> Initializer:
     exact = jax.nn.initializers.orthogonal(scale)
 
     def init(key: Key, shape: Any, dtype: DTypeLike = "float32") -> Array:
-        return exact(key, shape, jnp.promote_types(dtype, jnp.float32)).astype(dtype)
+        # On CPUs a batched decomposition waits for threads of the pool that it runs in:
+        # as many of them at once as there are threads wait for ever.
+        @jax.custom_batching.sequential_vmap
+        def draw(key):
+            return exact(key, shape, jnp.promote_types(dtype, jnp.float32))
+
+        return draw(key).astype(dtype)
 
     return init

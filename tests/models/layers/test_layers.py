@@ -1,4 +1,5 @@
 import functools
+import re
 
 import chex
 import flax.linen as nn
@@ -220,3 +221,13 @@ def test_orthogonal_kernels_are_those_of_jax_rounded(shape, dtype):
     expected = jax.nn.initializers.orthogonal(2**0.5)(key, shape, "float32")
     assert kernel.dtype == dtype
     np.testing.assert_array_equal(kernel, expected.astype(dtype))
+
+
+def test_orthogonal_kernels_of_several_seeds_are_decomposed_one_by_one():
+    # Two batched decompositions at once deadlock on two CPU cores.
+    keys = jax.random.split(jax.random.key(0), 3)
+    draw = functools.partial(orthogonal(), shape=(4, 4))
+    expected = jax.vmap(jax.nn.initializers.orthogonal(), (0, None))(keys, (4, 4))
+    np.testing.assert_array_equal(jax.vmap(draw)(keys), expected)
+    program = str(jax.make_jaxpr(jax.vmap(draw))(keys))
+    assert re.findall(r"f32\[([\d,]*)\] = qr\[", program) == ["4,4"]
