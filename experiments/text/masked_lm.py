@@ -5,8 +5,9 @@ fdl train experiments/text/masked_lm.py --seeds 5
 
 import itertools
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
@@ -40,7 +41,7 @@ def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     config.pretraining_batch_size = 64
     config.model = {
         "name": "BERTPretraining",
-        "num_layers": 2,
+        "num_layers": 2 if size == "full" else 1,
         "num_heads": 4,
         "hidden_size": 64,
         "mlp_size": 128,
@@ -96,18 +97,12 @@ def build(config: ConfigDict) -> fdl.Experiment:
         chain = optim.chain(**optimizer, num_steps=num_steps)
         return fdl.gradient_learner(model, objective, chain)
 
-    learners = {
-        "masked_lm": learner(masked_lm, config.pretraining, steps),
-        **dict.fromkeys(
-            ARMS, learner(classification, config.optimizer, config.num_steps - steps)
-        ),
-    }
-
     def evaluate(part: Mapping[str, np.ndarray]) -> fdl.types.Evaluate:
         batches = fdl.data.batches(part, len(part["label"]), shuffle=False)
-        objective_of = {"masked_lm": masked_lm, **dict.fromkeys(ARMS, classification)}
+        classified = evaluation.on_dataset(classification, batches)
         measure = {
-            k: evaluation.on_dataset(f, batches) for k, f in objective_of.items()
+            "masked_lm": evaluation.on_dataset(masked_lm, batches),
+            **dict.fromkeys(ARMS, classified),
         }
 
         def measured(variables: fdl.types.Variables) -> Mapping[str, float]:
@@ -120,7 +115,10 @@ def build(config: ConfigDict) -> fdl.Experiment:
         return measured
 
     return fdl.Experiment(
-        in_turn(learners),
+        in_turn(
+            learner(masked_lm, config.pretraining, steps),
+            learner(classification, config.optimizer, config.num_steps - steps),
+        ),
         one_after_the_other(
             fdl.data.batches(
                 tokens,
@@ -157,31 +155,49 @@ def classifier(model: fdl.Model) -> fdl.Model:
     return model._replace(apply=apply)
 
 
-def in_turn(learners: Mapping[str, fdl.Learner]) -> fdl.Learner:
+class State(NamedTuple):
+    """State of the masked language model, and those of both arms, stacked."""
+
+    masked_lm: fdl.types.TrainState
+    arms: fdl.types.TrainState
+
+
+def in_turn(masked_lm: fdl.Learner, classifier: fdl.Learner) -> fdl.Learner:
     """Learner of masked words from batches without labels, and of labels from others.
 
-    What masked words have taught is what the pretrained model begins from.
+    What masked words have taught is what the first arm begins from; the second begins
+    from nothing. Both see the same labels.
     """
 
     def init(key):
-        return {name: learner.init(key) for name, learner in learners.items()}
+        arms = [classifier.init(key) for _ in ARMS]
+        return State(masked_lm.init(key), jax.tree.map(lambda *x: jnp.stack(x), *arms))
 
     def step(state, batch):
-        active = ARMS if "label" in batch else ("masked_lm",)
         nothing = Mean(jnp.zeros(()), jnp.zeros(()))
-        state, metrics = dict(state), {f"{name}/loss": nothing for name in state}
-        for name in active:
-            state[name], found = learners[name].step(state[name], batch)
-            metrics[f"{name}/loss"] = found["loss"]
-        if "label" not in batch:
-            params = state["masked_lm"].params
-            state["pretrained"] = state["pretrained"]._replace(params=params)
-        return state, metrics
+        metrics = {f"{name}/loss": nothing for name in ("masked_lm", *ARMS)}
+        if "label" in batch:
+            arms, found = jax.vmap(classifier.step, (0, None))(state.arms, batch)
+            for i, name in enumerate(ARMS):
+                metrics[f"{name}/loss"] = member(found["loss"], i)
+            return state._replace(arms=arms), metrics
+        learnt, found = masked_lm.step(state.masked_lm, batch)
+        metrics["masked_lm/loss"] = found["loss"]
+        params = jax.tree.map(
+            lambda both, new: both.at[0].set(new), state.arms.params, learnt.params
+        )
+        return State(learnt, state.arms._replace(params=params)), metrics
 
     def variables(state):
-        return {"params": {name: part.params for name, part in state.items()}}
+        arms = {name: member(state.arms.params, i) for i, name in enumerate(ARMS)}
+        return {"params": {"masked_lm": state.masked_lm.params, **arms}}
 
     return fdl.Learner(init, step, variables)
+
+
+def member(stacked: Any, i: int) -> Any:
+    """Arrays of an index along the first axis of a tree."""
+    return jax.tree.map(lambda x: x[i], stacked)
 
 
 def one_after_the_other(

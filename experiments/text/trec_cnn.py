@@ -1,6 +1,11 @@
 """Tell what a question asks for, with Kim's convolutional network.
 
 fdl train experiments/text/trec_cnn.py
+
+89.32 ± 0.40 % of 500 test questions (mean ± standard error of the seeds 0 to 4; worst
+88.4). Logistic regression of the TF-IDF of words and pairs of words has 89.0 %, and
+Kim's network has 91.2 %, with random embeddings of size 300. All five seeds take
+81 seconds of processor time on two CPU cores, with compiling and the baseline.
 """
 
 from typing import Literal
