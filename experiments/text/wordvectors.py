@@ -1,6 +1,18 @@
 """Learn what words are like from their neighbours: skip-gram with negative sampling.
 
 fdl train experiments/text/wordvectors.py
+
+Of 95 words of nine categories, the nearest one is of the same category for 91.4 ± 0.4 %
+(mean ± standard error of the seeds 0 to 4; least 90.5), by chance for 10.3 %. At each
+evaluation neighbours are printed, such as these of the seed 0:
+
+    red: blue green purple striped yellow
+    three: two four several five six
+    mother: daughter mom son lap baby
+    soccer: football rugby lacrosse basketball teams
+
+The words are those of 29,000 captions in English. All five seeds take 141 seconds of
+processor time on two CPU cores, with compiling.
 """
 
 from collections.abc import Mapping, Sequence
@@ -106,9 +118,9 @@ def build(config: ConfigDict) -> fdl.Experiment:
         samples=lambda variables: neighbours(_unit(variables), tokenizer, SHOWN),
         claims=[
             fdl.Claim(
-                "the nearest word is of the same category four times as often as by "
+                "the nearest word is of the same category six times as often as by "
                 "chance",
-                lambda metrics: metrics["purity"] - 4 * metrics["chance"],
+                lambda metrics: metrics["purity"] - 6 * metrics["chance"],
                 at_least=0.0,
             )
         ],
