@@ -2,7 +2,7 @@
 
 fdl train experiments/text/masked_lm.py --seeds 5
 
-In progress. Of the seed 0 alone, after 800 steps of pretraining and 200 with 500 labels,
+Unfinished. Of seed 0 alone, after 800 steps of pretraining and 200 with 500 labels,
 it is 61.8 % of TREC's 500 test questions, and 72.6 % from nothing, which by then fits
 the labels (training loss 0.11), as the pretrained one does not (0.62).
 """
