@@ -6,6 +6,7 @@ from fdl.experiment.language import language_modelling
 from fdl.experiment.ngrams import with_ngrams
 from fdl.experiment.supervised import supervised
 from fdl.experiment.tasks import Task, classification, regression, tagging
+from fdl.experiment.text_classification import text_classification
 
 __all__ = [
     "Task",
@@ -15,6 +16,7 @@ __all__ = [
     "regression",
     "supervised",
     "tagging",
+    "text_classification",
     "with_baselines",
     "with_ngrams",
 ]

@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from fdl.data.sources import is_text
 from fdl.data.splits import Splits
 from fdl.errors import UserError, near
 from fdl.types import Evaluate, Experiment, Variables
 
 NAMES = ("linear", "forest", "mlp")
+OF_TEXTS = ("tfidf",)
 
 
 def with_baselines(
@@ -22,7 +24,8 @@ def with_baselines(
 ) -> Experiment:
     """Experiment beside models of scikit-learn, fitted to the same training examples.
 
-    The baselines are fitted once, at the first evaluation. Evaluation and test have
+    The baselines are fitted once, at the first evaluation: to the examples as the
+    experiment preprocesses them, or to the texts as they are. Evaluation and test have
     their accuracy as well, or their R² where the target is a number, as in
     ``forest_accuracy``; and the difference to the experiment, ``ahead_of_forest``.
 
@@ -31,8 +34,10 @@ def with_baselines(
       splits: Arrays by name that it is made of, with class indices ``label``, int [N],
         or else numbers ``target``, float [N].
       baselines: Names among "linear", "forest" and "mlp", for the models of these kinds
-        with scikit-learn's defaults; or estimators by name.
-      inputs: Name of the inputs, [N, ...], which are flattened.
+        with scikit-learn's defaults, or "tfidf", of texts: logistic regression of the
+        TF-IDF of words and pairs of words; or estimators by name.
+      inputs: Name of the inputs, [N, ...], which are flattened, or of the texts, str
+        [N].
 
     Raises:
       UserError: There is no such baseline; or, at the first evaluation, no such metric.
@@ -43,6 +48,8 @@ def with_baselines(
         baselines = {name: _estimator(name, score) for name in baselines}
 
     def arrays(split: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        if inputs in split and is_text(np.asarray(split[inputs])):
+            return split[inputs], split[target]
         seen = (
             split
             if experiment.examples is None
@@ -89,8 +96,11 @@ def _estimator(name: str, score: str) -> Any:
     # Imported late: scikit-learn takes seconds.
     from sklearn import compose, ensemble, linear_model, neural_network, preprocessing
 
-    if name not in NAMES:
-        raise UserError(f"baselines: there is no {name!r}. {near(name, NAMES)}")
+    known = (*NAMES, *OF_TEXTS)
+    if name not in known:
+        raise UserError(f"baselines: there is no {name!r}. {near(name, known)}")
+    if name == "tfidf":
+        return _tfidf()
     if score == "accuracy":
         return {
             "linear": linear_model.LogisticRegression(max_iter=1000),
@@ -105,3 +115,14 @@ def _estimator(name: str, score: str) -> Any:
             transformer=preprocessing.StandardScaler(),
         ),
     }[name]
+
+
+def _tfidf() -> Any:
+    """Logistic regression of the TF-IDF of words, marks among them, and their pairs."""
+    # Imported late: scikit-learn takes seconds.
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    words = TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"\w+|[^\w\s]")
+    return make_pipeline(words, LogisticRegression(C=10, max_iter=1000))

@@ -8,6 +8,7 @@ from fdl.losses.ctc_decoding import ctc_greedy
 from fdl.losses.divergences import distillation, kl_divergence
 from fdl.losses.label_weights import check_labels, label_weights
 from fdl.losses.likelihoods import gaussian_nll, poisson_nll
+from fdl.losses.negative_sampling import negative_sampling
 from fdl.losses.penalties import kernels, l1_penalty, l2_penalty
 from fdl.losses.regression import (
     absolute_error,
@@ -38,6 +39,7 @@ __all__ = [
     "l2_penalty",
     "label_weights",
     "log_cosh",
+    "negative_sampling",
     "poisson_nll",
     "quantile",
     "squared_error",

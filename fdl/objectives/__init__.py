@@ -10,6 +10,7 @@ from fdl.objectives.penalised import penalised
 from fdl.objectives.ppo import ppo
 from fdl.objectives.reconstruction import reconstruction
 from fdl.objectives.regression import regression
+from fdl.objectives.skip_gram import skip_gram
 
 __all__ = [
     "augmented",
@@ -23,4 +24,5 @@ __all__ = [
     "ppo",
     "reconstruction",
     "regression",
+    "skip_gram",
 ]

@@ -59,6 +59,7 @@ def test_every_loss_is_here():
         "clipped_surrogate",
         "kernels",
         "label_weights",
+        "negative_sampling",
     }
     others |= {"l1_penalty", "l2_penalty"}
     assert set(losses.__all__) - named == others

@@ -3,7 +3,8 @@
 Images are float [B, H, W, C] in [0, 1] and keep their dtype. Each image of a batch is
 augmented independently, as a function of the key and of its index in the batch alone.
 `fdl.objectives.augmented` applies an augmentation in training; `mixup` and `cutmix`
-act on whole batches, with labels, for `fdl.objectives.mixed`.
+act on whole batches, with labels, for `fdl.objectives.mixed`. `word_dropout` is of
+tokens.
 """
 
 from fdl.data.augment.color import color_jitter, gaussian_noise, normalize
@@ -19,6 +20,7 @@ from fdl.data.augment.geometric import (
 )
 from fdl.data.augment.mixup import cutmix, mixup
 from fdl.data.augment.rand_augment import rand_augment
+from fdl.data.augment.word_dropout import word_dropout
 
 __all__ = [
     "Augment",
@@ -39,4 +41,5 @@ __all__ = [
     "rotation",
     "sometimes",
     "vertical_flip",
+    "word_dropout",
 ]

@@ -3,6 +3,7 @@
 from fdl.data.text import tokenizers
 from fdl.data.text.bin_files import read_bin
 from fdl.data.text.buckets import BucketPlan, bucket_plan, buckets
+from fdl.data.text.context_pairs import context_pairs
 from fdl.data.text.corpus import Progress, corpus
 from fdl.data.text.corpus_files import Corpus, read_corpus
 from fdl.data.text.document_splits import duplicates, split_documents
@@ -17,6 +18,7 @@ __all__ = [
     "Progress",
     "bucket_plan",
     "buckets",
+    "context_pairs",
     "corpus",
     "duplicates",
     "load_tokens",

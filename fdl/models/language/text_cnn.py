@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from fdl.models.layers import conv
 from fdl.types import Array
 
 
@@ -92,10 +93,10 @@ class TextCNN(nn.Module):
     def _max_over_time(self, x, mask, width, dtypes):
         """Largest activation of each filter, float [B, num_filters]."""
         ends = (width - 1, width - 1)
-        conv: Any = nn.Conv(
-            self.num_filters, width, padding=[ends], name=f"conv_{width}", **dtypes
+        convolve = conv(
+            self.num_filters, (width,), padding=[ends], name=f"conv_{width}", **dtypes
         )
-        y = nn.relu(conv(x))
+        y = nn.relu(convolve(x))
         # A window counts if it has a token; rectified, a text without one has zeros.
         sees = jnp.pad(mask, ((0, 0), ends))
         windows = [sees[:, i : i + y.shape[1]] for i in range(width)]

@@ -28,7 +28,7 @@ def conv(features: int, kernel_size: Sequence[int], **options: Any) -> nn.Conv:
 
     Args:
       features: Number of output channels.
-      kernel_size: Height and width of the kernel.
+      kernel_size: Height and width of the kernel; of sequences [B, T, C], its length.
       **options: Further attributes of `flax.linen.Conv`; parameters and outputs are
         the same.
     """
@@ -41,6 +41,8 @@ def conv(features: int, kernel_size: Sequence[int], **options: Any) -> nn.Conv:
 
 
 def _conv_general_dilated(images, kernel, strides, padding, **options):
+    if images.ndim == 3:
+        return _of_sequences(images, kernel, strides, padding, **options)
     groups = options.get("feature_group_count", 1)
 
     def xla(images, kernel):
@@ -72,6 +74,19 @@ def _conv_general_dilated(images, kernel, strides, padding, **options):
     else:
         cpu = im2col
     return jax.lax.platform_dependent(images, kernel, cpu=cpu, default=xla)
+
+
+def _of_sequences(sequences, kernel, strides, padding, **options):
+    """Convolution of sequences [B, T, C], as that of images of height one."""
+    images, kernel = sequences[:, None], kernel[None]
+    for name in ("lhs_dilation", "rhs_dilation"):
+        options[name] = (1, *(options.get(name) or (1,)))
+    options["dimension_numbers"] = jax.lax.conv_dimension_numbers(
+        images.shape, kernel.shape, ("NHWC", "HWIO", "NHWC")
+    )
+    padding = padding if isinstance(padding, str) else [(0, 0), *padding]
+    outputs = _conv_general_dilated(images, kernel, (1, *strides), padding, **options)
+    return outputs[:, 0]
 
 
 def _if_differentiated(function, otherwise):

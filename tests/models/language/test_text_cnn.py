@@ -1,9 +1,12 @@
+import chex
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from fdl.models.language.text_cnn import TextCNN
+from fdl.models.layers import conv
 
 PROGRAMS = 60
 
@@ -52,3 +55,21 @@ def test_gradients_are_finite_also_of_an_empty_text(variables):
     # The embedding of padding is not learnt.
     embedding = grads["params"]["token_embedding"]["embedding"]
     assert not embedding[0].any() and embedding[5].any()
+
+
+@pytest.mark.parametrize("stride, dilation", [(1, 1), (2, 3)])
+def test_convolutions_of_sequences_are_those_of_flax(stride, dilation):
+    options = {"strides": stride, "kernel_dilation": dilation, "padding": [(2, 1)]}
+    x = jax.random.normal(jax.random.key(0), (2, 9, 3))
+    ours, theirs = conv(4, (3,), **options), nn.Conv(4, (3,), **options)
+    params = theirs.init(jax.random.key(1), x)
+
+    def values_and_grads(layer):
+        def loss(params, x):
+            return jnp.sin(layer.apply(params, x)).sum()
+
+        return jax.jit(jax.value_and_grad(loss, (0, 1)))(params, x)
+
+    chex.assert_trees_all_close(
+        values_and_grads(ours), values_and_grads(theirs), atol=1e-5
+    )

@@ -1,0 +1,229 @@
+"""Learn a language first, from sentences without labels, and then from few labels.
+
+fdl train experiments/text/masked_lm.py --seeds 5
+
+Unfinished. Of seed 0 alone, after 800 steps of pretraining and 200 with 500 labels,
+it is 61.8 % of TREC's 500 test questions, and 72.6 % from nothing, which by then fits
+the labels (training loss 0.11), as the pretrained one does not (0.62).
+"""
+
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+import fdl
+from fdl import evaluation, objectives, optim
+from fdl.data import preprocessing
+from fdl.data.text import tokenizers
+from fdl.types import Mean
+
+ARMS = ("pretrained", "from_nothing")
+
+
+def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
+    """Config of the experiment: sizes, rates and periods."""
+    config = ConfigDict()
+    config.pretraining_steps = 2000 if size == "full" else 1
+    config.num_steps = config.pretraining_steps + (300 if size == "full" else 1)
+    config.log_every = 100
+    # Once, at the end, so that no arm ends where it suits the other.
+    config.eval_every = config.num_steps
+    config.save_every = 1000
+    config.best = "max pretrained/accuracy"
+    config.steps_per_call = 50
+
+    config.num_sentences = 11_827 if size == "full" else 200  # Without labels.
+    config.num_labels = 500
+    config.max_length = 20
+    config.min_count = 4
+    config.batch_size = 32
+    config.pretraining_batch_size = 64
+    config.model = {
+        "name": "BERTPretraining",
+        "num_layers": 2 if size == "full" else 1,
+        "num_heads": 4,
+        "hidden_size": 64,
+        "mlp_size": 128,
+        "pool": "mean",
+        "dropout": 0.1,
+    }
+    config.pretraining = {"name": "adamw", "learning_rate": 3e-3, "warmup": 0.1}
+    config.optimizer = {
+        "name": "adamw",
+        "learning_rate": 1e-3,
+        "schedule": "cosine",
+        "warmup": 0.1,
+        "weight_decay": 0.1,
+    }
+    return config
+
+
+def build(config: ConfigDict) -> fdl.Experiment:
+    """Experiment of a config."""
+    questions = fdl.data.load_splits("trec")
+    reviews = fdl.data.load("sst2", "train")
+    unlabelled = np.concatenate([questions.train["text"], reviews["text"]])
+    unlabelled = unlabelled[: config.num_sentences]
+    tokenizer = tokenizers.words(
+        unlabelled, ["unk", "pad", "mask"], min_count=config.min_count, lowercase=True
+    )
+    special = tokenizer.special
+    text = preprocessing.text(tokenizer, config.max_length)
+    splits = fdl.data.encode_splits(questions, text)
+    tokens = preprocessing.encoder(text)({"text": unlabelled})
+    labelled = {name: x[: config.num_labels] for name, x in splits.train.items()}
+
+    model = fdl.models.functional(
+        fdl.make(
+            fdl.models,
+            config.model,
+            num_classes=6,
+            vocab_size=tokenizer.vocab_size,
+            max_length=config.max_length,
+            pad_token=special["pad"],
+        )
+    )
+    masked_lm = objectives.masked_language_modelling(
+        model,
+        mask_token=special["mask"],
+        vocab_size=tokenizer.vocab_size,
+        special=[special["pad"], special["unk"]],
+    )
+    classification = objectives.classification(classifier(model), inputs="tokens")
+    steps = config.pretraining_steps
+
+    def learner(objective, optimizer, num_steps):
+        chain = optim.chain(**optimizer, num_steps=num_steps)
+        return fdl.gradient_learner(model, objective, chain)
+
+    def evaluate(part: Mapping[str, np.ndarray]) -> fdl.types.Evaluate:
+        batches = fdl.data.batches(part, len(part["label"]), shuffle=False)
+        classified = evaluation.on_dataset(classification, batches)
+        measure = {
+            "masked_lm": evaluation.on_dataset(masked_lm, batches),
+            **dict.fromkeys(ARMS, classified),
+        }
+
+        def measured(variables: fdl.types.Variables) -> Mapping[str, float]:
+            return {
+                f"{name}/{metric}": value
+                for name, f in measure.items()
+                for metric, value in f({"params": variables["params"][name]}).items()
+            }
+
+        return measured
+
+    return fdl.Experiment(
+        in_turn(
+            learner(masked_lm, config.pretraining, steps),
+            learner(classification, config.optimizer, config.num_steps - steps),
+        ),
+        one_after_the_other(
+            fdl.data.batches(
+                tokens,
+                config.pretraining_batch_size,
+                config.seed,
+                drop_remainder=True,
+            ),
+            fdl.data.batches(
+                labelled, config.batch_size, config.seed, drop_remainder=True
+            ),
+            steps,
+        ),
+        evaluate(splits.validation),
+        test=evaluate(splits.test),
+        claims=[
+            fdl.Claim(
+                "pretrained on sentences without labels, it is right more often",
+                lambda metrics: (
+                    metrics["pretrained/accuracy"] - metrics["from_nothing/accuracy"]
+                ),
+                at_least=0.0,
+            )
+        ],
+    )
+
+
+def classifier(model: fdl.Model) -> fdl.Model:
+    """Model of the logits of a text alone, without those of its tokens."""
+
+    def apply(*arguments: Any, **options: Any) -> Any:
+        (_, logits), model_state = model.apply(*arguments, **options)
+        return logits, model_state
+
+    return model._replace(apply=apply)
+
+
+class State(NamedTuple):
+    """State of the masked language model, and those of both arms, stacked."""
+
+    masked_lm: fdl.types.TrainState
+    arms: fdl.types.TrainState
+
+
+def in_turn(masked_lm: fdl.Learner, classifier: fdl.Learner) -> fdl.Learner:
+    """Learner of masked words from batches without labels, and of labels from others.
+
+    What masked words have taught is what the first arm begins from; the second begins
+    from nothing. Both see the same labels.
+    """
+
+    def init(key):
+        arms = [classifier.init(key) for _ in ARMS]
+        return State(masked_lm.init(key), jax.tree.map(lambda *x: jnp.stack(x), *arms))
+
+    def step(state, batch):
+        nothing = Mean(jnp.zeros(()), jnp.zeros(()))
+        metrics = {f"{name}/loss": nothing for name in ("masked_lm", *ARMS)}
+        if "label" in batch:
+            arms, found = jax.vmap(classifier.step, (0, None))(state.arms, batch)
+            for i, name in enumerate(ARMS):
+                metrics[f"{name}/loss"] = member(found["loss"], i)
+            return state._replace(arms=arms), metrics
+        learnt, found = masked_lm.step(state.masked_lm, batch)
+        metrics["masked_lm/loss"] = found["loss"]
+        params = jax.tree.map(
+            lambda both, new: both.at[0].set(new), state.arms.params, learnt.params
+        )
+        return State(learnt, state.arms._replace(params=params)), metrics
+
+    def variables(state):
+        arms = {name: member(state.arms.params, i) for i, name in enumerate(ARMS)}
+        return {"params": {"masked_lm": state.masked_lm.params, **arms}}
+
+    return fdl.Learner(init, step, variables)
+
+
+def member(stacked: Any, i: int) -> Any:
+    """Arrays of an index along the first axis of a tree."""
+    return jax.tree.map(lambda x: x[i], stacked)
+
+
+def one_after_the_other(
+    first: fdl.Batches, second: fdl.Batches, num_steps: int
+) -> fdl.Batches:
+    """Batches of the first kind for a number of steps, and then of the second."""
+    kinds = {"first": first, "second": second}
+
+    def stream(step: int) -> Iterator[Any]:
+        begin = itertools.islice(first.stream(step), max(num_steps - step, 0))
+        yield from ({"first": item} for item in begin)
+        rest = second.stream(max(step - num_steps, 0))
+        yield from ({"second": item} for item in rest)
+
+    def take(data: Any, item: Any) -> Any:
+        ((kind, part),) = item.items()
+        return kinds[kind].take(data[kind], part)
+
+    return first._replace(
+        stream=stream,
+        take=take,
+        data={kind: batches.data for kind, batches in kinds.items()},
+        steps_per_epoch=None,
+        fingerprint=first.fingerprint + second.fingerprint,
+    )
