@@ -124,5 +124,6 @@ def _tfidf() -> Any:
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
+    # The best C of 1, 10, 100 and 1000 on the validations of TREC and SST-2.
     words = TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"\w+|[^\w\s]")
-    return make_pipeline(words, LogisticRegression(C=10, max_iter=1000))
+    return make_pipeline(words, LogisticRegression(C=100, max_iter=1000))

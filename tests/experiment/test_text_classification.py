@@ -52,7 +52,7 @@ def test_tfidf_is_measured_beside_it(built, variables):
     found = built.test(variables)
     words = CountVectorizer(ngram_range=(1, 2), tokenizer=str.split, token_pattern=None)
     tfidf = TfidfTransformer()
-    model = LogisticRegression(C=10, max_iter=1000)
+    model = LogisticRegression(C=100, max_iter=1000)
     model.fit(tfidf.fit_transform(words.fit_transform(TEXTS)), SPLITS.train["label"])
     unseen = tfidf.transform(words.transform(SPLITS.test["text"]))
     expected = model.score(unseen, SPLITS.test["label"])
