@@ -2,8 +2,8 @@
 
 fdl train experiments/text/sort.py --seeds 5
 
-99.96 ± 0.02 % of the rows of the test are right as a whole (mean ± standard error of the
-seeds 0 to 4; worst 99.9). The five seeds take 185 seconds of CPU time.
+99.96 ± 0.02 % of the rows of the test are right as a whole (mean ± standard error of
+the seeds 0 to 4; worst 99.9). The five seeds take 185 seconds of CPU time.
 
 Symbols are drawn anew in each step, on the device, and those of the test from a seed
 that no run has. Exact match is that of greedy decoding, though all symbols are

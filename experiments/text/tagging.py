@@ -2,8 +2,8 @@
 
 fdl train experiments/text/tagging.py --seeds 5
 
-99.88 ± 0.06 % of the rows of the test are right as a whole (mean ± standard error of the
-seeds 0 to 4; worst 99.7). The five seeds take 142 seconds of CPU time.
+99.88 ± 0.06 % of the rows of the test are right as a whole (mean ± standard error of
+the seeds 0 to 4; worst 99.7). The five seeds take 142 seconds of CPU time.
 
 Rows of 4 to 12 symbols are drawn anew in each step, on the device, and those of the
 test from a seed that no run has.
