@@ -20,15 +20,25 @@ PROGRAMS = 300
 FILES = files(str(pathlib.Path(__file__).parents[1] / "experiments"))
 
 # One of each folder is trained by default, the others under `slow`.
-TRAINED = {path.parent: path for path in FILES[::-1]}.values()
+TRAINED = {
+    "rl/cartpole_ppo",
+    "tabular/breast_cancer_linear",
+    "text/reverse",
+    "theory/adam_and_sgd",
+    "unsupervised/digits_autoencoder",
+    "vision/digits_cnn",
+}
 SMALL = [
-    pytest.param(path, marks=[] if path in TRAINED else pytest.mark.slow)
+    pytest.param(path, marks=[] if name_of(path) in TRAINED else pytest.mark.slow)
     for path in FILES
 ]
 
-# Preparing MNIST takes longer than all else here.
+# Preparing MNIST takes longer than all else here; of texts, others show the same.
+SLOW = {"masked_lm", "scaling", "shakespeare_elman", "sort", "sst2_cnn", "sst2_lstm"}
+SLOW |= {"trec_lstm", "trec_transformer", "wordvectors"}
+SLOW |= {path.stem for path in FILES if "mnist" in path.stem}
 BUILT = [
-    pytest.param(path, marks=pytest.mark.slow if "mnist" in path.stem else [])
+    pytest.param(path, marks=pytest.mark.slow if path.stem in SLOW else [])
     for path in FILES
 ]
 
