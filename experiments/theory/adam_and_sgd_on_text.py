@@ -2,8 +2,8 @@
 
 fdl train experiments/theory/adam_and_sgd_on_text.py --seeds 5
 
-After 600 steps a character of Shakespeare costs 2.132 ± 0.007 nats with Adam, and 2.403 ±
-0.005 with momentum, each at its best learning rate of a few (mean ± standard error of
+After 600 steps a character of Shakespeare costs 2.132 ± 0.007 nats with Adam, and 2.403
+± 0.005 with momentum, each at its best learning rate of a few (mean ± standard error of
 the seeds 0 to 4; 95 % interval of the difference 0.25 to 0.29). The claim holds; the
 five seeds take 239 seconds of CPU time.
 """
