@@ -3,9 +3,9 @@
 fdl train experiments/theory/scaling.py --seeds 5
 
 GPTs of two layers, 600 steps each on characters of Shakespeare: 2.496, 2.361, 2.191 and
-1.995 nats with widths of 16, 32, 64 and 128. The exponent is 0.0548 (95 % interval 0.0529
-to 0.0566, of the seeds 0 to 4). All claims hold; the five seeds take 511 seconds of CPU
-time.
+1.995 nats with widths of 16, 32, 64 and 128. The exponent is 0.0548 (95 % interval from
+0.0529 to 0.0566, of the seeds 0 to 4). All claims hold; the five seeds take 511 seconds
+of CPU time.
 
 References:
   Kaplan et al., `Scaling Laws for Neural Language Models
