@@ -27,7 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run(parser, "directory of a run, or an export")
     add_checkpoint(parser)
     prompts = parser.add_mutually_exclusive_group(required=True)
-    prompts.add_argument("--prompt", metavar="TEXT", help="text to continue")
+    prompts.add_argument(
+        "--prompt", action="append", metavar="TEXT", help="text to continue; or several"
+    )
     prompts.add_argument("--prompts", metavar="FILE", help="texts, one each line")
     add = parser.add_argument
     add("--num", type=int, default=1, help="texts for each prompt (default: 1)")
@@ -54,7 +56,7 @@ def main(options: argparse.Namespace) -> int:
     filters = _filters(options)
     prepare()
     language = load_language_model(options, options.run_seed)
-    prompts = [options.prompt]
+    prompts = options.prompt
     if options.prompts is not None:
         prompts = read_texts(pathlib.Path(options.prompts), language.column)
     if options.beams is not None:

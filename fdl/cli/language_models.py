@@ -9,7 +9,7 @@ from fdl.cli.console import warn
 from fdl.data.preprocessing import Preprocessing, tokenizer_of
 from fdl.data.text.tokenizers import Tokenizer, role_id
 from fdl.errors import UserError
-from fdl.runs.trained_model import ability, load_trained
+from fdl.runs.trained_model import load_trained
 from fdl.types import Model, Variables
 
 
@@ -52,7 +52,13 @@ def load_language_model(options: argparse.Namespace, seed: int | None) -> Langua
         experiment_file=options.experiment,
         warn=warn,
     )
-    preprocessing = ability(trained, "score", options.workdir).inputs
+    if "score" not in trained.abilities:
+        known = ", ".join(trained.abilities) or "none"
+        raise UserError(
+            f"{options.workdir} is no language model: expected the ability score; its "
+            f"abilities: {known}"
+        )
+    preprocessing = trained.abilities["score"].inputs
     if trained.model is None or not isinstance(preprocessing, Preprocessing):
         raise UserError(f"{options.workdir}: expected a single model of texts")
     (tokens,) = preprocessing.inputs.values()

@@ -37,10 +37,15 @@ def padded(
     if not rows:
         raise UserError("prompts=[]: expected at least one")
     for i, row in enumerate(rows):
-        if row.ndim != 1 or not np.issubdtype(row.dtype, np.integer) or not row.size:
+        if row.ndim == 1 and not row.size:
             raise UserError(
                 f"prompts[{i}]: expected at least one token id, such as that of the "
                 "beginning of a text"
+            )
+        if row.ndim != 1 or not np.issubdtype(row.dtype, np.integer):
+            raise UserError(
+                f"prompts[{i}]: expected token ids, int [P], such as those of the "
+                "encode of a tokenizer"
             )
         _check_ids(row, i, decoder.vocab_size)
     longest = max(row.size for row in rows)

@@ -63,6 +63,8 @@ def test_prompts_of_a_file_become_json_lines(fdl, folder, tmp_path):
     assert not any("t" in row["text"] for row in rows)
     shown = fdl("generate", "model", *arguments).out
     assert shown == "".join(row["prompt"] + row["text"] + "\n" for row in rows)
+    given = ["--prompt", "to be", "--prompt", "or", *arguments[2:]]
+    assert fdl("generate", "model", *given).out == shown
 
 
 @pytest.mark.slow
@@ -100,7 +102,7 @@ def test_lines_are_scored_and_the_whole_file(fdl, folder, tmp_path):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ("generate mute --prompt a", "mute cannot score: it has rate"),
+        ("generate mute --prompt a", "mute is no language model: expected"),
         ("generate model", "one of the arguments --prompt --prompts is required"),
         ("generate model --prompt xyz", "prompt 1: "),
         ("generate model --prompt=", "prompt 1 is empty: expected a text"),
@@ -110,7 +112,7 @@ def test_lines_are_scored_and_the_whole_file(fdl, folder, tmp_path):
         ("generate model --prompts none.txt", "none.txt"),
         ("score model none.txt", "none.txt"),
         ("score model lines.txt --stride 9", "stride=9: expected 1 to 8"),
-        ("score mute lines.txt", "mute cannot score"),
+        ("score mute lines.txt", "expected the ability score; its abilities: rate"),
     ],
 )
 def test_a_mistake_is_one_line(fdl, folder, arguments, message):
