@@ -6,7 +6,7 @@ It does not help here: the claim is undecided. After 3000 steps of pretraining, 
 tells 39 % of the masked words (50 of perplexity), and 400 steps with 500 labels, the
 pretrained network is ahead by 0.4 % of TREC's 500 test questions (seed 0). Of three
 learning rates of the second part none puts it ahead of one from nothing (seeds 0 and 1:
-at most 71.4 and 73.5 %); it has the lower cross-entropy with the two larger ones only.
+at most 71.4 and 73.6 %); it has the lower cross-entropy with the two larger ones only.
 """
 
 import itertools
