@@ -131,7 +131,7 @@ def text_metrics(tokenizer: Tokenizer) -> MetricFunctions:
 
 def in_order(tokens: Any, length: int, vocab_size: int) -> Batches:
     """All windows of tokens in order, in batches whose logits fit in memory."""
-    length = min(length, len(tokens) - 1)
+    length = max(1, min(length, len(tokens) - 1))
     num_tokens = min(MAX_LOGITS // vocab_size, MAX_TOKENS, len(tokens))
     return windows(tokens, length, max(1, num_tokens // length), shuffle=False)
 
