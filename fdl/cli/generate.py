@@ -1,6 +1,7 @@
 """`fdl generate`: continue texts with a trained language model."""
 
 import argparse
+import itertools
 import json
 import pathlib
 import sys
@@ -13,13 +14,16 @@ from fdl import generation
 from fdl.cli.arguments import add_checkpoint, add_run, existing_output_path
 from fdl.cli.console import say, write
 from fdl.cli.language_models import LanguageModel, load_language_model
+from fdl.config import in_range
 from fdl.data.text.read_texts import read_texts
 from fdl.errors import UserError
+from fdl.generation.prompts import padded
 from fdl.generation.text import decode_continuation, encode_prompts, without_stop
 from fdl.runs.directory import write_text
 from fdl.runs.process import prepare
 
 BATCH_SIZE = 32  # Samples that are made together.
+MAX_SAMPLES = 1 << 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,18 +55,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     """Continues prompts; prints the texts while they are made, or writes a file."""
     output = existing_output_path(options.output, (".jsonl",))
-    if options.beams is not None and not 1 <= options.num <= options.beams:
-        raise UserError(f"--num={options.num}: expected 1 to --beams={options.beams}")
+    in_range("--seed", options.seed, 0, 2**32 - 1)
+    in_range("--num", options.num, 1, MAX_SAMPLES)
     filters = _filters(options)
+    if options.beams is not None:
+        _check_beams(options)
     prepare()
     language = load_language_model(options, options.run_seed)
     prompts = options.prompt
     if options.prompts is not None:
         prompts = read_texts(pathlib.Path(options.prompts), language.column)
+    decoder = generation.decoder(language.model)
+    # All of them, before the first of them costs time.
+    ids = encode_prompts(language.tokenizer, prompts, language.begin)
     if options.beams is not None:
-        texts = _beams(language, prompts, options)
+        padded(decoder, ids, options.max_tokens)
+        texts = _beams(language, decoder, zip(prompts, ids, strict=True), options)
     else:
-        texts = _samples(language, prompts, filters, options)
+        padded(decoder, ids, min(1, options.max_tokens))
+        texts = _samples(language, decoder, prompts, filters, options)
     rows = []
     for prompt, pieces in texts:
         text, shown = "", prompt
@@ -81,6 +92,20 @@ def main(options: argparse.Namespace) -> int:
         noun = "text" if len(rows) == 1 else "texts"
         say(f"{len(rows)} {noun}, in {output}")
     return 0
+
+
+def _check_beams(options: argparse.Namespace) -> None:
+    """Raises `UserError` where beams are too few, or an option is of samples alone."""
+    in_range("--beams", options.beams, 1, MAX_SAMPLES)
+    if options.num > options.beams:
+        raise UserError(f"--num={options.num}: expected 1 to --beams={options.beams}")
+    defaults = {"temperature": 1.0, "top_k": None, "top_p": None, "min_p": None}
+    for name, default in {**defaults, "repetition_penalty": 1.0}.items():
+        if getattr(options, name) != default:
+            option = name.replace("_", "-")
+            raise UserError(
+                f"--{option}: expected none with --beams, which draw nothing"
+            )
 
 
 def _filters(options: argparse.Namespace) -> list[generation.Filter]:
@@ -104,14 +129,17 @@ def _stop_tokens(language: LanguageModel) -> list[int]:
 
 def _samples(
     language: LanguageModel,
+    decoder: generation.Decoder,
     prompts: Sequence[str],
     filters: Sequence[generation.Filter],
     options: argparse.Namespace,
 ) -> Iterator[tuple[str, Iterable[str]]]:
     """Each prompt with the pieces of its text, `options.num` times."""
-    decoder = generation.decoder(language.model)
-    size = max(1, BATCH_SIZE // max(1, options.num))
-    for start in range(0, len(prompts), size):
+    size = max(1, BATCH_SIZE // options.num)
+    parts = itertools.product(
+        range(0, len(prompts), size), range(0, options.num, BATCH_SIZE)
+    )
+    for start, first in parts:
         batch = prompts[start : start + size]
         pieces = generation.stream_text(
             decoder,
@@ -123,7 +151,8 @@ def _samples(
             stop=options.stop,
             stop_tokens=_stop_tokens(language),
             filters=filters,
-            num_samples=options.num,
+            num_samples=min(options.num - first, BATCH_SIZE),
+            first_sample=first,
             max_tokens=options.max_tokens,
             repetition_penalty=options.repetition_penalty,
             numbers=range(start, start + len(batch)),
@@ -138,13 +167,14 @@ def _samples(
 
 
 def _beams(
-    language: LanguageModel, prompts: Sequence[str], options: argparse.Namespace
+    language: LanguageModel,
+    decoder: generation.Decoder,
+    prompts: Iterable[tuple[str, np.ndarray]],
+    options: argparse.Namespace,
 ) -> Iterator[tuple[str, Iterable[str]]]:
-    """Each prompt with its best continuations."""
-    decoder = generation.decoder(language.model)
+    """Each prompt, with its token ids given, with its best continuations."""
     tokenizer, stop_tokens = language.tokenizer, _stop_tokens(language)
-    ids = encode_prompts(tokenizer, prompts, language.begin)
-    for prompt, row in zip(prompts, ids, strict=True):
+    for prompt, row in prompts:
         beams = generation.beam_search(
             decoder,
             language.variables,
@@ -153,7 +183,9 @@ def _beams(
             max_tokens=options.max_tokens,
             stop_tokens=stop_tokens,
         )
-        tokens, lengths = (np.asarray(x)[0, : options.num] for x in beams[:2])
-        for new, length in zip(tokens, lengths, strict=True):
+        best = [np.asarray(x)[0, : options.num] for x in beams]
+        for new, length, score in zip(*best, strict=True):
+            if score == -np.inf:  # There are no more.
+                break
             text = decode_continuation(tokenizer, row, new[:length])
             yield prompt, [without_stop(text, options.stop)]

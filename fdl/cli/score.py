@@ -16,6 +16,7 @@ from fdl.cli.language_models import (
     load_language_model,
 )
 from fdl.data.text.read_texts import read_texts
+from fdl.data.text.tokenizers import Tokenizer, token_sizes
 from fdl.errors import RunError, UserError
 from fdl.files import read_text
 from fdl.runs.directory import write_text
@@ -50,7 +51,10 @@ def main(options: argparse.Namespace) -> int:
     path = pathlib.Path(options.file)
     column = options.column or language.column
     texts = read_texts(path, column)
-    found = _score(language, texts, options)
+    found = whole = _score(language, texts, options)
+    if path.suffix.lower() not in (".csv", ".jsonl"):
+        # A text in lines is one text as well: its lines say much of those after them.
+        whole = _score(language, [read_text(path).removeprefix("\ufeff")], options)
     lines = {
         "log_likelihood": found[0],
         "tokens": found[1],
@@ -67,40 +71,49 @@ def main(options: argparse.Namespace) -> int:
         write(text)
     else:
         write_text(output, text)
-    if path.suffix.lower() not in (".csv", ".jsonl"):
-        # A text in lines is one text as well: its lines say much of those after them.
-        texts = [read_text(path)]
-        found = _score(language, texts, options)
-    say(_summary(path, texts, *found))
+    say(_summary(path, *whole))
     return 0
 
 
 def _score(
     language: LanguageModel, texts: Sequence[str], options: argparse.Namespace
-) -> tuple[np.ndarray, np.ndarray]:
-    """Log-likelihood of each text, and the number of tokens that count."""
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Log-likelihood of each text, the tokens that count, and the bytes of them all."""
+    ids = [encode_whole(language, text, f"text {i}") for i, text in enumerate(texts, 1)]
     totals, counts = evaluation.log_likelihoods(
         language.model,
         language.variables,
-        [encode_whole(language, text, f"text {i}") for i, text in enumerate(texts, 1)],
+        ids,
         window=language.window if options.window is None else options.window,
         stride=options.stride,
     )
     if not np.isfinite(totals).all():
         raise RunError("the logits of the model are NaN or infinite")
-    return totals, counts
+    num_bytes = sum(len(text.encode()) for text in texts)
+    if language.begin is None:
+        # The first token of each has no likelihood.
+        num_bytes -= _num_bytes(language.tokenizer, [row[0] for row in ids if len(row)])
+    return totals, counts, num_bytes
+
+
+def _num_bytes(tokenizer: Tokenizer, tokens: Sequence[int]) -> int:
+    """Number of bytes that tokens stand for."""
+    try:
+        return int(token_sizes(tokenizer, "bytes")[[*tokens]].sum())
+    except UserError:  # Words, and the like.
+        return sum(len(tokenizer.decode([token]).encode()) for token in tokens)
 
 
 def _summary(
-    path: pathlib.Path, texts: Sequence[str], totals: np.ndarray, counts: np.ndarray
+    path: pathlib.Path, totals: np.ndarray, counts: np.ndarray, num_bytes: int
 ) -> str:
     """Line on all texts together: nats a token, perplexity, bits a byte."""
     total, count = totals.sum(), counts.sum()
     if not count:
         raise UserError(f"{path}: expected texts of more than one token")
-    num_bytes = sum(len(text.encode()) for text in texts)
-    return (
+    text = (
         f"{path}: log-likelihood {total:.2f} of {count:,} tokens: "
-        f"loss {-total / count:.4f}, perplexity {math.exp(-total / count):.4g}, "
-        f"{-total / math.log(2) / num_bytes:.4f} bits per byte"
+        f"loss {-total / count:.4f}, perplexity {math.exp(-total / count):.4g}"
     )
+    bits = -total / math.log(2)
+    return f"{text}, {bits / num_bytes:.4f} bits per byte" if num_bytes else text

@@ -18,6 +18,8 @@ from fdl.data.splits import Splits
 from fdl.data.text import streams, windows
 from fdl.data.text.tokenizers import Tokenizer, token_sizes
 from fdl.errors import UserError
+from fdl.generation.prompts import padded
+from fdl.generation.text import encode_prompts
 from fdl.learners import gradient_learner
 from fdl.models import functional
 from fdl.models.stateful import stateful
@@ -131,7 +133,7 @@ def text_metrics(tokenizer: Tokenizer) -> MetricFunctions:
 
 def in_order(tokens: Any, length: int, vocab_size: int) -> Batches:
     """All windows of tokens in order, in batches whose logits fit in memory."""
-    length = min(length, len(tokens) - 1)
+    length = max(1, min(length, len(tokens) - 1))
     num_tokens = min(MAX_LOGITS // vocab_size, MAX_TOKENS, len(tokens))
     return windows(tokens, length, max(1, num_tokens // length), shuffle=False)
 
@@ -170,8 +172,13 @@ def samples(
       max_tokens: Number of tokens to generate.
       temperature: See `generation.temperature`.
       top_k: See `generation.top_k`. Default: all tokens.
+
+    Raises:
+      UserError: The prompt has no token or an unknown one, or is too long.
     """
     decoder = generation.decoder(model)
+    # Now, and not at the first evaluation.
+    padded(decoder, encode_prompts(tokenizer, [prompt]), min(1, max_tokens))
     filters = [generation.temperature(temperature)]
     filters += [] if top_k is None else [generation.top_k(top_k)]
 

@@ -98,6 +98,7 @@ def stream(
     repetition_penalty: float = 1.0,
     stop_tokens: Sequence[int] = (),
     num_samples: int = 1,
+    first_sample: int = 0,
     numbers: Sequence[int] | None = None,
     context: int | None = None,
     inputs: Sequence[Array] = (),
@@ -123,6 +124,7 @@ def stream(
         filters.
       stop_tokens: Token ids behind which nothing is generated.
       num_samples: Number of samples for each prompt, n.
+      first_sample: Number of the first of them, for their keys.
       numbers: Number of each prompt, for its key; 0, 1, ... by default.
       context: Where a model has too few positions for prompt and tokens, it goes on
         from so many last tokens of the text, each time that its positions are used up;
@@ -141,7 +143,7 @@ def stream(
     """
     if num_samples < 1:
         raise UserError(f"num_samples={num_samples}: expected at least 1")
-    if not repetition_penalty > 0:
+    if not 0 < repetition_penalty < np.inf:
         raise UserError(
             f"repetition_penalty={repetition_penalty}: expected a positive number"
         )
@@ -155,7 +157,8 @@ def stream(
     sampling = Sampling(decoder, (*filters,), repetition_penalty, (*stop_tokens,))
     texts = [np.asarray(prompt) for prompt in prompts]
     numbers = range(len(texts)) if numbers is None else numbers
-    keys = _row_keys(key, np.array([*numbers], np.uint32), num_samples)
+    samples = np.arange(first_sample, first_sample + num_samples, dtype=np.uint32)
+    keys = _row_keys(key, np.array([*numbers], np.uint32), samples)
     shape = (len(texts), num_samples, -1)
     padded(decoder, texts, _room(decoder, texts, max_tokens, context))
     chunks = _chunks(sampling, variables, texts, keys, max_tokens, context, inputs)
@@ -195,7 +198,11 @@ def _chunks(sampling, variables, texts, keys, max_tokens, context, inputs):
                 return
             texts = [np.append(*pair) for pair in zip(texts, tokens, strict=True)]
         time += count
-        texts = [text[-context:] for text in texts] if context else texts
+        if context:
+            # Each text by itself, so that it is the same alone and in a batch.
+            is_full = [len(text) >= sampling.decoder.max_length for text in texts]
+            pairs = zip(texts, is_full, strict=True)
+            texts = [text[-context:] if full else text for text, full in pairs]
 
 
 def _room(decoder, texts, num_tokens, context):
@@ -205,11 +212,11 @@ def _room(decoder, texts, num_tokens, context):
     return min(num_tokens, max(1, decoder.max_length - max(map(len, texts))))
 
 
-@functools.partial(jax.jit, static_argnums=2)
-def _row_keys(key, numbers, num_samples):
+@jax.jit
+def _row_keys(key, numbers, samples):
     def of_prompt(number):
         fold = functools.partial(jax.random.fold_in, jax.random.fold_in(key, number))
-        return jax.vmap(fold)(jnp.arange(num_samples))
+        return jax.vmap(fold)(samples)
 
     return jax.vmap(of_prompt)(numbers).reshape(-1)
 
@@ -246,7 +253,10 @@ def _chunk(sampling, variables, state, keys, time):
         token_keys = jax.vmap(jax.random.fold_in, (0, None))(keys, time)
         token = jax.vmap(jax.random.categorical)(token_keys, logits)
         token = jnp.where(state.stopped, 0, token).astype(jnp.int32)
-        is_finite = jnp.isfinite(logits.max(axis=-1)) | state.stopped
+        # A filter may have left out what is NaN.
+        is_finite = jnp.isfinite(logits.max(axis=-1))
+        is_finite &= ~jnp.isnan(state.logits).any(axis=-1)
+        is_finite |= state.stopped
         stopped = state.stopped | jnp.isin(token, stop_tokens)
         seen = state.seen
         if seen is not None:

@@ -149,10 +149,15 @@ def decode_continuation(
 def without_stop(text: str, stop: Sequence[str]) -> str:
     """The text in front of the first stop string; all of it where there is none.
 
+    Raises:
+      UserError: A stop string is empty.
+
     Example:
       >>> without_stop("one. two; three", [";", "."])
       'one'
     """
+    if "" in stop:
+        raise UserError("stop='': expected at least one character")
     places = [place for s in stop if (place := text.find(s)) >= 0]
     return text[: min(places, default=len(text))]
 

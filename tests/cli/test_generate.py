@@ -32,6 +32,7 @@ def exported(tmp_path_factory):
         trained = TrainedModel("letters", model, variables, {ability: score}, 7)
         export_model(trained, folder / name, experiment={})
     (folder / "lines.txt").write_text(TEXT)
+    (folder / "wrong.txt").write_text("to be\n" * 40 + "xyz\n")
     return folder
 
 
@@ -95,8 +96,18 @@ def test_lines_are_scored_and_the_whole_file(fdl, folder, tmp_path):
     )
     loss = -total[0] / count[0]
     assert f"{count[0]} tokens: loss {loss:.4f}, perplexity" in called.out
-    bits = loss * count[0] / np.log(2) / len(TEXT)
+    bits = (
+        loss * count[0] / np.log(2) / (len(TEXT) - 1)
+    )  # The first character has no likelihood.
     assert called.out.endswith(f"{bits:.4f} bits per byte\n")
+
+
+def test_bytes_are_those_of_the_tokens_that_count(fdl, folder, tmp_path):
+    (tmp_path / "x.txt").write_text("\ufeffto", encoding="utf-8")
+    summary = fdl("score", "model", tmp_path / "x.txt").out.splitlines()[-1]
+    loss = float(summary.partition("loss ")[2].partition(",")[0])
+    bits = float(summary.split()[-4])
+    assert bits == pytest.approx(loss / np.log(2), abs=2e-4)
 
 
 @pytest.mark.parametrize(
@@ -108,6 +119,11 @@ def test_lines_are_scored_and_the_whole_file(fdl, folder, tmp_path):
         ("generate model --prompt=", "prompt 1 is empty: expected a text"),
         ("generate model --prompt a --top-p 2", "top_p=2.0: expected"),
         ("generate model --prompt a --beams 2 --num 3", "--num=3: expected 1 to --b"),
+        ("generate model --prompt a --beams 2 --top-p 0.5", "--top-p: expected none"),
+        ("generate model --prompt a --num 0", "--num=0: expected an integer from 1"),
+        ("generate model --prompt a --seed 4294967296", "--seed=4294967296: expected"),
+        ("generate model --prompt a --stop=", "stop='': expected at least one"),
+        ("generate model --prompts wrong.txt", "prompt 41: text: 'x' at character 0"),
         ("generate model --prompt a --output x.txt", "expected a name with .jsonl"),
         ("generate model --prompts none.txt", "none.txt"),
         ("score model none.txt", "none.txt"),

@@ -76,6 +76,17 @@ def test_a_token_without_an_output_is_refused():
         language_modelling(config(), SPLITS, TOKENIZER, network(5))
 
 
+def test_a_text_of_one_token_is_refused():
+    splits = SPLITS._replace(validation=TOKENS[:1])
+    with pytest.raises(UserError, match="tokens: expected at least 2, got 1"):
+        language_modelling(config(), splits, TOKENIZER, network())
+
+
+def test_a_prompt_of_samples_is_checked_before_training():
+    with pytest.raises(UserError, match="prompt 1: text: 'z' at character 0"):
+        language_modelling(config(sample={"prompt": "z"}), SPLITS, TOKENIZER, network())
+
+
 def test_texts_are_ended_where_the_tokenizer_has_a_token_for_that(monkeypatch):
     texts = {"train": ["ab", ""], "validation": ["b"], "test": ["a", "ba"]}
     monkeypatch.setattr(

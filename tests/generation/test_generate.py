@@ -130,6 +130,28 @@ def test_where_positions_are_used_up_it_goes_on_from_the_last_tokens():
         run([[1] * 17], decoder=SHORT, context=5)
 
 
+def test_each_text_goes_on_from_its_own_last_tokens():
+    def prefill(variables, prompt, mask, max_length):
+        total = (prompt * mask).sum(axis=1)  # It knows of all that it was given.
+        return total, variables[total % 9]
+
+    def step(variables, total, token):
+        return total + token, variables[(total + token) % 9]
+
+    decoder = SHORT._replace(prefill=prefill, step=step)
+    options = {"max_tokens": 40, "context": 5, "num_samples": 1, "decoder": decoder}
+    together = run(**options)
+    for number, prompt in enumerate(PROMPTS):
+        alone = run([prompt], numbers=[number], **options)
+        np.testing.assert_array_equal(alone.tokens[0], together.tokens[number])
+
+
+def test_samples_of_a_prompt_can_be_made_in_parts():
+    whole = run([[3]], num_samples=3).tokens
+    last = run([[3]], num_samples=2, first_sample=1).tokens
+    np.testing.assert_array_equal(last, whole[:, 1:])
+
+
 def test_no_tokens_can_be_asked_for():
     found = run(max_tokens=0)
     assert found.tokens.shape == (3, 2, 0) and not found.lengths.any()
@@ -145,6 +167,13 @@ def test_logits_that_say_nothing_fail(value):
         run([[5]], table=table)
     with pytest.raises(RunError, match="logits of the model are NaN"):
         beam_search(CHAIN, table, [[5]], max_tokens=2)
+
+
+def test_a_filter_does_not_hide_nan():
+    table = TABLE.copy()
+    table[5, 3] = np.nan
+    with pytest.raises(RunError, match="logits of the model are NaN"):
+        run([[5]], table=table, filters=[generation.top_k(2)])
 
 
 @pytest.mark.slow

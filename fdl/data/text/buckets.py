@@ -236,7 +236,7 @@ def _fingerprint(
     shapes = plan.widths, plan.batch_sizes
     total = hashlib.sha256(f"{shapes} {fingerprint(arrays)}".encode())
     for document in documents:
-        ids = np.asarray(document, np.int32)
+        ids = np.ascontiguousarray(document, np.int32)
         total.update(f"{len(ids)} ".encode())
         total.update(ids.data)
     return total.hexdigest()

@@ -94,12 +94,13 @@ def corpus(
     options = {"column": column, "end": end}
     if isinstance(paths, np.ndarray):
         pieces, sizes = pieces_of_texts(paths), [sum(len(str(text)) for text in paths)]
-        content = [_digest_of_texts(paths)]
+        content = [["", _digest_of_texts(paths)]]
     else:
         files = files_of(paths)
         pieces = pieces_of_files(files, column)
         sizes = [path.stat().st_size for path in files]
-        content = [_digest_of_file(path) for path in files]
+        # The suffix says how a file is read.
+        content = [[path.suffix.lower(), _digest_of_file(path)] for path in files]
     facts = [FORMAT, content, tokenizer.spec, tokenizer.vocab_size, options]
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
     place = expanded(folder) / digest[:32]
@@ -130,9 +131,12 @@ def _prepare(
         write_bytes(partial / META, text.encode())
         for path in [*partial.iterdir(), partial]:
             sync(path)
-        # Another process may have been faster; its corpus is the same.
-        if not place.exists():
+        try:
             partial.rename(place)
+        except OSError:
+            # Another process may have been faster; its corpus is the same.
+            if not place.exists():
+                raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

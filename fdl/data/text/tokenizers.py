@@ -125,8 +125,9 @@ def encode_texts(
       Token ids, int32 [N, T].
 
     Raises:
-      UserError: A role is not declared, there is no room for a token of the text, or
-        the tokenizer cannot encode a text; the error names its number, from 1.
+      UserError: A role is not declared or shares its token with padding, there is no
+        room for a token of the text, or the tokenizer cannot encode a text; the error
+        names its number, from 1.
 
     Example:
       >>> tokenizer = characters("abc", ["pad", "eos"])
@@ -138,6 +139,12 @@ def encode_texts(
     front = [] if begin is None else [role_id(tokenizer, begin)]
     back = [] if end is None else [role_id(tokenizer, end)]
     fill = role_id(tokenizer, pad)
+    for option, role in {"begin": begin, "end": end}.items():
+        if role is not None and tokenizer.special[role] == fill:
+            raise UserError(
+                f"{option}={role!r}: expected another token than that of padding, "
+                "which counts for nothing"
+            )
     room = max_length - len(front) - len(back)
     if room < 1:
         raise UserError(

@@ -229,6 +229,13 @@ def _finished(hf: Any, tokens: Mapping[str, str], vocab_size: int | None) -> Tok
     """
     if hf.get_vocab_size() <= ("unk" in tokens):
         raise UserError("texts: expected some text, got none")
+    for role, token in tokens.items():
+        # With one id for both, a text could say the special token.
+        if token != _unk(tokens) and hf.token_to_id(token) is not None:
+            raise UserError(
+                f"special[{role!r}]={token!r:.50}: expected another text, as it is a "
+                "token of the texts"
+            )
     hf.add_special_tokens(_unique(tokens))
     tokenizer = of_json(hf.to_str(), tokens)
     if vocab_size is not None and tokenizer.vocab_size > vocab_size:

@@ -96,11 +96,13 @@ def test_widths_are_those_with_the_least_padding(count):
 
 def test_other_documents_and_other_shapes_have_another_fingerprint():
     changed = [DOCUMENTS[0] + 1, *DOCUMENTS[1:]]
+    strided = [np.int32(ids).repeat(2)[::2] for ids in DOCUMENTS]
     prints = {
         buckets(documents, budget, seed, widths=2).fingerprint
         for documents, budget, seed in [
             (DOCUMENTS, BUDGET, 0),
             (DOCUMENTS, BUDGET, 1),
+            (strided, BUDGET, 0),
             (changed, BUDGET, 0),
             (DOCUMENTS, 2 * BUDGET, 0),
         ]

@@ -99,6 +99,33 @@ def test_a_second_call_finds_it_and_other_texts_or_options_make_another(tmp_path
     assert len([*tmp_path.iterdir()]) == 5
 
 
+def test_the_same_bytes_under_another_suffix_are_other_texts(tmp_path):
+    lengths = []
+    for name in "a.txt", "a.jsonl":
+        (tmp_path / name).write_text('{"text": "ab"}')
+        found = corpus(tmp_path / name, Bytes([]), folder=tmp_path / "made")
+        lengths.append(len(found.tokens))
+    assert lengths == [14, 2]
+
+
+def test_one_that_was_made_at_the_same_time_is_taken(tmp_path, monkeypatch):
+    def make(progress=None):
+        return corpus(np.array(TEXTS), Bytes([]), folder=tmp_path, progress=progress)
+
+    # At the last moment, behind any look whether there is one.
+    rename = MODULE.Path.rename
+    once = iter([make])
+
+    def late(path, target):
+        for other in once:
+            other()
+        return rename(path, target)
+
+    monkeypatch.setattr(MODULE.Path, "rename", late)
+    assert texts_of(make()) == TEXTS
+    assert len([*tmp_path.iterdir()]) == 1
+
+
 def test_pieces_of_a_long_file_are_the_file(tmp_path, monkeypatch):
     """With small pieces and bundles: lines end in them, before them and behind them."""
     monkeypatch.setattr(FILES, "PIECE", 7)

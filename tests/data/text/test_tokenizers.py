@@ -366,6 +366,20 @@ MISTAKES = {
         lambda: tokenizers.make({"kind": "huggingface", "json": "{}", "special": {}}),
         "expected the content of a tokenizer.json",
     ),
+    "a word as special token": (
+        lambda: tokenizers.words(["the cat"], {"pad": "cat"}),
+        "special['pad']='cat': expected another text, as it is a token of the texts",
+    ),
+    "a piece as special token": (
+        lambda: tokenizers.unigram(["<pad>"] * 50 + ["ab"] * 20, 30, ["pad"]),
+        "special['pad']='<pad>': expected another text",
+    ),
+    "an end that is padding": (
+        lambda: tokenizers.encode_texts(
+            tokenizers.words(["a"], {"pad": "<x>", "eos": "<x>"}), ["a"], 5, end="eos"
+        ),
+        "end='eos': expected another token than that of padding",
+    ),
     "no file": (lambda: tokenizers.from_file("none.json", {}), "cannot read none.json"),
     "no roles": (
         lambda: tokenizers.from_file(__file__, ["pad"]),
