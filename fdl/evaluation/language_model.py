@@ -11,6 +11,7 @@ from fdl import losses
 from fdl.data.preprocessing import Preprocessing, preprocessor, tokenizer_of
 from fdl.errors import UserError
 from fdl.evaluation.predictors import only_input
+from fdl.models import GPT
 from fdl.types import Ability, Array, Key, Model, Variables
 
 MAX_LOGITS = 1 << 26  # Of a batch: 256 MiB.
@@ -95,6 +96,12 @@ def log_likelihoods(
     """
     if window < 1:
         raise UserError(f"window={window}: expected at least 1")
+    # Only a learned table of positions ends.
+    if isinstance(model.module, GPT) and window > model.module.max_length:
+        raise UserError(
+            f"window={window}: expected at most {model.module.max_length}, the "
+            "positions of the model"
+        )
     stride = max(1, window // 2) if stride is None else stride
     if not 1 <= stride <= window:
         raise UserError(f"stride={stride}: expected 1 to {window}, as window={window}")

@@ -84,3 +84,9 @@ def test_padding_need_not_be_a_token_of_the_model():
 def test_windows_that_leave_tokens_out_are_said(options, message):
     with pytest.raises(ValueError, match=message):
         evaluation.log_likelihoods(MODEL, WAVES, encoded(), **options)
+
+
+def test_a_window_beyond_the_positions_of_the_model_is_said_also_of_short_texts():
+    model = models.functional(models.GPT(1, 1, 2, vocab_size=9, max_length=4))
+    with pytest.raises(ValueError, match="window=5: expected at most 4, the positions"):
+        evaluation.log_likelihoods(model, {}, encoded(["ab"]), window=5)
