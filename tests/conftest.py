@@ -109,3 +109,19 @@ def mnist_dir():
     if not folder.is_dir():
         pytest.skip("needs MNIST: set FDL_MANUAL_DIR to a folder with mnist/*.gz")
     return folder
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Marks all but some cases of a test as slow: evenly spaced ones stay."""
+    cases = collections.defaultdict(list)
+    for item in items:
+        if item.get_closest_marker("some") and not item.get_closest_marker("slow"):
+            cases[item.nodeid.partition("[")[0]].append(item)
+    for group in cases.values():
+        (count,) = group[0].get_closest_marker("some").args
+        last = len(group) - 1
+        kept = {round(last * i / max(1, count - 1)) for i in range(count)}
+        for i, item in enumerate(group):
+            if i not in kept:
+                item.add_marker(pytest.mark.slow)

@@ -95,18 +95,23 @@ def test_the_best_of_all_evaluations_is_kept_also_by_a_run_that_failed(
     """Evaluated four times as often as saved; it fails at step 14, and goes on."""
     from fdl.train import loop
 
-    block, calls = loop._block, []
+    reader, calls = loop._reader, []
 
     def fail(*arguments):
-        calls.append(arguments)
-        if len(calls) == 8:
-            raise OSError("no more data")
-        return block(*arguments)
+        read = reader(*arguments)
+
+        def read_and_more(length):
+            calls.append(length)
+            if len(calls) == 8:
+                raise OSError("no more data")
+            return read(length)
+
+        return read_and_more
 
     often = [f"--config.{key}_every={n} steps" for key, n in (("eval", 2), ("save", 8))]
     goal = "--config.best=max loss", "--config.keep=1", "--seeds", seeds
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "_block", fail)
+        patch.setattr(loop, "_reader", fail)
         called = fdl("train", experiment(), "--workdir", "run", *often, *goal)
     assert called.code == 1 and "last good: checkpoint of step 8, in" in called.error
     assert fdl("resume", "run").code == 0

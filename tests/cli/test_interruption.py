@@ -206,15 +206,20 @@ def test_a_run_is_stopped_by_a_signal_at_any_step(
     """In this process: the signal comes in the middle of a call."""
     from fdl.train import loop
 
-    block, calls = loop._block, []
+    reader, calls = loop._reader, []
 
     def send(*arguments):
-        calls.append(arguments)
-        if len(calls) == 5:
-            os.kill(os.getpid(), number)
-        return block(*arguments)
+        read = reader(*arguments)
 
-    monkeypatch.setattr(loop, "_block", send)
+        def read_and_more(length):
+            calls.append(length)
+            if len(calls) == 5:
+                os.kill(os.getpid(), number)
+            return read(length)
+
+        return read_and_more
+
+    monkeypatch.setattr(loop, "_reader", send)
     called = fdl("train", experiment(), "--workdir", "run")
     assert called.code == 128 + number
     assert "fdl: stopping after this step; once more to kill\n" in called.error
@@ -303,17 +308,22 @@ def test_a_full_disk_fails_the_run_and_loses_nothing(
 ):
     from fdl.train import loop
 
-    block, calls = loop._block, []
+    reader, calls = loop._reader, []
 
     def fill_then(*arguments):
-        calls.append(arguments)
-        if len(calls) == 6:  # The first checkpoint is there, others are to come.
-            fill(small_disk, spare)
-        return block(*arguments)
+        read = reader(*arguments)
+
+        def read_and_more(length):
+            calls.append(length)
+            if len(calls) == 6:  # The first checkpoint is there, others are to come.
+                fill(small_disk, spare)
+            return read(length)
+
+        return read_and_more
 
     workdir = small_disk / "run"
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "_block", fill_then)
+        patch.setattr(loop, "_reader", fill_then)
         called = fdl("train", experiment(), "--workdir", workdir)
     assert called.code == 1, called
     assert called.error.count("\n") == 1 and "No space left on device" in called.error

@@ -389,6 +389,7 @@ ODD = """
     return fdl.Experiment("""
 
 
+@pytest.mark.slow
 def test_a_metric_may_be_an_array_and_no_number_for_some_seeds(fdl, experiment):
     place = experiment(
         ("\n    return fdl.Experiment(", ODD),
@@ -418,6 +419,7 @@ def test_a_config_may_have_what_is_no_number(fdl, experiment):
         assert fdl("train", f"{place}:smoke", "--workdir", "run").code == 0
 
 
+@pytest.mark.slow
 def test_seeds_may_be_large(fdl, experiment):
     arguments = f"{experiment()}:smoke", f"--config.seed={2**40}"
     assert fdl("train", *arguments, "--workdir", "all", "--seeds", 2).code == 0

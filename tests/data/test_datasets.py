@@ -74,6 +74,7 @@ def test_diabetes_is_that_of_scikit_learn():
 @pytest.mark.parametrize(
     "split", ["test", pytest.param("train", marks=pytest.mark.slow)]
 )
+@pytest.mark.some(1)
 def test_mnist_has_the_published_counts(mnist_dir, split):
     source = fdl.data.load("mnist", split, manual_dir=mnist_dir.parent)
     assert source["image"].shape == (sum(MNIST_COUNTS[split]), 28, 28, 1)

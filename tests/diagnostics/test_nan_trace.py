@@ -274,6 +274,7 @@ def test_what_is_finite_has_no_origin():
 
 
 @pytest.mark.parametrize("name", ["CNN", "RNNClassifier"])
+@pytest.mark.some(1)
 def test_networks_are_looked_into(name):
     """Convolutions differ by platform, and recurrence has a gradient of its own."""
     from fdl import models

@@ -411,6 +411,7 @@ def test_fused_steps_equal_single_steps_bit_for_bit(make):
 
 
 @every_learner
+@pytest.mark.some(3)
 def test_seeds_trained_at_once_equal_one_run_per_seed(make):
     alone = [trained(make, 5, seed=seed).state for seed in range(2)]
     learners, batches = zip(*(learner_of(make, seed) for seed in range(2)), strict=True)
@@ -426,6 +427,7 @@ def test_seeds_trained_at_once_equal_one_run_per_seed(make):
 
 
 @every_call
+@pytest.mark.some(4)
 def test_a_mesh_of_devices_equals_one_device(make, steps_per_call):
     assert len(jax.devices()) == 4
     four = advance(make, 5, num_devices=4, steps_per_call=steps_per_call)

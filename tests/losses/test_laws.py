@@ -75,6 +75,7 @@ def test_there_is_one_number_for_each_example_whatever_the_axes(loss, outputs, l
 
 
 @cases({**LOSSES, **OF_FRAMES})
+@pytest.mark.some(8)
 def test_half_precision_is_computed_in_float32(loss, outputs, labels):
     half = np.asarray(outputs).astype(jnp.bfloat16)
 
@@ -91,6 +92,7 @@ def test_half_precision_is_computed_in_float32(loss, outputs, labels):
 
 
 @cases({**LOSSES, **OF_FRAMES})
+@pytest.mark.some(10)
 def test_gradients_equal_finite_differences_in_float64(loss, outputs, labels):
     with jax.enable_x64(True):
         outputs, labels = jnp.asarray(outputs, jnp.float64), jnp.asarray(labels)

@@ -56,6 +56,7 @@ QUICK = [  # Each of them with one score at least, and two with all averages.
 
 @pytest.mark.parametrize("name", SCORES)
 @pytest.mark.parametrize("zero_division", ZERO_DIVISIONS)
+@pytest.mark.some(6)
 def test_scores_of_classes_equal_those_of_scikit_learn(many_cases, name, zero_division):
     # All cases are one to scikit-learn, each with classes of its own.
     chosen, labels, weights = [], [], []
@@ -81,6 +82,7 @@ def test_scores_of_classes_equal_those_of_scikit_learn(many_cases, name, zero_di
 @pytest.mark.parametrize("average", AVERAGES)
 @pytest.mark.parametrize("zero_division", QUICK)
 @pytest.mark.parametrize("only_seen", [False, True])
+@pytest.mark.some(4)
 def test_averages_equal_those_of_scikit_learn(cases, average, zero_division, only_seen):
     options = {"average": average, "zero_division": zero_division}
     actual = cases.of(three_at_once, only_seen=only_seen, **options)
@@ -95,6 +97,7 @@ def test_averages_equal_those_of_scikit_learn(cases, average, zero_division, onl
 
 
 @pytest.mark.parametrize("average", ["binary", *AVERAGES])
+@pytest.mark.some(2)
 def test_one_logit_is_of_two_classes(yes_or_no, average):
     actual = yes_or_no.of(three_at_once, average=average)
     known = {} if average == "binary" else {"labels": [0, 1]}
@@ -114,6 +117,7 @@ def test_one_logit_is_of_two_classes(yes_or_no, average):
 
 @pytest.mark.parametrize("average", [*AVERAGES, "samples"])
 @pytest.mark.parametrize("zero_division", QUICK)
+@pytest.mark.some(3)
 def test_scores_of_several_labels(several_labels, average, zero_division):
     options = {"average": average, "zero_division": zero_division}
     actual = several_labels.of(three_at_once, **options)

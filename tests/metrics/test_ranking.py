@@ -122,6 +122,7 @@ def bounded(name, num_bins, logits, labels):
 @both
 @pytest.mark.parametrize("num_bins", [1, 7, 256, 4096])
 @pytest.mark.parametrize("scale", [0.01, 1, 30])
+@pytest.mark.some(4)
 def test_what_is_exact_lies_within_the_bounds(name, num_bins, scale):
     random = np.random.default_rng(0)
     labels = random.integers(2, size=(10, 200))

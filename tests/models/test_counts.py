@@ -87,6 +87,7 @@ for _entry in ZOO.values():
         for entry in ZOO.values()
     ],
 )
+@pytest.mark.some(20)
 def test_models_have_the_published_number_of_parameters(entry):
     shapes = shapes_of(entry.constructor())
     assert count(shapes) == entry.parameters
@@ -112,5 +113,6 @@ SAME = (
     ],
     ids=lambda x: str(x)[:30],
 )
+@pytest.mark.some(6)
 def test_variants_do_too(module, parameters):
     assert count(shapes_of(module)) == parameters

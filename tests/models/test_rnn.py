@@ -70,6 +70,7 @@ def jitted(module):
         ),
     ],
 )
+@pytest.mark.some(2)
 def test_layers_are_flax_cells_in_values_and_gradients(
     cell, reverse, x64, tolerance, random_inputs, random_variables
 ):
@@ -145,6 +146,7 @@ def test_padding_changes_nothing(cell, random_inputs, random_variables):
 
 
 @every_cell
+@pytest.mark.some(1)
 def test_two_halves_are_the_whole(cell, random_inputs, random_variables):
     module, x = RNN(5, 2, cell), random_inputs(3, 6, 4)
     apply, variables = jitted(module), random_variables(module, x)
@@ -183,6 +185,7 @@ def test_two_directions_are_two_layers_of_which_one_reads_backwards(
 
 
 @every_cell
+@pytest.mark.some(1)
 def test_what_was_before_a_reset_is_forgotten(cell, random_inputs, random_variables):
     core, x = RecurrentCore(5, cell), random_inputs(1, 6, 4)
     carry = jax.tree.map(lambda a: np.full_like(a, 0.5), core.zero_carry(1))
@@ -254,6 +257,7 @@ def test_bfloat16_stays_near(cell, random_inputs, random_variables):
     chex.assert_trees_all_equal_dtypes(narrow_grads, wide_grads)
 
 
+@pytest.mark.slow
 def test_seeds_are_vmapped(random_inputs):
     core, x = RecurrentCore(5), random_inputs(2, 3, 6, 4)
     keys = jax.random.split(jax.random.key(0), 2)
@@ -352,6 +356,7 @@ def case(cell, num_layers, directions, random_inputs, random_variables):
 
 
 @every_case
+@pytest.mark.some(4)
 def test_layers_are_those_of_torch(
     cell, num_layers, directions, references, random_inputs, random_variables
 ):

@@ -154,6 +154,7 @@ def quadratic(weights, grad_fn=None):
 
 
 @pytest.mark.parametrize("name", optim.optimizers.__all__)
+@pytest.mark.some(20)
 def test_every_optimizer_descends_and_keeps_the_type_of_its_state(name):
     rate = 1.0 if name in FINDS_ITS_RATE else 1e-3
     optimizer = optim.chain(name, rate, num_steps=100)
@@ -179,6 +180,7 @@ def test_every_optimizer_descends_and_keeps_the_type_of_its_state(name):
 
 
 @pytest.mark.parametrize("name", optim.optimizers.__all__)
+@pytest.mark.some(8)
 def test_every_optimizer_of_half_precision_keeps_its_types_under_a_guard(name):
     options = {"skip_nonfinite": 2, "warmup": 2, "weight_decay": 0.1}
     if name == "rprop":

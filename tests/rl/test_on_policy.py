@@ -177,7 +177,6 @@ def test_it_learns_to_walk_a_corridor():
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_a_step_keeps_types_and_fused_or_spread_gives_the_same():
     chex.clear_trace_counter()
     init, step, _, partition, *_ = learner(num_epochs=2, num_minibatches=2)
@@ -200,6 +199,7 @@ def test_a_step_keeps_types_and_fused_or_spread_gives_the_same():
     )
 
 
+@pytest.mark.slow
 def test_discounts_are_traced_with_the_numbers_of_each():
     arms = [{"discount": 1.0, "lambda_": 0.9}, {"discount": 0.5, "lambda_": 0.0}]
     traced = inject_hyperparameters(learner)

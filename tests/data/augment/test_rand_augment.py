@@ -78,6 +78,7 @@ def test_each_operation_is_drawn_equally_often_and_to_both_sides(image):
     assert abs(right.mean() - 0.5) < 4 * 0.5 / np.sqrt(len(right))
 
 
+@pytest.mark.slow
 def test_two_operations_are_one_after_the_other(image):
     names = ("posterize", "solarize")
     pairs = [

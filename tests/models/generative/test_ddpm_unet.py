@@ -93,7 +93,6 @@ def test_each_image_has_its_own_time(apply, random_variables, inputs):
     assert np.abs(after[1] - before[1]).max() > 0.01
 
 
-@pytest.mark.slow
 def test_features_are_dropped_in_training_alone(apply, random_variables, inputs):
     module, variables = TINY.clone(dropout=0.5), random_variables(TINY)
     run = jax.jit(module.apply, static_argnames="train")
@@ -107,6 +106,7 @@ def test_features_are_dropped_in_training_alone(apply, random_variables, inputs)
     assert np.abs(one - other).max() > 0.01 < np.abs(one - expected).max()
 
 
+@pytest.mark.slow
 def test_recomputed_blocks_have_the_same_gradients(random_variables, inputs):
     variables = random_variables(TINY)
 

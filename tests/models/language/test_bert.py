@@ -209,7 +209,6 @@ def test_tokens_without_positions_are_a_set(apply, variables, assert_close):
     assert np.abs(placed).max() > 0.01
 
 
-@pytest.mark.slow
 def test_tokens_are_all_of_the_first_part_unless_told(apply, variables):
     apply = functools.partial(apply, MODULE)
     expected = apply(variables, TOKENS, token_types=np.zeros_like(TYPES))
@@ -218,6 +217,7 @@ def test_tokens_are_all_of_the_first_part_unless_told(apply, variables):
     assert np.abs(told - expected).max() > 0.01
 
 
+@pytest.mark.slow
 def test_scanned_and_recomputed_layers_equal_unrolled_ones(variables):
     def gradients(module):
         def loss(variables):

@@ -69,6 +69,7 @@ def assert_equal(ours, flax, variables, x, tolerance):
     ],
     ids=str,
 )
+@pytest.mark.some(6)
 def test_conv_equals_flax_in_values_and_gradients(options, random_variables):
     ours, flax = conv(4, (3, 2), **options), nn.Conv(4, (3, 2), **options)
     variables = random_variables(flax, IMAGES)

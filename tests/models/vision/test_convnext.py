@@ -41,13 +41,13 @@ def assert_trees_close(actual, expected):
     )
 
 
-@pytest.mark.slow
 def test_it_is_that_of_torchvision(apply, references, random_variables, random_inputs):
     variables = random_variables(SMALL)
     outputs = apply(SMALL, variables, random_inputs(*SHAPE))
     references.agree("ConvNeXt", outputs)
 
 
+@pytest.mark.slow
 def test_scanned_and_recomputed_blocks_have_the_same_gradients(
     random_variables, gradients
 ):

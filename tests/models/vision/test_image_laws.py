@@ -90,6 +90,7 @@ def step_of(module):
     return step
 
 
+@pytest.mark.some(4)
 def test_gradients_reach_every_parameter_in_one_trace(member):
     for key in KEYS:
         gradients, _ = member.step(member.variables, member.images, key)
@@ -103,6 +104,7 @@ def again(member):
     return step_of(member.module.clone(remat=True))
 
 
+@pytest.mark.some(1)
 def test_blocks_are_computed_again_if_asked(member, again):
     shapes = jax.tree.leaves(jax.eval_shape(member.step, *member[1:3], KEYS[0]))
     for step, expected in ((again, True), (member.step, False)):

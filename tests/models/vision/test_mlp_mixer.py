@@ -40,7 +40,6 @@ def test_the_mixer_agrees_with_timm(agrees_with_torch, images, references):
     references.check("mixer", outputs)
 
 
-@pytest.mark.slow
 def test_swapped_patches_swap_the_weights_along_them(
     apply, variables, images, assert_close
 ):
@@ -63,6 +62,7 @@ def test_swapped_patches_swap_the_weights_along_them(
     assert np.abs(apply(variables, swapped) - expected).max() > 0.01
 
 
+@pytest.mark.slow
 def test_scanned_and_recomputed_blocks_equal_unrolled_ones(variables, images):
     """The first block is never dropped, and the last always: nothing is random."""
 
