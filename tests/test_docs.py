@@ -12,6 +12,7 @@ import ast
 import contextlib
 import decimal
 import io
+import os
 import pathlib
 import re
 import shlex
@@ -173,6 +174,14 @@ def quick(options, arguments):
         return arguments if all(pathlib.Path(name).exists() for name in names) else []
     if not hasattr(options, "takes_config"):
         return []
+    if (
+        options.experiment.partition(":")[0].endswith("shakespeare_gpt")
+        and not (
+            pathlib.Path(os.environ.get("FDL_MANUAL_DIR", "missing"))
+            / "tiny_shakespeare"
+        ).is_dir()
+    ):
+        return []  # Its text would be downloaded.
     if options.command == "train" and options.experiment.endswith(":smoke"):
         return arguments
     overrides = [f"--config.{override}" for override in options.overrides]

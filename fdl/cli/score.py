@@ -63,7 +63,7 @@ def main(options: argparse.Namespace) -> int:
             found[1] > 0, np.exp(-found[0] / np.maximum(found[1], 1)), np.nan
         ),
     }
-    names = [str(i) for i in range(1, len(texts) + 1)]
+    names = [str(i) for i in range(len(texts))]  # As of `fdl predict`.
     rows = evaluation.prediction_rows(lines, names)
     as_json = output is not None and output.suffix == ".jsonl"
     text = evaluation.as_json(rows) if as_json else evaluation.as_csv(rows)
