@@ -108,6 +108,7 @@ def test_a_run_leaves_the_plots_that_its_data_allows(folder, name):
         assert imread(plot).std() > 0.03
 
 
+@pytest.mark.slow
 def test_plots_drawn_anew_are_the_same(folder, fdl):
     before = {**drawn(folder / "one"), "": (folder / "one/curves.png").read_bytes()}
     called = fdl("plot", "one")

@@ -160,6 +160,7 @@ def flip(path, i):
         "arrays-*/train/checksums.json",
     ],
 )
+@pytest.mark.some(10)
 def test_damage_is_told_and_mended(digits, tmp_path, file, damage):
     expected = fdl.data.load("digits", "train", data_dir=digits)
     root = tmp_path / "data"

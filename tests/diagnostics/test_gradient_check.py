@@ -56,6 +56,7 @@ def test_it_says_what_the_definition_says():
     ],
     ids=["dropout", "batch_norm", "convolution", "residual"],
 )
+@pytest.mark.some(2)
 def test_gradients_of_the_zoo_are_right(module):
     checks = check_gradients(*setup(module), BATCH, KEY)
     _, variables = setup(module)

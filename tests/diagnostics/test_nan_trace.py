@@ -117,6 +117,7 @@ def random_division(w):
     ],
     ids=lambda x: getattr(x, "__name__", None),
 )
+@pytest.mark.some(10)
 def test_the_first_operation_is_named_with_its_line(
     function, primitive, loops, with_gradient, jitted
 ):

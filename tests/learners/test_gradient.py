@@ -223,6 +223,7 @@ def test_an_overflow_halves_the_scale_and_is_not_seen():
 
 @pytest.mark.parametrize("num_microbatches", [1, 2])
 @pytest.mark.parametrize("freeze", [(), "fixed"])
+@pytest.mark.some(1)
 def test_a_line_search_sees_the_loss_of_this_batch(freeze, num_microbatches):
     def rosenbrock(variables, batch, key=None, *, train=False):
         x, y = variables["params"]["free"]

@@ -368,6 +368,7 @@ def test_the_step_keeps_the_type_of_the_state_and_compiles_once(make):
 
 
 @every_call
+@pytest.mark.some(4)
 def test_a_run_traces_the_step_once(make, steps_per_call):
     assert advance(make, 7, steps_per_call=steps_per_call).step == 7
     assert TRACES[make, 0, steps_per_call, 1] == 1

@@ -52,6 +52,7 @@ def careless(variables, batch, key=None, *, train=False):
         for n in (2, 3, 4, 12)
     ],
 )
+@pytest.mark.some(3)
 def test_parts_equal_the_whole_under_any_mask(mask, num_microbatches):
     batch = {**BATCH, "mask": jnp.asarray(MASKS[mask], jnp.float32)}
     in_parts = OBJECTIVE if mask == "none" else careless

@@ -132,6 +132,7 @@ def test_one_learner_many_times_is_traced_once():
     np.testing.assert_allclose(state.groups[0], expected + 1, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_learners_may_have_batches_of_their_own():
     """By name or in order; those of one shape are vmapped."""
     batches = {

@@ -37,6 +37,7 @@ def test_errors_equal_those_of_scikit_learn(numbers, name):
 
 
 @every_error
+@pytest.mark.some(2)
 def test_errors_of_several_outputs_are_averaged(name):
     random = np.random.default_rng(0)
     predictions, targets = random.normal(size=(2, 9, 3))
@@ -86,6 +87,7 @@ def test_integers_are_numbers_and_half_precision_is_widened():
 
 @every_error
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "float16", "bfloat16"])
+@pytest.mark.some(4)
 def test_narrow_numbers_equal_scikit_learn(name, dtype):
     targets = jnp.array([-128, 127, 3, 1, 100]).astype(dtype)
     predictions = jnp.array([127, -128, 2, 5, -100]).astype(dtype)

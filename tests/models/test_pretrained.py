@@ -348,6 +348,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("changes, expected", FAULTS.values(), ids=FAULTS)
+@pytest.mark.some(5)
 def test_what_does_not_fit_is_one_line_that_names_it(file, changes, expected):
     file.rewrite(**changes)
     text = told(file.path, into=Tiny())

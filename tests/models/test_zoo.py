@@ -97,6 +97,7 @@ def test_everything_that_is_exported_is_there():
         ("dcgan_discriminator", 32),
     ],
 )
+@pytest.mark.some(2)
 def test_images_that_are_too_small_are_told(name, size):
     """And give neither an error of something else, nor the average of nothing: NaN."""
     module = shallow(getattr(models, name)())

@@ -224,6 +224,7 @@ def test_rates_are_found_in_half_precision_as_in_single(name):
 
 @pytest.mark.parametrize("name", FINDS_ITS_RATE)
 @pytest.mark.parametrize("exempt", [(), "bias"])
+@pytest.mark.some(2)
 def test_decay_is_scaled_by_the_rate_that_is_found(name, exempt):
     """Optax scales it so itself, but has no mask with most of them."""
     weights = {"kernel": jnp.asarray(START), "bias": jnp.asarray(START)}
@@ -264,6 +265,7 @@ OF_NORMS = {
 
 @pytest.mark.parametrize("options", OF_NORMS.values(), ids=OF_NORMS)
 @pytest.mark.parametrize("size", [300, 1e-4])
+@pytest.mark.some(6)
 def test_half_precision_is_computed_in_single(options, size):
     """Squares overflow in float16 from 256 on, and vanish below 0.0002."""
     options = {"name": "sgd", "learning_rate": 1.0, "num_steps": 9} | options

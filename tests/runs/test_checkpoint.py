@@ -156,6 +156,7 @@ def test_an_added_file_is_noticed_and_named(two, name):
 
 
 @pytest.mark.parametrize("name", ["a[b]", "[old]", "a*b", "a**b", "a?", "back\\slash"])
+@pytest.mark.some(2)
 def test_a_folder_whose_name_is_a_pattern_is_as_good_as_any(tmp_path, name):
     for place in (tmp_path / name, tmp_path / "aXb"):
         save(place, [1, 2])

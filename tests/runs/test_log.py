@@ -132,6 +132,7 @@ ROWS = {
 
 
 @pytest.mark.parametrize("rows", ROWS.values(), ids=ROWS)
+@pytest.mark.some(2)
 def test_curves_are_a_picture_and_need_no_warning(tmp_path, rows):
     from matplotlib.image import imread
 

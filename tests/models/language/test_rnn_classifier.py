@@ -24,6 +24,7 @@ def pooled(pooling, states):
     "pooling, cell",
     [("last", "gru"), ("last", "lstm"), ("mean", "gru"), ("max", "gru")],
 )
+@pytest.mark.some(2)
 def test_what_is_read_out_is_that_of_the_tokens(
     pooling, cell, apply, see, random_variables, assert_close
 ):

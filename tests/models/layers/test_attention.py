@@ -270,6 +270,7 @@ def outputs_and_gradients(variables, x, dtype, **options):
 @pytest.mark.parametrize(
     "dtype", ["bfloat16", pytest.param("float16", marks=pytest.mark.slow)]
 )
+@pytest.mark.some(2)
 def test_half_precision_is_near_single(x, case, dtype, random_variables):
     variables = random_variables(Attention(num_heads=3), x, train=False)
     exact, (outputs, gradients) = (

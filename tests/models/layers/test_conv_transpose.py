@@ -41,6 +41,7 @@ def flax_layer(kernel_size, stride, padding, **options):
 
 
 @every_shape
+@pytest.mark.some(4)
 def test_it_equals_flax_in_values_and_gradients(
     kernel_size, stride, padding, random_variables
 ):

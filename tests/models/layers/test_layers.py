@@ -80,6 +80,7 @@ def test_conv_equals_flax_in_values_and_gradients(options, random_variables):
 
 @pytest.mark.parametrize("shape", [(3, 5), (2, 4, 5), (2, 3, 2, 5), (0, 4, 5)], ids=str)
 @pytest.mark.parametrize("options", [{}, {"use_bias": False}, {"dtype": "bfloat16"}])
+@pytest.mark.some(5)
 def test_dense_equals_flax_in_values_and_gradients(shape, options, random_variables):
     x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     ours, flax = dense(4, **options), nn.Dense(4, **options)
@@ -229,6 +230,7 @@ def test_a_convolution_of_shifted_images_is_the_shifted_convolution(random_varia
 
 @pytest.mark.parametrize("shape", [(5, 5), (3, 7), (3, 3, 2, 8)])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+@pytest.mark.some(4)
 def test_orthogonal_kernels_are_those_of_jax_rounded(shape, dtype):
     @jax.jit
     def draw(key):

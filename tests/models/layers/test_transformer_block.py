@@ -22,6 +22,7 @@ def x(random_inputs):
 
 @pytest.mark.parametrize("field", ["dropout", "attention_dropout", "mlp_dropout"])
 @pytest.mark.parametrize("pre_norm", [False, True])
+@pytest.mark.some(2)
 def test_dropout_is_off_in_evaluation_and_on_in_training(
     x, apply, random_variables, field, pre_norm
 ):

@@ -159,6 +159,7 @@ def test_the_head_maps_the_features_to_the_logits(member, assert_close):
     assert_close(logits, member.evaluate(member.variables, member.images), 1e-5)
 
 
+@pytest.mark.some(2)
 def test_bfloat16_stays_near_float32(member, assert_close):
     small = member.module.clone(dtype="bfloat16")
     outputs = jax.jit(small.apply)(member.variables, member.images)

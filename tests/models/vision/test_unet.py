@@ -85,6 +85,7 @@ def test_features_of_the_finest_level_come_out_without_a_head(
     assert sorted(seen) == ["down0", "down1", "up0"]
 
 
+@pytest.mark.slow
 def test_recomputed_levels_have_the_same_gradients(random_variables, random_inputs):
     images, variables = random_inputs(1, 6, 8, 2), random_variables(TINY)
 
