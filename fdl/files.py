@@ -152,8 +152,16 @@ def read_text(path: pathlib.Path) -> str:
     """Reads a text in UTF-8 from a file of any origin; errors are as of `read_json`."""
     try:
         return _read_limited(path).decode()
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: expected text in UTF-8") from None
+    except UnicodeDecodeError as error:
+        raise not_utf8(path, error) from None
+
+
+def not_utf8(path: pathlib.Path, error: UnicodeDecodeError) -> UserError:
+    """Error of a file that is no UTF-8, with the first byte that is not."""
+    found = error.object[error.start]
+    return UserError(
+        f"{path}: expected text in UTF-8, got {found:#04x} at byte {error.start}"
+    )
 
 
 def _read_limited(path: pathlib.Path) -> bytes:

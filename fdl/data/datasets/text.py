@@ -20,7 +20,7 @@ import numpy as np
 
 from fdl.data.datasets.dataset import Dataset, File, Splits
 from fdl.errors import UserError
-from fdl.files import opened
+from fdl.files import not_utf8, opened
 
 MAX_BYTES = 64 << 20  # Unpacked.
 SHAKESPEARE_LENGTH = 1_115_394  # Characters.
@@ -51,10 +51,7 @@ def read_text(path: Path) -> str:
     try:
         return content.decode()
     except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path}: expected text in UTF-8, got {content[error.start]:#04x} at byte "
-            f"{error.start}"
-        ) from None
+        raise not_utf8(path, error) from None
 
 
 def read_lines(path: Path, number: int) -> list[str]:

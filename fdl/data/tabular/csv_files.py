@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TextIO
 
 from fdl.errors import UserError, near
-from fdl.files import expanded, opened
+from fdl.files import expanded, not_utf8, opened
 
 Rows = list[dict[str, str]]
 
@@ -81,10 +81,7 @@ def csv_lines(
             reader = csv.reader(file, delimiter=delimiter, strict=True)
             lines = [(reader.line_num, values) for values in reader]
     except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path}: expected text in UTF-8, got "
-            f"{error.object[error.start]:#04x} at byte {error.start}"
-        ) from None
+        raise not_utf8(path, error) from None
     except csv.Error as error:
         line = reader.line_num if reader else 1
         raise UserError(f"{path}:{line}: {error}") from None

@@ -5,7 +5,7 @@ import pathlib
 
 from fdl.data.tabular.csv_files import csv_lines
 from fdl.errors import UserError, near
-from fdl.files import opened
+from fdl.files import not_utf8, opened
 
 SUFFIXES = (".txt", ".csv", ".jsonl")
 
@@ -80,10 +80,7 @@ def _lines(path: pathlib.Path) -> list[str]:
         # Not `splitlines`, for which the marks of a page or a paragraph are ends too.
         lines = content.decode("utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path}: expected text in UTF-8, got {content[error.start]:#04x} at byte "
-            f"{error.start}"
-        ) from None
+        raise not_utf8(path, error) from None
     if not lines[-1]:
         lines.pop()
     if not lines:
