@@ -125,7 +125,7 @@ def beam_search(
 
 
 class Search(NamedTuple):
-    """What a beam search is compiled for."""
+    """Static arguments of a compiled beam search."""
 
     decoder: Decoder
     num_beams: int

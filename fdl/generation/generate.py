@@ -31,7 +31,7 @@ class Generated(NamedTuple):
 
 
 class Sampling(NamedTuple):
-    """What is compiled into the program that samples."""
+    """Static arguments of the compiled sampling of tokens."""
 
     decoder: Decoder
     filters: tuple[Filter, ...]
