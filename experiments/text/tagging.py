@@ -17,7 +17,6 @@ from ml_collections import ConfigDict
 
 import fdl
 
-HELD_OUT = {"validation": 2**32, "test": 2**32 + 1}  # Seeds that no run has.
 PAD = 0
 
 
@@ -54,13 +53,8 @@ def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
 
 def build(config: ConfigDict) -> fdl.Experiment:
     """Experiment of a config."""
-    draw = task(config)
-    splits = fdl.data.Splits(
-        fdl.data.drawn(draw, config.batch_size, config.seed),
-        *(
-            fdl.data.drawn(draw, config.num_test, seed, steps_per_epoch=1)
-            for seed in HELD_OUT.values()
-        ),
+    splits = fdl.data.drawn_splits(
+        task(config), config.batch_size, config.num_test, config.seed
     )
     length = config.lengths[1]
     return fdl.supervised(

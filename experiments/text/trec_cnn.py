@@ -13,7 +13,6 @@ from typing import Literal
 from ml_collections import ConfigDict
 
 import fdl
-from fdl.data.text import tokenizers
 
 
 def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
@@ -47,20 +46,8 @@ def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
 
 def build(config: ConfigDict) -> fdl.Experiment:
     """Experiment of a config."""
-    texts = fdl.data.load_splits("trec")
-    tokenizer = tokenizers.words(
-        texts.train["text"], ["unk", "pad"], min_count=2, lowercase=True
-    )
-    return fdl.experiment.text_classification(
+    return fdl.experiment.word_classification(
         config,
-        texts,
-        tokenizer,
-        fdl.make(
-            fdl.models,
-            config.model,
-            num_classes=6,
-            vocab_size=tokenizer.vocab_size,
-            pad_token=tokenizer.special["pad"],
-        ),
-        classes=fdl.data.datasets.trec.classes["label"],
+        fdl.data.load_splits("trec"),
+        fdl.data.datasets.trec.classes["label"],
     )

@@ -16,8 +16,6 @@ from ml_collections import ConfigDict
 
 import fdl
 
-HELD_OUT = {"validation": 2**32, "test": 2**32 + 1}  # Seeds that no run has.
-
 
 def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     """Config of the experiment: sizes, rates and periods."""
@@ -42,13 +40,8 @@ def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
 
 def build(config: ConfigDict) -> fdl.Experiment:
     """Experiment of a config."""
-    draw = sequence(config.length)
-    splits = fdl.data.Splits(
-        fdl.data.drawn(draw, config.batch_size, config.seed),
-        *(
-            fdl.data.drawn(draw, config.num_test, seed, steps_per_epoch=1)
-            for seed in HELD_OUT.values()
-        ),
+    splits = fdl.data.drawn_splits(
+        sequence(config.length), config.batch_size, config.num_test, config.seed
     )
     arms = {
         cell: fdl.supervised(

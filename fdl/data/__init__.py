@@ -2,7 +2,7 @@
 
 from fdl.data import augment, preprocessing, text
 from fdl.data.batches import batches, order
-from fdl.data.drawn import drawn
+from fdl.data.drawn import drawn, drawn_splits
 from fdl.data.load_splits import encode_splits, load_splits
 from fdl.data.loading import load
 from fdl.data.preprocessing import Preprocessing, encoder, preprocessor, standardize
@@ -27,6 +27,7 @@ __all__ = [
     "bundled_rows",
     "class_weights",
     "drawn",
+    "drawn_splits",
     "encode_splits",
     "encoder",
     "fingerprint",

@@ -8,7 +8,29 @@ import jax.numpy as jnp
 import numpy as np
 
 from fdl.data.batches import check_sizes
+from fdl.data.splits import Splits
 from fdl.types import Batch, Batches, Key, PyTree
+
+HELD_OUT = 2**32, 2**32 + 1  # Seeds of validation and test, which no run has.
+
+
+def drawn_splits(
+    draw: Callable[[Key], Batch], batch_size: int, num_held_out: int, seed: int = 0
+) -> Splits:
+    """Splits of examples that are made on the fly; see `drawn`.
+
+    Args:
+      draw: ``draw(key)``, one example.
+      batch_size: Number of examples in a training batch.
+      num_held_out: Number of examples of the validation, and of the test, which are the
+        same for every seed.
+      seed: Seed of the training examples, in [0, 2**32).
+
+    Raises:
+      UserError: A size or the seed is not valid.
+    """
+    held_out = (drawn(draw, num_held_out, x, steps_per_epoch=1) for x in HELD_OUT)
+    return Splits(drawn(draw, batch_size, seed), *held_out)
 
 
 def drawn(

@@ -4,9 +4,13 @@ from fdl.experiment.baselines import with_baselines
 from fdl.experiment.comparison import compare
 from fdl.experiment.language import language_modelling
 from fdl.experiment.ngrams import with_ngrams
+from fdl.experiment.sequence_task import sequence_task
 from fdl.experiment.supervised import supervised
 from fdl.experiment.tasks import Task, classification, regression, tagging
-from fdl.experiment.text_classification import text_classification
+from fdl.experiment.text_classification import (
+    text_classification,
+    word_classification,
+)
 
 __all__ = [
     "Task",
@@ -14,9 +18,11 @@ __all__ = [
     "compare",
     "language_modelling",
     "regression",
+    "sequence_task",
     "supervised",
     "tagging",
     "text_classification",
     "with_baselines",
     "with_ngrams",
+    "word_classification",
 ]

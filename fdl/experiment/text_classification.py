@@ -6,11 +6,12 @@ from typing import Any
 
 import flax.linen as nn
 
-from fdl import objectives
+from fdl import models, objectives
+from fdl.config import make
 from fdl.data import augment, preprocessing
 from fdl.data.load_splits import encode_splits
 from fdl.data.splits import Splits
-from fdl.data.text.tokenizers import Tokenizer
+from fdl.data.text.tokenizers import Tokenizer, words
 from fdl.experiment.baselines import with_baselines
 from fdl.experiment.supervised import supervised
 from fdl.experiment.tasks import classification
@@ -60,3 +61,31 @@ def text_classification(
     if config.baseline:
         return with_baselines(experiment, splits, ["tfidf"], inputs="text")
     return experiment
+
+
+def word_classification(
+    config: Any, splits: Splits, classes: Sequence[str]
+) -> Experiment:
+    """Experiment of a network of the zoo that learns the classes of texts by words.
+
+    Words are in lower case, and those that occur once in training are unknown. Of the
+    config it reads what `text_classification` does, and ``model``, the name and the
+    attributes of the network.
+
+    Args:
+      config: Config of the experiment.
+      splits: Examples with ``text``, str [N], and ``label``, int [N].
+      classes: Names of the classes.
+
+    Raises:
+      UserError: A part cannot be made.
+    """
+    tokenizer = words(splits.train["text"], ["unk", "pad"], min_count=2, lowercase=True)
+    network = make(
+        models,
+        config.model,
+        num_classes=len(classes),
+        vocab_size=tokenizer.vocab_size,
+        pad_token=tokenizer.special["pad"],
+    )
+    return text_classification(config, splits, tokenizer, network, classes=classes)

@@ -41,3 +41,14 @@ def test_seeds_differ_in_all_of_their_bits(seed):
 def test_a_wrong_size_or_seed_is_told(size, seed):
     with pytest.raises(UserError, match=r"batch_size=|seed="):
         fdl.data.drawn(draw, size, seed)
+
+
+def test_what_is_held_out_is_the_same_for_every_seed_and_not_in_training():
+    one, two = (fdl.data.drawn_splits(draw, 3, 4, seed) for seed in (0, 1))
+    assert [part.steps_per_epoch for part in one] == [None, 1, 1]
+    for name in ("validation", "test"):
+        np.testing.assert_array_equal(
+            *(taken(getattr(splits, name), 0, 1)[0] for splits in (one, two))
+        )
+    parts = [np.concatenate(taken(part, 0, 1)) for part in one]
+    assert len(np.unique(np.concatenate(parts))) == 2 * (3 + 4 + 4)

@@ -77,3 +77,16 @@ def test_words_are_dropped_in_training_alone_and_texts_are_predicted(built, vari
     predict = built.abilities["predict"]
     read = data.preprocessing.encoder(predict.inputs)(["who ?", ""])
     assert evaluation.predict(predict, variables, read)["class"].shape == (2,)
+
+
+def test_words_that_occur_once_are_unknown_to_a_network_of_the_zoo():
+    config = CONFIG.copy_and_resolve_references()
+    config.model = {"name": "TextCNN", "embedding_size": 2, "num_filters": 2}
+    built = experiment.word_classification(config, SPLITS, ["thing", "person"])
+    module = built.model.module
+    assert module.vocab_size == 5 + 2 and module.num_classes == 2
+    ability = built.abilities["predict"]
+    assert [*ability.outputs["class"]] == ["thing", "person"]
+    encode = data.encoder(ability.inputs)
+    known, unknown = encode(["WHAT is it"])["tokens"], encode(["dog is it"])["tokens"]
+    assert (known != unknown).tolist() == [[True, False, False, False]]
