@@ -23,6 +23,10 @@ class RunError(Exception):
     # what Python makes of that in a generator, and raises the StopIteration again.
 
 
+class DataWarning(UserWarning):
+    """Doubt about the data, which makes results mean less; nothing is changed."""
+
+
 class DamageError(RunError):
     """File that is not as it was written.
 

@@ -16,6 +16,8 @@ from fdl.runs.log import last_values, read_lines
 from fdl.train.metric_goal import parse_goal
 
 PROGRAMS = 300
+# Of equal texts in training and test.
+pytestmark = pytest.mark.filterwarnings("ignore::fdl.errors.DataWarning")
 
 FILES = files(str(pathlib.Path(__file__).parents[1] / "experiments"))
 

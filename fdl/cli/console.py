@@ -7,10 +7,13 @@ import select
 import shutil
 import sys
 import textwrap
+import warnings
 from collections.abc import Sequence
 from typing import Any, TextIO
 
-from fdl.errors import printable
+from fdl.errors import DataWarning, printable
+
+_SHOW_WARNING = warnings.showwarning
 
 
 def console(**options: Any) -> Any:
@@ -128,7 +131,10 @@ def _wrapped(head: str, text: str, width: int | None) -> str:
 
 
 def prepare() -> None:
-    """Keeps output from failing at a character without encoding, or a closed stream."""
+    """Keeps output from failing at a character without encoding, or a closed stream.
+
+    Warnings of fdl itself are shown in one line, without the place in its code.
+    """
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
@@ -143,6 +149,21 @@ def prepare() -> None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
         elif hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    warnings.showwarning = _show_warning
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    if issubclass(category, DataWarning):
+        warn(str(message))
+    else:
+        _SHOW_WARNING(message, category, filename, lineno, file, line)
 
 
 def reader_gone() -> bool:

@@ -11,6 +11,7 @@ from fdl.config import make
 from fdl.data import augment, preprocessing
 from fdl.data.load_splits import encode_splits
 from fdl.data.splits import Splits
+from fdl.data.text.document_splits import warn_of_duplicates
 from fdl.data.text.tokenizers import Tokenizer, words
 from fdl.experiment.baselines import with_baselines
 from fdl.experiment.supervised import supervised
@@ -44,7 +45,11 @@ def text_classification(
 
     Raises:
       UserError: A part cannot be made.
+
+    Warns:
+      DataWarning: A text for validation or testing is in training as well.
     """
+    warn_of_duplicates(Splits(*(part and part["text"] for part in splits)))
     inputs = preprocessing.text(tokenizer, config.max_length)
     drop = augment.word_dropout(
         config.word_dropout, tokenizer.special["unk"], keep=[tokenizer.special["pad"]]

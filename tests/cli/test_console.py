@@ -6,13 +6,14 @@ import shlex
 import shutil
 import subprocess
 import sys
+import warnings
 
 import pytest
 from rich.console import Console
 from rich.table import Column, Table
 
-from fdl.cli.console import console, print_columns, print_table
-from fdl.errors import printable
+from fdl.cli.console import console, prepare, print_columns, print_table
+from fdl.errors import DataWarning, printable
 
 NAME = "encoder/block_11/attention/query_key_value/convolution_0/kernel"
 
@@ -126,3 +127,11 @@ def test_no_file_takes_the_place_of_a_stream_that_was_closed(tmp_path):
     command = f"exec {shlex.quote(sys.executable)} -c {shlex.quote(code)}"
     subprocess.run(f"{command} <&- >&- 2>&-", shell=True, cwd=tmp_path, check=True)
     assert int((tmp_path / "number").read_text()) > 2
+
+
+def test_doubts_about_the_data_are_one_line_and_other_warnings_as_ever(capsys):
+    with pytest.warns(UserWarning, match="other"):
+        prepare()
+        warnings.warn("2 of 500 texts", DataWarning, stacklevel=1)
+        warnings.warn("other", UserWarning, stacklevel=1)
+    assert capsys.readouterr().err == "fdl: 2 of 500 texts\n"

@@ -1,12 +1,14 @@
 """Splits by documents, and documents that are in two of them."""
 
 import hashlib
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from fdl.data.splits import Splits, split_indices
+from fdl.errors import DataWarning
 
 
 def split_documents(
@@ -77,6 +79,29 @@ def duplicates(documents: Sequence[Any], others: Sequence[Any]) -> np.ndarray:
         if digest in first
     ]
     return np.array(pairs, np.int64).reshape(-1, 2)
+
+
+def warn_of_duplicates(documents: Splits) -> None:
+    """Warns of documents for validation and testing that are for training as well.
+
+    Args:
+      documents: Documents of each split, or None where there is none; see `duplicates`.
+    """
+    for name, others in (
+        ("validation", documents.validation),
+        ("test", documents.test),
+    ):
+        others = () if others is None else others
+        pairs = duplicates(documents.train, others)
+        if len(pairs):
+            first = str(others[pairs[0, 1]])
+            example = first if len(first) <= 50 else f"{first[:49]}…"
+            warnings.warn(
+                f"{len(pairs)} of {len(others)} texts of the {name} are in training as "
+                f"well, and a model is better at these: {example!r}",
+                DataWarning,
+                stacklevel=3,
+            )
 
 
 def _digest(document: Any) -> bytes:

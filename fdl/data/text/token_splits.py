@@ -7,6 +7,7 @@ import numpy as np
 
 from fdl.data.loading import load
 from fdl.data.splits import Splits
+from fdl.data.text.document_splits import warn_of_duplicates
 from fdl.data.text.tokenizer import Tokenizer
 from fdl.errors import UserError, near
 
@@ -41,6 +42,9 @@ def load_tokens(
     Raises:
       UserError: There is no such data set, split or feature, or a text has a character
         that the tokenizer does not know.
+
+    Warns:
+      DataWarning: A text for validation or testing is in training as well.
     """
 
     def texts(split: str) -> list[str]:
@@ -57,5 +61,7 @@ def load_tokens(
         ids = [np.append(made.encode(part), end) for part in parts]
         return np.concatenate(ids).astype(np.int32)
 
-    held_out = (split and encode(texts(split)) for split in (validation, test))
-    return Splits(encode(training), *held_out), made
+    held_out = (split and texts(split) for split in (validation, test))
+    documents = Splits(training, *held_out)
+    warn_of_duplicates(documents)
+    return Splits(*(part and encode(part) for part in documents)), made

@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
+from fdl.data.splits import Splits
 from fdl.data.text import corpus, duplicates, read_bin, read_corpus, split_documents
-from fdl.errors import UserError
+from fdl.data.text.document_splits import warn_of_duplicates
+from fdl.errors import DataWarning, UserError
 
 MODULE = importlib.import_module("fdl.data.text.corpus")
 FILES = importlib.import_module("fdl.data.text.text_files")
@@ -283,3 +285,16 @@ def test_equal_documents_on_both_sides_are_told():
     test = [np.array(x, np.int32) for x in ([3], [2, 1], [1, 2], [3, 3])]
     assert duplicates(train, test).tolist() == [[1, 0], [0, 2]]
     assert duplicates(["a"], ["A", "a "]).shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    "validation, test, told",
+    [
+        (["c"], ["d", "a", "e", "b"], "2 of 4 texts of the test .* these: 'a'"),
+        (["b" * 60], None, "1 of 1 texts of the validation .*: 'b{49}…'"),
+    ],
+)
+def test_equal_texts_in_two_splits_are_told_unasked(validation, test, told):
+    with pytest.warns(DataWarning, match=told):
+        warn_of_duplicates(Splits(["a", "b", "b" * 60], validation, test))
+    warn_of_duplicates(Splits(["a"], ["b"], None))  # A warning would be an error here.
