@@ -1,7 +1,8 @@
-"""`fdl show`: print config, parameters, optimizer and FLOPs of an experiment."""
+"""`fdl show`: config, parameters, optimizer, FLOPs and memory of an experiment."""
 
 import argparse
 import math
+from collections.abc import Callable
 
 import jax
 from rich.table import Table
@@ -11,20 +12,34 @@ from fdl.cli.arguments import add_experiment
 from fdl.cli.console import console, print_columns, print_table
 from fdl.config import flat
 from fdl.diagnostics import flops
+from fdl.errors import UserError
 from fdl.runs.experiment import build, load
 from fdl.runs.experiment_files import summary, user_code
 from fdl.runs.run_setup import setup
 from fdl.trees import named_leaves
-from fdl.types import Batch, Batches, Params
+from fdl.types import Batch, Batches, Params, PyTree, State
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     add_experiment(parser)
+    parser.add_argument(
+        "--tflops",
+        type=float,
+        metavar="N",
+        help="10^12 operations a second that the hardware reaches: hours of training",
+    )
+    parser.add_argument(
+        "--memory",
+        action="store_true",
+        help="compile a step, for the memory that it needs on this device",
+    )
 
 
 def main(options: argparse.Namespace) -> int:
     """Prints config, parameters, optimizer and FLOPs of an experiment, untrained."""
+    if options.tflops is not None and not 0 < options.tflops < math.inf:
+        raise UserError(f"--tflops={options.tflops:g}: expected a number above 0")
     loaded = load(options.experiment, options.overrides)
     (experiment,) = build(loaded)
     with user_code(loaded.path):
@@ -36,15 +51,23 @@ def main(options: argparse.Namespace) -> int:
         batch = jax.eval_shape(batches.take, batches.data, item)
         count = flops(experiment.learner.step, state, batch)
         variables = jax.eval_shape(experiment.learner.variables, state)
+        params = variables.get("params", {})
+        memory = [("state", f"{megabytes(state)}, of which params {megabytes(params)}")]
+        if options.memory:
+            memory.append(("a step", memory_of(experiment.learner.step, state, batch)))
     out = console()
     out.print(f"{loaded.name}: {summary(loaded.path)}")
     for key, value in flat(loaded.config).items():
         out.print(f"  --config.{key}={value}")
-    params = variables.get("params", {})
     print_table(out, parameter_table(params))
     if isinstance(experiment.learner.optimizer, optim.Chain):
         print_table(out, optimizer_table(experiment.learner.optimizer, params))
-    print_columns(facts(batches, run_setup.num_steps, count, batch))
+    num_steps = run_setup.num_steps
+    rows = facts(batches, num_steps, count, batch) + memory
+    if options.tflops is not None:
+        hours = count * num_steps / (options.tflops * 1e12) / 3600
+        rows.append(("training", f"{hours:.3g} hours at {options.tflops:g} TFLOP/s"))
+    print_columns(rows)
     return 0
 
 
@@ -86,6 +109,7 @@ def facts(
         ("steps", f"{num_steps:,}"),
         (f"{batches.unit}/step", f"{batches.per_step:,}"),
         ("FLOPs/step", f"{count:,} (matrix products and convolutions, 2 per MAC)"),
+        ("FLOPs", f"{count * num_steps:.3g}"),
     ]
     if batches.steps_per_epoch:
         epochs = num_steps / batches.steps_per_epoch
@@ -94,3 +118,18 @@ def facts(
             ("epochs", f"{math.ceil(epochs * 100) / 100:g}"),
         ]
     return rows
+
+
+def megabytes(tree: PyTree) -> str:
+    """Size of all arrays of a tree, in MB."""
+    leaves = [leaf for leaf in jax.tree.leaves(tree) if hasattr(leaf, "dtype")]
+    return f"{sum(x.size * x.dtype.itemsize for x in leaves) / 1e6:,.1f} MB"
+
+
+def memory_of(step: Callable, state: State, batch: Batch) -> str:
+    """What a step needs beside its state and its batch, as XLA plans it."""
+    compiled = jax.jit(step, donate_argnums=0).lower(state, batch).compile()
+    analysis = compiled.memory_analysis()
+    if analysis is None:
+        return "unknown on this device"
+    return f"{analysis.temp_size_in_bytes / 1e6:,.1f} MB beside state and batch"

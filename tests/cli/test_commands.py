@@ -18,7 +18,8 @@ ROOT = pathlib.Path(package.__file__).parent
 
 
 def test_show_says_what_training_would_do(fdl, experiment):
-    called = fdl("show", experiment(), "--config.model.hidden_sizes=(7,5)")
+    hidden = "--config.model.hidden_sizes=(7,5)"
+    called = fdl("show", experiment(), hidden, "--tflops", "0.001", "--memory")
     assert called.code == 0 and called.error == ""
     assert "tiny: Tell digits apart, in little time." in called.out
     assert "--config.model.hidden_sizes=(7, 5)" in called.out
@@ -40,6 +41,20 @@ def test_show_says_what_training_would_do(fdl, experiment):
     assert re.search(rf"FLOPs/step +{operations:,} ", called.out)
     assert re.search(r"steps/epoch +90\n", called.out)
     assert re.search(r"steps +20\n", called.out)
+    assert re.search(
+        rf"training +{operations * 20 / 1e9 / 3600:.3g} hours at", called.out
+    )
+    # Adam keeps two moments of each parameter; a count, a step and two keys are small.
+    state = 3 * 4 * sum(sizes) / 1e6
+    assert re.search(
+        rf"state +{state:.1f} MB, of which params {state / 3:.1f}", called.out
+    )
+    assert re.search(r"a step +0\.\d MB beside state and batch", called.out)
+    called = fdl("show", experiment(), "--tflops=0")
+    assert (called.code, called.error.strip()) == (
+        2,
+        "fdl: --tflops=0: expected a number above 0",
+    )
     assert not list(pathlib.Path().glob("run*"))
 
 
@@ -60,7 +75,7 @@ def test_list_passes_by_what_is_no_file_or_hidden(fdl, experiment, tmp_path):
     (tmp_path / "deep.py").write_text("def get_config(): " + "(" * 10**5)
     os.mkfifo(tmp_path / "pipe.py")
     called = fdl("list", tmp_path)
-    assert (called.code, called.error) == (0, "")
+    assert (called.code, called.error.strip()) == (0, "")
     assert [line.split()[0] for line in called.out.splitlines()] == ["deep", "tiny"]
     called = fdl("train", "pipe")
     assert called.code == 2 and "there is no experiment 'pipe'" in called.error
