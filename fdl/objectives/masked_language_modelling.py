@@ -23,6 +23,7 @@ def masked_language_modelling(
     special: Sequence[int] = (),
     tokens: str = "tokens",
     rate: float = 0.15,
+    max_predictions: int | None = None,
     loss: Loss = losses.cross_entropy,
     metrics: MetricFunctions = DEFAULT_METRICS,
 ) -> Objective:
@@ -44,6 +45,9 @@ def masked_language_modelling(
       tokens: Name of the token ids in a batch, int [B, T]. Its ``mask``, float [B] of
         texts or [B, T] of tokens, leaves some out.
       rate: Share of the tokens that are chosen.
+      max_predictions: Number of tokens of a text that are chosen at most, K. Only their
+        logits are computed then: the model takes their ``positions``, int [B, K], and
+        returns float [B, K, V]. BERT has 20 for texts of 128 tokens.
       loss: Function of logits and token ids to one loss per token.
       metrics: Further metrics by name: functions of logits [B, T, V], token ids [B, T]
         and a mask of the chosen tokens, float [B, T].
@@ -70,6 +74,8 @@ def masked_language_modelling(
             raise UserError(
                 f"special token {token}: expected a token id from 0 to {vocab_size - 1}"
             )
+    if max_predictions is not None and max_predictions < 1:
+        raise UserError(f"max_predictions={max_predictions}: expected at least 1")
     if len(special) == vocab_size:
         raise UserError(
             f"vocab_size={vocab_size}: expected tokens other than the special ones"
@@ -81,12 +87,19 @@ def masked_language_modelling(
         mask_key, key = jax.random.split(key)
         ids = supervised.take(batch, tokens)
         inputs, chosen = masked_tokens(
-            mask_key, ids, mask_token, vocab_size, special, rate
+            mask_key, ids, mask_token, vocab_size, special, rate, max_predictions
         )
-        outputs, model_state = model.apply(variables, inputs, key=key, train=train)
+        weights = supervised.masked(chosen.astype(jnp.float32), batch.get("mask"))
+        options = {}
+        if max_predictions is not None:
+            count = min(max_predictions, ids.shape[1])
+            weights, places = jax.lax.top_k(weights, count)
+            ids = jnp.take_along_axis(ids, places, axis=1)
+            options = {"positions": places}
+        outputs, model_state = model.apply(
+            variables, inputs, key=key, train=train, **options
+        )
         logits = outputs[0] if isinstance(outputs, tuple) else outputs
-        mask = batch.get("mask")
-        weights = supervised.masked(chosen.astype(jnp.float32), mask)
         # A token that does not count may be none at all, whose loss would be NaN.
         targets = jnp.where(weights == 0, 0, ids)
         mean_loss = measures.mean(loss(logits, targets), weights)
@@ -103,6 +116,7 @@ def masked_tokens(
     vocab_size: int,
     special: Sequence[int],
     rate: float,
+    max_chosen: int | None = None,
 ) -> tuple[Array, Array]:
     """Tokens as the model sees them, and the chosen ones, which it is to predict.
 
@@ -113,14 +127,18 @@ def masked_tokens(
       vocab_size: Number of tokens.
       special: Token ids that are neither chosen nor drawn.
       rate: Probability that a token is chosen.
+      max_chosen: Number of tokens along the last axis that are chosen at most.
 
     Returns:
       Token ids, of the shape and dtype of the tokens, and bool [...].
     """
     choice_key, kind_key, draw_key = jax.random.split(key, 3)
     ordinary = np.setdiff1d(np.arange(vocab_size), special).astype(tokens.dtype)
-    chosen = jax.random.uniform(choice_key, tokens.shape) < rate
-    chosen &= ~jnp.isin(tokens, jnp.asarray(special))
+    score = jax.random.uniform(choice_key, tokens.shape)
+    score = jnp.where(jnp.isin(tokens, jnp.asarray(special)), 1.0, score)
+    chosen = score < rate
+    if max_chosen is not None and max_chosen < tokens.shape[-1]:
+        chosen &= score < jnp.sort(score, axis=-1)[..., max_chosen : max_chosen + 1]
     kind = jax.random.uniform(kind_key, tokens.shape)
     drawn = jax.random.randint(draw_key, tokens.shape, 0, len(ordinary))
     replaced = jnp.where(kind < 0.8, mask_token, jnp.asarray(ordinary)[drawn])

@@ -81,6 +81,33 @@ def test_the_loss_is_that_of_the_chosen_tokens():
     np.testing.assert_allclose(found["accuracy"].compute(), right, rtol=1e-6)
 
 
+@pytest.mark.parametrize("most", [2, 60])
+def test_only_the_logits_of_so_many_predictions_are_computed(most):
+    def apply(variables, x, key=None, train=False, positions=None):
+        hidden = jnp.take_along_axis(x, positions, axis=1)
+        return variables["params"][hidden], (x, positions)
+
+    model = MODEL._replace(apply=apply)
+    limited = objectives.masked_language_modelling(
+        model, **OPTIONS, rate=0.3, max_predictions=most
+    )
+    loss, ((seen, places), _) = jax.jit(limited)(VARIABLES, {"tokens": TOKENS}, KEY)
+
+    @jax.jit
+    def masking(key):
+        options = TOKENS, MASK, VOCAB_SIZE, [*SPECIAL, MASK], 0.3
+        key, _ = jax.random.split(key)
+        return masked_tokens(key, *options, most), masked_tokens(key, *options)[1]
+
+    (inputs, chosen), every = jax.tree.map(np.asarray, masking(KEY))
+    np.testing.assert_array_equal(seen, inputs)
+    assert not (chosen & ~every).any() and places.shape[1] == min(most, 50)
+    np.testing.assert_array_equal(chosen.sum(1), np.minimum(every.sum(1), most))
+    log_probs = TABLE - np.log(np.exp(TABLE).sum(-1, keepdims=True))
+    own = log_probs[np.asarray(seen), TOKENS]
+    np.testing.assert_allclose(loss, -own[chosen].mean(), rtol=1e-5)
+
+
 def test_the_key_alone_decides_the_masking():
     batch = {"tokens": TOKENS}
     _, _, first, _ = measured(batch)
@@ -107,12 +134,18 @@ def test_the_model_of_berts_pretraining_learns_by_it():
     batch = {"tokens": jax.ShapeDtypeStruct((2, 4), jnp.int32)}
     _, (_, found) = jax.eval_shape(learnt, variables, batch, KEY)
     assert set(found) == {"loss", "perplexity", "accuracy"}
+    tokens, places = jnp.array([[2, 3, 4, 5]]), jnp.array([[3, 1]])
+    variables = model.init(KEY)
+    (every, _), _ = model.apply(variables, tokens)
+    (some, _), _ = model.apply(variables, tokens, positions=places)
+    np.testing.assert_allclose(some[0], every[0, places[0]], rtol=1e-6)
 
 
 @pytest.mark.parametrize(
     "options, message",
     [
         ({"rate": 0}, "rate=0: expected a probability above 0"),
+        ({"max_predictions": 0}, "max_predictions=0: expected at least 1"),
         ({"mask_token": 10}, "special token 10: expected a token id from 0 to 9"),
         (
             {"special": range(9)},

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
+import jax.numpy as jnp
 
 from fdl.models.language.bert import BERT
 from fdl.models.layers import layer_norm
@@ -47,6 +48,7 @@ class BERTPretraining(BERT):
         *,
         token_types: Array | None = None,
         mask: Array | None = None,
+        positions: Array | None = None,
         train: bool = False,
     ) -> Any:
         """Maps tokens to logits of masked tokens and logits of the next sentence.
@@ -57,15 +59,20 @@ class BERTPretraining(BERT):
             zero if None.
           mask: bool [B, T], true at tokens and false at padding; if None, all but
             `pad_token` are tokens.
+          positions: Indices of the K tokens of each text whose logits are computed, int
+            [B, K]; all if None.
           train: Whether to run in training mode.
 
         Returns:
-          Token logits, float [B, T, vocab_size], and the outputs of `BERT`, float
+          Token logits, float [B, T or K, vocab_size], and the outputs of `BERT`, float
           [B, num_classes].
         """
         mask = self._mask(tokens, mask)
         x, embedding = self._encode(tokens, token_types, mask, train)
-        y = self.activation(self._dense(self.hidden_size, name="transform")(x))
+        y = x
+        if positions is not None:
+            y = jnp.take_along_axis(x, positions[..., None], axis=1)
+        y = self.activation(self._dense(self.hidden_size, name="transform")(y))
         y = layer_norm(1e-12, name="transform_norm", **self._dtypes())(y)
         logits = tied_logits(embedding, y)
         zeros = nn.initializers.zeros
