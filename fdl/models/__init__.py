@@ -67,6 +67,7 @@ from fdl.models.layers.recurrent_core import RecurrentCore
 from fdl.models.layers.transformer_block import FeedForward, TransformerBlock
 from fdl.models.mlp import MLP, linear
 from fdl.models.pretrained import load, save
+from fdl.models.published import Published, from_folder, to_folder
 from fdl.models.rl.actor import Actor, Critic, sac_actor, td3_actor, twin_critic
 from fdl.models.rl.actor_critic import ActorCritic, atari_ppo, cartpole_ppo, mujoco_ppo
 from fdl.models.rl.encoders import ConvEncoder, minatar_encoder, nature_encoder
@@ -185,6 +186,7 @@ __all__ = [
     "MLPMixer",
     "MobileNetV2",
     "ProjectionHead",
+    "Published",
     "QNetwork",
     "RNNClassifier",
     "RNNEncoder",
@@ -231,6 +233,7 @@ __all__ = [
     "efficientnet_b0",
     "elman",
     "features",
+    "from_folder",
     "functional",
     "gpt2_large",
     "gpt2_medium",
@@ -297,6 +300,7 @@ __all__ = [
     "stories110m",
     "td3_actor",
     "tinyllama_1b",
+    "to_folder",
     "transformer_base",
     "transformer_big",
     "twin_critic",

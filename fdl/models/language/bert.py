@@ -46,6 +46,8 @@ class BERT(nn.Module):
       max_length: Maximum sequence length, in tokens.
       num_token_types: Number of segment ids.
       pad_token: Token id of padding, for texts without a mask; None if there is none.
+      epsilon: Constant that layer norms add to the variance; that of the published
+        model is smaller than those of later ones.
       dropout: Dropout rate of the embeddings, the outputs of each residual branch, the
         attention weights and the features in front of the classification layer.
       attention_dropout: Dropout rate of the attention weights; `dropout` if None.
@@ -70,6 +72,7 @@ class BERT(nn.Module):
     max_length: int = 512
     num_token_types: int = 2
     pad_token: int | None = None
+    epsilon: float = 1e-12
     dropout: float = 0.0
     attention_dropout: float | None = None
     remat: bool = False
@@ -130,7 +133,7 @@ class BERT(nn.Module):
         x = embedding(tokens)
         x = x + embed(self.num_token_types, name="type_embedding")(token_types)
         x = x + embed(self.max_length, name="position_embedding")(positions)
-        x = layer_norm(1e-12, name="embedding_norm", **dtypes)(x)
+        x = layer_norm(self.epsilon, name="embedding_norm", **dtypes)(x)
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         encoder = Stack(
             functools.partial(TransformerBlock, **self._block()),
@@ -149,8 +152,7 @@ class BERT(nn.Module):
             "num_heads": self.num_heads,
             "mlp_size": self.mlp_size or 4 * self.hidden_size,
             "activation": self.activation,
-            # The epsilon of the published model, smaller than that of later ones.
-            "norm": functools.partial(layer_norm, 1e-12, **self._dtypes()),
+            "norm": functools.partial(layer_norm, self.epsilon, **self._dtypes()),
             "pre_norm": False,
             "dropout": self.dropout,
             "attention_dropout": (

@@ -73,7 +73,7 @@ class BERTPretraining(BERT):
         if positions is not None:
             y = jnp.take_along_axis(x, positions[..., None], axis=1)
         y = self.activation(self._dense(self.hidden_size, name="transform")(y))
-        y = layer_norm(1e-12, name="transform_norm", **self._dtypes())(y)
+        y = layer_norm(self.epsilon, name="transform_norm", **self._dtypes())(y)
         logits = tied_logits(embedding, y)
         zeros = nn.initializers.zeros
         bias = self.param("token_bias", zeros, (self.vocab_size,), self.param_dtype)

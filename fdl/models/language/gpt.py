@@ -36,6 +36,7 @@ class GPT(nn.Module):
         None.
       activation: Activation of the feed-forward networks.
       use_bias: Whether dense layers and layer norms have a bias.
+      epsilon: Constant that layer norms add to the variance.
       vocab_size: Number of tokens in the vocabulary.
       max_length: Maximum sequence length, in tokens.
       dropout: Dropout rate of the embeddings, the outputs of each residual branch and
@@ -79,6 +80,7 @@ class GPT(nn.Module):
     mlp_size: int | None = None
     activation: Callable[[Array], Array] = nn.gelu
     use_bias: bool = True
+    epsilon: float = 1e-5
     vocab_size: int = 50_257
     max_length: int = 1024
     dropout: float = 0.0
@@ -123,7 +125,9 @@ class GPT(nn.Module):
                 f"tokens, {tokens.shape[1]}"
             )
         dtypes: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        norm = functools.partial(layer_norm, 1e-5, use_bias=self.use_bias, **dtypes)
+        norm = functools.partial(
+            layer_norm, self.epsilon, use_bias=self.use_bias, **dtypes
+        )
         places = TokenPositions(self.cache_length or self.max_length, name="places")
         attention_mask, positions = places(tokens, mask, segments, decode)
         x = self.token_embedding(tokens)

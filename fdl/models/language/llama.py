@@ -11,6 +11,7 @@ from jax.typing import DTypeLike
 
 from fdl.models.layers.dense import dense, tied_logits
 from fdl.models.layers.layer_stack import Stack
+from fdl.models.layers.position_encodings import RotaryScaling
 from fdl.models.layers.token_positions import TokenPositions
 from fdl.models.layers.transformer_block import TransformerBlock
 from fdl.models.pretrained import Rules
@@ -21,8 +22,8 @@ from fdl.types import Array
 class Llama(nn.Module):
     """Decoder-only Transformer of Llama: rotary positions, RMSNorm, SwiGLU, no biases.
 
-    It has no learned positions, and so accepts sequences of any length. Intermediates
-    are those of `GPT`.
+    Mistral is the same with a `window`, and Qwen2 with `qkv_bias`. It has no learned
+    positions, and so accepts sequences of any length. Intermediates are those of `GPT`.
 
     Attributes:
       num_layers: Number of Transformer blocks.
@@ -36,6 +37,10 @@ class Llama(nn.Module):
       tie_embeddings: Whether the output layer is tied to the token embedding.
       rotary_base: Base θ of the rotary embedding, nearly the ratio of its longest
         wavelength to the shortest.
+      rotary_scaling: Scaling of its frequencies, that of Llama 3.1; none if None.
+      qkv_bias: Whether the projections to queries, keys and values have a bias.
+      window: Number of last tokens that a token attends to, itself included (sliding
+        window); all if None. The cache holds all tokens in any case.
       epsilon: Constant that RMSNorm adds to the mean of squares.
       max_length: Size of the key-value cache, in tokens, and length of `example`.
       dropout: Dropout rate of the embeddings and the outputs of each residual branch.
@@ -61,6 +66,9 @@ class Llama(nn.Module):
     vocab_size: int = 32_000
     tie_embeddings: bool = False
     rotary_base: float = 10_000.0
+    rotary_scaling: RotaryScaling | None = None
+    qkv_bias: bool = False
+    window: int | None = None
     epsilon: float = 1e-5
     max_length: int = 4096
     dropout: float = 0.0
@@ -110,7 +118,8 @@ class Llama(nn.Module):
         norm: Callable[..., nn.Module] = functools.partial(
             nn.RMSNorm, epsilon=self.epsilon, **dtypes
         )
-        places = TokenPositions(self.cache_length or self.max_length, name="places")
+        length = self.cache_length or self.max_length
+        places = TokenPositions(length, self.window, name="places")
         attention_mask, positions = places(tokens, mask, segments, decode)
         x = self.token_embedding(tokens)
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
@@ -145,8 +154,10 @@ class Llama(nn.Module):
             "activation": nn.silu,
             "gated": True,
             "use_bias": False,
+            "qkv_bias": self.qkv_bias,
             "causal": True,
             "rotary_base": self.rotary_base,
+            "rotary_scaling": self.rotary_scaling,
             "max_length": self.cache_length or self.max_length,
             "dropout": self.dropout,
             "attention_dropout": self.attention_dropout,

@@ -10,7 +10,7 @@ from jax.typing import DTypeLike
 from fdl.errors import UserError
 from fdl.models.layers.dense import dense
 from fdl.models.layers.masks import causal_mask
-from fdl.models.layers.position_encodings import rotary_embedding
+from fdl.models.layers.position_encodings import RotaryScaling, rotary_embedding
 from fdl.types import Array
 
 
@@ -36,6 +36,7 @@ class Attention(nn.Module):
       out_bias: Whether the output projection has a bias.
       rotary_base: Base of the rotary position embedding of queries and keys, see
         `rotary_embedding`; none where None. Cross-attention has none.
+      rotary_scaling: Scaling of its frequencies; none where None.
       dropout: Dropout rate of the attention weights.
       max_length: Number of tokens that the cache can hold.
       kernel_init: Initialiser of the query, key and value projections.
@@ -58,6 +59,7 @@ class Attention(nn.Module):
     use_bias: bool = True
     out_bias: bool = True
     rotary_base: float | None = None
+    rotary_scaling: RotaryScaling | None = None
     dropout: float = 0.0
     max_length: int | None = None
     kernel_init: Initializer = nn.initializers.xavier_uniform()
@@ -103,8 +105,9 @@ class Attention(nn.Module):
             if positions is None:
                 start = 0 if index is None else index.value
                 positions = start + jnp.arange(x.shape[1])[None]
-            query = rotary_embedding(query, positions, self.rotary_base)
-            key = rotary_embedding(key, positions, self.rotary_base)
+            rotation = positions, self.rotary_base, self.rotary_scaling
+            query = rotary_embedding(query, *rotation)
+            key = rotary_embedding(key, *rotation)
         if index is not None:
             # Keys are cached after their rotation, so that no call rotates them twice.
             key, value, decoded = self._update_cache(key, value, index)

@@ -33,6 +33,31 @@ def padding_mask(mask: Array) -> Array:
     return mask[:, None, None, :]
 
 
+def window_mask(queries: Array, keys: Array, window: int) -> Array:
+    """Sliding-window mask: tokens attend to the last `window` ones; later ones as well.
+
+    Args:
+      queries: Positions of the queries, int [B, T].
+      keys: Positions of the keys, int [B, S].
+      window: Number of tokens, the query's own included.
+
+    Returns:
+      bool [B, 1, T, S].
+
+    Example:
+      >>> positions = jnp.arange(4)[None]
+      >>> window_mask(positions, positions, 2).astype(int).squeeze()
+      Array([[1, 1, 1, 1],
+             [1, 1, 1, 1],
+             [0, 1, 1, 1],
+             [0, 0, 1, 1]], dtype=int32)
+
+    References:
+      Jiang et al., `Mistral 7B <https://arxiv.org/abs/2310.06825>`_, 2023.
+    """
+    return queries[:, None, :, None] - keys[:, None, None, :] < window
+
+
 def segment_mask(segments: Array, memory_segments: Array | None = None) -> Array:
     """Segment mask for sequence packing: tokens attend within their own segment.
 

@@ -10,6 +10,7 @@ from fdl.models.layers.masks import (
     padding_mask,
     segment_mask,
     segment_positions,
+    window_mask,
 )
 from fdl.types import Array
 
@@ -23,9 +24,12 @@ class TokenPositions(nn.Module):
 
     Attributes:
       max_length: Number of tokens that the cache can hold.
+      window: Number of last tokens that a token may attend to, itself included; all
+        where None.
     """
 
     max_length: int
+    window: int | None = None
 
     @nn.compact
     def __call__(
@@ -45,9 +49,9 @@ class TokenPositions(nn.Module):
           decode: Whether tokens continue the sequence in the cache.
 
         Returns:
-          Attention mask, bool [B, 1, T or 1, T], or [B, 1, 1, S] while decoding, of the
-          S slots of the cache, or None where all is allowed; and positions, int
-          [B or 1, T].
+          Attention mask, bool [B or 1, 1, T or 1, T], or [B, 1, T or 1, S] while
+          decoding, of the S slots of the cache, or None where all is allowed; and
+          positions, int [B or 1, T].
 
         Raises:
           UserError: Segments are combined with a mask or with decoding.
@@ -60,10 +64,15 @@ class TokenPositions(nn.Module):
         if decode:
             return self._decode(tokens, mask)
         if segments is not None:
-            return segment_mask(segments), segment_positions(segments)
+            positions = segment_positions(segments)
+            return self._near(segment_mask(segments), positions, positions), positions
         if mask is not None:
-            return padding_mask(mask), mask_positions(mask)
-        return None, jnp.arange(tokens.shape[1])[None]
+            positions = mask_positions(mask)
+            return self._near(padding_mask(mask), positions, positions), positions
+        positions = jnp.arange(tokens.shape[1])[None]
+        if self.window is None or tokens.shape[1] <= self.window:
+            return None, positions
+        return window_mask(positions, positions, self.window), positions
 
     def _decode(self, tokens, mask):
         batch, length = tokens.shape
@@ -86,4 +95,11 @@ class TokenPositions(nn.Module):
             update = lax.dynamic_update_slice_in_dim
             cached.value = update(cached.value, mask, index.value, axis=1)
             index.value += length
-        return padding_mask(cached.value), positions
+        slots = mask_positions(cached.value)
+        return self._near(padding_mask(cached.value), positions, slots), positions
+
+    def _near(self, mask, queries, keys):
+        """Mask of the keys, without those before the window."""
+        if self.window is None:
+            return mask
+        return mask & window_mask(queries, keys, self.window)

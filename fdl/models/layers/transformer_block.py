@@ -11,6 +11,7 @@ from jax.typing import DTypeLike
 from fdl.models.layers.attention import Attention
 from fdl.models.layers.dense import dense
 from fdl.models.layers.normalization import layer_norm
+from fdl.models.layers.position_encodings import RotaryScaling
 from fdl.models.layers.stochastic_depth import StochasticDepth
 from fdl.types import Array
 
@@ -82,8 +83,11 @@ class TransformerBlock(nn.Module):
       norm: Constructor of normalisations: ``norm(name=...)``.
       pre_norm: Whether the input of each branch is normalised, or else the sum.
       use_bias: Whether dense layers have a bias.
+      qkv_bias: Whether the projections to queries, keys and values have a bias;
+        `use_bias` where None.
       causal: Whether tokens may attend only to themselves and to earlier tokens.
       rotary_base: Base of the rotary position embedding; none where None.
+      rotary_scaling: Scaling of its frequencies; none where None.
       max_length: Number of tokens that the decoding cache can hold.
       dropout: Dropout rate of the output of each branch.
       attention_dropout: Dropout rate of the attention weights.
@@ -111,8 +115,10 @@ class TransformerBlock(nn.Module):
     norm: Callable[..., nn.Module] = layer_norm
     pre_norm: bool = True
     use_bias: bool = True
+    qkv_bias: bool | None = None
     causal: bool = False
     rotary_base: float | None = None
+    rotary_scaling: RotaryScaling | None = None
     max_length: int | None = None
     dropout: float = 0.0
     attention_dropout: float = 0.0
@@ -180,9 +186,10 @@ class TransformerBlock(nn.Module):
             self.num_heads,
             self.num_kv_heads,
             self.head_size,
-            use_bias=self.use_bias,
+            use_bias=self.use_bias if self.qkv_bias is None else self.qkv_bias,
             out_bias=self.use_bias,
             rotary_base=self.rotary_base,
+            rotary_scaling=self.rotary_scaling,
             dropout=self.attention_dropout,
             max_length=self.max_length,
             name=name,

@@ -83,7 +83,13 @@ def load(
     with reading(path) as tensors:
         like = formats.shapes(module)
         label, rules, prefix = formats.found(format, module, like, tensors, path)
-        arrays, report = to_ours(tensors, rules, like, _resize(module, allowed), prefix)
+        # Each array goes to JAX before the next is read, and the largest ones first,
+        # while the rest is not there: the model is never held twice. Layers that are
+        # stacked have to wait for each other.
+        order = tensors.largest_first()
+        place = jnp.asarray if module is into else np.asarray
+        resize = _resize(module, allowed)
+        arrays, report = to_ours(tensors, rules, like, resize, prefix, order, place)
     report = dataclasses.replace(
         report, source=os.fspath(path), format=label, prefix=prefix
     )
@@ -100,7 +106,7 @@ def load(
     # Checkpoints are unrolled: a scanned module gets its layers stacked at the end.
     paths = flatten(like if module is into else formats.shapes(into))
     _stack(arrays, paths)
-    # Each array is popped as it is copied to JAX: the model is never held twice.
+    # Each array is popped as it is copied to JAX, those that are there already aside.
     return unflatten({path: jnp.asarray(arrays.pop(path)) for path in paths}), report
 
 
@@ -125,6 +131,26 @@ def save(
     Raises:
       UserError: The variables do not fit the module, or the file cannot be written.
     """
+    module, variables = checked(variables, of)
+    label, rules = formats.named(format, formats.known(module, variables))
+    try:
+        arrays = flatten(variables) if label == "fdl" else to_theirs(variables, rules)
+    except KeyError as error:
+        raise UserError(f"format {label} has no name for {error.args[0]}") from error
+    # Hugging Face transformers refuses files without this entry.
+    write(path, arrays, {"format": "flax" if label == "fdl" else "pt"})
+
+
+def checked(variables: Variables, of: nn.Module) -> tuple[nn.Module, Variables]:
+    """Variables of a module as NumPy arrays, and the module, with unrolled layers.
+
+    Args:
+      variables: All variables of the module.
+      of: Module.
+
+    Raises:
+      UserError: The variables do not fit the module.
+    """
     leaves, expected = flatten(variables), flatten(formats.shapes(of))
     differing = sorted(leaves.keys() ^ expected.keys()) or [
         f"{path} {[*leaves[path].shape]}, expected {[*leaf.shape]}"
@@ -140,13 +166,7 @@ def save(
     variables = jax.tree.map(np.asarray, variables)
     if module is not of:
         variables = unstack_layers(variables)
-    label, rules = formats.named(format, formats.known(module, variables))
-    try:
-        arrays = flatten(variables) if label == "fdl" else to_theirs(variables, rules)
-    except KeyError as error:
-        raise UserError(f"format {label} has no name for {error.args[0]}") from error
-    # Hugging Face transformers refuses files without this entry.
-    write(path, arrays, {"format": "flax" if label == "fdl" else "pt"})
+    return module, variables
 
 
 def unrolled(module: nn.Module) -> nn.Module:

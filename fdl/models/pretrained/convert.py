@@ -1,6 +1,6 @@
 """Conversion between arrays of a checkpoint and variables of a module."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -28,7 +28,9 @@ def to_ours(
     like: Variables,
     resize: Resize = lambda path, array, shape: None,
     prefix: str = "",
-) -> tuple[dict[str, Numpy], Report]:
+    order: Iterable[str] | None = None,
+    place: Callable[[Numpy], Any] = lambda array: array,
+) -> tuple[dict[str, Any], Report]:
     """Converts arrays of a checkpoint to leaves of variables.
 
     Args:
@@ -37,17 +39,23 @@ def to_ours(
       like: Variables of the module, or their shapes and dtypes.
       resize: Resizes an array of another shape; returns None where that is not allowed.
       prefix: Start of the names in the checkpoint that the rules do not have.
+      order: All names in the order in which they are read; that of `tensors` where
+        None.
+      place: Function of each leaf, such as a copy to the device; what it returns is
+        kept in place of the array.
 
     Returns:
       Arrays by path in the variables, cast to their dtypes, and a report.
     """
     leaves, report = flatten(like), Report()
-    arrays: dict[str, Numpy] = {}
+    arrays: dict[str, Any] = {}
     matched = stand_for((name.removeprefix(prefix) for name in tensors), rules)
     for name in tensors:
         rule, paths = matched.get(name.removeprefix(prefix), (None, []))
         if rule is None or not all(path in leaves for path in paths):
             report.unexpected.append(name)
+    for name in tensors if order is None else order:
+        rule, paths = matched.get(name.removeprefix(prefix), (None, []))
         if rule is None or not any(path in leaves for path in paths):
             continue
         parts = _parts(np.asarray(tensors[name]), rule)
@@ -58,10 +66,10 @@ def to_ours(
             if array is None:
                 continue
             if path not in arrays:
-                arrays[path] = array
+                arrays[path] = place(array)
                 report.matched.append(path)
             # Checkpoints hold tied weights under two names, which have to agree.
-            elif not np.array_equal(arrays[path], array, equal_nan=True):
+            elif not np.array_equal(np.asarray(arrays[path]), array, equal_nan=True):
                 report.conflicting.append((name, path))
     present = {*arrays, *(path for path, *_ in report.mismatched)}
     report.missing.extend(path for path in leaves if path not in present)
@@ -82,17 +90,41 @@ def to_theirs(variables: Variables, rules: Rules) -> dict[str, Numpy]:
       KeyError: No rule covers a path, or a part of a fused array is missing.
     """
     leaves = flatten(variables)
-    arrays: dict[str, Numpy] = {}
-    for path in leaves:
-        names = names_of(path, rules)
+    names = their_names(leaves, rules)
+    return {name: fused(leaves, *found) for name, found in names.items()}
+
+
+def their_names(
+    paths: Iterable[str], rules: Rules, *, copies: bool = True
+) -> dict[str, tuple[Rule, list[str]]]:
+    """Rule of each name in a checkpoint of some variables, and their paths.
+
+    Args:
+      paths: Paths of the variables.
+      rules: Conversion rules of the format.
+      copies: Whether an array with several names, as a tied one, has them all, or else
+        the first.
+
+    Raises:
+      KeyError: No rule covers a path.
+    """
+    found: dict[str, tuple[Rule, list[str]]] = {}
+    for path in paths:
+        names = [*names_of(path, rules).items()]
         if not names:
             raise KeyError(path)
-        for name, (rule, paths) in names.items():
-            if name not in arrays:
-                parts = [rule.layout.to_theirs(np.asarray(leaves[p])) for p in paths]
-                fused = len(parts) > 1
-                arrays[name] = np.concatenate(parts, rule.axis) if fused else parts[0]
-    return arrays
+        found |= dict(names if copies else names[:1])
+    return found
+
+
+def fused(leaves: Mapping[str, Any], rule: Rule, paths: Sequence[str]) -> Numpy:
+    """Array of a checkpoint that holds the leaves at some paths.
+
+    Raises:
+      KeyError: One of them is missing.
+    """
+    parts = [rule.layout.to_theirs(np.asarray(leaves[path])) for path in paths]
+    return np.concatenate(parts, rule.axis) if len(parts) > 1 else parts[0]
 
 
 def stand_for(names: Iterable[str], rules: Rules) -> dict[str, tuple[Rule, list[str]]]:

@@ -15,6 +15,13 @@ _COMMON = [
         )
         for theirs, ours in [("q", "query"), ("k", "key"), ("v", "value"), ("o", "out")]
     ),
+    # Qwen2 has these biases.
+    *(
+        Rule(
+            f"{_THEIRS}.self_attn.{theirs}_proj.bias", f"{_OURS}/attention/{ours}/bias"
+        )
+        for theirs, ours in [("q", "query"), ("k", "key"), ("v", "value")]
+    ),
     Rule(f"{_THEIRS}.post_attention_layernorm.weight", f"{_OURS}/mlp_norm/scale"),
     *(
         Rule(f"{_THEIRS}.mlp.{name}_proj.weight", f"{_OURS}/mlp/{name}/kernel", DENSE)

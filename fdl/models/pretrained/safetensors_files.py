@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import pathlib
 from collections import Counter
@@ -47,6 +48,11 @@ class Tensors(Mapping[str, Numpy]):
     def __len__(self) -> int:
         """Number of arrays."""
         return len(self._files)
+
+    def largest_first(self) -> list[str]:
+        """Names by the number of elements, the most first."""
+        shapes = {name: self._files[name].get_slice(name).get_shape() for name in self}
+        return sorted(self, key=lambda name: -math.prod(shapes[name]))
 
 
 @contextlib.contextmanager

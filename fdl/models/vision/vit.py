@@ -53,6 +53,7 @@ class ViT(nn.Module):
         pooled features are returned.
       image_size: Height and width of the images, for `example`. The table of learned
         positions fits the images used for initialisation; see `resize_positions`.
+      epsilon: Constant that layer norms add to the variance.
       dropout: Dropout rate of the embedded tokens, the hidden units of the feed-forward
         networks, and the output of each branch.
       attention_dropout: Dropout rate of the attention weights.
@@ -79,6 +80,7 @@ class ViT(nn.Module):
     representation_size: int | None = None
     num_classes: int | None = 1000
     image_size: int = 224
+    epsilon: float = 1e-6
     dropout: float = 0.0
     attention_dropout: float = 0.0
     stochastic_depth: float = 0.0
@@ -105,7 +107,7 @@ class ViT(nn.Module):
         x = self._embed(images, kept)
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         x = self._encode(x, train)
-        x = layer_norm(name="norm", **dtypes)(x)
+        x = layer_norm(self.epsilon, name="norm", **dtypes)(x)
         self.sow("intermediates", "tokens", x)
         if self.pool != "none":
             x = x[:, 0] if self.pool == "token" else x.mean(axis=1)
@@ -161,7 +163,10 @@ class ViT(nn.Module):
             self.mlp_size or 4 * self.hidden_size,
             activation=self.activation,
             norm=functools.partial(
-                layer_norm, dtype=self.dtype, param_dtype=self.param_dtype
+                layer_norm,
+                self.epsilon,
+                dtype=self.dtype,
+                param_dtype=self.param_dtype,
             ),
             dropout=self.dropout,
             attention_dropout=self.attention_dropout,
