@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import flax.linen as nn
-import jax
+import jax.numpy as jnp
 
 from fdl.errors import UserError, near, shown
 from fdl.files import expanded, read_json, write_bytes
+from fdl.models.attributes import check
 from fdl.models.attributes import fields as attributes_of
 from fdl.models.functional import functional
 from fdl.models.language.bert import BERT
@@ -102,7 +103,7 @@ def from_folder(
       WeightsError: The weights do not fit the config.
 
     Example:
-      >>> import tempfile
+      >>> import jax, tempfile
       >>> from fdl import models
       >>> model = models.functional(models.GPT(1, 2, 8, vocab_size=5, max_length=4))
       >>> variables = jax.jit(model.init)(jax.random.key(0))
@@ -174,25 +175,9 @@ def to_folder(
     Raises:
       UserError: Transformers has no such model, or a file cannot be written.
     """
-    path, module = expanded(folder), published.model.module
-    family = next((x for x in FAMILIES if isinstance(module, x.module)), None)
-    if family is None:
-        raise UserError(
-            f"model of {type(module).__name__}: expected a GPT, Llama, BERT or ViT"
-        )
-    config = {**published.config, **family.write(module, published.config)}
-    leaf = jax.tree.leaves(published.variables)[0]
-    config = {k: x for k, x in config.items() if k not in ("torch_dtype", "auto_map")}
-    config["dtype"] = str(leaf.dtype)
-    if published.labels:
-        config["id2label"] = {str(i): x for i, x in enumerate(published.labels)}
-        config["label2id"] = {x: i for i, x in enumerate(published.labels)}
-    elif getattr(module, "num_classes", None) is not None:
-        config.setdefault("num_labels", module.num_classes)
-    tokenizer = published.tokenizer
-    if tokenizer is not None:
-        ids = {f"{role}_token_id": i for role, i in tokenizer.special.items()}
-        config |= {name: i for name, i in ids.items() if config.get(name) is None}
+    path, tokenizer = expanded(folder), published.tokenizer
+    config = config_of(published)
+    module = published.model.module
     try:
         path.mkdir(parents=True, exist_ok=True)
         weights.write(path, published.variables, module, max_shard_bytes)
@@ -255,7 +240,39 @@ def module_of(
                 f"{option}: expected an attribute of {kind.__name__}. "
                 f"{near(option, fields)}"
             )
-    return name, kind(**attributes)
+    module = kind(**attributes)
+    check(module)
+    return name, module
+
+
+def config_of(published: Published) -> dict[str, Any]:
+    """Content of the ``config.json`` of a model; inverse of `module_of`.
+
+    Args:
+      published: Model; entries of its config that it does not determine are kept.
+
+    Raises:
+      UserError: Transformers has no such model.
+    """
+    module = published.model.module
+    family = next((x for x in FAMILIES if isinstance(module, x.module)), None)
+    if family is None:
+        raise UserError(
+            f"model of {type(module).__name__}: expected a GPT, Llama, BERT or ViT"
+        )
+    config = {**published.config, **family.write(module, published.config)}
+    config = {k: x for k, x in config.items() if k not in ("torch_dtype", "auto_map")}
+    config["dtype"] = str(jnp.dtype(module.param_dtype))
+    num_classes = getattr(module, "num_classes", None)
+    if num_classes is not None:
+        names = published.labels or [f"LABEL_{i}" for i in range(num_classes)]
+        config["id2label"] = {str(i): name for i, name in enumerate(names)}
+        config["label2id"] = {name: i for i, name in enumerate(names)}
+    if published.tokenizer is not None:
+        special = published.tokenizer.special
+        ids = {f"{role}_token_id": i for role, i in special.items()}
+        config |= {name: i for name, i in ids.items() if config.get(name) is None}
+    return config
 
 
 def _optional_json(path: pathlib.Path) -> dict[str, Any]:

@@ -104,9 +104,10 @@ def write(module: Llama, config: Config) -> dict[str, Any]:
         kind = "full_attention" if module.window is None else "sliding_attention"
         written |= {
             "use_sliding_window": module.window is not None,
-            "max_window_layers": module.num_layers if module.window is None else 0,
             "layer_types": [kind] * module.num_layers,
         }
+        if module.window is not None:  # The first layer that has the window.
+            written["max_window_layers"] = 0
     return written
 
 
@@ -117,17 +118,18 @@ def _rotary(config: Config) -> Attributes:
         part = config.get(name) or {}
         if not isinstance(part, Mapping):
             raise UserError(f"{name}={shown(repr(part))}: expected an object")
-        found |= part
+        old = {"rope_type": part["type"]} if "type" in part else {}
+        found |= old | {k: x for k, x in part.items() if k != "type"}
     if found["rope_theta"] is None:
         found["rope_theta"] = 10_000.0
-    kind = found.get("rope_type", found.get("type", "default"))
+    kind = found.get("rope_type", "default")
     if kind not in ("default", "llama3"):
         raise UserError(
             f"rope_type={shown(repr(kind))}: expected 'default' or 'llama3'; nothing "
             "else is supported"
         )
     expect(found, "partial_rotary_factor", 1.0)
-    known = {"rope_theta", "rope_type", "type", "partial_rotary_factor"}
+    known = {"rope_theta", "rope_type", "partial_rotary_factor"}
     known |= SCALING.keys() if kind == "llama3" else set()
     unknown = sorted(found.keys() - known)
     if unknown:

@@ -24,7 +24,8 @@ def path_in(folder: pathlib.Path) -> pathlib.Path:
     Raises:
       UserError: There are none, or only such as can run code when they are read.
     """
-    for name in (INDEX, NAME):
+    # Of both, transformers reads the file.
+    for name in (NAME, INDEX):
         if (folder / name).is_file():
             return folder / name
     pickles = sorted(x.name for x in folder.iterdir() if x.name.endswith(CODE))
@@ -74,12 +75,19 @@ def write(
     for file, shard in zip(files, shards, strict=True):
         arrays = {name: fused(leaves, *names[name]) for name in shard}
         write_arrays(folder / file, arrays, {"format": "pt"})
-    if len(shards) == 1:
+    if len(shards) > 1:
+        index = {
+            "metadata": {"total_size": total},
+            "weight_map": {
+                name: file
+                for file, shard in zip(files, shards, strict=True)
+                for name in shard
+            },
+        }
+        write_json(folder / INDEX, index)
+        (folder / NAME).unlink(missing_ok=True)
+    else:
         (folder / INDEX).unlink(missing_ok=True)
-        return
-    # The index comes last: without it, there is no checkpoint.
-    weight_map = {
-        x: file for file, shard in zip(files, shards, strict=True) for x in shard
-    }
-    index = {"metadata": {"total_size": total}, "weight_map": weight_map}
-    write_json(folder / INDEX, index)
+    for old in {*folder.glob("model-*-of-*.safetensors")}:
+        if old.name not in files:
+            old.unlink()

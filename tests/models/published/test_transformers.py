@@ -7,6 +7,7 @@ import pytest
 from fdl import evaluation, generation, models
 
 pytestmark = pytest.mark.oracle
+PROGRAMS = 600
 
 SIZES = {
     "vocab_size": 61,
@@ -207,9 +208,7 @@ def test_greedy_and_beams_are_those_of_transformers(name, torch, ours, theirs):
 
 
 @pytest.mark.parametrize("name", CAUSAL)
-def test_sampled_distributions_are_those_of_transformers(
-    name, torch, ours, theirs
-):
+def test_sampled_distributions_are_those_of_transformers(name, torch, ours, theirs):
     hf = pytest.importorskip("transformers")
     published, tokens = ours(name), np.array([PROMPTS[0]], np.int32)
     logits = jax.jit(published.model.apply)(published.variables, tokens)[0][:, -1]
