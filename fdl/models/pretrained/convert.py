@@ -71,6 +71,9 @@ def to_ours(
             # Checkpoints hold tied weights under two names, which have to agree.
             elif not np.array_equal(np.asarray(arrays[path]), array, equal_nan=True):
                 report.conflicting.append((name, path))
+    if order is not None:
+        for rows in (report.matched, report.mismatched, report.cast, report.resized):
+            rows.sort()
     present = {*arrays, *(path for path, *_ in report.mismatched)}
     report.missing.extend(path for path in leaves if path not in present)
     return arrays, report

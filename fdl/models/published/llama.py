@@ -138,7 +138,7 @@ def _rotary(config: Config) -> Attributes:
     if kind == "default":
         return {"rotary_base": base, "rotary_scaling": None}
     last = "original_max_position_embeddings"
-    parts = {
+    parts: dict[str, Any] = {
         ours: value(found, theirs, int if theirs == last else float)
         for theirs, ours in SCALING.items()
     }

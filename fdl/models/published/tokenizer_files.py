@@ -161,11 +161,13 @@ def _added(processor: Any) -> tuple[list[int], list[int]]:
     if kind == "Sequence":
         parts = [_added(part) for part in processor["processors"]]
         # Each one encloses what those before it have made.
-        front = [i for added, _ in reversed(parts) for i in added]
-        return front, [i for _, added in parts for i in added]
+        outer_first = [i for added, _ in reversed(parts) for i in added]
+        return outer_first, [i for _, added in parts for i in added]
     if kind != "TemplateProcessing":
         raise UserError(f"post_processor of type {shown(str(kind))}: not supported")
-    front, back, seen = [], [], False
+    front: list[int] = []
+    back: list[int] = []
+    seen = False
     for piece in processor["single"]:
         if "Sequence" in piece:
             seen = True

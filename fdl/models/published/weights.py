@@ -56,7 +56,8 @@ def write(
         raise UserError(f"max_shard_bytes={max_shard_bytes}: expected at least 1")
     module, variables = checked(variables, of)
     leaves = flatten(variables)
-    rules: Any = getattr(module, "checkpoints", dict)()["transformers"]
+    formats: Any = getattr(module, "checkpoints", dict)()
+    rules = formats["transformers"]
     # A tied array has several names there, of which transformers writes the first.
     names = their_names(leaves, rules, copies=False)
     shards: list[list[str]] = [[]]

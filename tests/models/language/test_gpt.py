@@ -192,6 +192,30 @@ def test_prompts_of_different_lengths_go_on_together(name, variables_of):
     np.testing.assert_allclose(logits[mask], expected[mask], atol=1e-5)
 
 
+def test_a_window_counts_tokens_not_padding_also_in_a_cache(random_variables):
+    module = Llama(1, 4, 32, 48, 2, vocab_size=97, max_length=12, window=3)
+    variables = random_variables(module)
+    logits = apply(module, variables, TOKENS)
+    other = TOKENS.copy()
+    other[:, 4] = (other[:, 4] + 1) % 97
+    changed = np.abs(apply(module, variables, other) - logits).max(axis=(0, 2)) > 1e-5
+    assert np.flatnonzero(changed).tolist() == [4, 5, 6]
+    cached = decoded(module, variables, TOKENS, (7, 1, 1, 1, 1, 1))
+    np.testing.assert_allclose(cached, logits, atol=1e-5)
+
+    mask = np.arange(12) != [[3], [4]]
+    mask[0, 4:6] = False
+    padded = apply(module, variables, TOKENS, mask=mask)
+    cached = decoded(module, variables, TOKENS, (6, 6), mask=mask)
+    np.testing.assert_allclose(cached[mask], padded[mask], atol=1e-5)
+    segments = np.where(np.arange(9) < 2, 1, 2)[None]
+    alone = apply(module, variables, TOKENS[:1, mask[0]], segments=segments * 0 + 1)
+    np.testing.assert_allclose(padded[0, mask[0]], alone[0], atol=1e-5)
+    packed = apply(module, variables, TOKENS[:1, mask[0]], segments=segments)
+    np.testing.assert_allclose(packed[0, 4:], alone[0, 4:], atol=1e-5)
+    assert np.abs(packed[0, 2:4] - alone[0, 2:4]).max() > 1e-3
+
+
 @pytest.mark.parametrize(
     "name, scan, remat",
     [("gpt2", True, True), pytest.param("llama", False, True, marks=pytest.mark.slow)],

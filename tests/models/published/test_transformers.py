@@ -1,10 +1,13 @@
 """Against transformers, on small random models that it has written itself."""
 
+import json
+
 import jax
 import numpy as np
 import pytest
 
 from fdl import evaluation, generation, models
+from fdl.data.text import tokenizers
 
 pytestmark = pytest.mark.oracle
 PROGRAMS = 600
@@ -244,3 +247,80 @@ def test_scores_of_texts_are_those_of_transformers(name, torch, ours, theirs):
             loss = theirs(name)(ids, labels=ids).loss
         np.testing.assert_allclose(-found / count, float(loss), rtol=1e-5)
         print(f"score {name} {abs(-found / count - float(loss)) / float(loss):.1e}")
+
+
+TEXTS = [
+    "The cat sat on the mat.",
+    "  two  spaces\nand a line",
+    "naïve café 東京 🙂",
+    "",
+]
+LETTERS = [chr(i) for i in range(0x21, 0x180)] + ["▁"]  # GPT-2's 256 are among them.
+
+
+def tokenizers_of(hf):
+    """Tokenizers of transformers by name, and what each adds to a text."""
+    special = {"<unk>": 0, "<s>": 1, "</s>": 2}
+    letters = {x: i + 3 for i, x in enumerate(LETTERS)}
+    pieces = {x: i + 5 + len(LETTERS) for i, x in enumerate(f"##{x}" for x in LETTERS)}
+    words = {"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3, "[MASK]": 4}
+    words |= {x: i + 5 for i, x in enumerate(LETTERS)} | pieces
+    merges = [("t", "h"), ("th", "e"), ("▁", "the"), ("Ġ", "th")]
+    merged = {"".join(pair): len(letters) + 3 + i for i, pair in enumerate(merges)}
+    byte_fallback = {f"<0x{i:02X}>": len(letters) + 10 + i for i in range(256)}
+    llama = special | letters | merged | byte_fallback
+    size = len(llama)
+    plain = letters | merged | {"<|endoftext|>": size, "<unk>": 0}
+    return {
+        "llama": (hf.LlamaTokenizer(llama, merges, add_bos_token=True), "bos", None),
+        "bert": (hf.BertTokenizer(words), "cls", "sep"),
+        "gpt2": (hf.GPT2Tokenizer(plain, merges), None, None),
+        "qwen2": (hf.Qwen2Tokenizer(plain, merges), None, None),
+    }
+
+
+@pytest.mark.parametrize("name", ["llama", "bert", "gpt2", "qwen2"])
+def test_tokenizers_of_transformers_are_read(name, ours, tmp_path):
+    hf = pytest.importorskip("transformers")
+    expected, begin, end = tokenizers_of(hf)[name]
+    models.to_folder(tmp_path, ours("gpt2"))
+    expected.save_pretrained(tmp_path)
+    found = models.from_folder(tmp_path)
+    assert (found.begin, found.end) == (begin, end)
+    special = found.tokenizer.special
+    front, back = ([] if role is None else [special[role]] for role in (begin, end))
+    for text in TEXTS:
+        inner = expected(text, add_special_tokens=False)["input_ids"]
+        if name != "llama" and None in (inner or [0]):
+            continue
+        assert found.tokenizer.encode(text).tolist() == inner
+        assert [*front, *inner, *back] == expected(text)["input_ids"]
+    for role, i in special.items():
+        assert getattr(expected, f"{role}_token_id") == i
+
+
+@pytest.mark.parametrize(
+    "begin, end", [("bos", None), ("bos", "eos"), (None, None), ("cls", "sep")]
+)
+def test_transformers_reads_the_tokenizers_that_are_written(begin, end, ours, tmp_path):
+    hf = pytest.importorskip("transformers")
+    roles = ("pad", "bos", "eos", "cls", "sep", "unk", "mask")
+    tokenizer = tokenizers.byte_pair(TEXTS * 9, 290, roles)
+    changed = ours("gpt2")._replace(
+        tokenizer=tokenizer,
+        begin=begin,
+        end=end,
+        chat_template="{{ messages[0]['content'] }}",
+    )
+    models.to_folder(tmp_path, changed)
+    theirs = hf.AutoTokenizer.from_pretrained(tmp_path)
+    front, back = ([] if x is None else [tokenizer.special[x]] for x in (begin, end))
+    for text in TEXTS:
+        inner = tokenizer.encode(text).tolist()
+        assert theirs(text)["input_ids"] == [*front, *inner, *back]
+        assert theirs.decode(inner) == text == tokenizer.decode(inner)
+    assert {r: getattr(theirs, f"{r}_token_id") for r in roles} == tokenizer.special
+    said = [{"role": "user", "content": "ä"}]
+    assert theirs.apply_chat_template(said, tokenize=False) == "ä"
+    written = json.loads((tmp_path / "tokenizer_config.json").read_text())
+    assert written["bos_token"] == theirs.bos_token
