@@ -1,4 +1,4 @@
-"""Translate descriptions of pictures from English into German, with a small Transformer.
+"""Translate descriptions of pictures into German, with a small Transformer.
 
 fdl train experiments/text/multi30k_transformer.py
 fdl translate runs/multi30k_transformer-... FILE

@@ -24,7 +24,7 @@ def translator(
     alpha: float = 0.6,
     max_extra: int = 50,
 ) -> Ability:
-    """Translation by beam search: ``tokens``, int [B, T], ``length`` and ``score``, [B].
+    """Translation by beam search: ``tokens``, [B, T], ``length`` and ``score``, [B].
 
     `fdl.generation.translate` does the same for texts of any length.
 

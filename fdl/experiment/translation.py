@@ -76,8 +76,8 @@ def translation(
       evaluation, for the scores of these; 0 by default.
 
     Evaluation is of each token of the validation and of the test once, given those
-    before it in the reference: ``loss`` in nats, ``perplexity`` and ``accuracy``. At the
-    end the texts of the test are translated, and scored.
+    before it in the reference: ``loss`` in nats, ``perplexity`` and ``accuracy``. The
+    texts of the test are also translated, and scored.
 
     Args:
       config: Config of the experiment.
@@ -160,7 +160,9 @@ def encode_pairs(
     encoded = []
     for side, begins in zip(sides, (False, True), strict=True):
         if side.name not in texts:
-            raise UserError(f"there are no texts {side.name!r}. {near(side.name, texts)}")
+            raise UserError(
+                f"there are no texts {side.name!r}. {near(side.name, texts)}"
+            )
         front = [role_id(side.tokenizer, "bos")] if begins else []
         back, rows = [role_id(side.tokenizer, "eos")], []
         for i, text in enumerate(texts[side.name], 1):

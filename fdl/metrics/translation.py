@@ -26,8 +26,8 @@ def bleu(
 ) -> CorpusScore:
     """BLEU: share of n-grams that are in the reference, of all texts together.
 
-    The texts are as people read them: sacrebleu tokenises both sides itself, as mteval's
-    version 13a does, and keeps the case.
+    The texts are as people read them: sacrebleu tokenises both sides itself, as
+    version 13a of mteval does, and keeps the case.
 
     Args:
       predictions: Translations, N of them, detokenised.
@@ -61,7 +61,7 @@ def chrf(
 ) -> CorpusScore:
     """chrF: F-score of the n-grams of characters, of all texts together.
 
-    It depends on no tokenisation, and rewards words that are right but for their ending.
+    It depends on no tokenisation, and counts words that are right but for their ending.
 
     Args:
       predictions: Translations, N of them, detokenised.

@@ -25,7 +25,7 @@ def sequence_to_sequence(
     metrics: MetricFunctions = DEFAULT_METRICS,
     chunk_size: int | None = None,
 ) -> Objective:
-    """Sequence-to-sequence learning: cross-entropy of each target token (teacher forcing).
+    """Sequence-to-sequence learning: cross-entropy of target tokens, teacher forcing.
 
     Each token of the target is predicted from the source and the tokens before it, not
     from the model's own. Of a target, int [B, T + 1], which begins with a special token

@@ -19,8 +19,8 @@ class PairPlan(NamedTuple):
 
     Attributes:
       buckets: Division by the length of the longer side.
-      lengths: Lengths of the rows of each bucket, of the source and of the target: those
-        of the longest in it.
+      lengths: Lengths of the rows of each bucket, of the source and of the target, as
+        long as the longest in it.
       num_tokens: Number of tokens of all pairs, of the source and of the target.
     """
 
@@ -146,9 +146,7 @@ def pair_buckets(
     )
 
 
-def _fingerprint(
-    sources: Sequence[Any], targets: Sequence[Any], plan: PairPlan
-) -> str:
+def _fingerprint(sources: Sequence[Any], targets: Sequence[Any], plan: PairPlan) -> str:
     """Hash of the tokens of all pairs and of the shapes of the batches."""
     shapes = plan.lengths, plan.buckets.batch_sizes
     total = hashlib.sha256(str(shapes).encode())
