@@ -36,7 +36,7 @@ SMALL = [
 
 # Preparing MNIST takes longer than all else here; of texts, others show the same.
 SLOW = {"masked_lm", "scaling", "shakespeare_elman", "sort", "sst2_cnn", "sst2_lstm"}
-SLOW |= {"trec_lstm", "trec_transformer", "wordvectors"}
+SLOW |= {"multi30k_seq2seq", "trec_lstm", "trec_transformer", "wordvectors"}
 SLOW |= {path.stem for path in FILES if "mnist" in path.stem}
 BUILT = [
     pytest.param(path, marks=pytest.mark.slow if path.stem in SLOW else [])
@@ -51,6 +51,8 @@ RESULTS = {
     "tabular/diabetes_mlp": ("min mae", 46, 5),
     "tabular/table_mlp": ("max accuracy", 0.93, 5),
     "text/masked_lm": ("max pretrained/accuracy", 0.5, 5),
+    "text/multi30k_seq2seq": ("max bleu", 28, 1),
+    "text/multi30k_transformer": ("max bleu", 33, 1),
     "text/reverse": ("max exact_match", 0.99, 5),
     "text/shakespeare_elman": ("min loss", 1.78, 1),
     "text/shakespeare_gpt": ("min loss", 1.88, 1),

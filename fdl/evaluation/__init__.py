@@ -13,6 +13,7 @@ from fdl.evaluation.language_model import language_model, log_likelihoods
 from fdl.evaluation.predict import predict
 from fdl.evaluation.predictors import classifier, only_input, regressor, tagger
 from fdl.evaluation.scores import ExampleScores, score_examples
+from fdl.evaluation.translation import translator
 
 __all__ = [
     "EvaluatedExamples",
@@ -34,4 +35,5 @@ __all__ = [
     "score_examples",
     "tagger",
     "target_name",
+    "translator",
 ]

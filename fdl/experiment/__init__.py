@@ -11,8 +11,10 @@ from fdl.experiment.text_classification import (
     text_classification,
     word_classification,
 )
+from fdl.experiment.translation import Side, translation
 
 __all__ = [
+    "Side",
     "Task",
     "classification",
     "compare",
@@ -22,6 +24,7 @@ __all__ = [
     "supervised",
     "tagging",
     "text_classification",
+    "translation",
     "with_baselines",
     "with_ngrams",
     "word_classification",

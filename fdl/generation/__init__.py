@@ -14,12 +14,14 @@ from fdl.generation.sampling import (
     vocabulary,
 )
 from fdl.generation.text import joined, stream_text
+from fdl.generation.translate import Translation, translate
 
 __all__ = [
     "Beams",
     "Decoder",
     "Filter",
     "Generated",
+    "Translation",
     "beam_search",
     "compose",
     "decoder",
@@ -34,5 +36,6 @@ __all__ = [
     "temperature",
     "top_k",
     "top_p",
+    "translate",
     "vocabulary",
 ]

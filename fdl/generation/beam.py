@@ -117,8 +117,8 @@ def beam_search(
             jnp.zeros(shape, jnp.int32),
             jnp.broadcast_to(scores, shape),
         )
-    search = Search(decoder, num_beams, max_tokens, tuple(stop_tokens), length_penalty)
-    beams = _search(search, variables, tokens, mask, tuple(inputs))
+    how = Search(decoder, num_beams, max_tokens, tuple(stop_tokens), length_penalty)
+    beams = search(how, variables, tokens, mask, tuple(inputs))
     if jnp.isnan(beams.scores).any():
         raise RunError("the logits of the model are NaN")
     return beams
@@ -153,9 +153,27 @@ class BeamState(NamedTuple):
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _search(search, variables, prompts, mask, inputs):
-    decoder, num_beams, max_tokens = search[:3]
-    (batch, length), shape = prompts.shape, (prompts.shape[0], search.num_beams)
+def search(
+    how: Search,
+    variables: Variables,
+    prompts: Array,
+    mask: Array,
+    inputs: Sequence[Array],
+) -> Beams:
+    """Beam search that can be traced; see `beam_search`.
+
+    Args:
+      how: Static arguments.
+      variables: Variables of the model.
+      prompts: Token ids, int32 [B, P], padded on the right.
+      mask: bool [B, P], True at tokens.
+      inputs: Further inputs of the model.
+
+    Returns:
+      Hypotheses; scores are NaN where the logits are.
+    """
+    decoder, num_beams, max_tokens = how[:3]
+    (batch, length), shape = prompts.shape, (prompts.shape[0], how.num_beams)
     cache, logits = decoder.prefill(
         variables, prompts, mask, length + max_tokens, *inputs
     )
@@ -174,11 +192,11 @@ def _search(search, variables, prompts, mask, inputs):
     def step(state):
         last = state.tokens[:, :, state.time - 1].reshape(-1)
         cache, logits = decoder.step(variables, state.cache, last)
-        return _expand(search, state._replace(cache=cache), logits)
+        return _expand(how, state._replace(cache=cache), logits)
 
-    state = _expand(search, state, logits[rows])
-    state = jax.lax.while_loop(functools.partial(_goes_on, search), step, state)
-    scores = state.scores / search.length_penalty(jnp.float32(max_tokens))
+    state = _expand(how, state, logits[rows])
+    state = jax.lax.while_loop(functools.partial(_goes_on, how), step, state)
+    scores = state.scores / how.length_penalty(jnp.float32(max_tokens))
     # Where the search has ended before, none of these can be among the best, but for
     # NaN, with which it ends at once.
     counts = (state.time == max_tokens) | jnp.isnan(scores)

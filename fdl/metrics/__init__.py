@@ -32,16 +32,20 @@ from fdl.metrics.regression import (
     root_mean_squared_error,
 )
 from fdl.metrics.scoring_rules import brier_score, log_loss
+from fdl.metrics.translation import CorpusScore, bleu, chrf
 
 __all__ = [
+    "CorpusScore",
     "accuracy",
     "average_precision",
     "balanced_accuracy",
     "bits_per",
+    "bleu",
     "bootstrap",
     "brier_score",
     "calibration_error",
     "character_error_rate",
+    "chrf",
     "cohen_kappa",
     "confusion_matrix",
     "exact",

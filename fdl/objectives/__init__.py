@@ -10,6 +10,7 @@ from fdl.objectives.penalised import penalised
 from fdl.objectives.ppo import ppo
 from fdl.objectives.reconstruction import reconstruction
 from fdl.objectives.regression import regression
+from fdl.objectives.sequence_to_sequence import sequence_to_sequence
 from fdl.objectives.skip_gram import skip_gram
 
 __all__ = [
@@ -24,5 +25,6 @@ __all__ = [
     "ppo",
     "reconstruction",
     "regression",
+    "sequence_to_sequence",
     "skip_gram",
 ]

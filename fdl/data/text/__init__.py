@@ -8,6 +8,7 @@ from fdl.data.text.corpus import Progress, corpus
 from fdl.data.text.corpus_files import Corpus, read_corpus
 from fdl.data.text.document_splits import duplicates, split_documents
 from fdl.data.text.packing import pack, padding_share
+from fdl.data.text.pair_buckets import PairPlan, pair_buckets, pair_plan
 from fdl.data.text.streams import streams
 from fdl.data.text.token_splits import load_tokens
 from fdl.data.text.windows import windows
@@ -15,6 +16,7 @@ from fdl.data.text.windows import windows
 __all__ = [
     "BucketPlan",
     "Corpus",
+    "PairPlan",
     "Progress",
     "bucket_plan",
     "buckets",
@@ -24,6 +26,8 @@ __all__ = [
     "load_tokens",
     "pack",
     "padding_share",
+    "pair_buckets",
+    "pair_plan",
     "read_bin",
     "read_corpus",
     "split_documents",

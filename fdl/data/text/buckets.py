@@ -122,7 +122,7 @@ def buckets(
     steps = sum(plan.num_batches)
     _check_arrays(arrays, len(documents))
     arrays = {name: np.asarray(array) for name, array in arrays.items()}
-    schedule = _schedule(plan, seed, group, steps, shuffle)
+    schedule = schedule_of(plan, seed, group, steps, shuffle)
 
     def item(step: int) -> Batch:
         bucket, index, mask = schedule(step)
@@ -192,10 +192,18 @@ def _check_arrays(arrays: Arrays, count: int) -> None:
         raise UserError(f"arrays: expected {count} rows, one for each document")
 
 
-def _schedule(
+def schedule_of(
     plan: BucketPlan, seed: int, group: int, steps_per_epoch: int, shuffle: bool
 ) -> Callable[[int], tuple[int, np.ndarray, np.ndarray]]:
-    """Function from a step to its bucket, and the documents and mask of its batch."""
+    """Function from a step to its bucket, and the documents and mask of its batch.
+
+    Args:
+      plan: Division of the documents into buckets.
+      seed: Seed of the order of the documents.
+      group: Number of consecutive steps of one bucket.
+      steps_per_epoch: Number of batches of all buckets.
+      shuffle: See `buckets`.
+    """
     numbered = [
         [(bucket, i) for i in range(count)]
         for bucket, count in enumerate(plan.num_batches)

@@ -1,4 +1,4 @@
-"""Recurrent encoder-decoder with additive attention (RNNsearch)."""
+"""Recurrent encoder-decoder, with additive attention (RNNsearch) or without."""
 
 from typing import Any, NamedTuple
 
@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from fdl.models.layers.dense import dense
+from fdl.models.layers.masks import last_token
 from fdl.models.layers.orthogonal import orthogonal
 from fdl.models.rnn import RNN
 from fdl.types import Array
@@ -17,13 +18,14 @@ class Memory(NamedTuple):
     """Encoded source sequence.
 
     Attributes:
-      states: Encoder states of both directions, float [B, S, 2 hidden_size].
-      keys: Attention keys U h, float [B, S, attention_size].
+      states: Encoder states of both directions, float [B, S, 2 hidden_size]; without
+        attention the last one of each direction, float [B, 1, 2 hidden_size].
+      keys: Attention keys U h, float [B, S, attention_size]; None without attention.
       mask: bool [B, S], True at tokens; or None.
     """
 
     states: Array
-    keys: Array
+    keys: Array | None
     mask: Array | None
 
 
@@ -31,6 +33,8 @@ class AttendingGRU(nn.Module):
     """GRU decoder cell with additive attention of Bahdanau et al.
 
     eⱼ = v · tanh(W s + U hⱼ), α = softmax(e), c = Σⱼ αⱼ hⱼ, s′ = GRU(s, [y, c])
+
+    Of a memory without keys, c is the only state at each step.
 
     Attributes:
       hidden_size: Units of the GRU.
@@ -58,10 +62,25 @@ class AttendingGRU(nn.Module):
 
         Returns:
           The next state, [B, H], and a triple of the state before the step, [B, H],
-          the context, [B, 2 H], and the attention weights, [B, S].
+          the context, [B, 2 H], and the attention weights, [B, S], or None.
         """
         embedding, is_token = now
         dtypes: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
+        context, weights = memory.states[:, 0], None
+        if memory.keys is not None:
+            context, weights = self._attend(state, memory, dtypes)
+        inputs = jnp.concatenate([embedding, context], axis=-1)
+        dtypes["recurrent_kernel_init"] = orthogonal()
+        next_state, _ = nn.GRUCell(self.hidden_size, name="gru", **dtypes)(
+            state, inputs
+        )
+        if is_token is not None:
+            next_state = jnp.where(is_token[:, None], next_state, state)
+        # A scan requires a carry of constant dtype.
+        return next_state.astype(state.dtype), (state, context, weights)
+
+    def _attend(self, state, memory, dtypes):
+        """Context, [B, 2 H], and attention weights, [B, S]."""
         plain: Any = {"use_bias": False, **dtypes}
         query = nn.Dense(self.attention_size, name="query", **plain)(state)
         hidden = nn.tanh(query[:, None] + memory.keys)
@@ -73,19 +92,15 @@ class AttendingGRU(nn.Module):
             scores = jnp.where(memory.mask, scores, jnp.finfo(scores.dtype).min)
         weights = jax.nn.softmax(scores)
         context = jnp.einsum("bs,bsd->bd", weights.astype(hidden.dtype), memory.states)
-        inputs = jnp.concatenate([embedding, context], axis=-1)
-        dtypes["recurrent_kernel_init"] = orthogonal()
-        next_state, _ = nn.GRUCell(self.hidden_size, name="gru", **dtypes)(
-            state, inputs
-        )
-        if is_token is not None:
-            next_state = jnp.where(is_token[:, None], next_state, state)
-        # A scan requires a carry of constant dtype.
-        return next_state.astype(state.dtype), (state, context, weights)
+        return context, weights
 
 
 class Seq2Seq(nn.Module):
     """RNNsearch: recurrent encoder-decoder with attention of Bahdanau et al.
+
+    Without attention it is the RNN encoder-decoder of Cho et al., and in its idea that
+    of Sutskever et al.: all of the source that the decoder sees is one vector, the last
+    state of each direction of the encoder, given at each step.
 
     The encoder is a bidirectional GRU, the decoder a GRU that attends to the encoder's
     states at each step. As in the paper's appendix, the output layer sees the state
@@ -104,6 +119,7 @@ class Seq2Seq(nn.Module):
       target_vocab_size: Size of the target vocabulary; `vocab_size` if None.
       dropout: Dropout rate of the embeddings, between layers of the encoder, and of the
         maxout units.
+      attention: Whether the decoder attends to all states of the encoder.
       remat: Whether to rematerialise each encoder layer and each decoder step in the
         backward pass.
       dtype: Computation dtype; that of inputs and parameters if None.
@@ -112,6 +128,10 @@ class Seq2Seq(nn.Module):
     References:
       Bahdanau, Cho and Bengio, `Neural Machine Translation by Jointly Learning to Align
       and Translate <https://arxiv.org/abs/1409.0473>`_, 2014.
+      Cho et al., `Learning Phrase Representations using RNN Encoder-Decoder for
+      Statistical Machine Translation <https://arxiv.org/abs/1406.1078>`_, 2014.
+      Sutskever, Vinyals and Le, `Sequence to Sequence Learning with Neural Networks
+      <https://arxiv.org/abs/1409.3215>`_, 2014.
       Goodfellow et al., `Maxout Networks <https://arxiv.org/abs/1302.4389>`_, 2013.
 
     Example:
@@ -132,6 +152,7 @@ class Seq2Seq(nn.Module):
     vocab_size: int = 30_000
     target_vocab_size: int | None = None
     dropout: float = 0.0
+    attention: bool = True
     remat: bool = False
     dtype: DTypeLike | None = None
     param_dtype: DTypeLike = "float32"
@@ -154,7 +175,8 @@ class Seq2Seq(nn.Module):
             remat=self.remat,
             **dtypes,
         )
-        self.keys = dense(attention_size, use_bias=False, **dtypes)
+        if self.attention:
+            self.keys = dense(attention_size, use_bias=False, **dtypes)
         self.start = nn.Dense(self.hidden_size, **dtypes)
         self.decoder = AttendingGRU(self.hidden_size, attention_size, **dtypes)
         self.readout = dense(2 * self.readout_size, **dtypes)
@@ -168,6 +190,7 @@ class Seq2Seq(nn.Module):
         *,
         source_mask: Array | None = None,
         target_mask: Array | None = None,
+        return_features: bool = False,
         train: bool = False,
     ) -> Array:
         """Maps source and target to logits of the next target tokens, float [B, T, V].
@@ -177,10 +200,13 @@ class Seq2Seq(nn.Module):
           target: int [B, T], beginning with a start token.
           source_mask: bool [B, S], True at tokens; padding follows them.
           target_mask: bool [B, T], True at tokens; padding follows them.
+          return_features: Whether to return the input of the output layer, float
+            [B, T, R], for `logits`.
           train: Whether to run in training mode.
         """
         memory = self.encode(source, mask=source_mask, train=train)
-        return self.decode(target, memory, mask=target_mask, train=train)[0]
+        options: Any = {"mask": target_mask, "return_features": return_features}
+        return self.decode(target, memory, train=train, **options)[0]
 
     def encode(
         self, source: Array, *, mask: Array | None = None, train: bool = False
@@ -188,7 +214,11 @@ class Seq2Seq(nn.Module):
         """Encodes a source, int [B, S], with mask, bool [B, S], True at tokens."""
         x = self.drop(self.source_embedding(source), deterministic=not train)
         states = self.encoder(x, mask=mask, train=train)
-        return Memory(states, self.keys(states), mask)
+        if self.attention:
+            return Memory(states, self.keys(states), mask)
+        there, back = jnp.split(states, 2, axis=-1)
+        summary = jnp.concatenate([last_token(there, mask), back[:, :1]], axis=-1)
+        return Memory(summary, None, None)
 
     def decode(
         self,
@@ -236,7 +266,8 @@ class Seq2Seq(nn.Module):
         carry, (states, contexts, weights) = run(
             self.decoder, initial_carry.astype(carry_dtype), (x, mask), memory
         )
-        if self.is_mutable_collection("intermediates") and not self.is_initializing():
+        seen = self.is_mutable_collection("intermediates") and self.attention
+        if seen and not self.is_initializing():
             self.sow("intermediates", "weights", weights)
         features = jnp.concatenate([states.astype(x.dtype), x, contexts], axis=-1)
         pairs = self.readout(features)

@@ -131,6 +131,7 @@ class Transformer(nn.Module):
         target_mask: Array | None = None,
         source_segments: Array | None = None,
         target_segments: Array | None = None,
+        return_features: bool = False,
         train: bool = False,
     ) -> Array:
         """Maps source and target to logits of the next target tokens, float [B, T, V].
@@ -144,6 +145,8 @@ class Transformer(nn.Module):
             padding.
           target_segments: Segment index of the source that each token translates, int
             [B, T].
+          return_features: Whether to return the input of the output layer, float
+            [B, T, D], for `logits`.
           train: Whether to run in training mode.
         """
         memory = self.encode(
@@ -156,6 +159,7 @@ class Transformer(nn.Module):
             memory_mask=source_mask,
             segments=target_segments,
             memory_segments=source_segments,
+            return_features=return_features,
             train=train,
         )
 
