@@ -11,6 +11,7 @@ at most 71.4 and 73.6 %); it has the lower cross-entropy with the two larger one
 
 import itertools
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -21,7 +22,9 @@ from ml_collections import ConfigDict
 import fdl
 from fdl import evaluation, objectives, optim
 from fdl.data import preprocessing
+from fdl.data.splits import Splits
 from fdl.data.text import tokenizers
+from fdl.data.text.tokenizers import Tokenizer
 from fdl.types import Mean
 
 ARMS = ("pretrained", "from_nothing")
@@ -30,9 +33,9 @@ ARMS = ("pretrained", "from_nothing")
 def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
-    config.pretraining_steps = 3000 if size == "full" else 1
+    config.pretraining_steps = 6000 if size == "full" else 1
     config.num_steps = config.pretraining_steps + (400 if size == "full" else 1)
-    config.log_every = 100
+    config.log_every = 200
     # Once, at the end, so that no arm ends where it suits the other.
     config.eval_every = config.num_steps
     config.save_every = 1000
@@ -41,50 +44,37 @@ def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
 
     config.num_sentences = 11_827 if size == "full" else 200  # Without labels.
     config.num_labels = 500
-    config.max_length = 20
-    config.min_count = 4
+    config.max_length = 24
+    config.min_count = 3
     config.batch_size = 32
     config.pretraining_batch_size = 64
+    config.max_predictions = 4
     config.model = {
         "name": "BERTPretraining",
         "num_layers": 2 if size == "full" else 1,
         "num_heads": 4,
         "hidden_size": 64,
-        "mlp_size": 128,
+        "mlp_size": 256,
         "pool": "mean",
         "dropout": 0.1,
-    }
-    config.pretraining = {
-        "name": "adamw",
-        "learning_rate": 1e-3,
-        "schedule": "cosine",
-        "warmup": 0.1,
     }
     config.optimizer = {
         "name": "adamw",
         "learning_rate": 1e-3,
         "schedule": "cosine",
         "warmup": 0.1,
-        "weight_decay": 0.1,
+        "weight_decay": 0.01,
+        "clip_by_global_norm": 1.0,
     }
+    config.pretraining = {**config.optimizer.to_dict(), "learning_rate": 2e-3}
     return config
 
 
 def build(config: ConfigDict) -> fdl.Experiment:
     """Experiment of a config."""
-    questions = fdl.data.load_splits("trec")
-    reviews = fdl.data.load("sst2", "train")
-    unlabelled = np.concatenate([questions.train["text"], reviews["text"]])
-    unlabelled = unlabelled[: config.num_sentences]
-    tokenizer = tokenizers.words(
-        unlabelled, ["unk", "pad", "mask"], min_count=config.min_count, lowercase=True
-    )
+    unlabelled, splits, tokenizer = load(config)
     special = tokenizer.special
-    text = preprocessing.text(tokenizer, config.max_length)
-    splits = fdl.data.encode_splits(questions, text)
-    tokens = preprocessing.encoder(text)({"text": unlabelled})
     labelled = {name: x[: config.num_labels] for name, x in splits.train.items()}
-
     model = fdl.models.functional(
         fdl.make(
             fdl.models,
@@ -100,6 +90,7 @@ def build(config: ConfigDict) -> fdl.Experiment:
         mask_token=special["mask"],
         vocab_size=tokenizer.vocab_size,
         special=[special["pad"], special["unk"]],
+        max_predictions=config.max_predictions,
     )
     classification = objectives.classification(classifier(model), inputs="tokens")
     steps = config.pretraining_steps
@@ -108,38 +99,16 @@ def build(config: ConfigDict) -> fdl.Experiment:
         chain = optim.chain(**optimizer, num_steps=num_steps)
         return fdl.gradient_learner(model, objective, chain)
 
-    def evaluate(part: Mapping[str, np.ndarray]) -> fdl.types.Evaluate:
-        batches = fdl.data.batches(part, len(part["label"]), shuffle=False)
-        classified = evaluation.on_dataset(classification, batches)
-        measure = {
-            "masked_lm": evaluation.on_dataset(masked_lm, batches),
-            **dict.fromkeys(ARMS, classified),
-        }
-
-        def measured(variables: fdl.types.Variables) -> Mapping[str, float]:
-            return {
-                f"{name}/{metric}": value
-                for name, f in measure.items()
-                for metric, value in f({"params": variables["params"][name]}).items()
-            }
-
-        return measured
-
+    batches = partial(fdl.data.batches, seed=config.seed, drop_remainder=True)
+    evaluate = partial(evaluation_of, masked_lm, classification)
     return fdl.Experiment(
         in_turn(
             learner(masked_lm, config.pretraining, steps),
             learner(classification, config.optimizer, config.num_steps - steps),
         ),
         one_after_the_other(
-            fdl.data.batches(
-                tokens,
-                config.pretraining_batch_size,
-                config.seed,
-                drop_remainder=True,
-            ),
-            fdl.data.batches(
-                labelled, config.batch_size, config.seed, drop_remainder=True
-            ),
+            batches(unlabelled, config.pretraining_batch_size),
+            batches(labelled, config.batch_size),
             steps,
         ),
         evaluate(splits.validation),
@@ -154,6 +123,43 @@ def build(config: ConfigDict) -> fdl.Experiment:
             )
         ],
     )
+
+
+def load(config: ConfigDict) -> tuple[dict[str, np.ndarray], Splits, Tokenizer]:
+    """Sentences without labels, questions with them, and the tokenizer of both."""
+    questions = fdl.data.load_splits("trec")
+    reviews = fdl.data.load("sst2", "train")
+    sentences = np.concatenate([questions.train["text"], reviews["text"]])
+    sentences = sentences[: config.num_sentences]
+    tokenizer = tokenizers.words(
+        sentences, ["unk", "pad", "mask"], min_count=config.min_count, lowercase=True
+    )
+    text = preprocessing.text(tokenizer, config.max_length)
+    encoded = preprocessing.encoder(text)({"text": sentences})
+    return encoded, fdl.data.encode_splits(questions, text), tokenizer
+
+
+def evaluation_of(
+    masked_lm: fdl.Objective,
+    classification: fdl.Objective,
+    part: Mapping[str, np.ndarray],
+) -> fdl.types.Evaluate:
+    """Evaluation of the masked language model, and of both arms, on some questions."""
+    batches = fdl.data.batches(part, len(part["label"]), shuffle=False)
+    classified = evaluation.on_dataset(classification, batches)
+    measure = {
+        "masked_lm": evaluation.on_dataset(masked_lm, batches),
+        **dict.fromkeys(ARMS, classified),
+    }
+
+    def measured(variables: fdl.types.Variables) -> Mapping[str, float]:
+        return {
+            f"{name}/{metric}": value
+            for name, f in measure.items()
+            for metric, value in f({"params": variables["params"][name]}).items()
+        }
+
+    return measured
 
 
 def classifier(model: fdl.Model) -> fdl.Model:

@@ -48,6 +48,7 @@ def language_modelling(
     * ``carry``, true for truncated backpropagation: batches follow each other, and a
       recurrent network goes on with the state in which it has left the one before.
     * ``chunk_size``, see `objectives.language_modelling`.
+    * ``num_microbatches``, see `gradient_learner`.
     * ``sample``, what to generate at each evaluation: ``prompt``, ``max_tokens``,
       ``temperature`` and ``top_k``.
 
@@ -96,7 +97,12 @@ def language_modelling(
     text = preprocessing.text(tokenizer, length + 1)
     sample = config.get("sample")
     return Experiment(
-        gradient_learner(trained, of(trained), optimizer),
+        gradient_learner(
+            trained,
+            of(trained),
+            optimizer,
+            num_microbatches=config.get("num_microbatches", 1),
+        ),
         batches,
         evaluate(validation),
         test=test and evaluate(test),

@@ -9,8 +9,9 @@ from fdl.data.text.corpus_files import Corpus, read_corpus
 from fdl.data.text.document_splits import duplicates, split_documents
 from fdl.data.text.packing import pack, padding_share
 from fdl.data.text.pair_buckets import PairPlan, pair_buckets, pair_plan
+from fdl.data.text.parallel import read_parallel
 from fdl.data.text.streams import streams
-from fdl.data.text.token_splits import load_tokens
+from fdl.data.text.token_splits import load_tokens, read_tokens
 from fdl.data.text.windows import windows
 
 __all__ = [
@@ -30,6 +31,8 @@ __all__ = [
     "pair_plan",
     "read_bin",
     "read_corpus",
+    "read_parallel",
+    "read_tokens",
     "split_documents",
     "streams",
     "tokenizers",

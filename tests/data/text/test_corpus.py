@@ -3,14 +3,23 @@
 import importlib
 import json
 import tracemalloc
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
 from fdl.data.splits import Splits
-from fdl.data.text import corpus, duplicates, read_bin, read_corpus, split_documents
+from fdl.data.text import (
+    corpus,
+    duplicates,
+    read_bin,
+    read_corpus,
+    read_tokens,
+    split_documents,
+)
 from fdl.data.text.document_splits import warn_of_duplicates
+from fdl.data.text.tokenizers import characters
 from fdl.errors import DataWarning, UserError
 
 MODULE = importlib.import_module("fdl.data.text.corpus")
@@ -298,3 +307,27 @@ def test_equal_texts_in_two_splits_are_told_unasked(validation, test, told):
     with pytest.warns(DataWarning, match=told):
         warn_of_duplicates(Splits(["a", "b", "b" * 60], validation, test))
     warn_of_duplicates(Splits(["a"], ["b"], None))  # A warning would be an error here.
+
+
+def test_files_of_ones_own_are_tokens_and_a_tokenizer(tmp_path):
+    for name, content in (
+        ("a.txt", "abab"),
+        ("b.txt", "ba"),
+        ("c.jsonl", '{"text": "a"}'),
+    ):
+        (tmp_path / name).write_text(content)
+    np.array([1, 0, 2], np.uint16).tofile(tmp_path / "d.bin")
+    made = partial(characters, special=["eos"])
+    options = {"folder": tmp_path / "kept", "test": tmp_path / "d.bin"}
+    paths = tmp_path / "a.txt", tmp_path / "c.jsonl"
+    tokens, tokenizer = read_tokens(*paths, made, **options)
+    assert [part.tolist() for part in tokens] == [[0, 1, 0, 1, 2], [0, 2], [1, 0, 2]]
+    again, _ = read_tokens(tmp_path / "b.txt", paths[1], tokenizer, folder=tmp_path)
+    assert again.train.tolist() == [1, 0, 2] and again.test is None
+    # The tokenizer is made of so many characters.
+    with pytest.raises(UserError, match="'b'"):
+        read_tokens(*paths, made, folder=tmp_path, max_characters=1)
+    with pytest.raises(
+        UserError, match=r"d\.bin: expected texts to make a tokenizer of"
+    ):
+        read_tokens(tmp_path / "d.bin", paths[1], made, folder=tmp_path)
