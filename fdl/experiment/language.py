@@ -73,7 +73,7 @@ def language_modelling(
     model = functional(network, jnp.zeros((1, length), jnp.int32))
     of = partial(
         objectives.language_modelling,
-        metrics=text_metrics(tokenizer),
+        metrics=text_metrics(tokenizer, getattr(network, "vocab_size", None)),
         chunk_size=config.get("chunk_size"),
     )
     trained, batches = model, windows(tokens.train, length, batch_size, config.seed)
@@ -114,11 +114,14 @@ def language_modelling(
     )
 
 
-def text_metrics(tokenizer: Tokenizer) -> MetricFunctions:
+def text_metrics(
+    tokenizer: Tokenizer, vocab_size: int | None = None
+) -> MetricFunctions:
     """Metrics of language modelling; bits where tokens stand for characters or bytes.
 
     Args:
       tokenizer: Tokenizer.
+      vocab_size: Number of logits, which may be more than the tokens. Default: as many.
 
     Example:
       >>> from fdl.data.text.tokenizers import byte_tokenizer
@@ -133,6 +136,8 @@ def text_metrics(tokenizer: Tokenizer) -> MetricFunctions:
         # Words stand for no number of characters, as the spaces between them are lost.
         with contextlib.suppress(UserError):
             sizes = token_sizes(tokenizer, f"{unit}s")
+            more = max(0, (vocab_size or 0) - len(sizes))
+            sizes = np.pad(sizes, (0, more))
             found[f"bits_per_{unit}"] = metrics.bits_per(jnp.asarray(sizes))
     return found
 

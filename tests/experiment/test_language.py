@@ -35,7 +35,9 @@ def network(vocab_size=TOKENIZER.vocab_size):
 def trained():
     sample = {"prompt": "to", "max_tokens": 9, "top_k": 3}
     given = config(carry=True, eval_length=8, sample=sample)
-    experiment = language_modelling(given, SPLITS, TOKENIZER, network())
+    # More outputs than tokens, as a network may have whose size is given.
+    larger = network(TOKENIZER.vocab_size + 40)
+    experiment = language_modelling(given, SPLITS, TOKENIZER, larger)
     state = fdl.train.run(experiment.learner, experiment.batches, num_steps=2)
     return experiment, state.variables
 
