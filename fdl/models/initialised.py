@@ -52,7 +52,7 @@ def initialised(model: Model, variables: Variables) -> Model:
                     f"variables: {path} {shapes[0]}: expected {shapes[1]}, as the "
                     "model has it"
                 )
-        return jax.pure_callback(lambda: held, kinds, vmap_method="broadcast_all")
+        return jax.pure_callback(held, kinds, vmap_method="broadcast_all")
 
     return model._replace(init=init)
 
