@@ -1,7 +1,7 @@
 """Models that begin from given variables."""
 
 import hashlib
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -57,20 +57,28 @@ def initialised(model: Model, variables: Variables) -> Model:
     return model._replace(init=init)
 
 
-class _Held(NamedTuple):
+class _Held:
     """Function without arguments that returns variables on the host.
 
-    Its text, which is a part of the text of a program, tells them from others.
+    It equals another, and has the same text in a program, if their variables do.
     """
 
-    variables: Any
+    def __init__(self, variables: Any):
+        self.variables = variables
+        digest = hashlib.sha256()
+        for path, leaf in named_leaves(variables).items():
+            digest.update(f"{path}{leaf.dtype}{leaf.shape}".encode())
+            digest.update(np.ascontiguousarray(leaf).tobytes())
+        self._digest = digest.hexdigest()
 
     def __call__(self) -> Any:
         return self.variables
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Held) and self._digest == other._digest
+
+    def __hash__(self) -> int:
+        return hash(self._digest)
+
     def __repr__(self) -> str:
-        digest = hashlib.sha256()
-        for path, leaf in named_leaves(self.variables).items():
-            digest.update(f"{path}{leaf.dtype}{leaf.shape}".encode())
-            digest.update(np.ascontiguousarray(leaf).tobytes())
-        return f"variables of SHA-256 {digest.hexdigest()}"
+        return f"variables of SHA-256 {self._digest}"
