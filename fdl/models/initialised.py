@@ -40,7 +40,8 @@ def initialised(model: Model, variables: Variables) -> Model:
     )
 
     def init(key: Key) -> Variables:
-        expected = named_leaves(jax.eval_shape(model.init, key))
+        # A function of its own, which is traced each time: `lora` watches the trace.
+        expected = named_leaves(jax.eval_shape(lambda key: model.init(key), key))
         found = named_leaves(kinds)
         for path in sorted({*expected, *found}):
             shapes = [
