@@ -98,7 +98,7 @@ def fine_tuning(
     sample = config.get("sample")
     text = preprocessing.text(tokenizer, config.length)
     return Experiment(
-        _learner(config, trained, objective, training, lora=lora),
+        _learner(config, trained, objective, training, base if lora else None),
         training,
         evaluate(validation),
         test=test and evaluate(test),
@@ -124,9 +124,13 @@ def _batches(
 
 
 def _learner(
-    config: Any, model: Model, objective: Objective, batches: Batches, *, lora: bool
+    config: Any,
+    model: Model,
+    objective: Objective,
+    batches: Batches,
+    base: Model | None,
 ) -> Learner:
-    """Learner of adapters, or of all weights."""
+    """Learner of the adapters of a base, or of all weights."""
     optimizer = config.optimizer
     if not isinstance(optimizer, optax.GradientTransformation):
         num_steps = configs.num_steps(config, batches.steps_per_epoch)
@@ -137,7 +141,7 @@ def _learner(
         optimizer,
         num_microbatches=config.get("num_microbatches", 1),
     )
-    return adapter_learner(learner) if lora else learner
+    return learner if base is None else adapter_learner(learner, base)
 
 
 def _on_pairs(

@@ -1,28 +1,32 @@
-"""Learners of adapters: the base is no part of what they keep."""
+"""Learners of adapters: what they give is merged, and what they keep has no base."""
 
-from fdl.models.lora import BASE, merge_lora
-from fdl.types import Key, Learner, TrainState, Variables
+from fdl.models.lora import BASE, merge_lora, with_adapters
+from fdl.trees import named_leaves
+from fdl.types import Key, Learner, Model, TrainState, Variables
 
 
-def adapter_learner(learner: Learner) -> Learner:
-    """Learner of a model of `models.lora`: its adapters are kept, and given merged.
+def adapter_learner(learner: Learner, base: Model | None = None) -> Learner:
+    """Learner of a model of `models.lora` that gives its adapters merged.
 
-    Checkpoints hold the adapters, with the optimizer's state of them, and not the base:
-    when a run is resumed, ``init`` makes it again, bit for bit. The variables of the
-    learner are those of the base with the adapters merged: it is evaluated, predicted
-    with and exported as any model of its kind, as fast, and in need of no other file.
+    Its variables are those of the base with the adapters merged: it is evaluated,
+    predicted with and exported as any model of its kind, as fast, and in need of no
+    other file. Checkpoints hold the adapters and the optimizer's state of them; the
+    base, if it is given, is taken from there when a run is resumed.
 
     Args:
       learner: Gradient learner of a model of `models.lora`.
+      base: Base that was adapted, of `models.initialised`. Default: one that was drawn
+        by its initialisers, which checkpoints then hold.
 
     Example:
       >>> import jax, optax
       >>> from fdl import learners, models, objectives
       >>> base = models.functional(models.GPT(1, 2, 8, vocab_size=16, max_length=8))
+      >>> base = models.initialised(base, jax.jit(base.init)(jax.random.key(0)))
       >>> model = models.lora(base, rank=2)
       >>> objective = objectives.language_modelling(model)
       >>> plain = learners.gradient_learner(model, objective, optax.adam(1e-3))
-      >>> learner = adapter_learner(plain)
+      >>> learner = adapter_learner(plain, base)
       >>> state = jax.eval_shape(learner.init, jax.random.key(0))
       >>> [*jax.eval_shape(learner.variables, state)]
       ['params']
@@ -38,8 +42,12 @@ def adapter_learner(learner: Learner) -> Learner:
         return state._replace(model_state=kept)
 
     def revive(part: TrainState, key: Key) -> TrainState:
-        # Of a published base, the key changes nothing.
-        base = learner.init(key).model_state[BASE]
-        return part._replace(model_state={**part.model_state, BASE: base})
+        assert base is not None
+        learnt = named_leaves(part.params)
+        frozen = with_adapters(base.init(key), learnt, 1.0)[BASE]
+        return part._replace(model_state={**part.model_state, BASE: frozen})
 
+    if base is None:
+        # Another program may round the draws of initialisers in another way.
+        return learner._replace(variables=variables)
     return learner._replace(variables=variables, persist=persist, revive=revive)
