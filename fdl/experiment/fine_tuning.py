@@ -76,9 +76,15 @@ def fine_tuning(
             f"method={config.method!r}: expected 'lora' for preferences, whose "
             "reference is the base without its adapters"
         )
+    options = dict(config.get("lora", {}))
+    if pairs and options.get("whole"):
+        raise UserError(
+            f"lora.whole={options['whole']!r}: expected none for preferences, as the "
+            "reference is the base"
+        )
     _check_ids(answers, model, pairs)
     base = models.initialised(model, variables)
-    trained = models.lora(base, **config.get("lora", {})) if lora else base
+    trained = models.lora(base, **options) if lora else base
     batches = partial(_batches, config, pairs)
     training = batches(answers.train, shuffle=True)
     language = partial(

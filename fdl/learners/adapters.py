@@ -22,11 +22,11 @@ def adapter_learner(learner: Learner, base: Model | None = None) -> Learner:
       >>> import jax, optax
       >>> from fdl import learners, models, objectives
       >>> base = models.functional(models.GPT(1, 2, 8, vocab_size=16, max_length=8))
-      >>> base = models.initialised(base, jax.jit(base.init)(jax.random.key(0)))
-      >>> model = models.lora(base, rank=2)
+      >>> given = models.initialised(base, jax.jit(base.init)(jax.random.key(0)))
+      >>> model = models.lora(given, rank=2)
       >>> objective = objectives.language_modelling(model)
       >>> plain = learners.gradient_learner(model, objective, optax.adam(1e-3))
-      >>> learner = adapter_learner(plain, base)
+      >>> learner = adapter_learner(plain, given)
       >>> state = jax.eval_shape(learner.init, jax.random.key(0))
       >>> [*jax.eval_shape(learner.variables, state)]
       ['params']

@@ -58,8 +58,9 @@ def lora(
       param_dtype: Dtype of A and B.
 
     Returns:
-      A model that takes one more option, ``adapted``: False for the outputs of the
-      base, for instance as the reference of `objectives.preference`.
+      A model that takes one more option, ``adapted``: False for the outputs without
+      the adapters, those of the base, as the reference of `objectives.preference`;
+      what ``whole`` names is as it has become.
 
     Raises:
       UserError: The rank, alpha or the rate is not valid; or, in ``init``, a pattern
@@ -69,14 +70,11 @@ def lora(
       >>> from fdl import models
       >>> base = models.functional(models.GPT(2, 2, 8, vocab_size=16, max_length=8))
       >>> model = lora(base, rank=2, match="query")
-      >>> variables = jax.jit(model.init)(jax.random.key(0))
+      >>> variables = jax.eval_shape(model.init, jax.random.key(0))
       >>> sum(x.size for x in jax.tree.leaves(variables["params"]))
       64
-      >>> tokens = jnp.arange(8)[None]
-      >>> logits, _ = model.apply(variables, tokens)
-      >>> merged, _ = base.apply(merge_lora(variables), tokens)
-      >>> bool((logits == merged).all())
-      True
+      >>> [*jax.eval_shape(merge_lora, variables)]
+      ['params']
 
     References:
       Hu et al., `LoRA: Low-Rank Adaptation of Large Language Models
