@@ -23,7 +23,7 @@ def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     """Config of the experiment: sizes, rates and periods."""
     full = size == "full"
     config = ConfigDict()
-    config.pretraining_steps = 1000 if full else 1
+    config.pretraining_steps = 800 if full else 1
     config.num_steps = config.pretraining_steps + (200 if full else 1)
     config.log_every = 50
     # Once, at the end, so that no arm ends where it suits the others.
@@ -36,9 +36,9 @@ def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     config.batch_size = 16
     config.num_held_out = 50_000 if full else 200  # Characters.
     config.model = {
-        "num_layers": 3 if full else 1,
+        "num_layers": 2 if full else 1,
         "num_heads": 4,
-        "hidden_size": 96 if full else 8,
+        "hidden_size": 64 if full else 8,
     }
     config.lora = {"rank": 8, "alpha": 16.0, "match": ["attention", "mlp"]}
     config.pretraining = {
