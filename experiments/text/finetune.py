@@ -23,7 +23,7 @@ References:
 import math
 import warnings
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -33,7 +33,8 @@ import fdl
 from fdl.data import text
 from fdl.data.batches import order
 from fdl.data.text import tokenizers
-from fdl.errors import UserError
+from fdl.errors import DataWarning, UserError
+from fdl.models import Published
 
 READERS = {"answers": text.read_answers, "preference": text.read_preferences}
 
@@ -54,7 +55,12 @@ def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     config.beta = 0.1  # Of preference.
 
     config.method = "lora"  # Or all.
-    config.lora = {"rank": 8, "alpha": 16.0, "match": "*/attention/*", "dropout": 0.0}
+    config.lora = {
+        "rank": 8,
+        "alpha": 16.0,
+        "match": ("*/attention/*",),
+        "dropout": 0.0,
+    }
     config.length = 512 if size == "full" else 24  # Tokens of a row.
     config.batch_size = 32 if size == "full" else 8
     config.num_microbatches = 8 if size == "full" else 2
@@ -69,15 +75,6 @@ def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
         "clip_by_global_norm": 1.0,
     }
     return config
-
-
-class Start(NamedTuple):
-    """Model to begin from: its weights, its tokenizer, and what begins a text."""
-
-    model: fdl.Model
-    variables: fdl.types.Variables
-    tokenizer: tokenizers.Tokenizer
-    begin: str | None
 
 
 def build(config: ConfigDict) -> fdl.Experiment:
@@ -109,23 +106,23 @@ def build(config: ConfigDict) -> fdl.Experiment:
     )
 
 
-def from_folder(folder: str, options: dict[str, Any]) -> Start:
+def from_folder(folder: str, options: dict[str, Any]) -> Published:
     """Published model of a folder."""
     published = fdl.models.from_folder(folder, dropout=0.0, **options)
     if published.tokenizer is None:
         raise UserError(f"config.weights={folder!r}: expected a tokenizer.json in it")
-    tokenizer = tokenizers.with_pad(published.tokenizer)
-    return Start(published.model, published.variables, tokenizer, published.begin)
+    return published._replace(tokenizer=tokenizers.with_pad(published.tokenizer))
 
 
-def from_nothing(options: dict[str, Any]) -> Start:
+def from_nothing(options: dict[str, Any]) -> Published:
     """Small GPT of bytes that has learnt nothing."""
     tokenizer = tokenizers.byte_tokenizer(["pad", "bos", "eos"])
     size = tokenizer.vocab_size
     model = fdl.models.functional(
         fdl.models.GPT(1, 2, 16, vocab_size=size, max_length=24, **options)
     )
-    return Start(model, jax.jit(model.init)(jax.random.key(0)), tokenizer, "bos")
+    variables = jax.jit(model.init)(jax.random.key(0))
+    return Published(model, variables, tokenizer, begin="bos")
 
 
 def backwards(tokenizer: tokenizers.Tokenizer, objective: str) -> list[Any]:
@@ -157,6 +154,7 @@ def divided(config: ConfigDict, rows: Sequence[Any]) -> fdl.data.Splits:
         warnings.warn(
             f"{cut} of {len(answers)} texts are longer than config.length="
             f"{config.length} tokens, and cut",
+            DataWarning,
             stacklevel=2,
         )
     count = math.ceil(config.data.validation_fraction * len(rows))

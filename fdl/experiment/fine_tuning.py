@@ -89,7 +89,7 @@ def fine_tuning(
     training = batches(answers.train, shuffle=True)
     language = partial(
         objectives.language_modelling,
-        metrics=text_metrics(tokenizer),
+        metrics=text_metrics(tokenizer, getattr(model.module, "vocab_size", None)),
         chunk_size=config.get("chunk_size"),
     )
     if pairs:

@@ -114,11 +114,15 @@ def language_modelling(
     )
 
 
-def text_metrics(tokenizer: Tokenizer) -> MetricFunctions:
+def text_metrics(
+    tokenizer: Tokenizer, vocab_size: int | None = None
+) -> MetricFunctions:
     """Metrics of language modelling; bits where tokens stand for characters or bytes.
 
     Args:
       tokenizer: Tokenizer.
+      vocab_size: Number of tokens of the model, if that is another than of the
+        tokenizer: published models have room for more, or lack that of padding.
 
     Example:
       >>> from fdl.data.text.tokenizers import byte_tokenizer
@@ -132,7 +136,8 @@ def text_metrics(tokenizer: Tokenizer) -> MetricFunctions:
     for unit in ("character", "byte"):
         # Words stand for no number of characters, as the spaces between them are lost.
         with contextlib.suppress(UserError):
-            sizes = token_sizes(tokenizer, f"{unit}s")
+            sizes = token_sizes(tokenizer, f"{unit}s")[:vocab_size]
+            sizes = np.pad(sizes, (0, (vocab_size or len(sizes)) - len(sizes)))
             found[f"bits_per_{unit}"] = metrics.bits_per(jnp.asarray(sizes))
     return found
 
