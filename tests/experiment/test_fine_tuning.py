@@ -63,6 +63,7 @@ def test_a_run_gives_a_model_of_the_kind_of_the_base(method, variables):
     assert experiment.model is MODEL and "score" in experiment.abilities
 
 
+@pytest.mark.slow
 def test_preferences_begin_at_log_two_and_are_evaluated_beside_the_base(variables):
     experiment = made(variables, PAIRS, beta=2.0)
     at_first = experiment.evaluate(variables)

@@ -83,6 +83,7 @@ def test_a_folder_of_peft_and_back_changes_nothing(name, adapted, references, tm
         assert config["modules_to_save"] == ["classifier"]
 
 
+@pytest.mark.slow
 def test_scanned_layers_take_the_adapters_of_all_layers(adapted, tmp_path):
     _, variables, model, ours = adapted("llama")
     scanned = models.functional(MODELS["llama"].clone(scan_layers=True))

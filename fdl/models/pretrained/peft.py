@@ -175,7 +175,7 @@ def load_adapters(
 
 def _rules(module: nn.Module | None) -> Rules:
     """Rules of the format of transformers of a module."""
-    formats = getattr(module, "checkpoints", dict)()
+    formats: Mapping[str, Rules] = getattr(module, "checkpoints", dict)()
     if "transformers" not in formats:
         raise UserError(
             f"model of {type(module).__name__}: expected one with a format of "
