@@ -69,7 +69,8 @@ from fdl.models.layers.transformer_block import FeedForward, TransformerBlock
 from fdl.models.lora import lora, merge_lora
 from fdl.models.mlp import MLP, linear
 from fdl.models.pretrained import load, save
-from fdl.models.pretrained.peft import load_adapters, save_adapters
+from fdl.models.pretrained.peft import load_adapters
+from fdl.models.pretrained.peft_save import save_adapters
 from fdl.models.published import Published, from_folder, to_folder
 from fdl.models.rl.actor import Actor, Critic, sac_actor, td3_actor, twin_critic
 from fdl.models.rl.actor_critic import ActorCritic, atari_ppo, cartpole_ppo, mujoco_ppo
