@@ -37,16 +37,7 @@ SMALL = [
 # Preparing MNIST takes longer than all else here; of texts, others show the same.
 SLOW = {"masked_lm", "scaling", "shakespeare_elman", "sort", "sst2_cnn", "sst2_lstm"}
 SLOW |= {"multi30k_seq2seq", "trec_lstm", "trec_transformer", "wordvectors"}
-SLOW = {
-    "finetune_shakespeare",
-    "masked_lm",
-    "scaling",
-    "shakespeare_elman",
-    "sort",
-    "sst2_cnn",
-    "sst2_lstm",
-}
-SLOW |= {"trec_lstm", "trec_transformer", "wordvectors"}
+SLOW |= {"finetune_shakespeare"}
 SLOW |= {path.stem for path in FILES if "mnist" in path.stem}
 BUILT = [
     pytest.param(path, marks=pytest.mark.slow if path.stem in SLOW else [])

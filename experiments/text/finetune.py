@@ -31,7 +31,6 @@ from ml_collections import ConfigDict
 
 import fdl
 from fdl.data import text
-from fdl.data.batches import order
 from fdl.data.text import tokenizers
 from fdl.errors import DataWarning, UserError
 from fdl.models import Published
@@ -163,5 +162,5 @@ def divided(config: ConfigDict, rows: Sequence[Any]) -> fdl.data.Splits:
             f"config.data.validation_fraction={config.data.validation_fraction}: "
             f"expected a part of {len(rows)} rows"
         )
-    shuffled = [rows[i] for i in order(0, 0, len(rows))]
+    shuffled = [rows[i] for i in fdl.data.order(0, 0, len(rows))]
     return fdl.data.Splits(shuffled[count:], shuffled[:count])
