@@ -1,6 +1,7 @@
 """Names of pytree leaves, and subtrees by their path."""
 
-from collections.abc import Mapping
+import fnmatch
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jax
@@ -30,6 +31,42 @@ def named_leaves(tree: Any) -> dict[str, Any]:
       {'a/0': 1, 'a/1': 2}
     """
     return {path_name(path): leaf for path, leaf in jax.tree.leaves_with_path(tree)}
+
+
+def matches(path: str, pattern: str) -> bool:
+    """True if a pattern matches one or more consecutive names anywhere in a path.
+
+    Args:
+      path: Names joined by slashes.
+      pattern: Pattern in the syntax of `fnmatch`; ``*`` matches slashes as well.
+
+    Example:
+      >>> matches("encoder/dense_0/kernel", "dense_*"), matches("encoder/bias", "enc")
+      (True, False)
+    """
+    # Slashes around both keep a pattern from matching a part of a name.
+    return fnmatch.fnmatchcase(f"/{path}/", f"*/{pattern.strip('/')}/*")
+
+
+def check_patterns(patterns: Iterable[str], paths: Iterable[str], key: str) -> None:
+    """Checks that each pattern matches a path.
+
+    Args:
+      patterns: Patterns; see `matches`.
+      paths: Names joined by slashes.
+      key: Name of the option that the patterns are from, for the error message.
+
+    Raises:
+      UserError: A pattern matches none; with near names.
+    """
+    paths = [*paths]
+    for pattern in patterns:
+        if not any(matches(path, pattern) for path in paths):
+            # Names near a pattern are looked for among prefixes and single names.
+            parts = {"/".join(n.split("/")[:i]) for n in paths for i in range(1, 9)}
+            parts |= {part for n in paths for part in n.split("/")}
+            hint = near(pattern, parts)
+            raise UserError(f"{key}: {pattern!r} matches no parameter. {hint}")
 
 
 def subtree(tree: Mapping[str, Any], path: str) -> Any:

@@ -3,6 +3,7 @@
 from fdl.data import augment, preprocessing, text
 from fdl.data.batches import batches, order
 from fdl.data.drawn import drawn, drawn_splits
+from fdl.data.in_turn import in_turn
 from fdl.data.load_splits import encode_splits, load_splits
 from fdl.data.loading import load
 from fdl.data.preprocessing import Preprocessing, encoder, preprocessor, standardize
@@ -33,6 +34,7 @@ __all__ = [
     "fingerprint",
     "fold",
     "folds",
+    "in_turn",
     "load",
     "load_splits",
     "no_data",

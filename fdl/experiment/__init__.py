@@ -2,6 +2,7 @@
 
 from fdl.experiment.baselines import with_baselines
 from fdl.experiment.comparison import compare
+from fdl.experiment.fine_tuning import fine_tuning
 from fdl.experiment.language import language_modelling
 from fdl.experiment.ngrams import with_ngrams
 from fdl.experiment.sequence_task import sequence_task
@@ -18,6 +19,7 @@ __all__ = [
     "Task",
     "classification",
     "compare",
+    "fine_tuning",
     "language_modelling",
     "regression",
     "sequence_task",

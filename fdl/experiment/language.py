@@ -121,7 +121,8 @@ def text_metrics(
 
     Args:
       tokenizer: Tokenizer.
-      vocab_size: Number of logits, which may be more than the tokens. Default: as many.
+      vocab_size: Number of tokens of the model, if that is another than of the
+        tokenizer: published models have room for more, or lack that of padding.
 
     Example:
       >>> from fdl.data.text.tokenizers import byte_tokenizer
@@ -135,9 +136,8 @@ def text_metrics(
     for unit in ("character", "byte"):
         # Words stand for no number of characters, as the spaces between them are lost.
         with contextlib.suppress(UserError):
-            sizes = token_sizes(tokenizer, f"{unit}s")
-            more = max(0, (vocab_size or 0) - len(sizes))
-            sizes = np.pad(sizes, (0, more))
+            sizes = token_sizes(tokenizer, f"{unit}s")[:vocab_size]
+            sizes = np.pad(sizes, (0, (vocab_size or len(sizes)) - len(sizes)))
             found[f"bits_per_{unit}"] = metrics.bits_per(jnp.asarray(sizes))
     return found
 

@@ -1,5 +1,6 @@
 """Learners: ``(init, step)`` pairs, and functions that combine them."""
 
+from fdl.learners.adapters import adapter_learner
 from fdl.learners.compositions import alternate, target_update
 from fdl.learners.gradient import counted, gradient_learner, init_train_state
 from fdl.learners.gradient_step import Update, gradient_step
@@ -27,6 +28,7 @@ __all__ = [
     "MonteCarloState",
     "Replicas",
     "Update",
+    "adapter_learner",
     "alternate",
     "as_metrics",
     "checked",

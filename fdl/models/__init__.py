@@ -18,6 +18,7 @@ from fdl.models.generative.dcgan import (
 from fdl.models.generative.ddpm_unet import DDPMUNet, ddpm_256, ddpm_cifar10
 from fdl.models.generative.realnvp import RealNVP, realnvp
 from fdl.models.generative.vae import VAE, VAEOutput, conv_vae, vae_mnist
+from fdl.models.initialised import initialised
 from fdl.models.language.bert import BERT, bert_base, bert_large, bert_tiny
 from fdl.models.language.bert_pretraining import BERTPretraining, bert_base_pretraining
 from fdl.models.language.gpt import (
@@ -65,8 +66,11 @@ from fdl.models.layers.masks import (
 )
 from fdl.models.layers.recurrent_core import RecurrentCore
 from fdl.models.layers.transformer_block import FeedForward, TransformerBlock
+from fdl.models.lora import lora, merge_lora
 from fdl.models.mlp import MLP, linear
 from fdl.models.pretrained import load, save
+from fdl.models.pretrained.peft import load_adapters
+from fdl.models.pretrained.peft_save import save_adapters
 from fdl.models.published import Published, from_folder, to_folder
 from fdl.models.rl.actor import Actor, Critic, sac_actor, td3_actor, twin_critic
 from fdl.models.rl.actor_critic import ActorCritic, atari_ppo, cartpole_ppo, mujoco_ppo
@@ -240,6 +244,7 @@ __all__ = [
     "gpt2_small",
     "gpt2_xl",
     "gru",
+    "initialised",
     "kim_cnn",
     "lenet5",
     "lenet5_1998",
@@ -247,10 +252,13 @@ __all__ = [
     "llama2_7b",
     "llama3_8b",
     "load",
+    "load_adapters",
+    "lora",
     "lstm",
     "mae_vit_b16",
     "mae_vit_l16",
     "mask_positions",
+    "merge_lora",
     "minatar_dqn",
     "minatar_encoder",
     "mixer_b16",
@@ -290,6 +298,7 @@ __all__ = [
     "rnnsearch",
     "sac_actor",
     "save",
+    "save_adapters",
     "segment_mask",
     "segment_positions",
     "simclr_resnet50",

@@ -8,6 +8,7 @@ from fdl.objectives.language_modelling import language_modelling
 from fdl.objectives.masked_language_modelling import masked_language_modelling
 from fdl.objectives.penalised import penalised
 from fdl.objectives.ppo import ppo
+from fdl.objectives.preference import preference
 from fdl.objectives.reconstruction import reconstruction
 from fdl.objectives.regression import regression
 from fdl.objectives.sequence_to_sequence import sequence_to_sequence
@@ -23,6 +24,7 @@ __all__ = [
     "mixed",
     "penalised",
     "ppo",
+    "preference",
     "reconstruction",
     "regression",
     "sequence_to_sequence",

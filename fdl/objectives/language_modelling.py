@@ -34,8 +34,10 @@ def language_modelling(
 
     Of the tokens of a batch, int [B, T + 1], all but the last are the inputs, and all
     but the first the targets. Targets have the weight zero that are padding, that the
-    batch's ``mask`` leaves out, float [B] of texts or [B, T + 1] of tokens, or that lie
-    in another segment than their input, if the batch has ``segments``, int [B, T + 1],
+    batch's ``mask`` leaves out, float [B] of texts or [B, T + 1] of tokens, or its
+    ``answer``, float [B, T + 1], one for tokens of answers and zero for those of
+    prompts, see `fdl.data.text.pack_answers`; or that lie in another segment than their
+    input, if the batch has ``segments``, int [B, T + 1],
     zero at padding: of several texts packed into a row, none is predicted from another.
     If no target counts, the loss to minimise is zero, and the metrics are NaN.
 
@@ -171,8 +173,10 @@ def shifted(
         options["segments"] = segments[:, :-1]
     if "reset" in batch:
         options["reset"] = batch["reset"]
-    mask = batch.get("mask")
-    weights = supervised.masked(counts.astype(jnp.float32), mask)[:, 1:]
+    weights = counts.astype(jnp.float32)
+    for name in ("mask", "answer"):
+        weights = supervised.masked(weights, batch.get(name))
+    weights = weights[:, 1:]
     # A target that does not count may be no token at all, whose loss would be NaN.
     targets = jnp.where(weights == 0, 0, ids[:, 1:])
     return ids[:, :-1], targets, weights, options

@@ -1,13 +1,11 @@
 """Masks of parameters, by patterns on their paths."""
 
-import fnmatch
 from collections.abc import Callable, Iterable
 
 import jax
 import optax
 
-from fdl.errors import UserError, near
-from fdl.trees import path_name
+from fdl.trees import check_patterns, matches, path_name
 from fdl.types import Params, PyTree
 
 Mask = Callable[[Params], PyTree]  # From parameters to a tree of bools.
@@ -42,9 +40,9 @@ def matching(patterns: str | Iterable[str], key: str | None = None) -> Mask:
 
     def mask(params):
         if key is not None:
-            _check(patterns, paths(params), key)
+            check_patterns(patterns, paths(params), key)
         return jax.tree.map_with_path(
-            lambda path, _: any(_matches(path_name(path), p) for p in patterns), params
+            lambda path, _: any(matches(path_name(path), p) for p in patterns), params
         )
 
     return mask
@@ -108,18 +106,3 @@ def merge(part: Params, whole: Params) -> Params:
 
 def _masked(x) -> bool:
     return isinstance(x, optax.MaskedNode)
-
-
-def _matches(path: str, pattern: str) -> bool:
-    # Slashes around both keep a pattern from matching a part of a name.
-    return fnmatch.fnmatchcase(f"/{path}/", f"*/{pattern.strip('/')}/*")
-
-
-def _check(patterns: tuple[str, ...], names: list[str], key: str) -> None:
-    for pattern in patterns:
-        if not any(_matches(name, pattern) for name in names):
-            # Names near a pattern are looked for among prefixes and single names.
-            parts = {"/".join(n.split("/")[:i]) for n in names for i in range(1, 9)}
-            parts |= {part for n in names for part in n.split("/")}
-            hint = near(pattern, parts)
-            raise UserError(f"{key}: {pattern!r} matches no parameter. {hint}")

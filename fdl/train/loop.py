@@ -315,5 +315,7 @@ def _reader(items: Iterator[PyTree], size: int) -> Callable[[int], tuple[PyTree,
     return read
 
 
-def _shapes(item: PyTree) -> list[tuple[int, ...]]:
-    return [np.shape(leaf) for leaf in jax.tree.leaves(item)]
+def _shapes(item: PyTree) -> Any:
+    """Structure of an item and shapes of its arrays."""
+    leaves, structure = jax.tree.flatten(item)
+    return structure, [np.shape(leaf) for leaf in leaves]

@@ -243,6 +243,18 @@ def truncated_backpropagation(seed):
     return learner, data.text.streams(tokens, 5, 4)
 
 
+def adapters(seed):
+    """Adapters of a frozen base, which checkpoints leave out."""
+    module = models.GPT(1, 2, 4, vocab_size=7, max_length=6, dropout=0.5)
+    plain = models.functional(module, TEXTS["tokens"][:1])
+    base = models.initialised(plain, jax.jit(plain.init)(jax.random.key(5)))
+    model = models.lora(base, 2, match=["attention", "mlp"], whole="norm", dropout=0.1)
+    objective = objectives.language_modelling(model, pad_token=0)
+    learner = fdl.gradient_learner(model, objective, optax.adam(1e-2))
+    learner = fdl.learners.adapter_learner(learner, base)
+    return learner, data.batches(TEXTS, 12, seed)
+
+
 class Sums(NamedTuple):
     """A state that is unlike that of gradient descent, and counts no steps."""
 
@@ -288,6 +300,7 @@ REST = [
     language_model,
     masked_language_model,
     schedule_free_and_sharpness_aware,
+    adapters,
 ]
 LARGE = [(ppo, 3), (with_all_steps, 3)]  # Programs.
 every_learner = pytest.mark.parametrize("make", [*QUICK, *map(slow, REST)])
@@ -395,7 +408,7 @@ def test_resuming_equals_not_stopping_bit_for_bit(make, tmp_path):
         *map(slow, (convolutional_classifier, regressor, autoencoder)),
         slow(truncated_backpropagation),
         *map(slow, (language_model, masked_language_model)),
-        slow(schedule_free_and_sharpness_aware),
+        *map(slow, (schedule_free_and_sharpness_aware, adapters)),
     ],
 )
 @pytest.mark.usefixtures("optimized")

@@ -76,6 +76,29 @@ def of_json(text: str, special: Mapping[str, str]) -> Tokenizer:
     return Tokenizer(encode, decode, size, ids, spec)
 
 
+def with_pad(tokenizer: Tokenizer) -> Tokenizer:
+    """Tokenizer with a special token ``pad`` that is no other one.
+
+    Published tokenizers of language models have none, or take that of ``eos``, which
+    would then count for nothing. A new one has an id behind all others.
+
+    Args:
+      tokenizer: Tokenizer of the library `tokenizers`.
+    """
+    special = tokenizer.special
+    if list(special.values()).count(special.get("pad")) == 1:
+        return tokenizer
+    if tokenizer.spec["kind"] != "huggingface":
+        kind = tokenizer.spec["kind"]
+        raise UserError(f"tokenizer of {kind}: expected special=('pad', ...)")
+    hf = parse(tokenizer.spec["json"])
+    token = "<|pad|>"
+    while hf.token_to_id(token) is not None:
+        token = f"<{token}>"
+    hf.add_special_tokens([token])
+    return of_json(hf.to_str(), {**tokenizer.spec["special"], "pad": token})
+
+
 def parse(text: str) -> Any:
     """Tokenizer of the library, of JSON, that adds, drops and draws nothing."""
     # Imported late: few need it.

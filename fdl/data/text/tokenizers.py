@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fdl.data.text.alphabets import byte_tokenizer, characters, of_alphabet
-from fdl.data.text.huggingface import from_file, of_json, parse
+from fdl.data.text.huggingface import from_file, of_json, parse, with_pad
 from fdl.data.text.tokenizer import Tokenizer, role_id
 from fdl.data.text.trained import byte_pair, unigram, wordpiece, words
 from fdl.errors import UserError, near
@@ -26,6 +26,7 @@ __all__ = [
     "make",
     "token_sizes",
     "unigram",
+    "with_pad",
     "wordpiece",
     "words",
 ]
