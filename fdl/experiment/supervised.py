@@ -17,8 +17,16 @@ from fdl.data.splits import Splits
 from fdl.evaluation import only_input
 from fdl.experiment.tasks import Task, classification
 from fdl.learners import fresh_statistics, gradient_learner
-from fdl.models import functional
-from fdl.types import Batches, Claim, Examples, Experiment, Model, Objective
+from fdl.models import functional, initialised
+from fdl.types import (
+    Batches,
+    Claim,
+    Examples,
+    Experiment,
+    Model,
+    Objective,
+    Variables,
+)
 
 MAX_TEST_BATCH = 1024  # Of the evaluation, where the config does not give one.
 
@@ -32,6 +40,7 @@ def supervised(
     *,
     training: Callable[[Objective], Objective] | None = None,
     optimizer: Any = None,
+    variables: Variables | None = None,
     claims: Sequence[Claim] = (),
 ) -> Experiment:
     """Experiment of a network that is trained on examples by gradient descent.
@@ -52,6 +61,8 @@ def supervised(
         ``partial(objectives.augmented, augment=...)``. Default: the same.
       optimizer: Arguments of `optim.chain`, or a gradient transformation of optax.
         Default: ``config.optimizer``.
+      variables: Variables that training begins with, such as those of a published
+        network. Default: they are drawn.
       claims: Claims to test after training.
 
     Raises:
@@ -74,6 +85,8 @@ def supervised(
     name, preprocess = only_input(preprocessing), preprocessor(preprocessing)
     example = _example(preprocessing)
     model = functional(network, example)
+    if variables is not None:
+        model = initialised(model, variables)
     objective = task.objective(model, inputs=name)
     _check_outputs(model, example, task, splits)
     batches = whole = splits.train

@@ -130,6 +130,13 @@ def test_the_training_objective_is_made_of_that_of_the_task():
     assert seen == expected
 
 
+def test_training_begins_with_given_variables():
+    built = experiment.supervised(CONFIG, SPLITS, IMAGES, NETWORK)
+    given = jax.tree.map(lambda x: x + 1, initial(built))
+    begun = experiment.supervised(CONFIG, SPLITS, IMAGES, NETWORK, variables=given)
+    chex.assert_trees_all_equal(initial(begun), given)
+
+
 def test_another_optimizer_replaces_that_of_the_config():
     given = optax.sgd(0.5)
     options = {"name": "sgd", "learning_rate": 0.5, "schedule": "cosine"}
