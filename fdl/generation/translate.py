@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from fdl.data.text.tokenizers import Tokenizer, role_id
@@ -104,7 +105,7 @@ def translate(
                 max_tokens=width + max_extra,
                 stop_tokens=[stop],
                 length_penalty=length_penalty,
-                inputs=(source, mask),
+                inputs=(jnp.asarray(source), jnp.asarray(mask)),
             )
             for i, best in zip(rows, _best(beams, num_best, stop), strict=False):
                 found[i] = [

@@ -84,7 +84,8 @@ def sequence_to_sequence(
         nats = losses.cross_entropy(logits, labels)
         mean_loss = measures.mean(nats, weights)
         fixed = jax.lax.stop_gradient(logits)
-        monitored = supervised.metrics_of(mean_loss, metrics, fixed, labels, weights)
+        of_logits = supervised.metrics_of(mean_loss, metrics, fixed, labels, weights)
+        monitored = {**of_logits}
         if label_smoothing:
             # (1 − ε) log-loss + ε (cross-entropy with the uniform distribution), whose
             # log-normalisers are the same: that of many logits is computed once.
