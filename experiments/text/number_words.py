@@ -20,13 +20,13 @@ from fdl.data.text import tokenizers
 ENGLISH = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen "
     "fourteen fifteen sixteen seventeen eighteen nineteen"
-).split()
-ENGLISH_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+)
+ENGLISH_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
 GERMAN = (
     "null eins zwei drei vier fünf sechs sieben acht neun zehn elf zwölf dreizehn "
     "vierzehn fünfzehn sechzehn siebzehn achtzehn neunzehn"
-).split()
-GERMAN_TENS = "zwanzig dreißig vierzig fünfzig sechzig siebzig achtzig neunzig".split()
+)
+GERMAN_TENS = "zwanzig dreißig vierzig fünfzig sechzig siebzig achtzig neunzig"
 
 
 def get_config(
@@ -117,8 +117,9 @@ def english(n: int) -> str:
             rest = [english(n % size)] if n % size else []
             return " ".join([english(n // size), word, *rest])
     if n < 20:
-        return ENGLISH[n]
-    return " ".join([ENGLISH_TENS[n // 10 - 2], *([ENGLISH[n % 10]] if n % 10 else [])])
+        return ENGLISH.split()[n]
+    tens = ENGLISH_TENS.split()[n // 10 - 2]
+    return f"{tens} {english(n % 10)}" if n % 10 else tens
 
 
 def german(n: int, *, last: bool = True) -> str:
@@ -137,6 +138,6 @@ def german(n: int, *, last: bool = True) -> str:
             rest = [german(n % size, last=last)] if n % size else []
             return " ".join([german(n // size, last=False), word, *rest])
     if n < 20:
-        return "ein" if n == 1 and not last else GERMAN[n]
-    tens = GERMAN_TENS[n // 10 - 2]
+        return "ein" if n == 1 and not last else GERMAN.split()[n]
+    tens = GERMAN_TENS.split()[n // 10 - 2]
     return f"{german(n % 10, last=False)} und {tens}" if n % 10 else tens

@@ -143,7 +143,7 @@ def test_pairs_that_are_too_long_are_not_trained_on(case):
     batches = case.experiment.batches
     seen = [next(batches.stream(i)) for i in range(batches.steps_per_epoch)]
     assert sum(batch["mask"].sum() for batch in seen) == 3
-    with pytest.raises(UserError, match="^max_length=0: expected some pair that is as"):
+    with pytest.raises(UserError, match=r"^max_length=0: expected some pair"):
         kept(pairs, 0)
 
 
@@ -156,10 +156,13 @@ def test_samples_tell_how_scores_were_computed(case):
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"sides": (Side("fr", ENGLISH.tokenizer), GERMAN)}, "^there are no texts 'fr'"),
+        (
+            {"sides": (Side("fr", ENGLISH.tokenizer), GERMAN)},
+            "^there are no texts 'fr'",
+        ),
         (
             {"network": NETWORK.clone(target_vocab_size=5)},
-            r"^de: a tokenizer of \d+ tokens: expected at most 5, as many as the network",
+            r"^de: a tokenizer of \d+ tokens: expected at most 5, as many as the",
         ),
         (
             {"splits": Splits(TEXTS, {"en": ["dogs", "x!"], "de": ["", ""]}, None)},

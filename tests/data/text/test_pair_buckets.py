@@ -89,7 +89,7 @@ def test_other_pairs_have_another_fingerprint():
             (SOURCES, TARGETS, BUDGET, 1),
             (SOURCES, changed, BUDGET, 0),
             (SOURCES, TARGETS, 2 * BUDGET, 0),
-            (TARGETS, SOURCES[1:] + [SOURCES[0]], BUDGET, 0),
+            (TARGETS, [*SOURCES[1:], SOURCES[0]], BUDGET, 0),
         ]
     ]
     assert prints[0] == prints[1] and len({*prints}) == 4
