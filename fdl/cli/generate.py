@@ -182,6 +182,7 @@ def _beams(
             num_beams=options.beams,
             max_tokens=options.max_tokens,
             stop_tokens=stop_tokens,
+            vocab_size=tokenizer.vocab_size,
         )
         best = [np.asarray(x)[0, : options.num] for x in beams]
         for new, length, score in zip(*best, strict=True):

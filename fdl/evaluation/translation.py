@@ -50,7 +50,9 @@ def translator(
     pad, start = role_id(tokenizer, "pad"), role_id(target, begin)
     stop = role_id(target, preprocessing.encode["end"] or "eos")
     max_tokens = preprocessing.inputs[name].shape[0] + max_extra
-    how = Search(decoder(model), num_beams, max_tokens, (stop,), gnmt(alpha))
+    how = Search(
+        decoder(model), num_beams, max_tokens, (stop,), gnmt(alpha), target.vocab_size
+    )
 
     def translate(variables: Variables, inputs: Mapping[str, Array], key: Key):
         del key

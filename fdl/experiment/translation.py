@@ -44,7 +44,8 @@ class Side(NamedTuple):
 
     Attributes:
       name: Name of its texts in the data, such as a language.
-      tokenizer: Tokenizer, with the special tokens ``bos`` and ``eos``.
+      tokenizer: Tokenizer, with the special tokens ``bos`` and ``eos``; that of the
+        source with ``pad`` as well.
     """
 
     name: str
@@ -199,7 +200,7 @@ def _in_order(
 ) -> Batches:
     """Batches of all pairs, whose logits fit in memory."""
     pairs = encode_pairs(texts, sides)
-    longest = max(len(ids) for side in pairs for ids in side)
+    longest = max((len(ids) for side in pairs for ids in side), default=1)
     budget = max(longest, MAX_LOGITS // sides[1].tokenizer.vocab_size)
     return pair_buckets(*pairs, budget, widths=widths, pad_token=pad, shuffle=False)
 

@@ -75,6 +75,7 @@ def beam_search(
     max_tokens: int,
     stop_tokens: Sequence[int] = (),
     length_penalty: LengthPenalty = GNMT,
+    vocab_size: int | None = None,
     inputs: Sequence[Array] = (),
 ) -> Beams:
     """Beam search: continuations of high log-likelihood.
@@ -95,6 +96,8 @@ def beam_search(
       stop_tokens: Token ids that end a hypothesis.
       length_penalty: Function of the number of generated tokens, with the stop token,
         increasing or decreasing.
+      vocab_size: Number of tokens that may be generated, as of a tokenizer that has
+        fewer than the model. Default: all.
       inputs: Further inputs of the model, [B, ...]: source and mask of an
         encoder-decoder.
 
@@ -117,7 +120,8 @@ def beam_search(
             jnp.zeros(shape, jnp.int32),
             jnp.broadcast_to(scores, shape),
         )
-    how = Search(decoder, num_beams, max_tokens, tuple(stop_tokens), length_penalty)
+    stops = tuple(stop_tokens)
+    how = Search(decoder, num_beams, max_tokens, stops, length_penalty, vocab_size)
     beams = search(how, variables, tokens, mask, tuple(inputs))
     if jnp.isnan(beams.scores).any():
         raise RunError("the logits of the model are NaN")
@@ -132,6 +136,7 @@ class Search(NamedTuple):
     max_tokens: int
     stop_tokens: tuple[int, ...]
     length_penalty: LengthPenalty
+    vocab_size: int | None = None
 
 
 class BeamState(NamedTuple):
@@ -218,9 +223,12 @@ def _goes_on(search, state):
 
 def _expand(search, state, logits):
     """Extends all hypotheses by one token, given the logits, float [B·K, V]."""
-    decoder, num_beams, _, stop_tokens, length_penalty = search
+    decoder, num_beams, _, stop_tokens, length_penalty, limit = search
     batch = len(state.tokens)
     log_probs = jax.nn.log_softmax(logits.astype(jnp.float32))
+    if limit is not None:
+        ids = jnp.arange(logits.shape[-1])[None]
+        log_probs = jnp.where(ids < limit, log_probs, -jnp.inf)
     totals = state.scores[:, :, None] + log_probs.reshape(batch, num_beams, -1)
     # The sign of NaN, which depends on its origin, decides where `top_k` sorts it.
     totals = jnp.where(jnp.isnan(totals), jnp.nan, totals)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from fdl.data.text.tokenizers import Tokenizer, role_id
@@ -76,6 +77,8 @@ def translate(
       2017, section 6.1: four beams, α = 0.6, 50 tokens more.
     """
     target_tokenizer = target_tokenizer or tokenizer
+    if isinstance(texts, str):
+        raise UserError("texts: expected a sequence of texts, got a single one")
     if not 1 <= num_best <= num_beams:
         raise UserError(
             f"num_best={num_best}: expected 1 to {num_beams}, as num_beams={num_beams}"
@@ -104,7 +107,8 @@ def translate(
                 max_tokens=width + max_extra,
                 stop_tokens=[stop],
                 length_penalty=length_penalty,
-                inputs=(source, mask),
+                vocab_size=target_tokenizer.vocab_size,
+                inputs=(jnp.asarray(source), jnp.asarray(mask)),
             )
             for i, best in zip(rows, _best(beams, num_best, stop), strict=False):
                 found[i] = [

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from fdl import losses
 from fdl import metrics as measures
 from fdl.errors import UserError, check_type
+from fdl.losses.half_precision import at_least_float32
 from fdl.losses.label_weights import is_label
 from fdl.objectives import supervised
 from fdl.objectives.language_modelling import DEFAULT_METRICS, sum_of_chunks
@@ -84,12 +85,13 @@ def sequence_to_sequence(
         nats = losses.cross_entropy(logits, labels)
         mean_loss = measures.mean(nats, weights)
         fixed = jax.lax.stop_gradient(logits)
-        monitored = supervised.metrics_of(mean_loss, metrics, fixed, labels, weights)
+        of_logits = supervised.metrics_of(mean_loss, metrics, fixed, labels, weights)
+        monitored = {**of_logits}
         if label_smoothing:
             # (1 − ε) log-loss + ε (cross-entropy with the uniform distribution), whose
             # log-normalisers are the same: that of many logits is computed once.
             own = jnp.take_along_axis(logits, labels[..., None], axis=-1).squeeze(-1)
-            ahead = (own - logits.mean(axis=-1)).astype(jnp.float32)
+            ahead = at_least_float32(own) - logits.mean(axis=-1, dtype=nats.dtype)
             smoothed = nats + label_smoothing * ahead
             monitored["smoothed_loss"] = measures.mean(smoothed, weights)
         return monitored

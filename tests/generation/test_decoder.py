@@ -24,6 +24,7 @@ MODELS = {
     "transformer": TRANSFORMER,
     "transformer_scanned": dataclasses.replace(TRANSFORMER, scan_layers=True),
     "seq2seq": SEQ2SEQ,
+    "seq2seq_one_vector": SEQ2SEQ.clone(attention=False),
     "lstm": models.RNNLanguageModel(6, 2, vocab_size=7),
 }
 PROMPTS = np.array([[3, 1, 4, 1], [5, 0, 0, 0], [2, 6, 0, 0]], np.int32)

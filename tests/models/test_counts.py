@@ -44,6 +44,8 @@ VARIANTS = [
     (models.lstm(20, input_shape=(5, 10)), 4 * 20 * (10 + 20 + 1)),
     (models.transformer_base(vocab_size=32_000), 60_522_496),
     (models.transformer_big(vocab_size=32_000), 209_125_376),
+    # Keys, query and score of the alignment network.
+    (models.rnnsearch(attention=False), 80_445_000 - 1000 * (2000 + 1000 + 1)),
     (models.bert_base_pretraining(pool="none", num_classes=None), 109_514_298),
     (models.vit_ti16(pool="mean"), 5_717_032),
     (models.vit_s16(pool="mean"), 22_049_896),

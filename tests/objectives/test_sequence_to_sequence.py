@@ -58,6 +58,18 @@ def test_the_loss_and_its_gradient_equal_those_of_pytorch(smoothing):
     np.testing.assert_allclose(found.get("smoothed_loss", loss), loss)
 
 
+def test_half_precision_costs_the_smoothed_loss_no_more_than_the_logits():
+    logits = LOGITS * 20
+    narrow = logits.astype(jnp.bfloat16)
+    objective = objectives.sequence_to_sequence(MODEL, pad_token=0, label_smoothing=0.3)
+    found, expected = (
+        jax.jit(objective)({"params": jnp.asarray(x)}, BATCH)[0]
+        for x in (narrow, narrow.astype(np.float32))
+    )
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
 @pytest.mark.oracle
 def test_pytorch_says_so_still():
     torch = pytest.importorskip("torch")

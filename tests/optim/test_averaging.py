@@ -44,6 +44,12 @@ def test_a_stochastic_average_is_the_mean_at_regular_steps(start, every):
         np.testing.assert_allclose(average, counted.mean(0), rtol=1e-5, atol=1e-6)
 
 
+def test_a_stochastic_average_ends_as_the_mean_of_the_last_checkpoints():
+    """Of one every quarter of the steps the last three."""
+    last = averages(swa=0.5, swa_every=0.25)[-1]
+    np.testing.assert_allclose(last, WEIGHTS[[5, 8, 11]].mean(0), rtol=1e-5)
+
+
 def test_small_shares_are_not_lost_in_half_precision():
     average = optim.stochastic_average(1)
     state = average.init({"params": jnp.zeros(3, jnp.bfloat16)})

@@ -55,14 +55,14 @@ def pair_plan(
             f"sources, targets: expected pairs, got {len(sources)} and {len(targets)}"
         )
     # A target has one token less on either side of the model than in the data.
+    sizes = np.array([[len(a) for a in sources], [len(b) - 1 for b in targets]])
+    if (sizes < 1).any():
+        side, row = np.argwhere(sizes < 1)[0]
+        name, least = (("sources", "one token"), ("targets", "two tokens"))[side]
+        raise UserError(f"{name}[{row}]: expected at least {least}")
     pairs = zip(sources, targets, strict=True)
     longer = [a if len(a) >= len(b) - 1 else b[1:] for a, b in pairs]
     plan = bucket_plan(longer, budget, widths)
-    sizes = np.array([[len(a) for a in sources], [len(b) - 1 for b in targets]])
-    if (sizes < 1).any():
-        side = ("sources", "targets")[int((sizes < 1).any(axis=1).argmax())]
-        least = {"sources": "one token", "targets": "two tokens"}[side]
-        raise UserError(f"{side}: expected at least {least} each")
     lengths = tuple(
         (int(sizes[0, found].max()), int(sizes[1, found].max()))
         for found in plan.members

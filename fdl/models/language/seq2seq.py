@@ -51,7 +51,7 @@ class AttendingGRU(nn.Module):
     @nn.compact
     def __call__(
         self, state: Array, now: tuple[Array, Array | None], memory: Memory
-    ) -> tuple[Array, tuple[Array, Array, Array]]:
+    ) -> tuple[Array, tuple[Array, Array, Array | None]]:
         """Maps a state and the previous target token to the next state.
 
         Args:

@@ -8,9 +8,10 @@ import pytest
 
 from fdl.models.language.seq2seq import Seq2Seq
 
-PROGRAMS = 160
+PROGRAMS = 200
 
 SMALL = Seq2Seq(5, 2, 4, attention_size=6, readout_size=3, vocab_size=11)
+ONE_VECTOR = SMALL.clone(attention=False)
 SOURCE = np.random.RandomState(0).randint(11, size=(3, 6))
 TARGET = np.random.RandomState(1).randint(11, size=(3, 4))
 MASK = np.arange(6) < np.array([6, 2, 4])[:, None]
@@ -35,7 +36,10 @@ def gru(p, h, x):
 
 
 def translate(p, source, target):
-    """Logits and weights of one pair of texts without padding, in float64."""
+    """Logits and weights of one pair of texts without padding, in float64.
+
+    Without attention, the weights are zero.
+    """
     states = p["source_embedding"]["embedding"][source]
     for i in range(2):
         there, back = np.zeros(5), np.zeros(5)
@@ -49,12 +53,14 @@ def translate(p, source, target):
         states = np.concatenate([forward, backward[::-1]], axis=1)
     s = np.tanh(back @ p["start"]["kernel"] + p["start"]["bias"])
     logits, alignments = [], []
+    weights, context = np.zeros(len(source)), np.concatenate([there, back])
     for y in p["target_embedding"]["embedding"][target]:
-        query = s @ p["decoder"]["query"]["kernel"]
-        hidden = np.tanh(query + states @ p["keys"]["kernel"])
-        weights = np.exp(hidden @ p["decoder"]["score"]["kernel"][:, 0])
-        weights = weights / weights.sum()
-        context = weights @ states
+        if "keys" in p:
+            query = s @ p["decoder"]["query"]["kernel"]
+            hidden = np.tanh(query + states @ p["keys"]["kernel"])
+            weights = np.exp(hidden @ p["decoder"]["score"]["kernel"][:, 0])
+            weights = weights / weights.sum()
+            context = weights @ states
         t = np.concatenate([s, y, context]) @ p["readout"]["kernel"]
         t = (t + p["readout"]["bias"]).reshape(3, 2).max(axis=1)
         logits.append(t @ p["head"]["kernel"] + p["head"]["bias"])
@@ -78,6 +84,29 @@ def test_it_is_the_network_of_the_paper(see, variables, assert_close):
     logits, weights = translate_all(variables)
     assert_close(actual, logits, 1e-5)
     assert_close(seen["weights"], weights, 1e-5)
+
+
+def test_without_attention_it_sees_the_last_state_of_each_direction(
+    see, apply, random_variables, assert_close
+):
+    variables = random_variables(ONE_VECTOR)
+    actual, seen = see(ONE_VECTOR, variables, SOURCE, TARGET, source_mask=MASK)
+    assert_close(actual, translate_all(variables)[0], 1e-5)
+    assert "weights" not in seen
+    # A source of padding alone is no NaN, in half precision neither.
+    narrow = ONE_VECTOR.clone(dtype="bfloat16")
+    other = MASK & (np.arange(3)[:, None] > 0)
+    logits = apply(narrow, variables, SOURCE, TARGET, source_mask=other)
+    assert logits.dtype == jnp.bfloat16 and np.isfinite(np.float32(logits)).all()
+    assert_close(np.float32(logits[1:]), actual[1:], 0.05)
+
+
+def test_the_output_layer_maps_features_to_logits(apply, variables):
+    whole = apply(SMALL, variables, SOURCE, TARGET)
+    features = apply(SMALL, variables, SOURCE, TARGET, return_features=True)
+    assert features.shape == (3, 4, 3)
+    logits = apply(SMALL, variables, features, method="logits")
+    np.testing.assert_allclose(logits, whole, atol=1e-6)
 
 
 @functools.partial(jax.jit, static_argnums=0)
