@@ -86,7 +86,7 @@ def with_pad(tokenizer: Tokenizer) -> Tokenizer:
       tokenizer: Tokenizer of the library `tokenizers`.
     """
     special = tokenizer.special
-    if list(special.values()).count(special.get("pad")) == 1:
+    if [*special.values()].count(special.get("pad", -1)) == 1:
         return tokenizer
     if tokenizer.spec["kind"] != "huggingface":
         kind = tokenizer.spec["kind"]
