@@ -3,6 +3,7 @@
 import os
 import pathlib
 import re
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -128,9 +129,20 @@ def _fetched(name: str, revision: str | None, files: Sequence[str]) -> pathlib.P
     """Folder in the cache with some files of a revision, those that there are."""
     # Imported late: models need jax and flax alone.
     from huggingface_hub import errors, snapshot_download
+    from huggingface_hub.utils import tqdm
+
+    class Progress(tqdm):
+        """Progress of large files, on terminals."""
+
+        def __init__(self, *args: Any, **kwargs: Any):
+            if files is SETTINGS or not sys.stderr.isatty():
+                kwargs["disable"] = True
+            super().__init__(*args, **kwargs)
 
     try:
-        found = snapshot_download(name, revision=revision, allow_patterns=[*files])
+        found = snapshot_download(
+            name, revision=revision, allow_patterns=[*files], tqdm_class=Progress
+        )
         return pathlib.Path(found)
     except errors.HFValidationError:
         text = "expected hf:ORGANISATION/NAME or hf:ORGANISATION/NAME@REVISION"

@@ -16,7 +16,7 @@ from fdl.errors import UserError
 from fdl.models.published.hub import pinned
 
 MODULE = models.GPT(1, 2, 8, vocab_size=5, max_length=4)
-NAME, FIRST, SECOND = "org/small-model", "1" * 40, "2" * 40
+NAME, FIRST, SECOND, THIRD = "org/small-model", "1" * 40, "2" * 40, "3" * 40
 
 
 @pytest.fixture(scope="module")
@@ -66,3 +66,114 @@ def test_a_model_is_fetched_without_what_is_not_needed_and_once(serve, folders):
     hub.requests.clear()
     models.from_hub(NAME, revision="main")
     assert not fetched(hub)
+
+
+def test_a_commit_stays_while_a_branch_moves_and_a_hub_that_is_away_is_not_asked(
+    serve, hub, monkeypatch
+):
+    serve({"v1": FIRST})
+    source = f"hf:{NAME}"
+    assert pinned(source) == pinned(f"{source}@v1") == f"{source}@{FIRST}"
+    serve({"main": SECOND})
+    assert pinned(source) == f"{source}@{SECOND}"
+    hub.requests.clear()
+    for fixed in (f"{source}@{FIRST}", "some/folder", ""):
+        assert pinned(fixed) == fixed
+    assert not hub.requests
+    models.from_hub(NAME)
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    assert models.from_hub(NAME).source == f"{source}@{SECOND}"
+    with pytest.raises(UserError, match=r"other: not in the .* reached: ConnectError"):
+        models.from_hub("org/other")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert models.from_hub(NAME).source == pinned(source) == f"{source}@{SECOND}"
+    with pytest.raises(UserError, match=r"not all of it: .* HF_HUB_OFFLINE is set"):
+        models.from_source(f"{source}@{FIRST}")  # Of which the config alone is there.
+
+
+def test_digests_are_those_of_the_files_and_tell_them_apart(serve, folders, tmp_path):
+    serve()
+    found = models.from_source(f"hf:{NAME}@main")
+    shards = [x.name for x in folders[FIRST].glob("*.safetensors*")]
+    assert found.digests == {
+        name: hashlib.sha256((folders[FIRST] / name).read_bytes()).hexdigest()
+        for name in ("config.json", *shards)
+    }
+    folder = shutil.copytree(folders[SECOND], tmp_path / "copy")
+    before = models.from_source(folder)
+    assert (before.source, {*before.digests}) == (
+        str(folder),
+        {"config.json", "model.safetensors"},
+    )
+    file = folder / "model.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    after = models.from_source(folder).digests
+    assert {k for k in after if after[k] != before.digests[k]} == {file.name}
+
+
+def test_a_token_goes_to_the_hub_alone(serve, monkeypatch):
+    hub = serve(token="secret")
+    with pytest.raises(UserError, match=r"model; or it is private: log in by `hf auth"):
+        models.from_hub(NAME)
+    hub.requests.clear()
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    models.from_hub(NAME)
+    for _, path, token in hub.requests:
+        assert token == (None if path.startswith("/cdn/") else "secret")
+    assert any(path.startswith("/cdn/") for _, path, _ in hub.requests)
+
+
+def changed(folder, tmp_path, remove=(), **config):
+    """Copy of a folder without some files, and with changes in its config."""
+    copy = shutil.copytree(folder, tmp_path / "changed")
+    for name in remove:
+        (copy / name).unlink()
+    path = copy / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | config))
+    return {"refs": {"main": THIRD}, "commits": {THIRD: copy}}
+
+
+def test_what_cannot_be_fetched_is_one_line(serve, folders, tmp_path):
+    def fails(match, name=NAME, **options):
+        with pytest.raises(UserError, match=match) as caught:
+            models.from_hub(name, **options)
+        assert "\n" not in str(caught.value) and caught.value.__context__ is None
+
+    serve()
+    fails(r"hf:org/other: the hub has no such model", "org/other")
+    fails(r"hf:org/small-model@v9: the model has no such revision", revision="v9")
+    for name in ("a/b/c", "", "..", "x\ny"):
+        fails(r"expected hf:ORGANISATION/NAME", name)
+    serve(token="secret", gated=True)
+    fails(r"hf:org/small-model: its authors grant access on request: .* HF_TOKEN")
+    serve(**changed(folders[SECOND], tmp_path, ["model.safetensors"]))
+    fails(rf"small-model@{THIRD}: expected model.safetensors, .* are not fetched")
+
+
+def test_weights_of_an_architecture_that_is_not_known_are_not_fetched(
+    serve, folders, tmp_path
+):
+    hub = serve(**changed(folders[SECOND], tmp_path, architectures=["GPTX"]))
+    with pytest.raises(UserError, match=r"config.json: architectures='GPTX': expected"):
+        models.from_hub(NAME)
+    assert fetched(hub) == {"config.json"}
+
+
+@pytest.mark.slow
+def test_the_environment_of_the_library_holds(serve, tmp_path):
+    hub = serve()
+    code = f"from fdl import models; print(models.from_hub({NAME!r}).source)"
+    environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "h")}
+    for offline in "01":
+        command = [sys.executable, "-c", code]
+        environment["HF_HUB_OFFLINE"] = offline
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert done.stdout == f"hf:{NAME}@{FIRST}\n", done.stderr
+        assert bool(hub.requests) == (offline == "0")
+        hub.requests.clear()
+    cached = tmp_path / "h/hub/models--org--small-model/snapshots" / FIRST
+    assert (cached / "config.json").is_file()
