@@ -117,8 +117,8 @@ def _from_hub(
         if not any((folder / file).is_file() for file in (weights.NAME, weights.INDEX)):
             raise UserError(
                 f"{source}: expected {weights.NAME}, or {weights.INDEX} and its "
-                "shards; weights in Python objects, which can run code when they are "
-                "read, are not fetched"
+                "shards, on the hub or in the cache; weights in Python objects, which "
+                "can run code when they are read, are not fetched"
             )
         return weights.path_in(folder)
 

@@ -89,7 +89,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return self.refuse(404, "EntryNotFound")
         return self.send_file(file, {"X-Repo-Commit": commit})
 
-    do_HEAD = do_GET
+    do_HEAD = do_GET  # noqa: N815 (of the base class)
 
     def refuse(self, status, code):
         self.send(status, b"", {"X-Error-Code": code})
