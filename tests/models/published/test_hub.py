@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import pytest
 
-from fdl import models
+from fdl import cli, models
 from fdl.errors import UserError
 from fdl.models.published.hub import pinned
 
@@ -179,3 +179,59 @@ def test_the_environment_of_the_library_holds(serve, tmp_path):
         hub.requests.clear()
     cached = tmp_path / "h/hub/models--org--small-model/snapshots" / FIRST
     assert (cached / "config.json").is_file()
+
+
+EXPERIMENT = """
+import numpy as np
+import optax
+from ml_collections import ConfigDict
+
+import fdl
+
+
+def get_config():
+    return ConfigDict({"weights": "", "num_steps": 2, "save_every": 1})
+
+
+def build(config):
+    published = fdl.models.from_source(config.weights)
+    objective = fdl.objectives.language_modelling(published.model)
+    rows = {"tokens": np.arange(20, dtype=np.int32).reshape(4, 5) % 5}
+    batches = fdl.data.batches(rows, 2)
+    learner = fdl.gradient_learner(published.model, objective, optax.sgd(0.1))
+    evaluate = fdl.on_dataset(objective, batches)
+    return fdl.Experiment(learner, batches, evaluate, weights=published.digests)
+"""
+
+
+@pytest.mark.slow
+def test_a_run_stays_at_its_commit_and_is_not_resumed_from_other_weights(
+    serve, folders, tmp_path, monkeypatch, capsys
+):
+    hub = serve()
+    file, run = tmp_path / "tiny.py", tmp_path / "run"
+    file.write_text(EXPERIMENT)
+    train = ["train", str(file), "--workdir", str(run)]
+    assert cli.main([*train, f"--config.weights=hf:{NAME}@main"]) == 0
+    config, record = (
+        json.loads((run / f"{name}.json").read_text()) for name in ("config", "run")
+    )
+    assert config["weights"] == f"hf:{NAME}@{FIRST}"
+    assert record["weights"] == models.from_source(f"hf:{NAME}@{FIRST}").digests
+    serve({"main": SECOND})
+    hub.requests.clear()
+    capsys.readouterr()
+    assert cli.main(["resume", str(run)]) == 0
+    assert not fetched(hub)
+    assert cli.main([*train, f"--config.weights=hf:{NAME}"]) == 2
+    assert f"weights is 'hf:{NAME}@{SECOND}', there" in lines(capsys)
+    name = "config.json"
+    (cached,) = (tmp_path / "home").rglob(f"snapshots/{FIRST}/{name}")
+    cached.write_text(cached.read_text() + " ")
+    assert cli.main(["resume", str(run)]) == 2
+    assert f"{run} began from have changed, in {name}: put them" in lines(capsys)
+
+
+def lines(capsys):
+    """What was said, in one line."""
+    return " ".join(capsys.readouterr().err.split())
