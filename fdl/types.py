@@ -298,6 +298,9 @@ class Experiment(NamedTuple):
       claims: Claims to test after training.
       samples: ``samples(variables)``, text that the model generates, to be read at each
         evaluation; None if there is none. It is drawn from the same key each time.
+      weights: Digests of the weights that training begins from, by the names of their
+        files, such as ``digests`` of `fdl.models.from_source`; a run is not resumed
+        from others.
     """
 
     learner: Learner
@@ -309,6 +312,7 @@ class Experiment(NamedTuple):
     examples: Examples | None = None
     claims: Sequence[Claim] = ()
     samples: Callable[[Variables], str] | None = None
+    weights: Mapping[str, str] = NOTHING
 
 
 class Timestep(NamedTuple):

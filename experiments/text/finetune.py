@@ -5,9 +5,10 @@ fdl train text/finetune --config.weights=DIR --config.data.path=pairs.jsonl \\
     --config.objective=preference --config.optimizer.learning_rate=5e-5
 fdl generate runs/finetune-... --prompt "..."
 
-DIR is a folder as Hugging Face lays it out; see docs/models.md. The file has JSON
-lines: {"prompt": ..., "answer": ...}, whose loss is that of the answer alone, or
-{"text": ...}; for preferences {"prompt": ..., "chosen": ..., "rejected": ...}.
+DIR is a folder as Hugging Face lays it out, or hf:NAME@REVISION of its hub; see
+docs/models.md. The file has JSON lines: {"prompt": ..., "answer": ...}, whose loss is
+that of the answer alone, or {"text": ...}; for preferences {"prompt": ...,
+"chosen": ..., "rejected": ...}.
 
 With LoRA, small adapters learn beside weights in bfloat16; all weights learn, in
 float32, with --config.method=all. Learning rates are of the papers' order: 2e-4 for
@@ -47,7 +48,7 @@ def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     config.save_every = "1 epoch"
     config.best = "min loss"
 
-    config.weights = ""  # Folder of a published model.
+    config.weights = ""  # Folder of a published model, or hf:NAME@REVISION.
     config.from_nothing = size == "smoke"  # A small GPT in its place.
     config.data = {"path": "", "validation_fraction": 0.05}
     config.objective = "answers"  # Or preference.
@@ -87,7 +88,7 @@ def build(config: ConfigDict) -> fdl.Experiment:
     if config.from_nothing:
         start = from_nothing(options)
     elif config.weights and config.data.path:
-        start = from_folder(config.weights, options)
+        start = from_source(config.weights, options)
     else:
         raise UserError(
             f"config.weights={config.weights!r}, config.data.path={config.data.path!r}:"
@@ -100,16 +101,17 @@ def build(config: ConfigDict) -> fdl.Experiment:
         rows = read(config.data.path, start.tokenizer, start.begin, end)
     else:
         rows = backwards(start.tokenizer, config.objective)
-    return fdl.experiment.fine_tuning(
+    experiment = fdl.experiment.fine_tuning(
         config, start.model, start.variables, start.tokenizer, divided(config, rows)
     )
+    return experiment._replace(weights=start.digests)
 
 
-def from_folder(folder: str, options: dict[str, Any]) -> Published:
-    """Published model of a folder."""
-    published = fdl.models.from_folder(folder, dropout=0.0, **options)
+def from_source(source: str, options: dict[str, Any]) -> Published:
+    """Published model of a folder or a hub."""
+    published = fdl.models.from_source(source, dropout=0.0, **options)
     if published.tokenizer is None:
-        raise UserError(f"config.weights={folder!r}: expected a tokenizer.json in it")
+        raise UserError(f"config.weights={source!r}: expected a tokenizer.json in it")
     return published._replace(tokenizer=tokenizers.with_pad(published.tokenizer))
 
 

@@ -94,7 +94,8 @@ def run(
     stages["data and build"] = time.perf_counter() - began
     this_run = Run(workdir, loaded, num_seeds, experiments, run_setup)
     with locked(workdir):
-        record(loaded, workdir, num_seeds, run_setup.batches.fingerprint, warn)
+        fingerprint, weights = run_setup.batches.fingerprint, experiments[0].weights
+        record(loaded, workdir, num_seeds, fingerprint, warn, weights)
         record_started(loaded.path, workdir, warn)
         write_description(workdir / MODEL_FOLDER, loaded.name, experiments[0])
         with (

@@ -71,7 +71,13 @@ from fdl.models.mlp import MLP, linear
 from fdl.models.pretrained import load, save
 from fdl.models.pretrained.peft import load_adapters
 from fdl.models.pretrained.peft_save import save_adapters
-from fdl.models.published import Published, from_folder, to_folder
+from fdl.models.published import (
+    Published,
+    from_folder,
+    from_hub,
+    from_source,
+    to_folder,
+)
 from fdl.models.rl.actor import Actor, Critic, sac_actor, td3_actor, twin_critic
 from fdl.models.rl.actor_critic import ActorCritic, atari_ppo, cartpole_ppo, mujoco_ppo
 from fdl.models.rl.encoders import ConvEncoder, minatar_encoder, nature_encoder
@@ -238,6 +244,8 @@ __all__ = [
     "elman",
     "features",
     "from_folder",
+    "from_hub",
+    "from_source",
     "functional",
     "gpt2_large",
     "gpt2_medium",

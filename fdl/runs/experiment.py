@@ -13,6 +13,7 @@ from ml_collections import ConfigDict, FrozenConfigDict
 
 from fdl import config as configs
 from fdl.errors import UserError, near
+from fdl.models.published.hub import pinned
 from fdl.runs.cross_validation import combine_folds
 from fdl.runs.experiment_files import (
     current_folder,
@@ -59,6 +60,9 @@ class LoadedExperiment(NamedTuple):
 def load(experiment: str, overrides: Sequence[str] = ()) -> LoadedExperiment:
     """Loads an experiment and resolves its config.
 
+    Of ``config.weights``, a model of the Hugging Face Hub is pinned to the commit that
+    its revision now is; see `fdl.models.from_source`.
+
     Args:
       experiment: Path or name of its file, with ``:ARG`` if it takes an argument.
       overrides: Overrides of the config, ``key=value``.
@@ -68,7 +72,10 @@ def load(experiment: str, overrides: Sequence[str] = ()) -> LoadedExperiment:
         such key.
     """
     file, arg = _split(experiment)
-    return load_file(find(file), arg, overrides)
+    loaded = load_file(find(file), arg, overrides)
+    weights = loaded.config.get("weights")
+    found = pinned(weights) if isinstance(weights, str) else weights
+    return loaded if found == weights else _overridden(loaded, f"weights={found}")
 
 
 def load_file(
@@ -148,10 +155,7 @@ def with_folds(loaded: LoadedExperiment, count: int) -> LoadedExperiment:
             )
     if count < 2:
         raise UserError(f"--folds={count}: expected at least 2")
-    # Kept among the overrides, since these are applied again when a run is resumed.
-    assignment = f"num_folds={count}"
-    configs.override(loaded.config, [assignment])
-    return loaded._replace(overrides=(*loaded.overrides, assignment))
+    return _overridden(loaded, f"num_folds={count}")
 
 
 def num_folds(config: ConfigDict | Mapping[str, Any]) -> int:
@@ -182,6 +186,13 @@ def _split(experiment: str) -> tuple[str, str]:
         if pathlib.Path(file).is_file():
             return file, ":".join(parts[count:])
     return parts[0], ":".join(parts[1:])
+
+
+def _overridden(loaded: LoadedExperiment, assignment: str) -> LoadedExperiment:
+    """Sets a key of the config of an experiment, by ``key=value``."""
+    # Kept among the overrides, since these are applied again when a run is resumed.
+    configs.override(loaded.config, [assignment])
+    return loaded._replace(overrides=(*loaded.overrides, assignment))
 
 
 def _build(loaded: LoadedExperiment, **changes: int) -> Experiment:

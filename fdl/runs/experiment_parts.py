@@ -24,6 +24,7 @@ KINDS: dict[str, tuple[type, str]] = {
     "model": (Model, "fdl.models.functional(module)"),
     "abilities": (Mapping, "{'predict': fdl.Ability(...)}"),
     "examples": (Examples, "fdl.Examples(batches, objective)"),
+    "weights": (Mapping, "the digests of fdl.models.from_source(DIR)"),
 }
 
 

@@ -87,9 +87,9 @@ def open_run(
     experiments = build(loaded, num_seeds)
     with user_code(loaded.path):
         run_setup = setup(experiments, loaded.config)
-    fingerprint = run_setup.batches.fingerprint
+    fingerprint, weights = run_setup.batches.fingerprint, experiments[0].weights
     # The file is read again: with other code or data, a checkpoint would not fit it.
-    check_same_run(loaded, workdir, num_seeds, fingerprint, warn)
+    check_same_run(loaded, workdir, num_seeds, fingerprint, warn, weights)
     return Run(workdir, loaded, num_seeds, experiments, run_setup)
 
 

@@ -6,13 +6,14 @@ import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from fdl.errors import UserError
+from fdl.errors import UserError, shown
 from fdl.files import read_json
 from fdl.runs import directory
 from fdl.runs.experiment import LoadedExperiment, load_file
 from fdl.runs.experiment_files import shipped_folder
 from fdl.runs.format_number import check_format
 from fdl.runs.trusted_files import check_trusted
+from fdl.types import NOTHING
 
 FORMAT = 1  # Of run.json and the files beside it; counted up when they change.
 
@@ -107,6 +108,7 @@ def record(
     num_seeds: int,
     fingerprint: str,
     warn: Callable[[str], None],
+    weights: Mapping[str, str] = NOTHING,
 ) -> None:
     """Writes ``config.json`` and ``run.json``, unless they are there already.
 
@@ -116,12 +118,13 @@ def record(
       num_seeds: Number of seeds that are trained at once.
       fingerprint: Fingerprint of the training data.
       warn: Called with one line if the experiment's file has changed.
+      weights: Digests of the weights that training begins from.
 
     Raises:
       UserError: The directory holds another run.
     """
-    check_same_run(loaded, workdir, num_seeds, fingerprint, warn)
-    config, run = _identity(loaded, num_seeds, fingerprint)
+    check_same_run(loaded, workdir, num_seeds, fingerprint, warn, weights)
+    config, run = _identity(loaded, num_seeds, fingerprint, weights)
     provenance = {
         "format": FORMAT,
         "arg": loaded.arg,
@@ -146,16 +149,17 @@ def check_same_run(
     num_seeds: int,
     fingerprint: str,
     warn: Callable[[str], None],
+    weights: Mapping[str, str] = NOTHING,
 ) -> None:
     """Raises `UserError` if a directory holds another run."""
-    config, run = _identity(loaded, num_seeds, fingerprint)
+    config, run = _identity(loaded, num_seeds, fingerprint, weights)
     path = workdir / "run.json"
     there = read_json(path) if path.exists() else None
     if there is not None:
         check_format(path, there.get("format"), FORMAT)
     directory.check_unchanged(workdir / "config.json", config)
     if there is not None:
-        _check_data(workdir, run, there)
+        _check_inputs(workdir, run, there)
         # A file that has only moved has another name, but is the same experiment.
         if there.get("source") == loaded.source:
             del run["experiment"]
@@ -193,11 +197,18 @@ def _start_folder(run: Mapping[str, Any]) -> pathlib.Path | None:
     return pathlib.Path(folder) if here else None
 
 
-def _check_data(
+def _check_inputs(
     workdir: pathlib.Path, ours: Mapping[str, Any], theirs: Mapping[str, Any]
 ) -> None:
-    """Raises `UserError` if nothing but the training data has changed."""
+    """Raises `UserError` if nothing but the training data or weights have changed."""
     differing = [key for key in ours if ours[key] != theirs.get(key)]
+    if differing == ["weights"]:
+        files = directory.differences(ours["weights"], theirs.get("weights", {}))
+        raise UserError(
+            f"the weights that the run in {workdir} began from have changed, in "
+            f"{shown(', '.join(files))}: put them back as they were, or train anew in "
+            "another --workdir"
+        )
     if differing == ["data"]:
         raise UserError(
             f"the training data is not that of the run in {workdir} any more: put it "
@@ -207,8 +218,12 @@ def _check_data(
 
 
 def _identity(
-    loaded: LoadedExperiment, num_seeds: int, fingerprint: str
+    loaded: LoadedExperiment,
+    num_seeds: int,
+    fingerprint: str,
+    weights: Mapping[str, str],
 ) -> tuple[dict, dict]:
     """Config and identity of a run, which must be the same when it is resumed."""
     config = json.loads(loaded.config.to_json_best_effort())
-    return config, {"experiment": loaded.name, "seeds": num_seeds, "data": fingerprint}
+    run = {"experiment": loaded.name, "seeds": num_seeds, "data": fingerprint}
+    return config, run | ({"weights": {**weights}} if weights else {})

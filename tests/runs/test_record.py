@@ -202,6 +202,24 @@ def test_other_training_data_are_told_as_such(workdir, file):
         check_same_run(loaded, workdir, 3, "others", pytest.fail)
 
 
+def test_a_run_is_not_resumed_from_other_weights(file, tmp_path):
+    loaded, digests = load(f"{file}:small"), {"config.json": "0", "model": "1"}
+    record(loaded, tmp_path, 1, "data", pytest.fail, digests)
+    assert json.loads((tmp_path / "run.json").read_text())["weights"] == digests
+    record(loaded, tmp_path, 1, "data", pytest.fail, digests)
+    line = "the weights that the run in .* began from have changed, in model: put them"
+    with pytest.raises(UserError, match=line):
+        record(loaded, tmp_path, 1, "data", pytest.fail, {**digests, "model": "2"})
+
+
+def test_a_model_of_a_hub_is_pinned_among_the_overrides(file, monkeypatch):
+    file.write_text(EXPERIMENT.replace('"size"', '"weights"'))
+    monkeypatch.setattr("fdl.runs.experiment.pinned", "{}@abc".format)
+    loaded = load(f"{file}:small", ["weights=hf:org/name"])
+    assert loaded.overrides == ("weights=hf:org/name", "weights=hf:org/name@abc")
+    assert loaded.config.weights == "hf:org/name@abc"
+
+
 @pytest.mark.parametrize("number", [0, 2, "1", True])
 def test_a_folder_of_another_version_is_one_line(workdir, file, number):
     change(workdir, format=number)

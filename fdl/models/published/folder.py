@@ -2,7 +2,7 @@
 
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -115,6 +115,40 @@ def from_folder(
     path = expanded(folder)
     if not path.is_dir():
         raise UserError(f"{path}: expected a folder of a published model")
+    return read(
+        path,
+        weights.path_in,
+        architecture=architecture,
+        allow=allow,
+        key=key,
+        **options,
+    )
+
+
+def read(
+    path: pathlib.Path,
+    find_weights: Callable[[pathlib.Path], pathlib.Path],
+    *,
+    architecture: str | None = None,
+    allow: str | Sequence[str] = (),
+    key: Key | None = None,
+    **options: Any,
+) -> Published:
+    """Reads a published model; see `from_folder`.
+
+    Args:
+      path: Folder.
+      find_weights: Function of the folder, called once its config is known to be
+        supported, that returns the path of the weights, or of the index of their
+        shards.
+      architecture: As of `from_folder`.
+      allow: As of `from_folder`.
+      key: As of `from_folder`.
+      **options: As of `from_folder`.
+
+    Raises:
+      UserError: As `from_folder`.
+    """
     if not (path / "config.json").is_file():
         raise UserError(f"{path}: expected a config.json in the folder")
     config = read_json(path / "config.json")
@@ -125,9 +159,7 @@ def from_folder(
         raise UserError(f"{path / 'config.json'}: {error}") from None
     allow = [allow] if isinstance(allow, str) else [*allow]
     ignored = bert.IGNORED.get(name, ())
-    variables, _ = load(
-        weights.path_in(path), module, allow=[*allow, *ignored], key=key
-    )
+    variables, _ = load(find_weights(path), module, allow=[*allow, *ignored], key=key)
     generation = _optional_json(path / "generation_config.json")
     tokenizer, begin, end = (
         tokenizer_files.read(path, (config, generation)) or [None] * 3
@@ -150,6 +182,7 @@ def from_folder(
         tokenizer_files.read_chat_template(path),
         names,
         images,
+        str(path),
     )
 
 

@@ -38,6 +38,10 @@ class Published(NamedTuple):
       chat_template: Template of a conversation in Jinja's language, or None.
       labels: Names of the classes; empty for a model that does not classify.
       images: Size and normalisation of its images, or None.
+      source: Where it was read: a folder, or ``hf:NAME@COMMIT`` of the Hugging Face
+        Hub.
+      digests: SHA-256 of its config and of its weights, by the names of the files;
+        measured by `from_source` alone.
     """
 
     model: Model
@@ -50,3 +54,5 @@ class Published(NamedTuple):
     chat_template: str | None = None
     labels: Sequence[str] = ()
     images: ImageInputs | None = None
+    source: str = ""
+    digests: Mapping[str, str] = NOTHING

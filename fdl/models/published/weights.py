@@ -1,11 +1,14 @@
-"""Weights of published folders: found, and written in shards."""
+"""Weights of published folders: found, told apart, and written in shards."""
 
+import functools
+import hashlib
 import pathlib
 from typing import Any
 
 import flax.linen as nn
 
 from fdl.errors import UserError
+from fdl.files import opened, read_json
 from fdl.models.pretrained.checkpoint import checked
 from fdl.models.pretrained.convert import flatten, fused, their_names
 from fdl.models.pretrained.safetensors_files import CODE
@@ -36,6 +39,32 @@ def path_in(folder: pathlib.Path) -> pathlib.Path:
             "from_pretrained(DIR) and save_pretrained(DIR) of transformers"
         )
     raise UserError(f"{folder}: expected {NAME}, or {INDEX} and its shards")
+
+
+def digests(folder: pathlib.Path) -> dict[str, str]:
+    """SHA-256 of a model's files that determine what it computes, by name.
+
+    Args:
+      folder: Folder that the model was read from, with ``config.json`` and weights.
+    """
+    weights = path_in(folder)
+    names = {"config.json", weights.name}
+    if weights.name == INDEX:
+        names |= {*read_json(weights)["weight_map"].values()}
+    return {name: _digest(folder / name) for name in sorted(names)}
+
+
+def _digest(path: pathlib.Path) -> str:
+    """SHA-256 of a file, which is read once while it stays as it is."""
+    found = path.stat()
+    return _digest_of(path.resolve(), found.st_size, found.st_mtime_ns)
+
+
+@functools.lru_cache
+def _digest_of(path: pathlib.Path, size: int, changed: int) -> str:
+    """SHA-256 of a file of a size and a time."""
+    with opened(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write(

@@ -143,16 +143,23 @@ def test_texts_that_share_a_row_are_as_if_apart(name, variables_of):
     np.testing.assert_allclose(logits[0, :8], expected.reshape(8, -1), atol=1e-5)
 
 
-def decoded(module, variables, tokens, splits, **masks):
-    """Logits of parts of the tokens, one call after another with a donated cache."""
-    chex.clear_trace_counter()
+@functools.cache
+def step_of(module):
+    """Program that continues tokens, of which the cache is donated."""
 
-    @functools.partial(jax.jit, donate_argnums=0)
+    @functools.partial(jax.jit, donate_argnums=1)
     @chex.assert_max_traces(n=2)
-    def step(state, tokens, mask=None):
+    def step(variables, state, tokens, mask=None):
         options = {"mask": mask, "decode": True, "mutable": ["cache"]}
         return module.apply({**variables, **state}, tokens, **options)
 
+    return step
+
+
+def decoded(module, variables, tokens, splits, **masks):
+    """Logits of parts of the tokens, one call after another with a donated cache."""
+    chex.clear_trace_counter()
+    step = functools.partial(step_of(module), variables)
     state, begin, logits = {}, 0, []
     for length in splits:
         part = slice(begin, begin + length)
@@ -195,18 +202,20 @@ def test_prompts_of_different_lengths_go_on_together(name, variables_of):
 def test_a_window_counts_tokens_not_padding_also_in_a_cache(random_variables):
     module = Llama(1, 4, 32, 48, 2, vocab_size=97, max_length=12, window=3)
     variables = random_variables(module)
-    logits = apply(module, variables, TOKENS)
-    other = TOKENS.copy()
-    other[:, 4] = (other[:, 4] + 1) % 97
-    changed = np.abs(apply(module, variables, other) - logits).max(axis=(0, 2)) > 1e-5
+    lengths = 7, 1, 1, 1, 1, 1
+    mask = np.ones((2, 12), bool)
+    logits = apply(module, variables, TOKENS, mask=mask)
+    other = np.where(np.arange(12) == 4, (TOKENS + 1) % 97, TOKENS)
+    changed = apply(module, variables, other, mask=mask) - logits
+    changed = np.abs(changed).max(axis=(0, 2)) > 1e-5
     assert np.flatnonzero(changed).tolist() == [4, 5, 6]
-    cached = decoded(module, variables, TOKENS, (7, 1, 1, 1, 1, 1))
+    cached = decoded(module, variables, TOKENS, lengths, mask=mask)
     np.testing.assert_allclose(cached, logits, atol=1e-5)
 
     mask = np.arange(12) != [[3], [4]]
     mask[0, 4:6] = False
     padded = apply(module, variables, TOKENS, mask=mask)
-    cached = decoded(module, variables, TOKENS, (6, 6), mask=mask)
+    cached = decoded(module, variables, TOKENS, lengths, mask=mask)
     np.testing.assert_allclose(cached[mask], padded[mask], atol=1e-5)
     segments = np.where(np.arange(9) < 2, 1, 2)[None]
     alone = apply(module, variables, TOKENS[:1, mask[0]], segments=segments * 0 + 1)
