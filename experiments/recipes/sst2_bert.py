@@ -4,7 +4,8 @@ fdl train recipes/sst2_bert --config.weights=DIR
 fdl train recipes/sst2_bert --config.weights=DIR --config.data=glue/sst2 \\
     --config.column=sentence --config.test=validation
 
-DIR has bert-base-uncased, as Hugging Face lays it out; see docs/models.md. By default
+DIR has bert-base-uncased, as Hugging Face lays it out, or is
+hf:google-bert/bert-base-uncased, of the hub; see docs/models.md. By default
 training is on the 6,920 sentences of SST-2; GLUE's 67,349 phrases are a data set of
 TFDS, which has to be prepared there first, and whose test has no labels.
 
@@ -44,7 +45,7 @@ def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     config.save_every = "1 epoch"
     config.best = "max accuracy"
 
-    config.weights = ""  # Folder of a published BERT.
+    config.weights = ""  # Folder of a published BERT, or hf:NAME.
     config.from_nothing = small  # A small one in its place.
     config.data = "sst2"
     config.column = "text"
@@ -76,7 +77,7 @@ def build(config: ConfigDict) -> fdl.Experiment:
     inputs = preprocessing.text(
         start.tokenizer, config.max_length, begin="cls", end="sep"
     )
-    return fdl.experiment.supervised(
+    experiment = fdl.experiment.supervised(
         config,
         fdl.data.encode_splits(splits, inputs),
         inputs,
@@ -84,13 +85,14 @@ def build(config: ConfigDict) -> fdl.Experiment:
         tasks.classification(classes=CLASSES),
         variables=start.variables or None,
     )
+    return experiment._replace(weights=start.digests)
 
 
 def read(config: ConfigDict) -> fdl.models.Published:
     """Published BERT with a new head."""
     if not config.weights:
-        raise UserError("config.weights='': expected the folder of a published BERT")
-    return fdl.models.from_folder(
+        raise UserError("config.weights='': expected a published BERT")
+    return fdl.models.from_source(
         config.weights,
         architecture="BertForSequenceClassification",
         allow=("params/head/*", "cls.*"),
