@@ -84,7 +84,7 @@ def build(config: ConfigDict) -> fdl.Experiment:
         scores={"exact_match": exact_match},
         claims=[
             fdl.Claim(
-                f"it learns to translate numbers of {config.num_pairs:,} (exact match)",
+                f"{config.num_pairs:,} pairs teach it to translate numbers (exact match)",
                 lambda m: m["exact_match"],
                 at_least=config.at_least,
             )
