@@ -5,7 +5,12 @@ fdl train number_words:few --seeds 5
 fdl train number_words:no_attention --seeds 5
 
 Of 342,521, ``three hundred forty two thousand five hundred twenty one``, it makes
-``drei hundert zwei und vierzig tausend fünf hundert ein und zwanzig``.
+``drei hundert zwei und vierzig tausend fünf hundert ein und zwanzig``. The numbers are
+below a million, and those of the test none of training or validation.
+
+A recurrent encoder-decoder with attention translates all of 1,000 test numbers without
+a mistake after 1500 steps with 10,000 pairs, and 99.9 % with 1,000 (``few``); one seed,
+77 and 51 seconds of CPU time.
 """
 
 from collections.abc import Sequence

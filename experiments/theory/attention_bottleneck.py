@@ -2,6 +2,14 @@
 
 fdl train experiments/theory/attention_bottleneck.py --seeds 5
 
+Rows of 20 of twenty symbols are to be written backwards, drawn anew in each step. After
+1500 steps a recurrent encoder-decoder with attention writes all of 1,000 test rows
+without a mistake, 99.7 % of the validation after 500; where all that its decoder sees
+is one vector, 16.8 % (91.3 % of the symbols), and it still learns: it is slower, not
+unable. The seed 0 takes 197 seconds of CPU time.
+
+Exact match is that of greedy decoding; see `fdl.experiment.sequence_task`.
+
 References:
   Bahdanau, Cho and Bengio, `Neural Machine Translation by Jointly Learning to Align and
   Translate <https://arxiv.org/abs/1409.0473>`_, 2014.
