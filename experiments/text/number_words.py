@@ -8,9 +8,11 @@ Of 342,521, ``three hundred forty two thousand five hundred twenty one``, it mak
 ``drei hundert zwei und vierzig tausend fünf hundert ein und zwanzig``. The numbers are
 below a million, and those of the test none of training or validation.
 
-A recurrent encoder-decoder with attention translates all of 1,000 test numbers without
-a mistake after 1500 steps with 10,000 pairs, and 99.9 % with 1,000 (``few``); one seed,
-77 and 51 seconds of CPU time.
+After 1500 steps a recurrent encoder-decoder with attention translates 100 % of 1,000
+test numbers without a mistake, from 10,000 pairs, and 99.94 ± 0.04 % from 1,000
+(``few``); mean ± standard error of the seeds 0 to 4, in 275 and 239 seconds of CPU time.
+Texts as short as these hardly need attention: without it, 99.8 % from 10,000 pairs, by
+the seed 0 alone. Where it is needed is ``theory/attention_bottleneck``.
 """
 
 from collections.abc import Sequence
@@ -68,7 +70,6 @@ def get_config(
         "warmup": 0.1,
         "clip_by_global_norm": 1.0,
     }
-    config.at_least = 0.9 if size == "few" else 0.99  # Exact match, as claimed.
     return config
 
 
@@ -91,7 +92,7 @@ def build(config: ConfigDict) -> fdl.Experiment:
             fdl.Claim(
                 f"{config.num_pairs:,} pairs teach it to translate numbers (exact match)",
                 lambda m: m["exact_match"],
-                at_least=config.at_least,
+                at_least=0.99,
             )
         ],
     )
