@@ -291,7 +291,9 @@ def _signatures(
 ) -> dict[str, str]:
     """Signatures of the scores that have one, which do not depend on the texts."""
     found = {name: score(references, references) for name, score in scores.items()}
-    return {name: x.signature for name, x in found.items() if isinstance(x, CorpusScore)}
+    return {
+        name: x.signature for name, x in found.items() if isinstance(x, CorpusScore)
+    }
 
 
 def _check_vocabularies(network: nn.Module, sides: Sequence[Side]) -> None:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from fdl.errors import UserError
 from fdl.generation.decoder import Decoder
-from fdl.types import Array, PyTree, Variables
+from fdl.types import Array, PyTree
 
 
 def ensemble(decoders: Sequence[Decoder]) -> Decoder:
@@ -35,22 +35,18 @@ def ensemble(decoders: Sequence[Decoder]) -> Decoder:
     members = tuple(decoders)
     if not members:
         raise UserError("decoders=[]: expected at least one")
-    sizes = {x.vocab_size for x in members} - {None}
+    sizes = {x.vocab_size for x in members if x.vocab_size is not None}
     if len(sizes) > 1:
         raise UserError(
             f"decoders of {' and '.join(map(str, sorted(sizes)))} tokens: expected one "
             "vocabulary"
         )
 
-    def prefill(
-        variables: Sequence[Variables], *arguments: Any
-    ) -> tuple[PyTree, Array]:
+    def prefill(variables: Any, *arguments: Any) -> tuple[PyTree, Array]:
         pairs = zip(members, variables, strict=True)
         return _combined([x.prefill(own, *arguments) for x, own in pairs])
 
-    def step(
-        variables: Sequence[Variables], caches: PyTree, token: Array
-    ) -> tuple[PyTree, Array]:
+    def step(variables: Any, caches: PyTree, token: Array) -> tuple[PyTree, Array]:
         triples = zip(members, variables, caches, strict=True)
         return _combined([x.step(own, cache, token) for x, own, cache in triples])
 
@@ -60,7 +56,11 @@ def ensemble(decoders: Sequence[Decoder]) -> Decoder:
 
     lengths = [x.max_length for x in members if x.max_length is not None]
     return Decoder(
-        prefill, step, reorder, min(lengths, default=None), *(sizes or {None})
+        prefill,
+        step,
+        reorder,
+        min(lengths, default=None),
+        min(sizes, default=None),
     )
 
 

@@ -30,7 +30,8 @@ def average_variables(checkpoints: Iterable[Variables]) -> Variables:
       >>> average_variables({"params": {"kernel": x}} for x in weights)
       {'params': {'kernel': array([1.5, 3. ], dtype=float32)}}
     """
-    count, total, last = 0, None, {}
+    count, total = 0, None
+    last: Variables = {}
     for last in checkpoints:
         wide = jax.tree.map(lambda x: np.asarray(x).astype(np.float64), last["params"])
         total = wide if total is None else jax.tree.map(np.add, total, wide)

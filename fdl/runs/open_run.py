@@ -215,8 +215,8 @@ def find_steps(
     if len(last) < average:
         there = ", ".join(map(str, last)) or "none"
         raise UserError(
-            f"--average={average}: expected as many last checkpoints, and {workdir} has "
-            f"{there}; config.keep={checkpoints.keep} is how many of them a run keeps"
+            f"--average={average}: expected as many last checkpoints; {workdir} has "
+            f"{there}, and config.keep={checkpoints.keep} is how many a run keeps"
         )
     return last[-average:]
 

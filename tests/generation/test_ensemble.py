@@ -72,7 +72,7 @@ def test_the_models_have_one_vocabulary(members):
     found, _ = members
     other = models.functional(models.RNNLanguageModel(2, vocab_size=5))
     decoders = [generation.decoder(model) for model in (found[0], other)]
-    with pytest.raises(UserError, match="^decoders of 5 and 7 tokens: expected one"):
+    with pytest.raises(UserError, match=r"^decoders of 5 and 7 tokens: expected one"):
         generation.ensemble(decoders)
     with pytest.raises(UserError, match=r"^decoders=\[\]: expected at least one"):
         generation.ensemble([])
