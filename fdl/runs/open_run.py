@@ -209,14 +209,14 @@ def find_steps(
             f"--checkpoint={checkpoint}: expected none with --average, which is of the "
             "last ones"
         )
-    steps = checkpoints.steps()
+    find_step(checkpoints, workdir, checkpoint)  # There is one at least.
     # A best one that is older may be there as well, but none of those in between.
-    last = steps[-checkpoints.keep :]
-    if len(last) < average:
-        there = ", ".join(map(str, last)) or "none"
+    last = checkpoints.steps()[-checkpoints.keep :]
+    if average > len(last):
         raise UserError(
-            f"--average={average}: expected as many last checkpoints; {workdir} has "
-            f"{there}, and config.keep={checkpoints.keep} is how many a run keeps"
+            f"--average={average}: expected at most {len(last)}, as {workdir} has the "
+            f"last checkpoints of steps {', '.join(map(str, last))}; a run keeps "
+            f"config.keep={checkpoints.keep} of them"
         )
     return last[-average:]
 

@@ -63,7 +63,7 @@ def test_the_last_checkpoints_are_those_in_a_row():
 @pytest.mark.parametrize(
     "average, checkpoint, message",
     [
-        (4, "latest", r"^--average=4: .* run has 70, 80, 90, and config.keep=3"),
+        (4, "latest", "^--average=4: expected at most 3, .* steps 70, 80, 90; "),
         (0, "latest", "^--average=0: expected an integer from 1"),
         (2, "best", "^--checkpoint=best: expected none with --average"),
     ],
@@ -71,3 +71,5 @@ def test_the_last_checkpoints_are_those_in_a_row():
 def test_fewer_checkpoints_are_one_line(average, checkpoint, message):
     with pytest.raises(UserError, match=message):
         find_steps(checkpoints(10, 70, 80, 90), "run", checkpoint, average)
+    with pytest.raises(UserError, match="^run has no checkpoint yet"):
+        find_steps(checkpoints(), "run", "latest", 2)
