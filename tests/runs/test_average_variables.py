@@ -71,5 +71,5 @@ def test_the_last_checkpoints_are_those_in_a_row():
 def test_fewer_checkpoints_are_one_line(average, checkpoint, message):
     with pytest.raises(UserError, match=message):
         find_steps(checkpoints(10, 70, 80, 90), "run", checkpoint, average)
-    with pytest.raises(UserError, match="^run has no checkpoint yet"):
+    with pytest.raises(UserError, match=r"^run has no checkpoint yet"):
         find_steps(checkpoints(), "run", "latest", 2)
