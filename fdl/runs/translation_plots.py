@@ -25,16 +25,18 @@ def figures(
 
     Args:
       experiment: Experiment of an encoder-decoder with examples and an ability
-        ``translate``.
+        ``translate`` of `fdl.evaluation.translator`; of another there are none.
       variables: Variables of the trained model, of one seed.
       title: Title of all figures: experiment, seed and step.
     """
     model, ability = experiment.model, experiment.abilities["translate"]
     examples, spec = experiment.examples, ability.spec or {}
     assert model is not None and examples is not None  # As the caller has checked.
+    if spec.get("name") != "translator":  # It is not known how it translates.
+        return
     tokenizer, encode = tokenizer_of(ability.inputs), ability.inputs.encode
-    target = make(spec.get("target_tokenizer") or encode["tokenizer"])
-    end, begin = encode["end"] or "eos", spec.get("begin", "bos")
+    target = make(spec["target_tokenizer"] or encode["tokenizer"])
+    end, begin = encode["end"] or "eos", spec["begin"]
     batches = examples.batches
     batch = batches.take(batches.data, next(batches.stream(0)))
     text = _sentence(np.asarray(batch["source"]), tokenizer, role_id(tokenizer, end))
@@ -46,6 +48,9 @@ def figures(
         target_tokenizer=target,
         begin=begin,
         end=end,
+        num_beams=spec["num_beams"],
+        length_penalty=generation.gnmt(spec["alpha"]),
+        max_extra=spec["max_extra"],
     )
     source = [*tokenizer.encode(text), role_id(tokenizer, end)]
     # What is attended to when a token is made, with the end.
