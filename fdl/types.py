@@ -301,6 +301,8 @@ class Experiment(NamedTuple):
       weights: Digests of the weights that training begins from, by the names of their
         files, such as ``digests`` of `fdl.models.from_source`; a run is not resumed
         from others.
+      signatures: How metrics are computed, by their names: what is to be cited with
+        them, such as the signatures of BLEU and chrF. It is shown with the results.
     """
 
     learner: Learner
@@ -313,6 +315,7 @@ class Experiment(NamedTuple):
     claims: Sequence[Claim] = ()
     samples: Callable[[Variables], str] | None = None
     weights: Mapping[str, str] = NOTHING
+    signatures: Mapping[str, str] = NOTHING
 
 
 class Timestep(NamedTuple):

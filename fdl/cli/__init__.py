@@ -30,6 +30,7 @@ COMMANDS = {
     "plot": "draw the plots of a run anew, from any checkpoint",
     "predict": "predict new examples with a trained model",
     "generate": "continue texts with a trained language model",
+    "translate": "translate texts with a trained encoder-decoder, or several of them",
     "score": "likelihood and perplexity of texts under a trained language model",
     "export": "write the trained model of a run into a folder of its own",
     "runs": "list runs: their state, what differs in their configs, their metrics",

@@ -32,6 +32,13 @@ def add_checkpoint(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_average(parser: argparse.ArgumentParser) -> None:
+    """Adds the averaging of checkpoints."""
+    parser.add_argument(
+        "--average", type=int, metavar="N", help="average the last N checkpoints"
+    )
+
+
 def add_seed(parser: argparse.ArgumentParser) -> None:
     """Adds the choice of a seed."""
     parser.add_argument("--seed", type=int, help="default: the first of the run")

@@ -2,34 +2,37 @@
 
 import argparse
 
-from fdl.cli.arguments import add_checkpoint, add_run
+from fdl.cli.arguments import add_average, add_checkpoint, add_run
 from fdl.cli.console import console, warn
 from fdl.cli.progress import show_metrics
 from fdl.runs.claims import evaluate_claims
 from fdl.runs.experiment import num_folds
-from fdl.runs.open_run import open_run, restore
+from fdl.runs.open_run import open_run, restore_variables
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     add_run(parser)
     add_checkpoint(parser)
+    add_average(parser)
 
 
 def main(options: argparse.Namespace) -> int:
-    """Evaluates the latest checkpoint, the best or that of a step."""
+    """Evaluates the latest checkpoint, the best, that of a step, or an average."""
     run = open_run(options.workdir, warn, options.experiment)
-    config = run.loaded.config
-    step, loop_state = restore(run.workdir, run.setup, config, options.checkpoint)
-    variables = run.setup.learner.variables(loop_state.state)
+    steps, variables = restore_variables(run, options.checkpoint, options.average)
     values = run.setup.evaluate(variables)
-    out, what = console(), "fold" if num_folds(config) else ""
-    out.print(f"{run.loaded.name}, validation at step {step}")
-    show_metrics(out, values, what)
+    out, what = console(), "fold" if num_folds(run.loaded.config) else ""
+    at = f"at step {steps[-1]}"
+    if len(steps) > 1:
+        at = f"of the average of steps {', '.join(map(str, steps))}"
+    first = run.experiments[0]
+    out.print(f"{run.loaded.name}, validation {at}")
+    show_metrics(out, values, what, first.signatures)
     if run.setup.test is not None:
         values = run.setup.test(variables)
-        out.print(f"test at step {step}")
-        show_metrics(out, values, what)
-    for verdict in evaluate_claims(run.experiments[0].claims, values):
+        out.print(f"test {at}")
+        show_metrics(out, values, what, first.signatures)
+    for verdict in evaluate_claims(first.claims, values):
         out.print(str(verdict))
     return 0

@@ -53,6 +53,8 @@ def main(options: argparse.Namespace) -> int:
         file, argument = " --experiment FILE", ", experiment_file=FILE"
     if "predict" in trained.abilities:
         say(f"  fdl predict {shlex.quote(options.folder)} INPUT{file}")
+    if "translate" in trained.abilities:
+        say(f"  fdl translate {shlex.quote(options.folder)} FILE{file}")
     say(f"  model = fdl.load_model({options.folder!r}{argument})")
     for name in content["artefacts"]:
         say(with_jax(trained, folder, name), end="")

@@ -15,7 +15,7 @@ from fdl.errors import printable
 from fdl.metrics.names import in_order
 from fdl.metrics.t_interval import interval
 from fdl.runs.session import Show, progress
-from fdl.types import Batches
+from fdl.types import NOTHING, Batches
 
 
 @contextmanager
@@ -102,18 +102,27 @@ def brief(value: Any) -> str:
     return f"{np.mean(value):.4g}"
 
 
-def show_metrics(console: Console, values: Mapping[str, Any], what: str = "") -> None:
-    """Prints a table of the final metrics.
+def show_metrics(
+    console: Console,
+    values: Mapping[str, Any],
+    what: str = "",
+    signatures: Mapping[str, str] = NOTHING,
+) -> None:
+    """Prints a table of the final metrics, and below it their signatures.
 
     Args:
       console: Console to print on.
       values: Metrics by name: floats, or one value for each seed or fold [S].
       what: "fold" prints a table with a column for each fold before; default: none.
+      signatures: How metrics are computed, by name.
     """
     values = {name: values[name] for name in in_order(values)}
     if what:
         print_table(console, each(values, what))
     print_table(console, table(values))
+    for name in values:
+        if name in signatures:
+            console.print(f"{name}: {signatures[name]}")
 
 
 def table(values: Mapping[str, Any]) -> Table:

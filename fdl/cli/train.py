@@ -34,7 +34,7 @@ from fdl.runs.record import record
 from fdl.runs.run_setup import RunSetup, setup
 from fdl.runs.trained_model import MODEL_FOLDER
 from fdl.runs.trusted_files import record_started
-from fdl.types import Claim
+from fdl.types import NOTHING, Claim
 
 MAX_SEEDS = 1000  # Each of them is built by itself.
 
@@ -114,7 +114,8 @@ def run(
         return 128 + stopped[0]
     if step < num_steps and run_setup.rule is not None:
         out.print(early_stop_message(run_setup.rule, workdir, step, num_steps))
-    print_results(out, workdir, result, num_folds(loaded.config), claims)
+    folds, signatures = num_folds(loaded.config), experiments[0].signatures
+    print_results(out, workdir, result, folds, claims, signatures)
     return 0
 
 
@@ -246,6 +247,7 @@ def print_results(
     result: session.Result,
     num_folds: int = 0,
     claims: Sequence[Claim] = (),
+    signatures: Mapping[str, str] = NOTHING,
 ) -> None:
     """Prints validation and test, the verdicts on claims, and the files of the run."""
     timings = read_lines(workdir / "timings.jsonl")
@@ -261,7 +263,8 @@ def print_results(
                 for name, value in metrics.items()
                 if value is not None
             }
-            progress.show_metrics(out, values, "fold" if num_folds else "")
+            what = "fold" if num_folds else ""
+            progress.show_metrics(out, values, what, signatures)
     if claims:
         verdicts = evaluate_claims(claims, result.metrics)
         write_claims(workdir, verdicts)

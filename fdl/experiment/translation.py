@@ -132,6 +132,8 @@ def translation(
     some = {name: column[:count] for name, column in texts.validation.items()}
     scored = partial(_scored, translate, sides, scores)
     test = None if texts.test is None else in_order(texts.test)
+    references = [*texts.validation[target.name]][:NUM_SAMPLES]
+    signatures = _signatures(scores, references)
     return Experiment(
         gradient_learner(model, objective, optimizer),
         batches,
@@ -141,7 +143,8 @@ def translation(
         abilities={"translate": _ability(model, sides, config.max_length, beam)},
         examples=Examples(test or validation, objective),
         claims=claims,
-        samples=_samples(translate, sides, scores, texts.validation),
+        samples=_samples(translate, sides, signatures, texts.validation),
+        signatures=signatures,
     )
 
 
@@ -268,17 +271,12 @@ def _scored(
 def _samples(
     translate: Callable[[Variables, Sequence[str]], list[Translation]],
     sides: Sequence[Side],
-    scores: Mapping[str, Score],
+    signatures: Mapping[str, str],
     texts: Mapping[str, Sequence[str]],
 ) -> Callable[[Variables], str]:
     """Function of the variables to translations of some texts, to be read."""
-    sources, references = ([*texts[side.name]][:NUM_SAMPLES] for side in sides)
-    found = {name: score(references, references) for name, score in scores.items()}
-    head = [
-        f"{name} is {x.signature}"
-        for name, x in found.items()
-        if isinstance(x, CorpusScore)
-    ]
+    sources = [*texts[sides[0].name]][:NUM_SAMPLES]
+    head = [f"{name} is {signature}" for name, signature in signatures.items()]
 
     def write(variables: Variables) -> str:
         made = [best.text for best in translate(variables, sources)]
@@ -286,6 +284,16 @@ def _samples(
         return "\n".join([*head, *lines])
 
     return write
+
+
+def _signatures(
+    scores: Mapping[str, Score], references: Sequence[str]
+) -> dict[str, str]:
+    """Signatures of the scores that have one, which do not depend on the texts."""
+    found = {name: score(references, references) for name, score in scores.items()}
+    return {
+        name: x.signature for name, x in found.items() if isinstance(x, CorpusScore)
+    }
 
 
 def _check_vocabularies(network: nn.Module, sides: Sequence[Side]) -> None:

@@ -2,6 +2,7 @@
 
 from fdl.generation.beam import Beams, beam_search, gnmt, power
 from fdl.generation.decoder import Decoder, decoder
+from fdl.generation.ensemble import ensemble
 from fdl.generation.generate import Generated, generate, stream
 from fdl.generation.sampling import (
     Filter,
@@ -25,6 +26,7 @@ __all__ = [
     "beam_search",
     "compose",
     "decoder",
+    "ensemble",
     "generate",
     "gnmt",
     "joined",

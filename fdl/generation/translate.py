@@ -14,6 +14,7 @@ from fdl.generation.decoder import Decoder
 from fdl.types import Variables
 
 LEAST_WIDTH = 8  # Shorter sources are padded to this length.
+MAX_TOKENS = 1 << 13  # Of the sources of a batch, where that is more than one.
 
 
 class Translation(NamedTuple):
@@ -62,7 +63,7 @@ def translate(
       length_penalty: See `beam_search`.
       max_extra: Number of tokens that a translation may be longer than its source,
         padded to the width of its batch.
-      batch_size: Number of texts that are translated at once.
+      batch_size: Number of texts that are translated at once; of long ones, fewer.
 
     Returns:
       Translations of each text, the best first.
@@ -95,7 +96,8 @@ def translate(
     found: list[list[Translation]] = [[] for _ in sources]
     for width in sorted({*widths.tolist()}):
         chosen = np.flatnonzero(widths == width)
-        size = min(batch_size, _power_of_two(len(chosen)))
+        most = min(batch_size, max(1, MAX_TOKENS // width))
+        size = min(most, _power_of_two(len(chosen)))
         for start in range(0, len(chosen), size):
             rows = chosen[start : start + size]
             source, mask = _padded([sources[i] for i in rows], size, width)

@@ -17,6 +17,7 @@ def attention_maps(
     weights: Sequence[np.ndarray],
     tokens: Sequence[str] = (),
     *,
+    keys: Sequence[str] = (),
     title: str = "",
 ) -> Figure:
     """Plots the attention weights of all layers and heads on one text.
@@ -26,7 +27,8 @@ def attention_maps(
 
     Args:
       weights: Attention weights of each layer, float [N, T, S].
-      tokens: Text of each of T tokens, if S = T; default: they are numbered.
+      tokens: Text of each of T tokens; default: none is written.
+      keys: Text of each of S tokens that are attended to. Default: the same.
       title: Title of the figure; none if empty.
 
     Raises:
@@ -34,17 +36,16 @@ def attention_maps(
     """
     if not weights:
         raise UserError("weights=[]: expected those of one layer at least")
-    if tokens and len(tokens) != np.shape(weights[0])[1]:
-        raise UserError(
-            f"tokens: expected {np.shape(weights[0])[1]}, one for each query, got "
-            f"{len(tokens)}"
-        )
+    keys = keys or tokens
+    _, num_queries, num_keys = np.shape(weights[0])
+    for name, texts, count in ("tokens", tokens, num_queries), ("keys", keys, num_keys):
+        if texts and len(texts) != count:
+            raise UserError(f"{name}: expected {count}, got {len(texts)}")
     layers = _spread(len(weights), MAX_LAYERS)
     heads = _spread(min(len(layer) for layer in weights), MAX_HEADS)
     size = 1.6 if max(len(layers), len(heads)) > 1 else 4.0
     figure = new_figure(max(3.0, size * len(heads)), 0.6 + size * len(layers), title)
     panels = figure.subplots(len(layers), len(heads), squeeze=False)
-    names = [literal(visible(token)) for token in tokens]
     for row, layer in zip(panels, layers, strict=True):
         for axes, head in zip(row, heads, strict=True):
             axes.imshow(
@@ -56,10 +57,13 @@ def attention_maps(
             axes.set_title(f"layer {layer}, head {head}", fontsize=7)
             axes.set(xticks=[], yticks=[])
     # Text beside each panel would hide the panels.
-    if names:
+    queries, keys = ([literal(visible(x)) for x in texts] for texts in (tokens, keys))
+    if queries:
         first = panels[-1][0]
-        first.set_xticks(range(len(names)), names, fontsize=4, rotation=90)
-        first.set_yticks(range(len(names)), names, fontsize=4)
+        # As large as there is room for.
+        points = min(9.0, max(4.0, 40 * size / max(num_queries, num_keys)))
+        first.set_xticks(range(num_keys), keys, fontsize=points, rotation=90)
+        first.set_yticks(range(num_queries), queries, fontsize=points)
         first.tick_params(length=0, pad=1)
     return figure
 

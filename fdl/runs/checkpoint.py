@@ -41,7 +41,7 @@ class Checkpoints:
         self, directory: pathlib.Path, *, keep: int = 2, best: str = "min loss"
     ):
         self._sign, self._metric = policy(keep, best)
-        self._keep, self._goal = keep, best
+        self.keep, self._goal = keep, best
         self.directory = directory
         self._run_folder = identity(directory.parent)
         # A single thread, so that checkpoints are written in the order of their steps.
@@ -228,7 +228,7 @@ class Checkpoints:
 
     def _steps_to_keep(self) -> set[int | None]:
         """Steps of the latest and the best; damaged metrics cannot be the best."""
-        return {*self.steps()[-self._keep :], self._best(self._undamaged_scores())}
+        return {*self.steps()[-self.keep :], self._best(self._undamaged_scores())}
 
     def _undamaged_scores(self) -> dict[int, float]:
         """Scores by step; `RunError` if one cannot be read: it may be the best."""

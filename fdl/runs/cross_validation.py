@@ -34,4 +34,5 @@ def combine_folds(experiments: Sequence[Experiment]) -> Experiment:
         evaluate_each([fold.evaluate for fold in experiments]),
         evaluate_each(tests) if len(tests) == len(experiments) else None,
         weights=experiments[0].weights,
+        signatures=experiments[0].signatures,
     )

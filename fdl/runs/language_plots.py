@@ -64,24 +64,27 @@ def token_texts(tokenizer: Tokenizer, tokens: np.ndarray) -> list[str]:
 
 
 def attention_weights(
-    model: Model, variables: Variables, tokens: Array
+    model: Model, variables: Variables, *inputs: Array, layer: str = "attention"
 ) -> Sequence[np.ndarray]:
-    """Self-attention weights of each layer on one text, float [N, T, T] each.
+    """Attention weights of each layer on one text, float [N, T, S] each.
 
     Args:
       model: Model of token ids.
       variables: Variables of it.
-      tokens: Token ids, int [1, T].
+      *inputs: Token ids of a text, int [1, T]; or of a source and a target.
+      layer: Name of the attention layers: "attention" for self-attention.
 
     Returns:
-      Weights in the order of the layers; none if the network has no attention.
+      Weights in the order of the layers; none if the network has no such layer.
     """
     apply = partial(model.apply, mutable=INTERMEDIATES)
-    state = jax.jit(apply)(variables, tokens)[1].get(INTERMEDIATES, {})
+    state = jax.jit(apply)(variables, *inputs)[1].get(INTERMEDIATES, {})
     found: list[tuple[int, np.ndarray]] = []
     for path, leaf in jax.tree.leaves_with_path(state):
         names = [str(getattr(entry, "key", "")) for entry in path]
-        if names[-3:-1] != ["attention", "weights"]:
+        if names[:-1] == ["weights"]:  # Of one decoder without heads, `Seq2Seq`.
+            return [np.asarray(leaf)]
+        if names[-3:-1] != [layer, "weights"]:
             continue
         # Of scanned layers, they are stacked along a leading axis.
         layers = leaf if leaf.ndim == 5 else leaf[None]

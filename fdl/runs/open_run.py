@@ -7,8 +7,10 @@ from typing import NamedTuple, TypeVar
 
 from ml_collections import ConfigDict
 
+from fdl.config import in_range
 from fdl.errors import RunError, UserError
 from fdl.learners import select_variables
+from fdl.runs.average_variables import average_variables
 from fdl.runs.checkpoint import Checkpoints
 from fdl.runs.experiment import LoadedExperiment, build, num_folds
 from fdl.runs.experiment_files import user_code
@@ -20,6 +22,7 @@ from fdl.types import Experiment, Variables
 
 T = TypeVar("T")
 
+MAX_AVERAGED = 1 << 20
 MAX_TRIES = 20  # To read what a run at work may be removing.
 
 
@@ -149,6 +152,73 @@ def read_anew(checkpoints: Checkpoints, read: Callable[[], T]) -> T:
             if before <= {*checkpoints.steps()}:
                 raise
     return read()
+
+
+def restore_variables(
+    run: Run, checkpoint: str, average: int | None = None
+) -> tuple[list[int], Variables]:
+    """Steps and variables of a checkpoint, or the average of the last ones.
+
+    Args:
+      run: Run, of one seed or several.
+      checkpoint: "best", "latest" or a step.
+      average: Number of the last checkpoints whose parameters are averaged, see
+        `average_variables`; None for the one of ``checkpoint``.
+
+    Raises:
+      UserError: There is no such checkpoint, or there are fewer.
+      RunError: A checkpoint is damaged, or cannot be read.
+    """
+    config = run.loaded.config
+    if average is None:
+        step, loop_state = restore(run.workdir, run.setup, config, checkpoint)
+        return [step], run.setup.learner.variables(loop_state.state)
+    checkpoints = Checkpoints(
+        run.workdir / "checkpoints", keep=config.keep, best=config.best
+    )
+
+    def read() -> tuple[list[int], Variables]:
+        steps = find_steps(checkpoints, run.workdir, checkpoint, average)
+        return steps, average_variables(map(checkpoints.read_variables, steps))
+
+    return read_anew(checkpoints, read)
+
+
+def find_steps(
+    checkpoints: Checkpoints,
+    workdir: pathlib.Path,
+    checkpoint: str,
+    average: int | None = None,
+) -> list[int]:
+    """Steps of the checkpoints that are asked for: one, or the last ones to average.
+
+    Args:
+      checkpoints: Checkpoints of the run.
+      workdir: Directory of the run.
+      checkpoint: "best", "latest" or a step.
+      average: Number of the last checkpoints; None for the one of ``checkpoint``.
+
+    Raises:
+      UserError: There is no such checkpoint, or there are fewer.
+    """
+    if average is None:
+        return [find_step(checkpoints, workdir, checkpoint)]
+    average = in_range("--average", average, 1, MAX_AVERAGED)
+    if checkpoint != "latest":
+        raise UserError(
+            f"--checkpoint={checkpoint}: expected none with --average, which is of the "
+            "last ones"
+        )
+    find_step(checkpoints, workdir, checkpoint)  # There is one at least.
+    # A best one that is older may be there as well, but none of those in between.
+    last = checkpoints.steps()[-checkpoints.keep :]
+    if average > len(last):
+        raise UserError(
+            f"--average={average}: expected at most {len(last)}, as {workdir} has the "
+            f"last checkpoints of steps {', '.join(map(str, last))}; a run keeps "
+            f"config.keep={checkpoints.keep} of them"
+        )
+    return last[-average:]
 
 
 def find_step(checkpoints: Checkpoints, workdir: pathlib.Path, checkpoint: str) -> int:

@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import Callable, Sequence
 
 from fdl.errors import RunError, UserError, describe
-from fdl.runs import language_plots, metric_plots, prediction_plots
+from fdl.runs import language_plots, metric_plots, prediction_plots, translation_plots
 from fdl.types import Experiment, Variables
 
 # A description, and a function that draws and returns the paths of its files.
@@ -76,6 +76,7 @@ def prediction_plots_of(
     kinds = {
         "predict": ("the predictions", prediction_plots.figures),
         "score": ("the text", language_plots.figures),
+        "translate": ("the attention", translation_plots.figures),
     }
 
     def make(figures: Callable) -> list[pathlib.Path]:

@@ -68,6 +68,7 @@ def load_trained(
     path: Path,
     *,
     checkpoint: str = "latest",
+    average: int | None = None,
     seed: int | None = None,
     experiment_file: str | None = None,
     warn: Callable[[str], None] = warnings.warn,
@@ -77,6 +78,7 @@ def load_trained(
     Args:
       path: Directory of a run, or an export.
       checkpoint: "best", "latest" or a step, of a run.
+      average: Number of the last checkpoints of a run to average; None for one.
       seed: One of the seeds of a run; default: the first.
       experiment_file: Path of the experiment's file; default: none is needed.
       warn: Called with one line if there is more than one seed to choose from.
@@ -89,6 +91,7 @@ def load_trained(
         return load_run(
             path,
             checkpoint=checkpoint,
+            average=average,
             seed=seed,
             experiment_file=experiment_file,
             warn=warn,
@@ -98,7 +101,7 @@ def load_trained(
             f"{path} is no run directory and no export: it has neither run.json nor "
             f"{TEXT_FILE}"
         )
-    if checkpoint != "latest" or seed is not None:
+    if checkpoint != "latest" or average is not None or seed is not None:
         raise UserError(f"{path} is an export: it has one checkpoint of one seed")
     return load_model(path, experiment_file=experiment_file)
 
@@ -144,6 +147,7 @@ def load_run(
     workdir: Path,
     *,
     checkpoint: str = "latest",
+    average: int | None = None,
     seed: int | None = None,
     experiment_file: str | None = None,
     warn: Callable[[str], None] = warnings.warn,
@@ -156,6 +160,8 @@ def load_run(
     Args:
       workdir: Directory of the run.
       checkpoint: "best", "latest" or a step.
+      average: Number of the last checkpoints whose parameters are averaged, see
+        `fdl.runs.average_variables`; None for the one of ``checkpoint``.
       seed: One of the seeds of the run; default: the first.
       experiment_file: Path of the experiment's file, to build the model of it. Default:
         of what the run has kept, or else of the file that it names, which has to be
@@ -168,8 +174,9 @@ def load_run(
       DamageError: The variables are not as they were written.
     """
     # Imported late: an export needs no orbax, which takes a second.
+    from fdl.runs.average_variables import average_variables
     from fdl.runs.checkpoint import Checkpoints
-    from fdl.runs.open_run import check_one_model, find_step, open_run, read_anew
+    from fdl.runs.open_run import check_one_model, find_steps, open_run, read_anew
 
     workdir = pathlib.Path(workdir)
     run, config = read_record(workdir)
@@ -189,8 +196,8 @@ def load_run(
     )
 
     def read() -> tuple[int, Variables]:
-        step = find_step(checkpoints, workdir, checkpoint)
-        return step, checkpoints.read_variables(step)
+        steps = find_steps(checkpoints, workdir, checkpoint, average)
+        return steps[-1], average_variables(map(checkpoints.read_variables, steps))
 
     step, variables = read_anew(checkpoints, read)
     if num_seeds > 1:

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from fdl.cli import progress
-from fdl.types import Batches
+from fdl.types import NOTHING, Batches
 
 BATCHES = Batches(lambda start: iter(()), per_step=32, steps_per_epoch=45)
 ONLINE = Batches(lambda start: iter(()), unit="environment steps", per_step=512)
@@ -81,11 +81,11 @@ def test_plain_lines_elsewhere(capsys):
     assert last == "step 10/10  eval   environment steps 5,120  return 1.5"
 
 
-def printed(values, what="", width=80, *, terminal=True):
+def printed(values, what="", width=80, signatures=NOTHING, *, terminal=True):
     """The lines of the tables that are printed at last, without styles."""
     file = io.StringIO()
     console = Console(file=file, width=width, force_terminal=terminal)
-    progress.show_metrics(console, values, what)
+    progress.show_metrics(console, values, what, signatures)
     return re.sub(r"\x1b\[[0-9;]*m", "", file.getvalue()).splitlines()
 
 
@@ -93,6 +93,13 @@ def test_an_interval_of_folds_stays_within_the_range_of_its_metric():
     folds = np.array([0.93, 0.97, 0.99])
     loss, accuracy = printed({"loss": folds, "accuracy": folds}, width=120)[3:5]
     assert "0.8874 .. 1 " in accuracy and "0.8874 .. 1.039" in loss
+
+
+def test_signatures_stand_below_the_scores_that_they_are_of():
+    signatures = {"bleu": "nrefs:1|tok:13a", "chrf": "nc:6"}
+    lines = printed({"loss": 1.0, "bleu": 35.25}, signatures=signatures)
+    assert [line for line in lines if "nc:6" in line] == []
+    assert lines[-1] == "bleu: nrefs:1|tok:13a" and "35.25" in lines[-3]
 
 
 LONG = {"mlp_permuted/log10_ratio": np.array([5e-9, -7.25e-9]), "f1": np.ones(2)}

@@ -180,6 +180,20 @@ def test_eval_says_what_the_run_said(done, fdl, experiment, which):
         assert line == {f"eval/{name}": value for name, value in values.items()}
 
 
+def test_eval_of_an_average_is_of_the_mean_of_the_parameters(done, fdl, experiment):
+    called = fdl("eval", done, "--average", "2")
+    assert (
+        called.code == 0 and "validation of the average of steps 16, 20" in called.out
+    )
+    checkpoints = Checkpoints(done / "checkpoints", best="max accuracy")
+    both = [checkpoints.read_variables(step) for step in (16, 20)]
+    (built,) = build(load(experiment()))
+    for name, value in built.evaluate(
+        jax.tree.map(lambda a, b: (a + b) / 2, *both)
+    ).items():
+        assert re.search(rf"│ {name} +│ +{value:.4g}\d* │", called.out)
+
+
 @pytest.mark.parametrize(
     "which, named",
     [
