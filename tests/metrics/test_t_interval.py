@@ -44,6 +44,7 @@ FOLDS = [0.93, 0.97, 0.99]
         ("matthews_correlation", [-0.99, 0.5, 0.99], (True, True)),
         ("digits/mae", [0.1, 0.1, 2.0], (True, False)),
         ("brier_score", [0.01, 0.01, 0.2], (True, False)),
+        ("bleu", [2.0, 4.0, 40.0], (True, False)),
         ("accuracy", [93.0, 97.0, 99.0], (False, False)),  # In per cent.
         ("accuracy_gap", FOLDS, (False, False)),
         ("loss", FOLDS, (False, False)),
