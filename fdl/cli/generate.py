@@ -141,10 +141,11 @@ def _settings(
     language: LanguageModel, chosen: Mapping[str, Any], place: str
 ) -> dict[str, Any]:
     """Settings of sampling: those of the user, then of the model, then of fdl."""
-    if language.sampling:
-        stated = [f"{name} {x:g}" for name, x in language.sampling.items()]
-        warn(f"{place}: {', '.join(stated)}, by its generation_config.json")
-    return {**DEFAULTS, **language.sampling, **chosen}
+    stated = {k: x for k, x in language.sampling.items() if k not in chosen}
+    if stated:
+        texts = [f"{name} {x:g}" for name, x in stated.items()]
+        warn(f"{place}: {', '.join(texts)}, by its generation_config.json")
+    return {**DEFAULTS, **stated, **chosen}
 
 
 def _filters(settings: Mapping[str, Any]) -> list[generation.Filter]:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from fdl.errors import UserError
+from fdl.errors import UserError, shown
 from fdl.evaluation.published import abilities as abilities_of
 from fdl.models import Published, from_folder
 from fdl.models.pretrained.variables import load_variables
@@ -69,10 +69,12 @@ def ability(trained: TrainedModel, name: str, place: object) -> Ability:
       UserError: The model has no such ability.
     """
     if name not in trained.abilities:
-        none = "no abilities (see fdl.types.Ability)"
         if trained.published:
-            none = f"a {trained.name}, which neither classifies nor fills in a [MASK]"
-        known = ", ".join(trained.abilities) or none
+            raise UserError(
+                f"{place} cannot {name}: expected a model that classifies texts or "
+                f"images, or fills in a [MASK], got {shown(trained.name)}"
+            )
+        known = ", ".join(trained.abilities) or "no abilities (see fdl.types.Ability)"
         raise UserError(f"{place} cannot {name}: it has {known}")
     return trained.abilities[name]
 
