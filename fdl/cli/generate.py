@@ -118,19 +118,21 @@ def _prompts(
 ) -> tuple[LanguageModel, list[str], list[dict[str, Any]]]:
     """Language model that encodes prompts, the prompts, and rows of what was given."""
     path = None if options.prompts is None else pathlib.Path(options.prompts)
+    as_messages = options.chat and path is not None and path.suffix.lower() == ".jsonl"
+    texts = options.prompt or []
+    if path is not None and not as_messages:
+        texts = read_texts(path, language.column)
+    if not options.chat:
+        return language, texts, [{"prompt": text} for text in texts]
     template, tokenizer = language.chat_template, language.tokenizer
-    if options.chat and template is None:
+    if template is None:
         raise UserError(
             f"{options.workdir} has no chat template: expected a published model with "
             "a chat_template.jinja, or a chat_template in its tokenizer_config.json"
         )
-    if options.chat and path is not None and path.suffix.lower() == ".jsonl":
+    given = [{"messages": [{"role": "user", "content": text}]} for text in texts]
+    if path is not None and as_messages:
         given = read_messages(path)
-    else:
-        texts = options.prompt if path is None else read_texts(path, language.column)
-        if not options.chat:
-            return language, texts, [{"prompt": text} for text in texts]
-        given = [{"messages": [{"role": "user", "content": text}]} for text in texts]
     prompts = chat.prompts(template, [row["messages"] for row in given], tokenizer)
     # Templates write all special tokens themselves.
     tokenizer = tokenizer._replace(encode=special_encoder(tokenizer))

@@ -21,7 +21,7 @@ LENGTHS = (32, 128)  # Texts that are all as short are computed in rows of this 
 MAX_TOKENS = 8192  # Of the rows that are computed together.
 
 
-def abilities(published: Published) -> dict[str, Ability]:
+def published_abilities(published: Published) -> dict[str, Ability]:
     """Abilities of a published model: ``predict``, of one that classifies or fills in.
 
     * A classifier of texts or images: see `fdl.evaluation.classifier`.

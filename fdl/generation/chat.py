@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from fdl.data.text.huggingface import added_tokens
+from fdl.data.text.huggingface import special_texts
 from fdl.data.text.tokenizer import Tokenizer
 from fdl.errors import UserError, reason, shown
 from fdl.types import NOTHING
@@ -81,7 +81,7 @@ def prompts(
     error if a message spells one.
 
     Args:
-      template: Chat template; other added tokens that it spells count as special.
+      template: Chat template.
       conversations: Messages of each conversation.
       tokenizer: Tokenizer of the model, of the library `tokenizers`.
 
@@ -89,8 +89,7 @@ def prompts(
       UserError: As `render`; or a message spells a special token. The text names the
         number of the conversation.
     """
-    added = added_tokens(tokenizer).items()
-    tokens = [text for text, special in added if special or text in template]
+    tokens = special_texts(tokenizer)
     texts = []
     for i, messages in enumerate(conversations, 1):
         try:

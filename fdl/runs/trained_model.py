@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from fdl.errors import UserError, shown
-from fdl.evaluation.published import abilities as abilities_of
+from fdl.evaluation.published import published_abilities
 from fdl.models import Published, from_folder
 from fdl.models.pretrained.variables import load_variables
 from fdl.runs.experiment import build, load_file
@@ -240,7 +240,7 @@ def _load_published(folder: pathlib.Path) -> TrainedModel:
     published = from_folder(folder, dropout=0.0)
     name = str(published.config["architectures"][0])
     try:
-        abilities = abilities_of(published)
+        abilities = published_abilities(published)
     except UserError as error:
         raise UserError(f"{folder}: {error}") from None
     model, variables = published.model, published.variables

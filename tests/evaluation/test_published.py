@@ -8,7 +8,7 @@ from PIL import Image
 from fdl import data, evaluation, models
 from fdl.data.text import tokenizers
 from fdl.errors import UserError
-from fdl.evaluation.published import abilities
+from fdl.evaluation import published_abilities
 from fdl.models.published.record import ImageInputs
 
 TEXTS = ["to be, or not to be", "that is the question", "a cat and a dog"] * 3
@@ -68,7 +68,9 @@ def softmax(logits):
 def test_texts_are_classified_in_rows_as_short_as_they_allow(classes):
     # Padding is what the tokenizer says, whatever the config does.
     module = classes.model.module.clone(pad_token=3)
-    ability = abilities(classes._replace(model=models.functional(module)))["predict"]
+    ability = published_abilities(classes._replace(model=models.functional(module)))[
+        "predict"
+    ]
     assert ability.outputs == {"class": LABELS, "probability": LABELS}
     encode, function = data.encoder(ability.inputs), jax.jit(ability.function)
     apply = jax.jit(classes.model.apply)
@@ -81,7 +83,7 @@ def test_texts_are_classified_in_rows_as_short_as_they_allow(classes):
 
 
 def test_images_are_resized_and_normalised_as_the_folder_says(vit, picture):
-    ability = abilities(vit)["predict"]
+    ability = published_abilities(vit)["predict"]
     inputs, _ = data.read_inputs(ability.inputs, [picture])
     (found,) = evaluation.predict(ability, vit.variables, inputs)["probability"]
     small = Image.open(picture).resize((8, 8), Image.Resampling.BILINEAR)
@@ -99,14 +101,14 @@ def test_images_are_resized_and_normalised_as_the_folder_says(vit, picture):
 )
 def test_what_cannot_be_asked_for_is_one_line(changes, message, classes):
     with pytest.raises(UserError, match=message):
-        abilities(classes._replace(**changes))
+        published_abilities(classes._replace(**changes))
 
 
 def test_a_single_label_is_a_regression(published):
     module = models.BERT(1, 2, 8, num_classes=1, **BERT)
     with pytest.raises(UserError, match="problem_type='regression': expected 'single"):
-        abilities(published(module))
-    assert abilities(published(module.clone(num_classes=None))) == {}
+        published_abilities(published(module))
+    assert published_abilities(published(module.clone(num_classes=None))) == {}
 
 
 @pytest.mark.oracle
@@ -127,7 +129,7 @@ def test_answers_are_those_of_the_pipelines_of_transformers(
         name, model, texts = "image-classification", vit, [str(picture)]
     models.to_folder(tmp_path / "model", model)
     pipeline = hf.pipeline(name, str(tmp_path / "model"))
-    ability = abilities(models.from_folder(tmp_path / "model"))["predict"]
+    ability = published_abilities(models.from_folder(tmp_path / "model"))["predict"]
     if name == "image-classification":
         inputs, _ = data.read_inputs(ability.inputs, texts)
     else:

@@ -141,13 +141,13 @@ def test_special_tokens_of_a_template_are_tokens_and_of_other_texts_are_text(tok
         {"role": "<s>", "content": "x"},
         {"role": "user", "content": [{"type": "text", "text": "a</s>"}]},
         {"role": "user", "content": "x", "tool_calls": [{"<|eot_id|>": 1}]},
-        {"role": "user", "content": "<|end_header_id|>"},  # Of the template.
     ],
 )
 def test_a_message_cannot_spell_a_special_token(message, tokenizer):
-    template = "{{ messages[0].role }}<|end_header_id|>"
     with pytest.raises(UserError, match=r"prompt 2: message 2: expected no special"):
-        prompts(template, [TALK, [TALK[0], message]], tokenizer)
+        prompts(BLOCKS, [TALK, [TALK[0], message]], tokenizer)
+    # As are marks of thoughts and tools, which answers have as well.
+    prompts(BLOCKS, [[{"role": "user", "content": "<|end_header_id|>"}]], tokenizer)
 
 
 @pytest.mark.parametrize(

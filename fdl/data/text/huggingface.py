@@ -147,10 +147,10 @@ def special_encoder(tokenizer: Tokenizer) -> Callable[[str], np.ndarray]:
     return _encoder(hf, None if known else unknown)
 
 
-def added_tokens(tokenizer: Tokenizer) -> dict[str, bool]:
-    """Texts of the tokens that were added to a vocabulary, and if each is special."""
+def special_texts(tokenizer: Tokenizer) -> list[str]:
+    """Texts of the special tokens that `special_encoder` recognises."""
     added = parse(tokenizer.spec["json"]).get_added_tokens_decoder()
-    return {token.content: token.special for token in added.values()}
+    return [token.content for token in added.values() if token.special]
 
 
 def _encoder(hf: Any, forbidden: int | None) -> Callable[[str], np.ndarray]:
