@@ -71,8 +71,9 @@ def ability(trained: TrainedModel, name: str, place: object) -> Ability:
     if name not in trained.abilities:
         if trained.published:
             raise UserError(
-                f"{place} cannot {name}: expected a model that classifies texts or "
-                f"images, or fills in a [MASK], got {shown(trained.name)}"
+                f"{place} cannot {name}: it is a {shown(trained.name)}; of published "
+                "models, those that classify texts or images or fill in a [MASK] can "
+                "predict, and those that continue texts generate and score"
             )
         known = ", ".join(trained.abilities) or "no abilities (see fdl.types.Ability)"
         raise UserError(f"{place} cannot {name}: it has {known}")
