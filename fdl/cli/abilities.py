@@ -3,7 +3,13 @@
 import argparse
 
 from fdl import data, evaluation
-from fdl.cli.arguments import add_checkpoint, add_run, add_seed, existing_output_path
+from fdl.cli.arguments import (
+    MODEL,
+    add_checkpoint,
+    add_run,
+    add_seed,
+    existing_output_path,
+)
 from fdl.cli.console import say, warn, write
 from fdl.errors import UserError
 from fdl.runs.directory import write_text
@@ -13,7 +19,7 @@ from fdl.runs.trained_model import ability, load_trained
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the trained model, the inputs and the output."""
-    add_run(parser, "directory of a run, or an export")
+    add_run(parser, MODEL)
     parser.add_argument(
         "inputs",
         nargs="+",
@@ -69,5 +75,5 @@ def answer(name: str, options: argparse.Namespace) -> int:
         return 0
     write_text(output, text)
     noun = "example" if len(names) == 1 else "examples"
-    say(f"{trained.name} at step {trained.step}: {len(names)} {noun}, in {output}")
+    say(f"{trained.title}: {len(names)} {noun}, in {output}")
     return 0

@@ -5,6 +5,8 @@ import pathlib
 
 from fdl.errors import UserError
 
+MODEL = "directory of a run, an export, or a folder as Hugging Face lays it out"
+
 
 def add_experiment(parser: argparse.ArgumentParser) -> None:
     """Adds the experiment, and accepts ``--config.KEY=VALUE``."""

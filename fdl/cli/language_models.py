@@ -1,6 +1,7 @@
 """Trained language models, with their tokenizers."""
 
 import argparse
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -8,9 +9,13 @@ import numpy as np
 from fdl.cli.console import warn
 from fdl.data.preprocessing import Preprocessing, tokenizer_of
 from fdl.data.text.tokenizers import Tokenizer, role_id
-from fdl.errors import UserError
-from fdl.runs.trained_model import load_trained
-from fdl.types import Model, Variables
+from fdl.errors import UserError, shown
+from fdl.generation.published import sampling, stop_tokens
+from fdl.models import GPT, Llama
+from fdl.runs.trained_model import TrainedModel, load_trained
+from fdl.types import NOTHING, Model, Variables
+
+MAX_WINDOW = 2048  # Of a published model, whose attention may reach much farther.
 
 
 class LanguageModel(NamedTuple):
@@ -19,11 +24,14 @@ class LanguageModel(NamedTuple):
     Attributes:
       model: Model.
       variables: Its variables.
-      tokenizer: Tokenizer of its ability ``score``.
+      tokenizer: Its tokenizer.
       begin: Role of the special token in front of each text, or None.
       end: Role of the special token behind it, or None.
       column: Name of the texts in files.
       window: Number of tokens that the model is given at once.
+      stop_tokens: Ids of the tokens that end a text.
+      sampling: Options of sampling that a published model is meant for, by name.
+      chat_template: Template of a conversation, or None.
     """
 
     model: Model
@@ -33,10 +41,13 @@ class LanguageModel(NamedTuple):
     end: str | None
     column: str
     window: int
+    stop_tokens: tuple[int, ...]
+    sampling: Mapping[str, float] = NOTHING
+    chat_template: str | None = None
 
 
 def load_language_model(options: argparse.Namespace, seed: int | None) -> LanguageModel:
-    """Loads the language model of a run or an export.
+    """Loads the language model of a run, an export or a published folder.
 
     Args:
       options: Options of `add_run` and `add_checkpoint`.
@@ -52,6 +63,8 @@ def load_language_model(options: argparse.Namespace, seed: int | None) -> Langua
         experiment_file=options.experiment,
         warn=warn,
     )
+    if trained.published is not None:
+        return _published(trained, options.workdir)
     if "score" not in trained.abilities:
         known = ", ".join(trained.abilities) or "none"
         raise UserError(
@@ -62,15 +75,47 @@ def load_language_model(options: argparse.Namespace, seed: int | None) -> Langua
     if trained.model is None or not isinstance(preprocessing, Preprocessing):
         raise UserError(f"{options.workdir}: expected a single model of texts")
     (tokens,) = preprocessing.inputs.values()
-    encode = preprocessing.encode
+    encode, tokenizer = preprocessing.encode, tokenizer_of(preprocessing)
+    special = tokenizer.special
+    ends = {special[role] for role in (encode["end"], "eos") if role in special}
     return LanguageModel(
         trained.model,
         trained.variables,
-        tokenizer_of(preprocessing),
+        tokenizer,
         encode["begin"],
         encode["end"],
         encode["column"],
         max(1, tokens.shape[0] - 1),
+        tuple(sorted(ends)),
+    )
+
+
+def _published(trained: TrainedModel, place: str) -> LanguageModel:
+    """Language model of a published folder."""
+    published = trained.published
+    assert published is not None
+    module, tokenizer = published.model.module, published.tokenizer
+    if not isinstance(module, GPT | Llama):
+        raise UserError(
+            f"{place} is no language model: expected a GPT or Llama that continues a "
+            f"text, got {shown(trained.name)}"
+        )
+    if tokenizer is None:
+        raise UserError(
+            f"{place}: expected a tokenizer.json; AutoTokenizer.from_pretrained(DIR)"
+            ".save_pretrained(DIR) of transformers makes one of a tokenizer of old"
+        )
+    return LanguageModel(
+        published.model,
+        published.variables,
+        tokenizer,
+        published.begin,
+        published.end,
+        "text",
+        min(module.max_length, MAX_WINDOW),
+        stop_tokens(published),
+        sampling(published),
+        published.chat_template,
     )
 
 

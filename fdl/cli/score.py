@@ -8,7 +8,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from fdl import evaluation
-from fdl.cli.arguments import add_checkpoint, add_run, add_seed, existing_output_path
+from fdl.cli.arguments import (
+    MODEL,
+    add_checkpoint,
+    add_run,
+    add_seed,
+    existing_output_path,
+)
 from fdl.cli.console import say, write
 from fdl.cli.language_models import (
     LanguageModel,
@@ -25,7 +31,7 @@ from fdl.runs.process import prepare
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the trained model, the file and the output."""
-    add_run(parser, "directory of a run, or an export")
+    add_run(parser, MODEL)
     parser.add_argument(
         "file", metavar="FILE", help="texts: a .txt, .csv or .jsonl file, one each line"
     )

@@ -20,12 +20,14 @@ from typing import Any
 import jax
 import numpy as np
 
+from fdl.data.image.image_files import RESAMPLE
 from fdl.data.npz_files import as_dtype
 from fdl.data.sources import is_numeric, is_text
 from fdl.data.statistics import is_finite
 from fdl.data.tabular.column_stats import MISSING, Row, is_number
 from fdl.data.tabular.encoding import Encoding, check_columns
 from fdl.data.text import tokenizers
+from fdl.data.text.huggingface import special_encoder
 from fdl.errors import UserError, near
 
 __all__ = ["arrays", "features", "images", "table", "text"]
@@ -60,15 +62,21 @@ def arrays(inputs: Inputs, columns: Sequence[str]) -> Encode:
     return _by_form(arrays=read_arrays, rows=read_rows if columns else None)
 
 
-def images(inputs: Inputs, columns: Sequence[str], white: float) -> Encode:
+def images(
+    inputs: Inputs, columns: Sequence[str], white: float, *, resample: str = "box"
+) -> Encode:
     """Images in the range of the data; pixels are rounded if these are integers.
 
     Args:
       inputs: Shape [H, W, C] and dtype of an image, by its name.
       columns: Not used: images have none.
       white: Value of a white pixel in the data; a black one is 0.
+      resample: Filter of files that are larger, which `read_images` applies.
     """
     del columns
+    if resample not in RESAMPLE:
+        hint = near(str(resample)[:50], RESAMPLE)
+        raise UserError(f"resample={resample!r:.50}: expected a filter. {hint}")
     name = _only(inputs)
     if not is_finite(white) or white <= 0:
         raise UserError(f"white={white!r:.50}: expected a positive number")
@@ -160,6 +168,8 @@ def text(
     column: str,
     begin: str | None = None,
     end: str | None = None,
+    *,
+    masked: bool = False,
 ) -> Encode:
     """Texts as token ids, as by `fdl.data.text.tokenizers.encode_texts`.
 
@@ -173,9 +183,13 @@ def text(
       column: Name of the texts among arrays by name, and in the columns of files.
       begin: Role of the special token in front of each text; or none.
       end: Role of the special token behind it; or none.
+      masked: True if each text spells the special token ``mask`` once; all special
+        tokens in a text are then recognised.
     """
     del columns
     name, made = _only(inputs), tokenizers.make(tokenizer)
+    if masked:
+        made = made._replace(encode=special_encoder(made))
     if not isinstance(column, str) or len(inputs[name].shape) != 1:
         raise UserError("expected the name of a column, and one axis of tokens")
     length, limits = inputs[name].shape[0], (0, made.vocab_size - 1)
@@ -185,6 +199,8 @@ def text(
         if not len(texts):
             raise UserError("expected one or more texts, got none")
         rows = tokenizers.encode_texts(made, texts, length, begin, end)
+        if masked:
+            _check_masks(rows, made)
         return _cast({name: rows}, inputs)
 
     def read_arrays(raw: Mapping[str, Any]) -> Arrays:
@@ -193,6 +209,17 @@ def text(
         return _cast(_select(raw, inputs), inputs, limits=limits)
 
     return _by_form(texts=read_texts, arrays=read_arrays)
+
+
+def _check_masks(rows: np.ndarray, tokenizer: tokenizers.Tokenizer) -> None:
+    """Raises `UserError` unless each row has the special token ``mask`` once."""
+    counts = (rows == tokenizers.role_id(tokenizer, "mask")).sum(axis=1)
+    if (counts != 1).any():
+        row = int(np.argmax(counts != 1))
+        raise UserError(
+            f"text {row + 1}: expected {tokenizer.spec['special']['mask']} once, in "
+            f"the first {rows.shape[1]} tokens, got it {counts[row]} times"
+        )
 
 
 def _by_form(**readers: Callable[[Any], Arrays] | None) -> Encode:

@@ -52,6 +52,7 @@ def images(
     *,
     white: float = 255,
     name: str = "image",
+    resample: str = "box",
 ) -> Preprocessing:
     """Images that the data stores from 0 to ``white``, scaled to [0, 1] on the device.
 
@@ -60,6 +61,8 @@ def images(
       dtype: Dtype in the data; bytes take a quarter of the memory of floats.
       white: Value of a white pixel in the data.
       name: Name of the images in a batch.
+      resample: Filter of files that are larger, "box" or "bilinear", which is that of
+        transformers.
 
     Example:
       >>> digits = images((1, 2, 1), white=16)
@@ -72,7 +75,7 @@ def images(
     if not white > 0:
         raise UserError(f"white={white}: expected a positive number")
     return Preprocessing(
-        encode={"name": "images", "white": white},
+        encode={"name": "images", "white": white, "resample": resample},
         preprocess={"name": "scale", "factors": {name: 1 / white}},
         inputs={name: jax.ShapeDtypeStruct(tuple(shape), jnp.dtype(dtype))},
     )
@@ -136,6 +139,7 @@ def text(
     *,
     column: str = "text",
     name: str = "tokens",
+    masked: bool = False,
 ) -> Preprocessing:
     """Texts as token ids, in rows of one length, padded on the right.
 
@@ -149,6 +153,8 @@ def text(
       end: Role of the special token behind it, such as "sep"; or none.
       column: Name of the texts in the data, and in the columns of files.
       name: Name of the tokens in a batch, int32 [N, T].
+      masked: True if each text spells the special token ``mask`` once, to be filled in;
+        all special tokens in a text are then recognised.
 
     Raises:
       UserError: The tokenizer declares no such special token, or rows are too short.
@@ -169,6 +175,7 @@ def text(
             "column": column,
             "begin": begin,
             "end": end,
+            "masked": masked,
         },
         preprocess={"name": "identity"},
         inputs={name: jax.ShapeDtypeStruct((max_length,), np.dtype("int32"))},

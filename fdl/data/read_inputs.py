@@ -67,7 +67,9 @@ def read_inputs(
                 f"{files[0]}: the model takes {[*shape]} of each example, not an "
                 "image: expected a CSV file, or an npz file"
             )
-        return encode(read_images(files, shape, invert=invert)), [*map(str, files)]
+        resample = preprocessing.encode.get("resample", "box")
+        pixels = read_images(files, shape, invert=invert, resample=resample)
+        return encode(pixels), [*map(str, files)]
     if kinds == {".csv"}:
         raw = _read_table(preprocessing, files[0])
     else:

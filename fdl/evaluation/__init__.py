@@ -12,6 +12,7 @@ from fdl.evaluation.export import as_csv, as_json, prediction_rows
 from fdl.evaluation.language_model import language_model, log_likelihoods
 from fdl.evaluation.predict import predict
 from fdl.evaluation.predictors import classifier, only_input, regressor, tagger
+from fdl.evaluation.published import published_abilities
 from fdl.evaluation.scores import ExampleScores, score_examples
 from fdl.evaluation.translation import translator
 
@@ -31,6 +32,7 @@ __all__ = [
     "only_input",
     "predict",
     "prediction_rows",
+    "published_abilities",
     "regressor",
     "score_examples",
     "tagger",

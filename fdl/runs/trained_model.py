@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from fdl.errors import UserError
+from fdl.errors import UserError, shown
+from fdl.evaluation.published import published_abilities
+from fdl.models import Published, from_folder
 from fdl.models.pretrained.variables import load_variables
 from fdl.runs.experiment import build, load_file
 from fdl.runs.model_checks import check_variables, reading
@@ -20,6 +22,7 @@ from fdl.types import Ability, Experiment, Model, Variables
 
 MODEL_FOLDER = "model"  # Of a run: what `read_description` reads.
 VARIABLES_FILE = "variables.safetensors"  # Of an export.
+CONFIG_FILE = "config.json"  # Of a published model.
 
 Path = str | os.PathLike[str]
 
@@ -32,7 +35,8 @@ class TrainedModel(NamedTuple):
       model: Model; None if the experiment has none, or several.
       variables: Variables of the model.
       abilities: What it can be asked for, by name.
-      step: Step of the checkpoint.
+      step: Step of the checkpoint; 0 of a published model.
+      published: Published model that it is, or None.
     """
 
     name: str
@@ -40,6 +44,12 @@ class TrainedModel(NamedTuple):
     variables: Variables
     abilities: Mapping[str, Ability]
     step: int
+    published: Published | None = None
+
+    @property
+    def title(self) -> str:
+        """Name, and the step of the checkpoint, if it is of a run."""
+        return self.name if self.published else f"{self.name} at step {self.step}"
 
     def __repr__(self) -> str:
         """Name, step and abilities, without the arrays."""
@@ -59,6 +69,12 @@ def ability(trained: TrainedModel, name: str, place: object) -> Ability:
       UserError: The model has no such ability.
     """
     if name not in trained.abilities:
+        if trained.published:
+            raise UserError(
+                f"{place} cannot {name}: it is a {shown(trained.name)}; of published "
+                "models, those that classify texts or images or fill in a [MASK] can "
+                "predict, and those that continue texts generate and score"
+            )
         known = ", ".join(trained.abilities) or "no abilities (see fdl.types.Ability)"
         raise UserError(f"{place} cannot {name}: it has {known}")
     return trained.abilities[name]
@@ -73,10 +89,12 @@ def load_trained(
     experiment_file: str | None = None,
     warn: Callable[[str], None] = warnings.warn,
 ) -> TrainedModel:
-    """Loads a trained model from a run, by `load_run`, or an export, by `load_model`.
+    """Loads a trained model from a run, an export, or a folder of a published model.
+
+    It is that of `load_run`, `load_model` or `fdl.models.from_folder`.
 
     Args:
-      path: Directory of a run, or an export.
+      path: Directory of a run, an export, or a folder as Hugging Face lays it out.
       checkpoint: "best", "latest" or a step, of a run.
       average: Number of the last checkpoints of a run to average; None for one.
       seed: One of the seeds of a run; default: the first.
@@ -84,7 +102,7 @@ def load_trained(
       warn: Called with one line if there is more than one seed to choose from.
 
     Raises:
-      UserError: There is no such run or export, or it is not valid.
+      UserError: There is no such folder, or it is not valid.
     """
     path = pathlib.Path(path)
     if (path / "run.json").is_file():
@@ -96,14 +114,20 @@ def load_trained(
             experiment_file=experiment_file,
             warn=warn,
         )
-    if not (path / TEXT_FILE).is_file():
+    is_export = (path / TEXT_FILE).is_file()
+    if not is_export and not (path / CONFIG_FILE).is_file():
         raise UserError(
-            f"{path} is no run directory and no export: it has neither run.json nor "
-            f"{TEXT_FILE}"
+            f"{path} is no run directory, no export and no published model: it has "
+            f"neither run.json nor {TEXT_FILE} nor {CONFIG_FILE}"
         )
     if checkpoint != "latest" or average is not None or seed is not None:
-        raise UserError(f"{path} is an export: it has one checkpoint of one seed")
-    return load_model(path, experiment_file=experiment_file)
+        kind = "an export" if is_export else "a published model"
+        raise UserError(f"{path} is {kind}: it has one checkpoint of one seed")
+    if is_export:
+        return load_model(path, experiment_file=experiment_file)
+    if experiment_file is not None:
+        raise UserError(f"{path} is a published model: expected no --experiment")
+    return _load_published(path)
 
 
 def load_model(folder: Path, *, experiment_file: Path | None = None) -> TrainedModel:
@@ -209,6 +233,19 @@ def load_run(
             )
     trained = TrainedModel(name, model, variables, abilities, step)
     return _checked(trained, f"{workdir}, checkpoint of step {step}")
+
+
+def _load_published(folder: pathlib.Path) -> TrainedModel:
+    """Published model of a folder; see `load_trained`."""
+    # Rates of dropout that differ are of no concern where nothing is dropped.
+    published = from_folder(folder, dropout=0.0)
+    name = str(published.config["architectures"][0])
+    try:
+        abilities = published_abilities(published)
+    except UserError as error:
+        raise UserError(f"{folder}: {error}") from None
+    model, variables = published.model, published.variables
+    return TrainedModel(name, model, variables, abilities, 0, published)
 
 
 def _checked(trained: TrainedModel, place: object) -> TrainedModel:

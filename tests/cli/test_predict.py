@@ -197,7 +197,7 @@ def test_the_checkpoint_that_is_asked_for_answers(fdl, folder, digits, tmp_path)
 
 
 PREDICT_MISTAKES = {
-    "no run": (["nowhere", "a.png"], "nowhere is no run directory and no export"),
+    "no run": (["nowhere", "a.png"], "nowhere is no run directory, no export and no"),
     "no such ability": (
         ["silent", "a.png"],
         "silent cannot predict: it has no abilities (see fdl.types.Ability)",

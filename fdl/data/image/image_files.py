@@ -10,18 +10,23 @@ import numpy as np
 from fdl.errors import UserError
 from fdl.files import opened
 
+# Filters of images that shrink.
+RESAMPLE = ("box", "bilinear")
+
 
 def read_images(
     paths: Sequence[pathlib.Path],
     shape: Sequence[int],
     *,
     invert: bool = False,
+    resample: str = "box",
 ) -> np.ndarray:
     """Reads image files, and resizes them to one shape.
 
     Images are rotated by their EXIF orientation, converted to greyscale (ITU-R 601) or
     RGB for one or three channels, and resized without preserving the aspect ratio: by
-    a box filter if they are larger in both dimensions, else by bilinear interpolation.
+    a filter of choice if they are larger in both dimensions, else by bilinear
+    interpolation.
     Transparent pixels are blended with white. Of an animation, the first frame is read.
 
     Args:
@@ -30,6 +35,7 @@ def read_images(
       shape: Height, width and number of channels, 1 or 3.
       invert: Whether to swap black and white, as for dark ink on white paper where the
         dataset has light strokes on black.
+      resample: Filter, "box" or "bilinear", which is that of transformers.
 
     Returns:
       Images, float32 [N, H, W, C], from 0, black, to 1, white.
@@ -70,10 +76,10 @@ def read_images(
         opaque = Image.alpha_composite(background, image.convert("RGBA"))
         opaque = opaque.convert("RGB")
         opaque = opaque.convert("L") if channels == 1 else opaque
-        # Bilinear interpolation of few pixels would alias when an image shrinks, and a
-        # box filter is blocky when it grows.
+        # A box filter is blocky when an image grows.
         shrinks = opaque.width >= width and opaque.height >= height
-        kernel = Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR
+        box = shrinks and resample == "box"
+        kernel = Image.Resampling.BOX if box else Image.Resampling.BILINEAR
         resized = opaque.resize((width, height), kernel)
         images.append(np.asarray(resized, np.float32).reshape(shape))
     pixels = np.stack(images) / 255

@@ -122,6 +122,37 @@ def parse(text: str) -> Any:
     return hf
 
 
+def special_encoder(tokenizer: Tokenizer) -> Callable[[str], np.ndarray]:
+    """``encode(text) -> ids``, int32 [T], of texts in which special tokens are spelled.
+
+    A special token in a text becomes that token, as in transformers, which everywhere
+    else is text like any other: whoever writes the text can write any of them.
+
+    Args:
+      tokenizer: Tokenizer of the library `tokenizers`.
+
+    Raises:
+      UserError: It is of another kind.
+    """
+    if tokenizer.spec["kind"] != "huggingface":
+        kind = tokenizer.spec["kind"]
+        raise UserError(
+            f"tokenizer of {kind}: expected one of a tokenizer.json, whose special "
+            "tokens have a text"
+        )
+    hf = parse(tokenizer.spec["json"])
+    hf.encode_special_tokens = False
+    known = "unk" in tokenizer.special
+    unknown = _unknown_id(json.loads(hf.to_str())["model"], hf.get_vocab())
+    return _encoder(hf, None if known else unknown)
+
+
+def special_texts(tokenizer: Tokenizer) -> list[str]:
+    """Texts of the special tokens that `special_encoder` recognises."""
+    added = parse(tokenizer.spec["json"]).get_added_tokens_decoder()
+    return [token.content for token in added.values() if token.special]
+
+
 def _encoder(hf: Any, forbidden: int | None) -> Callable[[str], np.ndarray]:
     """``encode(text)`` that raises `UserError` for what the vocabulary lacks."""
 

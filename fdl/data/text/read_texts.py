@@ -1,11 +1,11 @@
 """Reading of texts from text, CSV and JSON lines files, so that none is lost."""
 
-import json
 import pathlib
+from typing import Any
 
 from fdl.data.tabular.csv_files import csv_lines
 from fdl.errors import UserError, near
-from fdl.files import not_utf8, opened
+from fdl.files import not_utf8, opened, parse_object
 
 SUFFIXES = (".txt", ".csv", ".jsonl")
 
@@ -35,6 +35,29 @@ def read_texts(path: pathlib.Path, column: str) -> list[str]:
     return lines
 
 
+def read_messages(path: pathlib.Path) -> list[dict[str, Any]]:
+    """Conversations of JSON lines: objects with a list under the key ``messages``.
+
+    Args:
+      path: Path of the file.
+
+    Returns:
+      The objects.
+
+    Raises:
+      UserError: The file cannot be read, or a line is no such object; the text names
+        the line.
+    """
+    rows = [_object(path, i, line) for i, line in enumerate(_lines(path), 1)]
+    for i, row in enumerate(rows, 1):
+        if not isinstance(row.get("messages"), list):
+            raise UserError(
+                f"{path}:{i}: expected a list of messages under the key 'messages'. "
+                f"{near('messages', row)}"
+            )
+    return rows
+
+
 def _of_csv(path: pathlib.Path, column: str) -> list[str]:
     """Texts of a column; not stripped, as spaces may matter."""
     (_, header), *rows = csv_lines(path)
@@ -54,12 +77,7 @@ def _of_json(path: pathlib.Path, number: int, line: str, column: str) -> str:
     """Text of a JSON object in a line."""
     if not line.strip():
         return ""
-    try:
-        content = json.loads(line)
-    except (ValueError, RecursionError):
-        content = None
-    if not isinstance(content, dict):
-        raise UserError(f"{path}:{number}: expected a JSON object, got {line!r:.50}")
+    content = _object(path, number, line)
     if column not in content:
         raise UserError(
             f"{path}:{number}: expected a key {column!r}, with the text; the "
@@ -70,6 +88,16 @@ def _of_json(path: pathlib.Path, number: int, line: str, column: str) -> str:
         found = f"{text!r:.50}"
         raise UserError(f"{path}:{number}: {column!r}: expected a text, got {found}")
     return text
+
+
+def _object(path: pathlib.Path, number: int, line: str) -> dict[str, Any]:
+    """JSON object of a line."""
+    try:
+        return parse_object(line.encode())
+    except ValueError:
+        raise UserError(
+            f"{path}:{number}: expected a JSON object, got {line!r:.50}"
+        ) from None
 
 
 def _lines(path: pathlib.Path) -> list[str]:
