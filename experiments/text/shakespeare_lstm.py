@@ -5,8 +5,8 @@ fdl generate runs/shakespeare_lstm-... --prompt "ROMEO:"
 
 1.592 ± 0.003 nats per character (2.30 bits) of the last tenth of the text (mean ±
 standard error of the seeds 0 to 4; worst 1.600), below 5-grams, 1.67, and below bzip2,
-which needs 2.36 bits of the whole text. All five seeds take 18 minutes of processor time
-on two CPU cores, beside other work.
+which needs 2.36 bits of the whole text. All five seeds take 18 minutes of processor
+time on two CPU cores, beside other work.
 
 Truncated backpropagation through time: 32 streams of the text are read 64 characters at
 a time, and the state goes on from one batch to the next.
