@@ -38,6 +38,7 @@ def made(variables, answers, **changes):
     return fine_tuning(config(**changes), MODEL, variables, TOKENIZER, splits)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "method", ["lora", pytest.param("all", marks=pytest.mark.slow)]
 )

@@ -10,6 +10,9 @@ import fdl
 from fdl import data, evaluation, experiment
 from fdl.data.text import tokenizers
 
+# The validation texts are in training, too.
+pytestmark = pytest.mark.filterwarnings("ignore::fdl.errors.DataWarning")
+
 TEXTS = ["what is it ?", "who was it ?", "what is a dog", "who is he", "what !", "who"]
 SPLITS = data.Splits(
     *(

@@ -56,7 +56,7 @@ QUICK = [  # Each of them with one score at least, and two with all averages.
 
 @pytest.mark.parametrize("name", SCORES)
 @pytest.mark.parametrize("zero_division", ZERO_DIVISIONS)
-@pytest.mark.some(6)
+@pytest.mark.some(4)
 def test_scores_of_classes_equal_those_of_scikit_learn(many_cases, name, zero_division):
     # All cases are one to scikit-learn, each with classes of its own.
     chosen, labels, weights = [], [], []

@@ -51,6 +51,7 @@ CASES = {
 }
 
 
+@pytest.mark.some(1)
 @pytest.mark.parametrize("name", CASES)
 def test_at_first_it_is_the_base_to_the_bit_and_merging_is_exact_to_rounding(name):
     base, inputs, options = CASES[name]

@@ -54,6 +54,7 @@ def logits(model, variables):
     return np.asarray(outputs[-1] if isinstance(outputs, tuple) else outputs)
 
 
+@pytest.mark.some(1)
 @each
 def test_a_folder_of_peft_and_back_changes_nothing(name, adapted, references, tmp_path):
     base, variables, model, ours = adapted(name)

@@ -82,6 +82,7 @@ def test_pairs_without_a_weight_have_no_loss_and_wrong_shapes_are_one_line():
         objectives.preference(bigrams("policy"), bigrams("reference"), beta=0)
 
 
+@pytest.mark.slow
 def test_adapters_learn_what_is_preferred_and_the_base_is_the_reference():
     # Of two words after a letter, one is chosen.
     pairs = []
