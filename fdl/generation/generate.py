@@ -243,6 +243,8 @@ def _begin(sampling, sizes, variables, prompt, mask, inputs):
 def _chunk(sampling, variables, state, keys, time):
     stop_tokens = jnp.array(sampling.stop_tokens, jnp.int32)
     keep = compose(sampling.filters)
+    # One token is left then, and the noise of all would take longer than the model.
+    greedy = temperature(0) in sampling.filters
 
     def step(state, time):
         # In half precision, many of the logits are equal.
@@ -251,7 +253,10 @@ def _chunk(sampling, variables, state, keys, time):
             logits = repetition_penalty(logits, state.seen, sampling.repetition_penalty)
         logits = keep(logits)
         token_keys = jax.vmap(jax.random.fold_in, (0, None))(keys, time)
-        token = jax.vmap(jax.random.categorical)(token_keys, logits)
+        if greedy:
+            token = logits.argmax(axis=-1)
+        else:
+            token = jax.vmap(jax.random.categorical)(token_keys, logits)
         token = jnp.where(state.stopped, 0, token).astype(jnp.int32)
         # A filter may have left out what is NaN.
         is_finite = jnp.isfinite(logits.max(axis=-1))

@@ -17,7 +17,6 @@ Filter = Callable[[Array], Array]
 # compiles it does so once.
 
 
-@functools.cache
 def temperature(value: float) -> Filter:
     """Temperature: logits divided by it; below 1 sharper, above 1 flatter.
 
@@ -34,7 +33,11 @@ def temperature(value: float) -> Filter:
     """
     if not 0 <= value < math.inf:
         raise UserError(f"temperature={value}: expected a finite number of at least 0")
+    return _temperature(float(value))
 
+
+@functools.cache
+def _temperature(value):
     def scale(logits):
         if value > 0:
             return logits / value
