@@ -5,7 +5,7 @@ import itertools
 import json
 import pathlib
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -151,7 +151,7 @@ def _settings(
 
 
 def _filters(settings: Mapping[str, Any]) -> list[generation.Filter]:
-    makers = {
+    makers: dict[str, Callable[..., generation.Filter]] = {
         "temperature": generation.temperature,
         "top_k": generation.top_k,
         "top_p": generation.top_p,

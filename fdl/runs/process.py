@@ -93,9 +93,9 @@ def spare_threads() -> None:
 def propagate_nan() -> None:
     """Turns off fusions of XLA on the CPU that lose NaN, before the first program.
 
-    With them, a maximum of 4096 numbers or more, or a sum of as many that went through a
-    ReLU or a clip, leaves NaN out: the logits of a ResNet whose activations are all NaN
-    are finite, and so is its loss.
+    With them, a maximum of 4096 numbers or more, or a sum of as many that went through
+    a ReLU or a clip, leaves NaN out: the logits of a ResNet whose activations are all
+    NaN are finite, and so is its loss.
     """
     flags = os.environ.get("XLA_FLAGS", "")
     name, _, _ = WITHOUT_FUSION.partition("=")

@@ -157,8 +157,9 @@ class Attention(nn.Module):
         """Keys and values of a memory: computed at the first call, then cached."""
         names = "memory_key", "memory_value"
         if self.has_variable("cache", names[0]):
-            cached = [self.get_variable("cache", name) for name in names]
-            return [jnp.swapaxes(array, 1, 2) for array in cached]
+            return [
+                jnp.swapaxes(self.get_variable("cache", name), 1, 2) for name in names
+            ]
         arrays = self._keys_and_values(memory, x)
         # `init` runs on an example memory, which must not stay in the cache.
         if not self.is_initializing():
