@@ -32,7 +32,7 @@ ARMS = ("pretrained", "from_nothing")
 def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
-    config.pretraining_steps = 6000 if size == "full" else 1
+    config.pretraining_steps = 8000 if size == "full" else 1
     config.num_steps = config.pretraining_steps + (400 if size == "full" else 1)
     config.log_every = 200
     # Once, at the end, so that no arm ends where it suits the other.
@@ -42,7 +42,7 @@ def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     config.steps_per_call = 50
 
     config.num_sentences = 11_827 if size == "full" else 200  # Without labels.
-    config.num_labels = 500
+    config.num_labels = 500  # Drawn at random.
     config.max_length = 24
     config.min_count = 3
     config.batch_size = 32
@@ -73,7 +73,9 @@ def build(config: ConfigDict) -> fdl.Experiment:
     """Experiment of a config."""
     unlabelled, splits, tokenizer = load(config)
     special = tokenizer.special
-    labelled = {name: x[: config.num_labels] for name, x in splits.train.items()}
+    drawn = np.random.default_rng(0).permutation(len(splits.train["label"]))
+    drawn = drawn[: config.num_labels]
+    labelled = {name: x[drawn] for name, x in splits.train.items()}
     model = fdl.models.functional(
         fdl.make(
             fdl.models,

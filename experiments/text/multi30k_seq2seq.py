@@ -24,13 +24,13 @@ def get_config(
     """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
     small = size == "smoke"
-    config.num_steps = 2 if small else 6000
+    config.num_steps = 2 if small else 4500
     config.log_every = 100
     config.eval_every = 500
     config.save_every = 500
     config.best = "min loss"
 
-    config.vocab_size = 300 if small else 6000
+    config.vocab_size = 300 if small else 4000
     config.max_length = 128 if small else 66
     config.batch_tokens = 256 if small else 2048
     config.num_buckets = 1 if small else 6

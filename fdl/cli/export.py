@@ -6,7 +6,10 @@ import shlex
 
 from fdl.cli.arguments import add_checkpoint, add_run, add_seed
 from fdl.cli.console import say, warn
+from fdl.errors import UserError
+from fdl.runs.export_adapters import export_adapters
 from fdl.runs.export_model import export_model
+from fdl.runs.open_run import open_run
 from fdl.runs.process import prepare
 from fdl.runs.record import read_record, seed_index
 from fdl.runs.trained_model import TrainedModel, load_run
@@ -23,11 +26,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also write what runs with JAX alone, for any network",
     )
+    parser.add_argument(
+        "--adapters",
+        action="store_true",
+        help="of LoRA: write the adapters alone, as files of PEFT",
+    )
 
 
 def main(options: argparse.Namespace) -> int:
     """Loads a checkpoint, writes the folder, and prints how to use it."""
     folder, workdir = pathlib.Path(options.folder), pathlib.Path(options.workdir)
+    if options.adapters:
+        return write_adapters(options, folder)
     prepare()
     trained = load_run(
         workdir,
@@ -58,6 +68,18 @@ def main(options: argparse.Namespace) -> int:
     say(f"  model = fdl.load_model({options.folder!r}{argument})")
     for name in content["artefacts"]:
         say(with_jax(trained, folder, name), end="")
+    return 0
+
+
+def write_adapters(options: argparse.Namespace, folder: pathlib.Path) -> int:
+    """Writes the adapters of a checkpoint, and prints where they are."""
+    if options.stablehlo:
+        raise UserError("--adapters: expected no --stablehlo beside it")
+    run = open_run(options.workdir, warn, options.experiment)
+    step = export_adapters(
+        run, folder, checkpoint=options.checkpoint, seed=options.seed
+    )
+    say(f"{run.loaded.name}, adapters of step {step}, in {folder}")
     return 0
 
 

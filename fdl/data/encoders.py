@@ -71,7 +71,7 @@ def images(
       inputs: Shape [H, W, C] and dtype of an image, by its name.
       columns: Not used: images have none.
       white: Value of a white pixel in the data; a black one is 0.
-      resample: Filter of files that are larger, which `read_images` applies.
+      resample: Filter by which files are resized; see `read_images`.
     """
     del columns
     if resample not in RESAMPLE:

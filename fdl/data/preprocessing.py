@@ -61,8 +61,8 @@ def images(
       dtype: Dtype in the data; bytes take a quarter of the memory of floats.
       white: Value of a white pixel in the data.
       name: Name of the images in a batch.
-      resample: Filter of files that are larger, "box" or "bilinear", which is that of
-        transformers.
+      resample: Filter by which files are resized, as of Pillow: "box", "bilinear",
+        "bicubic", ... Files that are smaller are interpolated bilinearly for "box".
 
     Example:
       >>> digits = images((1, 2, 1), white=16)

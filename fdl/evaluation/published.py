@@ -25,6 +25,8 @@ def published_abilities(published: Published) -> dict[str, Ability]:
     """Abilities of a published model: ``predict``, of one that classifies or fills in.
 
     * A classifier of texts or images: see `fdl.evaluation.classifier`.
+    * A classifier of tokens: ``token``, ``tag`` and ``probability``, [B, T], without
+      the special tokens around a text, and their number, ``length``, [B].
     * A masked language model: ``token`` and ``probability``, [B, 5], the most likely
       tokens in the place of ``[MASK]``, which a text has once.
 
@@ -43,6 +45,8 @@ def published_abilities(published: Published) -> dict[str, Ability]:
         return {"predict": _image_classifier(published)}
     if isinstance(module, BERTPretraining):
         return {"predict": _fill_mask(published)}
+    if isinstance(module, BERT) and module.pool == "none" and module.num_classes:
+        return {"predict": _token_classifier(published)}
     if isinstance(module, BERT) and module.pool == "token" and module.num_classes:
         _check_single_label(published)
         return {"predict": _text_classifier(published)}
@@ -60,7 +64,9 @@ def _image_classifier(published: Published) -> Ability:
         normalised = (pixels - mean[None, None, None]) / std[None, None, None]
         return model.apply(variables, normalised, **options)
 
-    preprocessing = inputs_of.images((*images.size, len(mean)), resample="bilinear")
+    preprocessing = inputs_of.images(
+        (*images.size, len(mean)), resample=images.resample
+    )
     normalising = model._replace(apply=apply)
     return classifier(normalising, preprocessing, classes=published.labels)
 
@@ -72,6 +78,51 @@ def _text_classifier(published: Published) -> Ability:
     return classifier(
         model._replace(apply=apply), preprocessing, classes=published.labels
     )
+
+
+def _token_classifier(published: Published) -> Ability:
+    """Most likely class of each token of a text."""
+    model, tokenizer, preprocessing = _of_texts(published, masked=False)
+    preprocess = preprocessor(preprocessing)
+    around = {
+        role_id(tokenizer, role)
+        for role in ("pad", published.begin, published.end)
+        if role is not None
+    }
+
+    def tagged(variables: Variables, tokens: Array, **options: Any) -> Any:
+        logits, state = model.apply(variables, tokens, **options)
+        probability = jax.nn.softmax(logits.astype(jnp.float32), axis=-1)
+        rest = (0, 0), (0, width - tokens.shape[1])
+        outputs = probability.argmax(axis=-1), probability.max(axis=-1)
+        return [jnp.pad(x, rest) for x in outputs], state
+
+    (width,) = preprocessing.inputs["tokens"].shape
+    apply = _short(tagged, tokenizer.special["pad"])
+
+    def predict(variables: Variables, inputs: Mapping[str, Array], key: Key):
+        tokens = preprocess(inputs)["tokens"]
+        (tag, probability), _ = apply(variables, tokens, key=key)
+        present = ~jnp.isin(tokens, jnp.array([*around]))
+        # The index -1 is that of the last name, which is empty.
+        outputs = {
+            "token": (tokens, -1),
+            "tag": (tag, -1),
+            "probability": (probability, 0),
+        }
+        order = jnp.argsort(~present, axis=1, stable=True)
+        return {
+            **{
+                name: jnp.take_along_axis(jnp.where(present, x, rest), order, axis=1)
+                for name, (x, rest) in outputs.items()
+            },
+            "length": present.sum(axis=1),
+        }
+
+    classes = published.labels or [*map(str, range(model.module.num_classes))]
+    names = {"token": (*_names(published), ""), "tag": (*classes, "")}
+    names |= {"probability": (), "length": ()}
+    return Ability(predict, preprocessing, names)
 
 
 def _fill_mask(published: Published) -> Ability:
@@ -95,13 +146,22 @@ def _fill_mask(published: Published) -> Ability:
         best, token = jax.lax.top_k(probability, count)
         return {"token": token, "probability": best}
 
+    return Ability(
+        predict, preprocessing, {"token": _names(published), "probability": ()}
+    )
+
+
+def _names(published: Published) -> list[str]:
+    """Texts of the tokens of a model, by their ids."""
+    tokenizer = published.tokenizer
+    assert tokenizer is not None
     vocabulary = parse(tokenizer.spec["json"]).get_vocab(with_added_tokens=True)
     # The embedding may have more rows than there are tokens.
-    size = max(model.module.vocab_size, tokenizer.vocab_size)
+    size = max(published.model.module.vocab_size, tokenizer.vocab_size)
     names = [f"[{i}]" for i in range(size)]
     for text, i in vocabulary.items():
         names[i] = text
-    return Ability(predict, preprocessing, {"token": names, "probability": ()})
+    return names
 
 
 def _of_texts(
@@ -135,7 +195,7 @@ def _short(apply: Callable[..., Any], pad: int) -> Callable[..., Any]:
         def of_length(length: int) -> Callable[[Array], Any]:
             def row(x: Array) -> Any:
                 outputs, _ = apply(variables, x[None], **options)
-                return outputs[0]
+                return jax.tree.map(lambda x: x[0], outputs)
 
             size = max(1, MAX_TOKENS // length)
             return lambda x: jax.lax.map(row, x[:, :length], batch_size=size)

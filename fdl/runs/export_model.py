@@ -49,7 +49,7 @@ def export_model(
         an artefact nor the experiment's file is to be used.
       RunError: A file cannot be written.
     """
-    _check_empty(folder)
+    check_empty(folder)
     if trained.model is None and not trained.abilities:
         raise UserError(
             f"{trained.name} has no model and no ability: there is nothing to export"
@@ -86,7 +86,7 @@ def export_model(
     return content
 
 
-def _check_empty(folder: pathlib.Path) -> None:
+def check_empty(folder: pathlib.Path) -> None:
     """Raises `UserError` unless a new folder can take the place of a path."""
     if not os.path.lexists(folder):
         return

@@ -186,7 +186,7 @@ def seed_index(workdir: pathlib.Path, first: int, count: int, seed: int | None) 
     if not first <= seed < first + count:
         last = first + count - 1
         there = f"seed {first}" if first == last else f"the seeds {first} to {last}"
-        raise UserError(f"--seed={seed}: {workdir} has {there}")
+        raise UserError(f"seed={seed}: {workdir} has {there}")
     return seed - first
 
 

@@ -228,8 +228,8 @@ def load_run(
         variables = select_variables(variables, index)
         if seed is None:
             warn(
-                f"{workdir} has {num_seeds} seeds: this is seed {first + index} "
-                "(--seed)"
+                f"{workdir} has {num_seeds} seeds: this is seed {first + index}, "
+                "the first"
             )
     trained = TrainedModel(name, model, variables, abilities, step)
     return _checked(trained, f"{workdir}, checkpoint of step {step}")

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 import fdl as package
-from fdl import cli
+from fdl import cli, models
+from fdl.runs.open_run import open_run
 
 TABLE = pathlib.Path(__file__).parents[2] / "experiments/tabular/table_mlp.py"
 OWN = """
@@ -186,3 +187,25 @@ def test_every_mistake_is_one_line(fdl, folder, case):
     assert called.error.count("\n") == 1
     assert expected in called.error
     assert not (folder / "out").exists()
+
+
+@pytest.mark.slow
+def test_adapters_give_the_run_again_on_its_base(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("fdl.runs.process.keep_freed_memory", lambda: False)
+    run, adapters = tmp_path / "run", tmp_path / "adapters"
+    assert cli.main(["train", "text/finetune:smoke", "--workdir", str(run)]) == 0
+    assert cli.main(["export", str(run), str(adapters), "--adapters"]) == 0
+    assert "adapters of step 6" in capsys.readouterr().out
+    trained = package.load_run(run)
+    opened = open_run(run, pytest.fail)
+    learner = opened.setup.learner
+    start = jax.jit(learner.init)(jax.random.key(0))
+    base = jax.jit(learner.variables)(start)  # Adapters are zero at first.
+    _, variables = models.load_adapters(adapters, trained.model, base)
+    merged = models.merge_lora(variables)
+    chex.assert_trees_all_close(merged, trained.variables, atol=1e-6)
+    moved = jax.tree.map(lambda x, y: float(abs(x - y).max()), merged, base)
+    assert max(jax.tree.leaves(moved)) > 1e-4
+    again = ["export", str(run), str(adapters), "--adapters"]
+    assert cli.main(again) == 2
+    assert "expected a new or an empty folder" in capsys.readouterr().err

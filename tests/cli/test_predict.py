@@ -156,7 +156,7 @@ def test_tables_are_read_by_the_names_of_their_columns(fdl, folder, tmp_path):
 def test_each_seed_answers_for_itself(fdl, folder, digits, tmp_path):
     np.savez(tmp_path / "a.npz", image=digits["image"][:3])
     first = fdl("predict", "seeds", tmp_path / "a.npz")
-    assert first.error == "fdl: seeds has 2 seeds: this is seed 0 (--seed)\n"
+    assert first.error == "fdl: seeds has 2 seeds: this is seed 0, the first\n"
     zero = fdl("predict", "seeds", tmp_path / "a.npz", "--seed", "0")
     one = fdl("predict", "seeds", tmp_path / "a.npz", "--seed", "1")
     assert zero.error == one.error == ""

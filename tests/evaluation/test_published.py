@@ -14,7 +14,7 @@ from fdl.models.published.record import ImageInputs
 TEXTS = ["to be, or not to be", "that is the question", "a cat and a dog"] * 3
 LABELS = "bad", "fair", "good"
 BERT = {"vocab_size": 60, "mlp_size": 8, "pad_token": 0, "epsilon": 1e-6}
-IMAGES = ImageInputs((8, 8), (0.5, 0.4, 0.3), (0.2, 0.25, 0.5))
+IMAGES = ImageInputs((8, 8), (0.5, 0.4, 0.3), (0.2, 0.25, 0.5), "bicubic")
 KEY = jax.random.key(0)
 
 
@@ -82,11 +82,35 @@ def test_texts_are_classified_in_rows_as_short_as_they_allow(classes):
         assert found["class"].tolist() == expected.argmax(axis=-1).tolist()
 
 
+@pytest.fixture(scope="module")
+def tagger(published, tokenizer):
+    sizes = {**BERT, "max_length": 40, "pad_token": tokenizer.special["pad"]}
+    module = models.BERT(1, 2, 8, num_classes=3, pool="none", **sizes)
+    return published(module, labels=LABELS)
+
+
+def test_tokens_are_classified_without_those_around_a_text(tagger):
+    model, ability = tagger, published_abilities(tagger)["predict"]
+    tokens = data.encoder(ability.inputs)(["a cat and a dog", ""])
+    found = jax.jit(ability.function)(model.variables, tokens, KEY)
+    logits, _ = jax.jit(model.model.apply)(model.variables, tokens["tokens"])
+    n = int(found["length"][0])
+    assert found["length"].tolist() == [n, 0] and n >= 5
+    inside = slice(1, n + 1)
+    tokens, expected = tokens["tokens"][0, inside], softmax(logits)[0, inside]
+    assert found["token"][0, :n].tolist() == tokens.tolist()
+    assert found["tag"][0, :n].tolist() == expected.argmax(axis=-1).tolist()
+    np.testing.assert_allclose(
+        found["probability"][0, :n], expected.max(axis=-1), rtol=1e-4
+    )
+    assert (found["tag"][0, n:] == -1).all() and (found["tag"][1] == -1).all()
+
+
 def test_images_are_resized_and_normalised_as_the_folder_says(vit, picture):
     ability = published_abilities(vit)["predict"]
     inputs, _ = data.read_inputs(ability.inputs, [picture])
     (found,) = evaluation.predict(ability, vit.variables, inputs)["probability"]
-    small = Image.open(picture).resize((8, 8), Image.Resampling.BILINEAR)
+    small = Image.open(picture).resize((8, 8), Image.Resampling.BICUBIC)
     values = (np.asarray(small) / 255 - IMAGES.mean) / IMAGES.std
     logits, _ = jax.jit(vit.model.apply)(vit.variables, np.float32(values)[None])
     np.testing.assert_allclose(found, softmax(logits)[0], rtol=1e-5)
@@ -151,3 +175,24 @@ def test_answers_are_those_of_the_pipelines_of_transformers(
         tolerance = 1e-2 if name.startswith("image") else 1e-5
         np.testing.assert_allclose(numbers, scores, rtol=tolerance)
         print(name, np.abs(numbers / scores - 1).max())
+
+
+@pytest.mark.oracle
+def test_tags_are_those_of_the_pipeline_of_transformers(tagger, tmp_path):
+    hf = pytest.importorskip("transformers")
+    models.to_folder(tmp_path / "model", tagger)
+    pipeline = hf.pipeline("token-classification", str(tmp_path / "model"))
+    ability = published_abilities(models.from_folder(tmp_path / "model"))["predict"]
+    texts = ["to be or not", "a cat, and a dog"]
+    inputs = data.encoder(ability.inputs)(texts)
+    found = evaluation.predict(ability, tagger.variables, inputs)
+    for i, expected in enumerate(pipeline(texts)):
+        n = found["length"][i]
+        words, tags = (
+            [ability.outputs[name][j] for j in found[name][i][:n]]
+            for name in ("token", "tag")
+        )
+        assert words == [x["word"] for x in expected]
+        assert tags == [x["entity"] for x in expected]
+        scores = [x["score"] for x in expected]
+        np.testing.assert_allclose(found["probability"][i][:n], scores, rtol=1e-5)

@@ -10,8 +10,8 @@ import numpy as np
 from fdl.errors import UserError
 from fdl.files import opened
 
-# Filters of images that shrink.
-RESAMPLE = ("box", "bilinear")
+# Filters of Pillow.
+RESAMPLE = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")
 
 
 def read_images(
@@ -24,9 +24,9 @@ def read_images(
     """Reads image files, and resizes them to one shape.
 
     Images are rotated by their EXIF orientation, converted to greyscale (ITU-R 601) or
-    RGB for one or three channels, and resized without preserving the aspect ratio: by
-    a filter of choice if they are larger in both dimensions, else by bilinear
-    interpolation.
+    RGB for one or three channels, and resized without preserving the aspect ratio by a
+    filter of choice. In place of a box filter, images that are smaller in a dimension
+    are interpolated bilinearly.
     Transparent pixels are blended with white. Of an animation, the first frame is read.
 
     Args:
@@ -35,7 +35,8 @@ def read_images(
       shape: Height, width and number of channels, 1 or 3.
       invert: Whether to swap black and white, as for dark ink on white paper where the
         dataset has light strokes on black.
-      resample: Filter, "box" or "bilinear", which is that of transformers.
+      resample: Filter of Pillow: "nearest", "lanczos", "bilinear", "bicubic", "box" or
+        "hamming".
 
     Returns:
       Images, float32 [N, H, W, C], from 0, black, to 1, white.
@@ -78,9 +79,8 @@ def read_images(
         opaque = opaque.convert("L") if channels == 1 else opaque
         # A box filter is blocky when an image grows.
         shrinks = opaque.width >= width and opaque.height >= height
-        box = shrinks and resample == "box"
-        kernel = Image.Resampling.BOX if box else Image.Resampling.BILINEAR
-        resized = opaque.resize((width, height), kernel)
+        kernel = "bilinear" if resample == "box" and not shrinks else resample
+        resized = opaque.resize((width, height), Image.Resampling[kernel.upper()])
         images.append(np.asarray(resized, np.float32).reshape(shape))
     pixels = np.stack(images) / 255
     return 1 - pixels if invert else pixels

@@ -16,11 +16,13 @@ class ImageInputs(NamedTuple):
       size: Height and width, in pixels.
       mean: Mean of each channel, of values from 0 to 1, that is subtracted.
       std: Standard deviation of each channel, by which the rest is divided.
+      resample: Filter of Pillow by which they are resized.
     """
 
     size: tuple[int, int]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    resample: str = "bilinear"
 
 
 class Published(NamedTuple):

@@ -15,6 +15,9 @@ from fdl.models.published.fields import (
 from fdl.models.published.record import ImageInputs
 from fdl.models.vision.vit import ViT
 
+# Filters of Pillow, by their numbers.
+RESAMPLE = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")
+
 
 def read(config: Config, architecture: str, options: Config) -> tuple[Any, Attributes]:
     """Module and its attributes of a config of ViT.
@@ -119,7 +122,12 @@ def read_images(config: Config, size: int) -> ImageInputs:
             "from 0 to 1"
         )
     mean, std = (_channels(config, name) for name in ("image_mean", "image_std"))
-    return ImageInputs((height, width), mean, std)
+    code = value(config, "resample", int, RESAMPLE.index("bilinear"))
+    if not 0 <= code < len(RESAMPLE):
+        raise UserError(
+            f"resample={code}: expected 0 to {len(RESAMPLE) - 1}, a filter of Pillow"
+        )
+    return ImageInputs((height, width), mean, std, RESAMPLE[code])
 
 
 def write_images(images: ImageInputs) -> dict[str, Any]:
@@ -131,7 +139,7 @@ def write_images(images: ImageInputs) -> dict[str, Any]:
         "do_rescale": True,
         "do_normalize": True,
         "size": {"height": height, "width": width},
-        "resample": 2,
+        "resample": RESAMPLE.index(images.resample),
         "rescale_factor": 1 / 255,
         "image_mean": [*images.mean],
         "image_std": [*images.std],
