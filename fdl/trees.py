@@ -62,9 +62,11 @@ def check_patterns(patterns: Iterable[str], paths: Iterable[str], key: str) -> N
     paths = [*paths]
     for pattern in patterns:
         if not any(matches(path, pattern) for path in paths):
-            # Names near a pattern are looked for among prefixes and single names.
-            parts = {"/".join(n.split("/")[:i]) for n in paths for i in range(1, 9)}
-            parts |= {part for n in paths for part in n.split("/")}
+            # Names near a pattern are looked for among single names, and prefixes.
+            parts = {part for n in paths for part in n.split("/")}
+            if "/" in pattern:
+                split = [n.split("/") for n in paths]
+                parts |= {"/".join(names[:i]) for names in split for i in range(1, 9)}
             hint = near(pattern, parts)
             raise UserError(f"{key}: {pattern!r} matches no parameter. {hint}")
 

@@ -14,7 +14,8 @@ With LoRA, small adapters learn beside weights in bfloat16; all weights learn, i
 float32, with --config.method=all. Learning rates are of the papers' order: 2e-4 for
 LoRA (Hu et al., 2021, table 11), about a tenth of it for all weights.
 
-The smoke size takes a GPT from nothing, without weights, and spells words backwards.
+The smoke size without weights takes a GPT from nothing, and without data it spells
+words backwards.
 
 References:
   Hu et al., `LoRA: Low-Rank Adaptation of Large Language Models
@@ -49,7 +50,7 @@ def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     config.best = "min loss"
 
     config.weights = ""  # Folder of a published model, or hf:NAME@REVISION.
-    config.from_nothing = size == "smoke"  # A small GPT in its place.
+    config.from_nothing = size == "smoke"  # Without weights: a small GPT.
     config.data = {"path": "", "validation_fraction": 0.05}
     config.objective = "answers"  # Or preference.
     config.beta = 0.1  # Of preference.
@@ -85,10 +86,10 @@ def build(config: ConfigDict) -> fdl.Experiment:
         )
     param_dtype = config.frozen_dtype if config.method == "lora" else "float32"
     options = {**config.model, "param_dtype": param_dtype}
-    if config.from_nothing:
-        start = from_nothing(options)
-    elif config.weights and config.data.path:
+    if config.weights and config.data.path:
         start = from_source(config.weights, options)
+    elif config.from_nothing and not config.weights:
+        start = from_nothing(options)
     else:
         raise UserError(
             f"config.weights={config.weights!r}, config.data.path={config.data.path!r}:"

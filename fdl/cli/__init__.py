@@ -79,6 +79,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _fail(error, 1)
         if isinstance(error, OSError) and error.errno in NO_NAME:
             return _fail(f"{error.filename}: {error.strerror}", 2)
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            place = error.filename or "the output"
+            return _fail(f"{place}: {error.strerror}", 1)
         return _fail(f"{describe(error)} (--debug shows where)", 1)
 
 

@@ -33,6 +33,10 @@ def console(**options: Any) -> Any:
             """Renders a text, be it a line of its own or a cell of a table."""
             return super().render_str(printable(text), **style)
 
+        def on_broken_pipe(self):
+            """Passes the error on, to those who say what is left of a run."""
+            raise  # Rich calls it while it handles the error.
+
     plain: dict[str, Any] = {"soft_wrap": True}
     plain |= {"markup": False, "emoji": False, "highlight": False}
     # Some shells without a terminal say 0, which Rich takes for a width.

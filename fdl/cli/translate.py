@@ -117,7 +117,7 @@ def _groups(
     model: TranslationModel, options: argparse.Namespace
 ) -> Iterator[Sequence[str]]:
     """Texts that are translated together: those of a file, or the next line."""
-    if options.file is None:
+    if options.file in (None, "-"):
         if options.column is not None:
             raise UserError(f"--column={options.column}: expected a FILE")
         for i, line in enumerate(_standard_input(), 1):

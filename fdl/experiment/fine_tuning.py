@@ -1,5 +1,6 @@
 """Fine-tuning of a language model on prompts with answers, or on preferences."""
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -49,7 +50,8 @@ def fine_tuning(
       the adapters alone, and the model of the run is the base with these merged. With
       the method "all", all weights learn.
     * ``beta``, see `objectives.preference`.
-    * ``num_microbatches``, by which gradients are accumulated; ``chunk_size``, see
+    * ``num_microbatches``, by which gradients are accumulated; of data of fewer rows
+      than ``batch_size``, as many of them as divide these. ``chunk_size``, see
       `objectives.language_modelling`.
     * ``sample``, what to generate at each evaluation, as in `language_modelling`.
 
@@ -82,6 +84,7 @@ def fine_tuning(
             f"lora.whole={options['whole']!r}: expected none for preferences, as the "
             "reference is the base"
         )
+    _check_model(config, model)
     _check_ids(answers, model, pairs)
     base = models.initialised(model, variables)
     trained = models.lora(base, **options) if lora else base
@@ -145,9 +148,15 @@ def _learner(
         model,
         objective,
         optimizer,
-        num_microbatches=config.get("num_microbatches", 1),
+        num_microbatches=_num_microbatches(config, batches.per_step),
     )
     return learner if base is None else adapter_learner(learner, base)
+
+
+def _num_microbatches(config: Any, batch_size: int) -> int:
+    """Number of parts of a batch, which may have fewer rows than the config says."""
+    count = config.get("num_microbatches", 1)
+    return math.gcd(count, batch_size) if batch_size < config.batch_size else count
 
 
 def _on_pairs(
@@ -169,6 +178,23 @@ def _on_pairs(
     return lambda found: measure(
         side_by_side({"policy": found, "reference": variables})
     )
+
+
+def _check_model(config: Any, model: Model) -> None:
+    """Raises `UserError` unless a model continues rows of the length of the config."""
+    module = model.module
+    if isinstance(module, models.BERT | models.BERTPretraining | models.ViT):
+        name = type(module).__name__
+        raise UserError(
+            f"{name} is no language model: expected a GPT or Llama that continues a "
+            "text"
+        )
+    # Rotary positions have no end.
+    if isinstance(module, models.GPT) and config.length > module.max_length:
+        raise UserError(
+            f"length={config.length}: expected at most {module.max_length}, as the "
+            "model has so many positions"
+        )
 
 
 def _check_ids(answers: Splits, model: Model, pairs: bool) -> None:

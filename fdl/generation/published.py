@@ -34,7 +34,7 @@ def stop_tokens(published: Published) -> tuple[int, ...]:
         if found is None:
             continue
         ids = found if isinstance(found, list) else [found]
-        if not all(type(i) is int and i >= 0 for i in ids):
+        if not all(type(i) is int and 0 <= i < 2**31 for i in ids):
             raise UserError(
                 f"{name}: eos_token_id={shown(repr(found))}: expected token ids"
             )
@@ -62,6 +62,8 @@ def sampling(published: Published) -> dict[str, float]:
             # No tokens and no probability stand for no filter.
             if config.get(name, OFF.get(name)) not in (None, OFF.get(name)):
                 found[name] = value(config, name, kind)
+                if kind is int and found[name] >= 2**31:
+                    raise UserError(f"{name}={found[name]:.3g}: expected below 2**31")
         if not value(config, "do_sample", bool, True):
             found["temperature"] = 0.0
     except UserError as error:

@@ -86,7 +86,9 @@ def _score(metric: Any, predictions: Sequence[str], references: Any) -> CorpusSc
     """Score of sacrebleu, checked."""
     if isinstance(predictions, str) or not len(predictions):
         raise UserError("predictions: expected a sequence of texts, at least one")
-    single = not len(references) or isinstance(references[0], str)
+    if not len(references):
+        raise UserError("references: expected as many texts as predictions, got none")
+    single = references[0] is None or isinstance(references[0], str)
     for texts in [references] if single else references:
         if len(texts) != len(predictions):
             raise UserError(
@@ -94,5 +96,13 @@ def _score(metric: Any, predictions: Sequence[str], references: Any) -> CorpusSc
                 "each reference"
             )
     of_all = [[*references]] if single else [[*texts] for texts in references]
+    for name, texts in (
+        ("predictions", predictions),
+        *(("references", x) for x in of_all),
+    ):
+        for i, text in enumerate(texts):
+            if not isinstance(text, str):
+                kind = type(text).__name__
+                raise UserError(f"{name}[{i}] of type {kind}: expected a text")
     found = metric.corpus_score([*predictions], of_all)
     return CorpusScore(found.score, str(metric.get_signature()))

@@ -211,7 +211,6 @@ def test_a_folder_fills_in_masks(fdl, folder, published, tmp_path):
         ("score gpt lines.txt --experiment x.py", "expected no --experiment"),
         ("score gpt lines.txt --window 33", "window=33: expected at most 32"),
         ("predict gpt lines.txt", "gpt cannot predict: it is a GPT2LMHeadModel; of"),
-        ("predict tags lines.txt", "it is a BertForTokenClassification; of publ"),
         ("translate gpt lines.txt", "gpt cannot translate: it is a GPT2LMHeadModel;"),
         ("predict masked lines.txt", "text 1: expected <mask> once, in the first 32"),
         ("predict vit a.png", "vit: expected a preprocessor_config.json"),

@@ -11,6 +11,7 @@ from fdl.data import Splits
 from fdl.data.text import Answer, pack_answers, tokenizers
 from fdl.errors import UserError
 from fdl.experiment import fine_tuning
+from fdl.experiment.fine_tuning import _num_microbatches
 
 TOKENIZER = tokenizers.characters("abcdefgh", ["pad", "eos"])
 MODEL = models.functional(models.GPT(1, 2, 8, vocab_size=10, max_length=8))
@@ -75,10 +76,18 @@ def test_preferences_begin_at_log_two_and_are_evaluated_beside_the_base(variable
     assert after["margin"] != 0 and after["loss"] != at_first["loss"]
 
 
+@pytest.mark.parametrize("batch_size, parts", [(2, 2), (100, 3)])
+def test_rows_fewer_than_a_batch_are_divided_as_far_as_they_can(batch_size, parts):
+    of = config(batch_size=batch_size, num_microbatches=6 if parts == 3 else 2)
+    assert _num_microbatches(of, 9 if parts == 3 else 2) == parts
+
+
 @pytest.mark.parametrize(
     "answers, changes, message",
     [
         (ANSWERS, {"method": "some"}, "method='some': expected 'lora' or 'all'"),
+        (ANSWERS, {"length": 9}, "length=9: expected at most 8, as the model has so"),
+        (PAIRS, {"length": 9}, "length=9: expected at most 8, as the model has so"),
         (PAIRS, {"method": "all"}, "expected 'lora' for preferences"),
         (PAIRS, {"lora": {"whole": "norm"}}, "lora.whole='norm': expected none"),
         (

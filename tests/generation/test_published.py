@@ -56,4 +56,8 @@ def test_stop_tokens_are_those_of_the_first_file_that_names_them(
     assert stop_tokens(model) == expected
     with pytest.raises(UserError, match=r"json: eos_token_id='x': expected token ids"):
         stop_tokens(model._replace(generation_config={"eos_token_id": "x"}))
+    with pytest.raises(UserError, match="eos_token_id=2147483648: expected token ids"):
+        stop_tokens(model._replace(generation_config={"eos_token_id": 2**31}))
+    with pytest.raises(UserError, match=r"top_k=1e.30: expected below"):
+        sampling(MODEL._replace(generation_config={"top_k": 10**30}))
     assert stop_tokens(MODEL) == ()

@@ -42,7 +42,12 @@ def test_the_signature_says_how():
         ([], [], "^predictions: expected a sequence of texts"),
         ("one text", ["one text"], "^predictions: expected a sequence of texts"),
         (["a"], ["a", "b"], r"^len\(predictions\)=1: expected 2"),
-        (["a"], [], r"^len\(predictions\)=1: expected 0"),
+        (["a"], [], "^references: expected as many texts as predictions, got none"),
+        (
+            ["a", None],
+            ["a", "b"],
+            r"^predictions\[1\] of type NoneType: expected a text",
+        ),
     ],
 )
 def test_mistakes_are_one_line(predictions, references, message):

@@ -13,6 +13,7 @@ from fdl.errors import UserError
 from fdl.models.layers.layer_stack import stack_layers
 from fdl.models.lora import with_adapters
 from fdl.models.pretrained.convert import flatten, to_theirs
+from fdl.trees import named_leaves
 
 SIZES = {"vocab_size": 32, "max_length": 8}
 MODELS = {
@@ -101,6 +102,8 @@ def test_scanned_layers_take_the_adapters_of_all_layers(adapted, tmp_path):
 
 A = "base_model.model.transformer.h.0.attn.c_proj.lora_A.weight"
 B = A.replace("lora_A", "lora_B")
+WTE = "base_model.model.transformer.wte.weight"
+TIED = "transformer.wte.weight without lm_head.weight: expected both, as they are tied"
 
 
 @pytest.mark.parametrize(
@@ -111,6 +114,17 @@ B = A.replace("lora_A", "lora_B")
         ({"lora_alpha": "x"}, {}, "lora_alpha, alpha_pattern: expected positive"),
         ({"alpha_pattern": {"(a+)+": 2}}, {}, "expected the name of a module"),
         ({"r": 0}, {}, "r=0: expected a rank from 1 on"),
+        (
+            {"init_lora_weights": "pissa"},
+            {},
+            "init_lora_weights='pissa': expected True",
+        ),
+        (
+            {"alora_invocation_tokens": [5]},
+            {},
+            r"alora_invocation_tokens=\[5\]: expected",
+        ),
+        ({}, {A: np.ones((2, 8)), B: np.ones((8, 2)), WTE: np.ones((32, 8))}, TIED),
         ({}, {}, "expected adapters, arrays named lora_A and lora_B"),
         ({}, {A: np.ones((2, 8))}, "expected transformer.h.0.attn.c_proj.lora_B"),
         ({}, {A: np.ones((2, 7)), B: np.ones((8, 2))}, r"\[2, 7\] and .* expected"),
@@ -182,6 +196,24 @@ def theirs(name, variables):
     state = {key: torch.tensor(np.array(x)) for key, x in arrays.items()}
     model.load_state_dict(state, strict=False)
     return model.eval()
+
+
+def test_patterns_of_alpha_are_those_of_peft(adapted, tmp_path):
+    base, variables, _, ours = adapted("gpt")
+    models.save_adapters(tmp_path, ours, MODELS["gpt"])
+    path = tmp_path / "adapter_config.json"
+    config = json.loads(path.read_text())
+    _, before = models.load_adapters(tmp_path, base, variables)
+    # A dot is any character.
+    config["alpha_pattern"]["h.1.attn.c.proj"] = 2 * config["lora_alpha"]
+    path.write_text(json.dumps(config))
+    _, after = models.load_adapters(tmp_path, base, variables)
+    before, after = (named_leaves(x["params"]) for x in (before, after))
+    twice = "layers_1/attention/out/lora_b"
+    (path,) = [path for path in before if path.endswith(twice)]
+    for name in before:
+        factor = 2 if name == path else 1
+        np.testing.assert_allclose(after[name], factor * before[name], rtol=1e-6)
 
 
 @pytest.mark.oracle

@@ -1,6 +1,7 @@
 """Prompts with answers, and with a better and a worse one, for fine-tuning."""
 
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -8,7 +9,7 @@ import numpy as np
 
 from fdl.data.text.packing import pack
 from fdl.data.text.tokenizer import Tokenizer, role_id
-from fdl.errors import UserError, near
+from fdl.errors import DataWarning, UserError, near
 from fdl.files import expanded, opened, parse_object
 
 PAIR, TEXT = ("prompt", "answer"), ("text",)
@@ -134,18 +135,33 @@ def pad_preferences(
     Args:
       pairs: Chosen and rejected answers to the same prompts.
       length: Number of tokens of a row, T + 1; what is longer is cut, as by
-        `pack_answers`.
+        `pack_answers`, but the prompt of a pair by the longer answer. Pairs of which
+        the same is left are left out, with a `DataWarning`.
 
     Returns:
       ``chosen`` and ``rejected``, int32 [N, length], and ``chosen_mask`` and
       ``rejected_mask``, float32 [N, length]: as `objectives.preference` takes them.
+
+    Raises:
+      UserError: There is no pair, or none is left.
     """
+    kept = [_cut_pair(pair, length) for pair in pairs]
+    kept = [pair for pair in kept if not np.array_equal(pair[0][1], pair[1][1])]
+    if len(kept) < len(pairs):
+        warnings.warn(
+            f"{len(pairs) - len(kept)} of {len(pairs)} pairs are left out: their "
+            f"answers differ only behind {length} tokens",
+            DataWarning,
+            stacklevel=2,
+        )
+    if not kept:
+        raise UserError(f"length={length}: expected pairs that differ within it")
     rows: dict[str, np.ndarray] = {}
     for i, name in enumerate(("chosen", "rejected")):
-        tokens = np.zeros((len(pairs), length), np.int32)
-        counts = np.zeros((len(pairs), length), np.float32)
-        for row, pair in enumerate(pairs):
-            (prompt, answer), _ = _cut(pair[i], length)
+        tokens = np.zeros((len(kept), length), np.int32)
+        counts = np.zeros((len(kept), length), np.float32)
+        for row, pair in enumerate(kept):
+            prompt, answer = pair[i]
             begin, end = len(prompt), len(prompt) + len(answer)
             tokens[row, :end] = np.concatenate([prompt, answer])
             counts[row, begin:end] = 1
@@ -163,10 +179,23 @@ def _cut(answer: Answer, length: int) -> tuple[Answer, bool]:
     prompt, ids = answer
     if len(prompt) + len(ids) <= length:
         return answer, False
-    # At least a half of the row is for the answer, as far as there is one.
-    room = max(length - len(ids), length // 2)
-    prompt = prompt[max(0, len(prompt) - room) :]
+    prompt = _cut_prompt(prompt, len(ids), length)
     return Answer(prompt, ids[: length - len(prompt)]), True
+
+
+def _cut_pair(pair: tuple[Answer, Answer], length: int) -> tuple[Answer, Answer]:
+    """What remains of two answers to the same prompt, which stays the same."""
+    longest = max(len(ids) for _, ids in pair)
+    prompt = _cut_prompt(pair[0].prompt, longest, length)
+    one, other = (Answer(prompt, ids[: length - len(prompt)]) for _, ids in pair)
+    return one, other
+
+
+def _cut_prompt(prompt: np.ndarray, num_tokens: int, length: int) -> np.ndarray:
+    """End of a prompt, in front of an answer of a number of tokens."""
+    # At least a half of the row is for the answer, as far as there is one.
+    room = max(length - num_tokens, length // 2)
+    return prompt[max(0, len(prompt) - room) :]
 
 
 def _encoder(
@@ -180,7 +209,8 @@ def _encoder(
     def encode(prompt: str, answer: str) -> Answer:
         before = np.array([*front, *tokenizer.encode(prompt)], np.int32)
         after = np.array([*tokenizer.encode(answer), *back], np.int32)
-        if not len(after) or len(before) + len(after) < 2:
+        empty = not (prompt or answer) or not len(after)
+        if empty or len(before) + len(after) < 2:
             raise UserError("expected a text of at least two tokens, got an empty one")
         return Answer(before, after)
 

@@ -15,14 +15,14 @@ from fdl.files import expanded, read_json
 from fdl.models.layers.layer_stack import stack_layers, unstack_layers
 from fdl.models.lora import A, B, lora, with_adapters
 from fdl.models.pretrained.checkpoint import unrolled
-from fdl.models.pretrained.convert import flatten, stand_for, unflatten
+from fdl.models.pretrained.convert import flatten, names_of, stand_for, unflatten
 from fdl.models.pretrained.rules import Numpy, Rules
 from fdl.models.pretrained.safetensors_files import reading
 from fdl.types import Model, Variables
 
 WEIGHTS_FILE, CONFIG_FILE = "adapter_model.safetensors", "adapter_config.json"
 PREFIX = "base_model.model."  # Of all names: PEFT's wrappers of a model.
-# Options of PEFT that change what an adapter computes, where they are not as here.
+# Options of PEFT that have to be as here. Some initialisations change the base.
 PLAIN: Mapping[str, Sequence[Any]] = {
     "peft_type": ("LORA",),
     "bias": ("none",),
@@ -31,6 +31,17 @@ PLAIN: Mapping[str, Sequence[Any]] = {
     "lora_bias": (False, None),
     "layer_replication": (None,),
     "target_parameters": (None, []),
+    "init_lora_weights": (True, False, None, "gaussian", "orthogonal", "eva"),
+}
+# Those that are read, and those that say nothing of what an adapter computes. Of others
+# that are set, nobody here can say.
+READ = {
+    *("r", "lora_alpha", "alpha_pattern", "use_rslora", "ensure_weight_tying"),
+    *("rank_pattern", "target_modules", "modules_to_save"),  # By the arrays.
+    *("auto_mapping", "base_model_name_or_path", "eva_config", "exclude_modules"),
+    *("fan_in_fan_out", "inference_mode", "layers_pattern", "layers_to_transform"),
+    *("lora_dropout", "megatron_config", "megatron_core", "peft_version"),
+    *("qalora_group_size", "revision", "task_type", *PLAIN),
 }
 
 
@@ -78,6 +89,8 @@ def load_adapters(
                 found |= _as_several(module, *pair, factor, rules, base, path)
             else:
                 found |= _whole(name, tensors[whole_name], rules, base, path)
+                if not config.get("ensure_weight_tying"):
+                    _check_tied(name, names, rules, base, path)
     ranks = [x.shape[-1] for name, x in found.items() if name.endswith(f"/{A}")]
     if not ranks:
         raise UserError(f"{path}: expected adapters, arrays named lora_A and lora_B")
@@ -147,6 +160,23 @@ def _whole(
     return found
 
 
+def _check_tied(
+    name: str,
+    names: Mapping[str, str],
+    rules: Rules,
+    base: Mapping[str, Any],
+    path: pathlib.Path,
+) -> None:
+    """Raises `UserError` if of two arrays that are one here only one was trained."""
+    for place in _paths(name, rules, base, path):
+        for other in names_of(f"params/{place}", rules):
+            if other not in names:
+                raise UserError(
+                    f"{path}: {shown(name)} without {shown(other)}: expected both, as "
+                    "they are tied"
+                )
+
+
 def _paths(
     name: str, rules: Rules, base: Mapping[str, Any], path: pathlib.Path
 ) -> list[str]:
@@ -189,6 +219,12 @@ def _scales(config: Mapping[str, Any], path: pathlib.Path):
                 f"{path}: {name}={value!r:.50}: expected {values[0]!r}, as nothing "
                 "else is known here"
             )
+    for name, value in config.items():
+        if name not in READ and value not in (None, False, "", [], {}):
+            raise UserError(
+                f"{path}: {shown(name)}={shown(repr(value))}: expected none, as it is "
+                "not known here"
+            )
     alpha = config.get("lora_alpha", 8)
     patterns = config.get("alpha_pattern") or {}
     numbers = [alpha, *(patterns.values() if isinstance(patterns, dict) else [None])]
@@ -205,7 +241,8 @@ def _scales(config: Mapping[str, Any], path: pathlib.Path):
         raise UserError(f"{path}: r={rank!r:.20}: expected a rank from 1 on")
 
     def scale_of(module: str, rank: int) -> float:
-        own = [x for name, x in patterns.items() if f".{module}".endswith(f".{name}")]
+        # Regular expressions, but of names and dots alone.
+        own = [x for n, x in patterns.items() if re.fullmatch(rf"(.*\.)?{n}", module)]
         divisor = math.sqrt(rank) if config.get("use_rslora") else rank
         return (own[0] if own else alpha) / divisor
 

@@ -49,6 +49,8 @@ def digests(folder: pathlib.Path) -> dict[str, str]:
     """
     weights = path_in(folder)
     names = {"config.json", weights.name}
+    if (folder / "tokenizer.json").exists():
+        names.add("tokenizer.json")
     if weights.name == INDEX:
         names |= {*read_json(weights)["weight_map"].values()}
     return {name: _digest(folder / name) for name in sorted(names)}

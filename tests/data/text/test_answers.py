@@ -9,6 +9,7 @@ import pytest
 
 from fdl import objectives
 from fdl.data.text import (
+    Answer,
     num_cut,
     pack_answers,
     pad_preferences,
@@ -17,7 +18,7 @@ from fdl.data.text import (
     tokenizers,
 )
 from fdl.data.text.tokenizers import byte_pair, from_file, with_pad
-from fdl.errors import UserError
+from fdl.errors import DataWarning, UserError
 from fdl.types import Model
 
 TOKENIZER = tokenizers.characters("abcdefgh", ["pad", "bos", "eos"])
@@ -104,6 +105,23 @@ def test_preferences_are_padded_rows_with_masks_of_both_answers(tmp_path):
     }
 
 
+def test_a_pair_that_does_not_fit_keeps_one_prompt():
+    prompt = np.arange(10)
+    pair = Answer(prompt, np.array([1, 2])), Answer(prompt, np.arange(5))
+    same = Answer(prompt, np.arange(9)), Answer(prompt, np.arange(10))
+    with pytest.warns(
+        DataWarning, match="1 of 2 pairs are left out: their answers dif"
+    ):
+        rows = pad_preferences([pair, same], 8)
+    assert rows["chosen"].tolist() == [[6, 7, 8, 9, 1, 2, 0, 0]]
+    assert rows["rejected"].tolist() == [[6, 7, 8, 9, 0, 1, 2, 3]]
+    with (
+        pytest.warns(DataWarning),
+        pytest.raises(UserError, match="length=8: expected pairs that differ within"),
+    ):
+        pad_preferences([same], 8)
+
+
 GOOD = {"prompt": "a", "answer": "b"}
 
 
@@ -119,6 +137,7 @@ GOOD = {"prompt": "a", "answer": "b"}
         ([{"prompt": "a", "answer": "z"}], ":1: text: 'z' at character 0"),
         ([{"prompt": "a", "answer": ""}], "at least two tokens, got an empty one"),
         ([{"text": "a"}], "at least two tokens"),
+        ([{"prompt": "", "answer": ""}], "at least two tokens"),
         ([r'{"text": "a\ud800"}'], ":1: text: expected Unicode"),
         ([], "expected rows of JSON, got none"),
     ],
