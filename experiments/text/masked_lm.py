@@ -2,11 +2,11 @@
 
 fdl train experiments/text/masked_lm.py --seeds 5
 
-76.6 ± 0.9 % of TREC's 500 test questions with 500 labels drawn at random, against 71.8 ±
-1.0 from nothing (mean ± standard error of the seeds 0 to 4); the 95 % interval of the
-difference is 0.3 to 9.3. The loss is 1.05 ± 0.05 against 1.40 ± 0.05. The 8000 steps of
-pretraining tell 45 % of the masked words of the validation. All five seeds take 51
-minutes of processor time.
+76.6 ± 0.9 % of TREC's 500 test questions with 500 labels drawn at random, against
+71.8 ± 1.0 from nothing (mean ± standard error of the seeds 0 to 4); the 95 % interval
+of the difference is 0.3 to 9.3. The loss is 1.05 ± 0.05 against 1.40 ± 0.05. The 8000
+steps of pretraining tell 45 % of the masked words of the validation. All five seeds
+take 51 minutes of processor time.
 """
 
 from collections.abc import Mapping
