@@ -18,7 +18,8 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 # What jax keeps is never garbage, and takes long to look through.
 gc.set_threshold(100_000, 20, 100)
 CACHE = os.environ.get("FDL_CACHE_DIR", f"{tempfile.gettempdir()}/fdl-test-cache")
-jax.config.update("jax_compilation_cache_dir", f"{CACHE}/jax-{jax.__version__}")
+if CACHE != "off":
+    jax.config.update("jax_compilation_cache_dir", f"{CACHE}/jax-{jax.__version__}")
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
