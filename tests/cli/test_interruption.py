@@ -362,6 +362,7 @@ sys.exit(main(["train", sys.argv[1], "--workdir", "run"]))
 """
 
 
+@pytest.mark.slow
 def test_a_run_that_is_stopped_amid_its_imports_says_how_to_go_on(experiment):
     command = [sys.executable, "-c", STOPPED, experiment()]
     done = subprocess.run(command, capture_output=True, text=True)

@@ -164,6 +164,7 @@ def test_what_is_not_there_is_told_in_one_line(folder, fdl, arguments, message):
     assert called.code == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "seeds", [[], pytest.param(["--seeds", "2"], marks=pytest.mark.slow)]
 )

@@ -71,6 +71,7 @@ def test_diabetes_is_that_of_scikit_learn():
         np.testing.assert_array_equal(source["target"], np.float32(expected[i + 2]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "split", ["test", pytest.param("train", marks=pytest.mark.slow)]
 )

@@ -105,6 +105,7 @@ def unrolled():
     return variables, batch, measured(variables, objective, batch)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("remat", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_layers_that_are_scanned_are_measured_one_by_one(remat, unrolled):
     variables, batch, apart = unrolled

@@ -195,6 +195,7 @@ def test_examples_without_an_end_are_an_error(digits, variables):
         evaluation.score_examples(endless, variables)
 
 
+@pytest.mark.slow
 def test_comparing_scores_is_comparing_logits(digits, variables, logits):
     """Against `metrics.paired_comparison` on the logits themselves."""
     held_out = examples(digits, **WATCHED)

@@ -33,6 +33,7 @@ def trained(built):
     return built.learner.variables(state)
 
 
+@pytest.mark.slow
 def test_each_arm_has_the_numbers_that_it_has_alone():
     arms = {"adam": arm(), "sgd": arm(optimizer={"name": "sgd"}), "wide": arm(5)}
     claim = fdl.Claim("wide is good", lambda m: m["wide/accuracy"], at_least=0)

@@ -63,6 +63,7 @@ def trained(learner, batches, **how):
     return state, rows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps_per_call", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_a_learner_learns_number_for_number_what_it_learns_alone(steps_per_call):
     how = {"steps_per_call": steps_per_call}

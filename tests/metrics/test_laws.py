@@ -252,6 +252,7 @@ def test_values_lie_in_the_ranges_that_intervals_stay_in():
         assert name in ("mean", "confusion_matrix") or high < 3 or low >= 0
 
 
+@pytest.mark.slow
 def test_devices_that_share_a_batch_make_the_same_of_it():
     mesh = jax.make_mesh((4,), ("data",), axis_types=(AxisType.Auto,))
     shared = NamedSharding(mesh, PartitionSpec("data"))
@@ -259,6 +260,7 @@ def test_devices_that_share_a_batch_make_the_same_of_it():
     assert_same(actual, sums(DATA, PADDING.astype(np.float32)))
 
 
+@pytest.mark.slow
 def test_many_seeds_are_computed_at_once():
     seeds = jnp.array([1.0, -1.0, 0.5])
 

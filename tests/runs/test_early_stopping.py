@@ -153,6 +153,7 @@ def after(num_calls):
     return lambda: next(asked) >= num_calls
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seeds", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_run_that_is_stopped_and_resumed_ends_early_at_the_same_step(tmp_path, seeds):
     setup, chosen = prepare(seeds)

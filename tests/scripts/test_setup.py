@@ -77,6 +77,7 @@ def explained(tree, result):
     assert str(log) in result.stderr and "127.0.0.1" in log.read_text()
 
 
+@pytest.mark.slow
 def test_a_failed_renewal_keeps_the_environment_that_was_there(tree):
     venv = set_up(tree, "echo old")
     lock = tree / "constraints.txt"
