@@ -31,6 +31,13 @@ from fdl.metrics.regression import (
     mean_squared_error,
     root_mean_squared_error,
 )
+from fdl.metrics.run_scores import (
+    interquartile_mean,
+    optimality_gap,
+    performance_profile,
+    probability_of_improvement,
+    stratified_interval,
+)
 from fdl.metrics.scoring_rules import brier_score, log_loss
 from fdl.metrics.translation import CorpusScore, bleu, chrf
 
@@ -54,6 +61,7 @@ __all__ = [
     "f1",
     "f_beta",
     "hamming_loss",
+    "interquartile_mean",
     "label_error_rate",
     "log_loss",
     "matthews_correlation",
@@ -61,14 +69,18 @@ __all__ = [
     "mean_absolute_error",
     "mean_absolute_percentage_error",
     "mean_squared_error",
+    "optimality_gap",
     "paired_comparison",
+    "performance_profile",
     "perplexity",
     "precision",
+    "probability_of_improvement",
     "r2",
     "recall",
     "replicate_comparison",
     "roc_auc",
     "root_mean_squared_error",
+    "stratified_interval",
     "subset_accuracy",
     "top_k_accuracy",
     "word_error_rate",

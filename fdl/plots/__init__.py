@@ -14,6 +14,7 @@ from fdl.plots.filters import filters, weights
 from fdl.plots.layer_stats import layer_stats
 from fdl.plots.lr_range_test import lr_range_test
 from fdl.plots.mistakes import mistakes, worst
+from fdl.plots.performance_profiles import performance_profiles
 from fdl.plots.regression import predictions, residuals
 from fdl.plots.reliability import reliability
 from fdl.plots.roc_curves import precision_recall, roc
@@ -32,6 +33,7 @@ __all__ = [
     "lr_range_test",
     "mistakes",
     "new_figure",
+    "performance_profiles",
     "precision_recall",
     "predictions",
     "reliability",

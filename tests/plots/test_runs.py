@@ -159,3 +159,16 @@ def test_a_figure_is_written_whole_or_not_at_all(tmp_path):
     with pytest.raises(OSError):
         plots.save(figure, tmp_path / "folder.png")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.png", "folder.png"]
+
+
+def test_a_performance_profile_falls_from_all_runs_to_none():
+    scores = {"A": np.arange(6.0), "B": np.array([[1.0, 9.0]] * 3)}
+    (axes,) = plots.performance_profiles(scores, name="return").axes
+    assert axes.get_xlabel() == "return"
+    for line, values in zip(axes.lines, scores.values(), strict=True):
+        thresholds, shares = line.get_data()
+        expected = [(values > t).mean() for t in thresholds]
+        np.testing.assert_allclose(shares, expected)
+        assert shares[0] == 1 and shares[-1] == 0
+    (band, _) = axes.collections
+    assert band.get_paths()[0].vertices[:, 1].max() <= 1

@@ -1,0 +1,63 @@
+"""Performance profiles: which share of runs exceeds a score."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from fdl.metrics.run_scores import performance_profile
+from fdl.plots.class_names import literal
+from fdl.plots.figure import colors, drawable, new_figure
+
+NUM_RESAMPLES = 500
+
+
+def performance_profiles(
+    scores: Mapping[str, Any], *, name: str = "score", title: str = ""
+) -> Figure:
+    """Performance profiles of several algorithms, with bands of 95 %.
+
+    At each score, the share of runs that exceed it, and pointwise percentiles of
+    profiles of resampled runs. A curve above and to the right of another is better at
+    every score.
+
+    Args:
+      scores: Scores of the runs of each algorithm, float [R], or [R, M] on M tasks.
+      name: Name of the score.
+      title: Title of the figure; none if empty.
+
+    References:
+      Agarwal et al., `Deep Reinforcement Learning at the Edge of the Statistical
+      Precipice <https://arxiv.org/abs/2108.13264>`_, 2021, section 4.2.
+    """
+    arrays = {k: drawable(np.asarray(x, np.float64)) for k, x in scores.items()}
+    low = min(x.min() for x in arrays.values())
+    high = max(x.max() for x in arrays.values())
+    margin = 0.05 * (high - low) or 1.0
+    thresholds = np.linspace(low - margin, high + margin, 201)
+    figure = new_figure(5.5, 3.6, title)
+    axes = figure.subplots()
+    for (label, x), color in zip(arrays.items(), colors(len(arrays)), strict=True):
+        shares = performance_profile(x, thresholds)
+        axes.step(thresholds, shares, where="post", color=color, label=literal(label))
+        band = _band(x, thresholds)
+        axes.fill_between(thresholds, *band, step="post", color=color, alpha=0.2)
+    axes.set_xlabel(literal(name))
+    axes.set_ylabel("share of runs above")
+    axes.set_ylim(-0.02, 1.02)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    return figure
+
+
+def _band(scores: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """Percentiles of the profiles of runs that are resampled task by task, [2, T]."""
+    random = np.random.default_rng(0)
+    of_tasks = scores.reshape(len(scores), -1)
+    profiles = []
+    for _ in range(NUM_RESAMPLES):
+        rows = random.integers(len(of_tasks), size=of_tasks.shape)
+        drawn = np.take_along_axis(of_tasks, rows, axis=0)
+        profiles.append(performance_profile(drawn, thresholds))
+    return np.percentile(profiles, [2.5, 97.5], axis=0)
