@@ -41,8 +41,8 @@ def performance_profiles(
     for (label, x), color in zip(arrays.items(), colors(len(arrays)), strict=True):
         shares = performance_profile(x, thresholds)
         axes.step(thresholds, shares, where="post", color=color, label=literal(label))
-        band = _band(x, thresholds)
-        axes.fill_between(thresholds, *band, step="post", color=color, alpha=0.2)
+        low, high = _band(x, thresholds)
+        axes.fill_between(thresholds, low, high, step="post", color=color, alpha=0.2)
     axes.set_xlabel(literal(name))
     axes.set_ylabel("share of runs above")
     axes.set_ylim(-0.02, 1.02)
