@@ -303,6 +303,8 @@ class Experiment(NamedTuple):
         from others.
       signatures: How metrics are computed, by their names: what is to be cited with
         them, such as the signatures of BLEU and chrF. It is shown with the results.
+      player: Policy with its environment, a `fdl.rl.Player`, for ``fdl play``; None if
+        nothing is played.
     """
 
     learner: Learner
@@ -316,6 +318,7 @@ class Experiment(NamedTuple):
     samples: Callable[[Variables], str] | None = None
     weights: Mapping[str, str] = NOTHING
     signatures: Mapping[str, str] = NOTHING
+    player: Any = None
 
 
 class Timestep(NamedTuple):
@@ -364,9 +367,11 @@ class Env(NamedTuple):
       observation: Specification of an observation.
       action: Specification of an action. An environment is stepped with actions of this
         shape and dtype, within its bounds; what others do is not specified.
+      name: Name, such as "CartPole-v1", by which it is drawn; empty if it has none.
     """
 
     reset: Callable[[Key], tuple[State, Array]]
     step: Callable[[State, Array, Key], tuple[State, Timestep]]
     observation: Spec
     action: Spec
+    name: str = ""

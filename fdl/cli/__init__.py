@@ -32,6 +32,7 @@ COMMANDS = {
     "generate": "continue texts with a trained language model",
     "translate": "translate texts with a trained encoder-decoder, or several of them",
     "score": "likelihood and perplexity of texts under a trained language model",
+    "play": "watch the trained policy of a run, and record its episodes",
     "export": "write the trained model of a run into a folder of its own",
     "runs": "list runs: their state, what differs in their configs, their metrics",
     "compare": "compare runs: on the same examples, over seeds, or over folds",

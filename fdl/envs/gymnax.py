@@ -76,7 +76,8 @@ def gymnax(name: str, **params: Any) -> Env:
         env.observation_space(limited), observation.shape, observation.dtype
     )
     space = env.action_space(limited)
-    return Env(reset, step, observation_spec, _spec(space, space.shape, space.dtype))
+    action_spec = _spec(space, space.shape, space.dtype)
+    return Env(reset, step, observation_spec, action_spec, name)
 
 
 def _spec(space: Any, shape: tuple[int, ...], dtype: Any) -> Spec:

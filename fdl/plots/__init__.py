@@ -9,6 +9,7 @@ from fdl.plots.attention_maps import attention_maps
 from fdl.plots.comparison import comparison
 from fdl.plots.confusion_matrix import confusion_matrix
 from fdl.plots.curves import curves
+from fdl.plots.episodes import episode, gif
 from fdl.plots.figure import COLORS, colors, new_figure, save
 from fdl.plots.filters import filters, weights
 from fdl.plots.layer_stats import layer_stats
@@ -27,7 +28,9 @@ __all__ = [
     "comparison",
     "confusion_matrix",
     "curves",
+    "episode",
     "filters",
+    "gif",
     "layer_stats",
     "loss_by_position",
     "lr_range_test",

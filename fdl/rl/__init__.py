@@ -8,15 +8,26 @@ from fdl.rl.episode_stats import (
 from fdl.rl.episodes import on_episodes, play
 from fdl.rl.observation_stats import normalize_observations, update_observation_stats
 from fdl.rl.on_policy import OnPolicyState, minibatch_steps, on_policy, shuffle
-from fdl.rl.policies import Policy, actor, greedy, map_outputs, sampling
+from fdl.rl.policies import (
+    Policy,
+    action_probabilities,
+    actor,
+    greedy,
+    map_outputs,
+    sampling,
+)
+from fdl.rl.recording import Episode, Player, record
 from fdl.rl.returns import gae
 from fdl.rl.rollout import Transition, unroll
 
 __all__ = [
+    "Episode",
     "EpisodeStats",
     "OnPolicyState",
+    "Player",
     "Policy",
     "Transition",
+    "action_probabilities",
     "actor",
     "gae",
     "greedy",
@@ -27,6 +38,7 @@ __all__ = [
     "on_episodes",
     "on_policy",
     "play",
+    "record",
     "sampling",
     "shuffle",
     "unroll",

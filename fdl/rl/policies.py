@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+
 from fdl.distributions import Distribution, checked
 from fdl.errors import UserError
 from fdl.types import Array, Key, Model, Variables
@@ -52,6 +55,20 @@ def greedy(model: Model, distribution: Distribution) -> Policy:
         return distribution.mode(params)
 
     return policy
+
+
+def action_probabilities(model: Model) -> Callable[[Variables, Array], Array]:
+    """Function of variables and observations to the probabilities of discrete actions.
+
+    Args:
+      model: Model of observations to logits, float [N, A], such as an `actor`.
+    """
+
+    def probabilities(variables, observation):
+        logits, _ = model.apply(variables, observation)
+        return jax.nn.softmax(logits.astype(jnp.float32), axis=-1)
+
+    return probabilities
 
 
 def actor(model: Model) -> Model:
