@@ -51,6 +51,7 @@ OF_THE_USER += [name_of(path) for path in FILES if path.parent.name == "recipes"
 # What the test is to reach, by the mean of the seeds, and of how many; or the
 # evaluation, where there is no test.
 RESULTS = {
+    "rl/cartpole_cloning": ("max episode_return", 490, 10),
     "rl/cartpole_ppo": ("max episode_return", 490, 10),
     "tabular/breast_cancer_linear": ("max accuracy", 0.96, 5),
     "tabular/diabetes_mlp": ("min mae", 46, 5),
