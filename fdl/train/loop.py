@@ -24,6 +24,9 @@ from fdl.types import Array, Batches, Key, Learner, PyTree, State
 # number is limited.
 MAX_CALLS_AHEAD = 16
 
+# Compiling what runs once is dearer than running it: half the time, and the same bits.
+RUN_ONCE = {"xla_backend_optimization_level": 1}
+
 
 class Program(NamedTuple):
     """Jitted functions of a learner and its batches on a mesh; compiled on first use.
@@ -153,7 +156,7 @@ def compiled(
     shardings, replicated, place = _layout(learner, batches, steps_per_call, mesh)
     abstract = functools.partial(_abstract, init, shardings)
     return Program(
-        jax.jit(init, out_shardings=shardings),
+        jax.jit(init, out_shardings=shardings, compiler_options=RUN_ONCE),
         abstract,
         jax.jit(
             advance,
@@ -273,7 +276,8 @@ def _persistence(
             jax.eval_shape(persist, abstract(key)),
         )
 
-    return persist, jax.jit(revive, out_shardings=shardings), saved
+    revived = jax.jit(revive, out_shardings=shardings, compiler_options=RUN_ONCE)
+    return persist, revived, saved
 
 
 def _abstract(init: Callable, shardings: PyTree, key: Key) -> PyTree:
