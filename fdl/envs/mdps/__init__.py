@@ -1,0 +1,19 @@
+"""Finite Markov decision processes: grid worlds and the random walk."""
+
+from fdl.envs.mdps.grid_world import (
+    Tile,
+    cliff,
+    frozen_lake,
+    grid_world,
+    two_corners,
+)
+from fdl.envs.mdps.random_walk import random_walk
+
+__all__ = [
+    "Tile",
+    "cliff",
+    "frozen_lake",
+    "grid_world",
+    "random_walk",
+    "two_corners",
+]
