@@ -26,11 +26,11 @@ class MDP(NamedTuple):
       start: Probability that an episode begins in a state, float [S].
     """
 
-    probability: Array
-    next_state: Array
-    reward: Array
-    terminal: Array
-    start: Array
+    probability: Array | np.ndarray
+    next_state: Array | np.ndarray
+    reward: Array | np.ndarray
+    terminal: Array | np.ndarray
+    start: Array | np.ndarray
 
 
 class MDPState(NamedTuple):

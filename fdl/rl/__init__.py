@@ -1,5 +1,6 @@
 """Reinforcement learning: rollouts, advantage estimation, on-policy learning."""
 
+from fdl.rl import tabular
 from fdl.rl.episode_stats import (
     EpisodeStats,
     init_episode_stats,
@@ -41,6 +42,7 @@ __all__ = [
     "record",
     "sampling",
     "shuffle",
+    "tabular",
     "unroll",
     "update_episode_stats",
     "update_observation_stats",

@@ -76,7 +76,7 @@ def policy_evaluation(
     Example:
       >>> from fdl import envs
       >>> walk = envs.mdps.random_walk(3)
-      >>> policy_evaluation(walk, jnp.full((5, 2), 0.5), discount=1.0)
+      >>> policy_evaluation(walk, jnp.full((5, 2), 0.5), discount=1.0).round(2)
       Array([0.  , 0.25, 0.5 , 0.75, 0.  ], dtype=float32)
 
     References:
