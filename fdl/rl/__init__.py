@@ -1,6 +1,6 @@
 """Reinforcement learning: rollouts, advantage estimation, on-policy learning."""
 
-from fdl.rl import tabular
+from fdl.rl import bandits, tabular
 from fdl.rl.episode_stats import (
     EpisodeStats,
     init_episode_stats,
@@ -30,6 +30,7 @@ __all__ = [
     "Transition",
     "action_probabilities",
     "actor",
+    "bandits",
     "gae",
     "greedy",
     "init_episode_stats",
