@@ -52,7 +52,10 @@ OF_THE_USER += [name_of(path) for path in FILES if path.parent.name == "recipes"
 # evaluation, where there is no test.
 RESULTS = {
     "rl/cartpole_cloning": ("max episode_return", 490, 10),
+    "rl/bandits": ("max epsilon_0.1/best", 0.7, 5),
     "rl/cartpole_ppo": ("max episode_return", 490, 10),
+    "rl/cliff_walking": ("max q_learning/greedy_return", -13.001, 5),
+    "rl/gridworld": ("min q_learning/error", 0, 5),
     "tabular/breast_cancer_linear": ("max accuracy", 0.96, 5),
     "tabular/diabetes_mlp": ("min mae", 46, 5),
     "tabular/table_mlp": ("max accuracy", 0.93, 5),
@@ -82,6 +85,7 @@ RESULTS = {
     "theory/batch_norm": ("max batch_norm/accuracy", 0.9, 5),
     "theory/batch_size": ("max batch_256_scaled/accuracy", 0.94, 5),
     "theory/born_dead": ("min relu_12/dead", 0.01, 5),
+    "theory/deadly_triad": ("min on_policy/growth", 0.5, 5),
     "theory/depth": ("max residual/accuracy", 0.95, 5),
     "theory/double_descent": ("max features_3200/accuracy", 0.82, 5),
     "theory/dying_relu": ("max leaky_relu/accuracy", 0.7, 5),

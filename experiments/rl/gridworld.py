@@ -26,6 +26,7 @@ from fdl.rl import tabular
 
 # Of the policy that takes all actions alike, as printed in figure 4.1 of the book.
 BOOK = [0, -14, -20, -22, -14, -18, -20, -20, -20, -20, -18, -14, -22, -20, -14, 0]
+UNIFORM = np.full((16, 4), 0.25, np.float32)
 
 
 def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
@@ -50,43 +51,37 @@ def build(config: ConfigDict) -> fdl.Experiment:
     mdp = fdl.envs.mdps.two_corners()
     env = fdl.envs.from_mdp(mdp)
     size = {"num_steps": config.num_env_steps}
-    uniform = np.full((16, 4), 0.25, np.float32)
-    optimal = tabular.value_iteration(mdp, discount=1.0).values
-    values = tabular.policy_evaluation(mdp, uniform, discount=1.0)
-    best = tabular.expected_updates(mdp, optimal, discount=1.0)
-    mean = tabular.expected_updates(mdp, values, discount=1.0)
     td = config.td
     learners = {
         "q_learning": (
             tabular.td_control(
                 env, tabular.q_learning, discount=1.0, **size, **config.q_learning
             ),
-            best,
+            optimal,
         ),
         "td": (
             tabular.td_prediction(
                 env,
-                uniform,
+                UNIFORM,
                 # Decays, so that the mean of the noise is taken.
                 step_size=lambda step: td.step_size / (1 + step / 20),
                 discount=1.0,
                 lambda_=td.lambda_,
                 **size,
             ),
-            values,
+            values_of_the_random_policy,
         ),
         "monte_carlo": (
             tabular.monte_carlo_prediction(
-                env, uniform, discount=1.0, max_steps=config.num_env_steps
+                env, UNIFORM, discount=1.0, max_steps=config.num_env_steps
             ),
-            mean,
+            means_of_the_random_policy,
         ),
     }
-    book = float(jnp.abs(values - jnp.array(BOOK)).max())
     batches = fdl.data.no_data(config.num_env_steps, "env_steps")
     return fdl.experiment.compare(
         {
-            name: fdl.Experiment(learner, batches, distance(mdp, exact, book))
+            name: fdl.Experiment(learner, batches, distance(mdp, exact))
             for name, (learner, exact) in learners.items()
         },
         claims=[
@@ -114,17 +109,35 @@ def build(config: ConfigDict) -> fdl.Experiment:
     )
 
 
-def distance(mdp, exact, book):
+def optimal(mdp):
+    """Optimal action values, [16, 4]."""
+    values = tabular.value_iteration(mdp, discount=1.0).values
+    return tabular.expected_updates(mdp, values, discount=1.0)
+
+
+def values_of_the_random_policy(mdp):
+    """Values of the policy that takes all actions alike, [16]."""
+    return tabular.policy_evaluation(mdp, UNIFORM, discount=1.0)
+
+
+def means_of_the_random_policy(mdp):
+    """Action values of that policy, [16, 4]."""
+    values = values_of_the_random_policy(mdp)
+    return tabular.expected_updates(mdp, values, discount=1.0)
+
+
+def distance(mdp, exact):
     """Evaluation of a table by its errors, terminal states left out."""
 
     @jax.jit
     def evaluate(variables):
         (table,) = jax.tree.leaves(variables["params"])
-        error = (table - exact)[~mdp.terminal]
+        error = (table - exact(mdp))[~mdp.terminal]
+        book = values_of_the_random_policy(mdp) - jnp.array(BOOK)
         return {
             "error": jnp.abs(error).max(),
             "rms_error": jnp.sqrt(jnp.square(error).mean()),
-            "error_of_dynamic_programming": book,
+            "error_of_dynamic_programming": jnp.abs(book).max(),
         }
 
     return evaluate

@@ -5,7 +5,11 @@ fdl train experiments/theory/deadly_triad.py --seeds 10
 Baird's counterexample: the value zero of all states could be represented, and there are
 no rewards, yet the weights grow without bound. Any two of the three do not.
 
-RESULTS
+The largest value of a state after 2,000 steps, to that before, means and ranges of the
+seeds 0 to 9: 672 (505 to 1040) with all three. Of on-policy data 0.1045 (0.1041 to
+0.1048), with returns in place of bootstrapping 0.0016 (0.0003 to 0.0041), with a table
+in place of features 0.973 (0.967 to 0.977), which is slow, as the discount is 0.99. All
+four claims hold. All ten seeds take 20 seconds on two CPU cores at work.
 
 References:
   Baird, `Residual Algorithms: Reinforcement Learning with Function Approximation
