@@ -1,4 +1,8 @@
-"""Wrappers of environments: functions of an environment to another one."""
+"""Wrappers of environments: functions of an environment to another one.
+
+Those that change what is observed, or what an action does, leave the environment
+without its name: a policy of it would be none of gymnasium's environment of that name.
+"""
 
 from typing import NamedTuple
 
@@ -121,7 +125,7 @@ def frame_stack(env: Env, num_frames: int) -> Env:
         return FrameStackState(inner, frames), timestep
 
     stacked = box(low.shape, low, high, spec.dtype)
-    return env._replace(reset=reset, step=step, observation=stacked)
+    return env._replace(reset=reset, step=step, observation=stacked, name="")
 
 
 def clip_actions(env: Env) -> Env:
@@ -178,7 +182,8 @@ def scale_actions(env: Env) -> Env:
         scaled = (low + high) / 2 + action * (high - low) / 2
         return env.step(state, scaled.astype(action.dtype), key)
 
-    return env._replace(step=step, action=box(bounds.shape, -1, 1, bounds.dtype))
+    scaled = box(bounds.shape, -1, 1, bounds.dtype)
+    return env._replace(step=step, action=scaled, name="")
 
 
 def sticky_actions(env: Env, probability: float = 0.25) -> Env:
@@ -214,7 +219,7 @@ def sticky_actions(env: Env, probability: float = 0.25) -> Env:
         inner, timestep = env.step(state.env, taken, step_key)
         return StickyState(inner, taken, jnp.ones((), bool)), timestep
 
-    return env._replace(reset=reset, step=step)
+    return env._replace(reset=reset, step=step, name="")
 
 
 def one_hot_observations(env: Env) -> Env:
@@ -245,7 +250,8 @@ def one_hot_observations(env: Env) -> Env:
         vector = jax.nn.one_hot(timestep.observation, size, dtype=jnp.float32)
         return state, timestep._replace(observation=vector)
 
-    return env._replace(reset=reset, step=step, observation=box((size,), 0, 1))
+    vectors = box((size,), 0, 1)
+    return env._replace(reset=reset, step=step, observation=vectors, name="")
 
 
 def _continuous(env: Env) -> Spec:

@@ -148,6 +148,14 @@ def test_wrappers_compose():
     np.testing.assert_array_equal(timesteps.truncated, [False, True])
 
 
+def test_the_name_stays_where_a_policy_may_play_in_the_environment_of_that_name():
+    env = envs.gymnax("Pendulum-v1")
+    kept = envs.time_limit(envs.clip_actions(env), 5)
+    assert kept.name == "Pendulum-v1"
+    others = envs.frame_stack(env, 2), envs.scale_actions(env), envs.sticky_actions(env)
+    assert {other.name for other in others} == {""}
+
+
 WALK = envs.from_mdp(envs.mdps.random_walk())
 
 

@@ -169,6 +169,34 @@ def monte_carlo(seed):
     return fdl.monte_carlo(measure), data.no_data()
 
 
+def walk():
+    return envs.from_mdp(envs.mdps.random_walk(3))
+
+
+def tabular_control(seed):
+    del seed  # Experience follows from the key of the state.
+    rates = {"step_size": 0.1, "epsilon": 0.2, "discount": 0.9}
+    sarsa = rl.tabular.sarsa
+    return rl.tabular.td_control(walk(), sarsa, num_steps=8, **rates), data.no_data()
+
+
+def tabular_prediction(seed):
+    del seed
+    rates = {"step_size": 0.1, "discount": 0.9, "lambda_": 0.5}
+    policy = np.full((5, 2), 0.5)
+    return rl.tabular.td_prediction(
+        walk(), policy, num_steps=8, **rates
+    ), data.no_data()
+
+
+def tabular_monte_carlo(seed):
+    del seed
+    learner = rl.tabular.monte_carlo_control(
+        walk(), epsilon=0.2, discount=0.9, max_steps=9
+    )
+    return learner, data.no_data()
+
+
 def gan(seed):
     """Two players in one state: each step trains one of them."""
     generator = models.MLP((8,), 4, norm=nn.BatchNorm)
@@ -301,6 +329,9 @@ REST = [
     masked_language_model,
     schedule_free_and_sharpness_aware,
     adapters,
+    tabular_control,
+    tabular_prediction,
+    tabular_monte_carlo,
 ]
 LARGE = [(ppo, 3), (with_all_steps, 3)]  # Programs.
 every_learner = pytest.mark.parametrize("make", [*QUICK, *map(slow, REST)])
