@@ -44,12 +44,12 @@ class Preferences(NamedTuple):
     Attributes:
       logits: Preference of each arm, float [A].
       baseline: Mean of all rewards, float [].
-      count: Number of pulls, int32 [].
+      num_pulls: Number of pulls, int32 [].
     """
 
     logits: Array
     baseline: Array
-    count: Array
+    num_pulls: Array
 
 
 def epsilon_greedy(
@@ -123,7 +123,7 @@ def gradient(step_size: float, *, baseline: bool = True) -> Bandit:
         return jax.nn.softmax(state.logits)
 
     def update(state, action, reward):
-        count = state.count + 1
+        count = state.num_pulls + 1
         # The mean has the present reward in it, as in the book's figure.
         mean = state.baseline + (reward - state.baseline) / count
         advantage = reward - (mean if baseline else 0)

@@ -47,7 +47,8 @@ def monte_carlo_control(
     Each step of the learner plays an episode. One that is truncated, or that does not
     end within ``max_steps``, is left out: its returns are not known.
 
-    The variables are those of `table`.
+    The variables are those of `table`; the metric ``loss`` is the mean squared
+    difference of a return and the mean before.
 
     Args:
       env: Environment whose observations and actions are each a discrete number.
@@ -132,7 +133,9 @@ def _monte_carlo(
         counts = state.counts + added
         difference = sums - added * state.action_values
         action_values = state.action_values + difference / jnp.maximum(counts, 1)
+        error = jnp.square(returns - state.action_values[pairs])
         metrics = {
+            "loss": mean(error, counted.astype(jnp.float32)),
             "episode_return": mean((transitions.reward * playing).sum()[None]),
             "episode_length": mean(playing.sum(dtype=jnp.float32)[None]),
             "complete": mean(complete.astype(jnp.float32)[None]),

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from fdl.errors import UserError
+from fdl.metrics import mean
 from fdl.rl.episode_stats import (
     EpisodeStats,
     init_episode_stats,
@@ -112,7 +113,8 @@ def td_control(
     episode that is truncated is bootstrapped. The next action is drawn before the
     update, for SARSA needs it there.
 
-    The variables are those of `table`.
+    The variables are those of `table`; the metric ``loss`` is the mean squared TD
+    error.
 
     Args:
       env: Environment whose observations and actions are each a discrete number.
@@ -180,17 +182,19 @@ def td_control(
         state = state._replace(
             action_values=q, env=env_state, observation=observation, action=action
         )
-        return state, (timestep.reward, ended)
+        return state, (timestep.reward, ended, error)
 
     def step(state, batch=None):
         del batch
         keys = jax.random.split(jax.random.fold_in(state.key, state.step), num_steps)
         times = state.step * num_steps + jnp.arange(num_steps)
-        state, (reward, ended) = jax.lax.scan(advance, state, (keys, times))
+        state, rows = jax.lax.scan(advance, state, (keys, times))
+        reward, ended, error = rows
         episode, metrics = update_episode_stats(
             state.episode, reward[:, None], ended[:, None]
         )
-        return state._replace(step=state.step + 1, episode=episode), metrics
+        state = state._replace(step=state.step + 1, episode=episode)
+        return state, {"loss": mean(jnp.square(error)), **metrics}
 
     return Learner(init, step)
 
@@ -207,7 +211,8 @@ def td_prediction(
 ) -> Learner:
     """TD(λ) prediction with a table: learns the values of a given policy.
 
-    The variables are ``{"params": {"values": [S]}}``.
+    The variables are ``{"params": {"values": [S]}}``; the metric ``loss`` is the mean
+    squared TD error.
 
     Args:
       env: Environment whose observations and actions are each a discrete number.
@@ -250,7 +255,7 @@ def td_prediction(
         env_state, observation, transitions = unroll(
             env, act, state.env, state.observation, key, num_steps
         )
-        values, trace = td_lambda(
+        values, trace, error = td_lambda(
             state.values,
             state.trace,
             jax.tree.map(lambda x: x[:, 0], transitions),
@@ -264,7 +269,7 @@ def td_prediction(
         after = PredictionState(
             state.step + 1, state.key, values, trace, env_state, observation, episode
         )
-        return after, metrics
+        return after, {"loss": mean(jnp.square(error)), **metrics}
 
     return Learner(init, step)
 
@@ -277,7 +282,7 @@ def td_lambda(
     step_size: float | Array,
     discount: float,
     lambda_: float,
-) -> tuple[Array, Array]:
+) -> tuple[Array, Array, Array]:
     """TD(λ) along transitions: values after updates with an accumulating trace.
 
     ``v += α (r + γ v(s') - v(s)) z`` with the eligibility trace ``z``, which is
@@ -293,7 +298,8 @@ def td_lambda(
       lambda_: Decay λ of the trace.
 
     Returns:
-      Values and trace after the transitions, float [S] each.
+      Values and trace after the transitions, float [S] each, and the TD error of each
+      transition, float [T].
 
     References:
       Sutton, `Learning to Predict by the Methods of Temporal Differences
@@ -308,9 +314,10 @@ def td_lambda(
         error = transition.reward + discount * later - values[here]
         trace = (discount * lambda_ * trace).at[here].add(1)
         values += step_size * error * trace
-        return (values, jnp.where(transition.ended, 0, trace)), None
+        return (values, jnp.where(transition.ended, 0, trace)), error
 
-    return jax.lax.scan(update, (values, trace), transitions)[0]
+    (values, trace), errors = jax.lax.scan(update, (values, trace), transitions)
+    return values, trace, errors
 
 
 def _at(rate: Rate, step: Array) -> float | Array:

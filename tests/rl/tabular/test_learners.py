@@ -46,10 +46,12 @@ def test_td_lambda_is_its_definition(lambda_):
     found = td_lambda(
         values.astype(np.float32), trace.astype(np.float32), rows, lambda_
     )
+    errors = []
     for t in range(60):
         s, after = rows.observation[t], rows.next_observation[t]
         later = 0 if rows.terminated[t] else values[after]
         error = rows.reward[t] + 0.9 * later - values[s]
+        errors.append(error)
         trace = 0.9 * lambda_ * trace
         trace[s] += 1
         values = values + 0.1 * error * trace
@@ -57,6 +59,7 @@ def test_td_lambda_is_its_definition(lambda_):
             trace = np.zeros(4)
     np.testing.assert_allclose(found[0], values, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(found[1], trace, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found[2], errors, rtol=1e-4, atol=1e-5)
 
 
 @jax.jit
