@@ -36,39 +36,38 @@ def energy(variables, observation, key):
     return jnp.where(cos > 0.9, above, below)[:, None].astype(jnp.float32)
 
 
-CASES = {
-    "CartPole-v1": (against_the_fall, 0.0, 20, {}),
-    "MountainCar-v0": (with_the_velocity, 3.0, 100, {}),
-    "Acrobot-v1": (swing, 25.0, 100, {}),
-    "Pendulum-v1": (energy, 40.0, 100, {}),
+POLICIES = {
+    "CartPole-v1": against_the_fall,
+    "MountainCar-v0": with_the_velocity,
+    "Acrobot-v1": swing,
+    "Pendulum-v1": energy,
 }
 
 
-def returns(name, num_episodes):
-    policy, *_ = CASES[name]
-    evaluate = rl.on_episodes(envs.gymnax(name), policy, num_episodes=num_episodes)
+def returns(name, num_episodes, max_steps=1000):
+    policy, size = POLICIES[name], {"num_episodes": num_episodes}
+    evaluate = rl.on_episodes(envs.gymnax(name), policy, max_steps=max_steps, **size)
     here = evaluate({"params": {}})
     there, lengths = envs.play_in_gymnasium(
-        name, policy, {"params": {}}, num_episodes=num_episodes
+        name, policy, {"params": {}}, max_steps=max_steps, **size
     )
     return here, there, lengths
 
 
-@pytest.mark.parametrize("name", ["CartPole-v1"])
-def test_a_policy_that_balances_does_so_on_both_sides(name):
-    here, there, lengths = returns(name, 3)
-    assert here["episode_return"] == 500
-    np.testing.assert_array_equal(there, 500)
-    np.testing.assert_array_equal(lengths, 500)
+def test_a_policy_that_balances_does_so_on_both_sides():
+    here, there, lengths = returns("CartPole-v1", 3, max_steps=150)
+    assert here["episode_return_min"] == 150
+    np.testing.assert_array_equal(there, 150)
+    np.testing.assert_array_equal(lengths, 150)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["MountainCar-v0", "Acrobot-v1", "Pendulum-v1"])
+@pytest.mark.parametrize("name", POLICIES)
 def test_mean_returns_are_the_same_on_both_sides(name):
     here, there, lengths = returns(name, 500)
     error = there.std() / 500**0.5
-    assert abs(here["episode_return"] - there.mean()) < 4.5 * error
-    assert abs(here["episode_length"] - lengths.mean()) < 4.5 * error
+    assert abs(here["episode_return"] - there.mean()) <= 4.5 * error
+    assert abs(here["episode_length"] - lengths.mean()) <= 4.5 * error
 
 
 def test_episodes_are_cut_and_actions_are_clipped():

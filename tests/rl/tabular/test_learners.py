@@ -148,6 +148,7 @@ def test_q_learning_finds_the_optimal_values_of_the_grid():
     np.testing.assert_array_equal(state.action_values, exact)
 
 
+@pytest.mark.some(1)
 @pytest.mark.parametrize("first_visit", [True, False])
 def test_monte_carlo_averages_the_returns_of_its_episodes(first_visit):
     learner = tabular.monte_carlo_prediction(
@@ -199,7 +200,7 @@ def test_td_prediction_approaches_the_values_of_the_walk():
         step_size=lambda step: 0.1 / (1 + step),
         discount=1.0,
         lambda_=0.5,
-        num_steps=2000,
+        num_steps=1000,
         initial=0.5,
     )
     state, metrics = trained(learner, 10)
