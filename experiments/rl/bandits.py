@@ -19,7 +19,8 @@ Mean reward of the last 100 of 1,000 pulls, and share of the best arm among them
 | 2.5 | gradient, α = 0.4, no baseline | 4.793 | 28.1 % |
 
 Of the first 100 pulls, ε = 0.1 has the best arm in 37.7 %, and optimism in 19.3 %. All
-eight claims hold. All five seeds take 4 minutes on two CPU cores at work.
+eight claims hold. All five seeds take 6 minutes on two CPU cores that others use
+as well.
 
 References:
   Sutton and Barto, `Reinforcement Learning: An Introduction

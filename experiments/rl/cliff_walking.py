@@ -7,7 +7,8 @@ Greedy after 100,000 steps, Q-learning walks along the edge, with the optimal re
 at random in every tenth step, SARSA gets -22.1 (-22.4 to -21.9), expected SARSA -20.7,
 and Q-learning, which falls, -50.7 (-50.8 to -50.7). Returns are the exact ones of the
 learnt tables, and the same for each of the seeds 0 to 9 where no range is given. All
-four claims hold. All ten seeds take 45 seconds on two CPU cores at work.
+four claims hold. All ten seeds take 50 seconds on two CPU cores that others use as
+well.
 
 References:
   Sutton and Barto, `Reinforcement Learning: An Introduction

@@ -7,7 +7,7 @@ book, to 0.0002. Q-learning finds the optimal action values exactly, with an err
 TD(0.5) finds the values of that policy, which go down to -22, with a root mean square
 error of 0.17 (0.07 to 0.31), and means of 2,000 Monte Carlo episodes its action values
 with one of 0.71 (0.56 to 1.19); means and ranges of the seeds 0 to 9. All four claims
-hold. All ten seeds take 2 minutes on two CPU cores at work.
+hold. All ten seeds take 2 minutes on two CPU cores that others use as well.
 
 References:
   Sutton and Barto, `Reinforcement Learning: An Introduction

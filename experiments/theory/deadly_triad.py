@@ -9,7 +9,8 @@ The largest value of a state after 2,000 steps, to that before, means and ranges
 seeds 0 to 9: 672 (505 to 1040) with all three. Of on-policy data 0.1045 (0.1041 to
 0.1048), with returns in place of bootstrapping 0.0016 (0.0003 to 0.0041), with a table
 in place of features 0.973 (0.967 to 0.977), which is slow, as the discount is 0.99. All
-four claims hold. All ten seeds take 20 seconds on two CPU cores at work.
+four claims hold. All ten seeds take 10 seconds on two CPU cores that others use
+as well.
 
 References:
   Baird, `Residual Algorithms: Reinforcement Learning with Function Approximation
@@ -58,6 +59,7 @@ def build(config: ConfigDict) -> fdl.Experiment:
     values = FEATURES @ WEIGHTS
     arms = {
         "triad": td(config, FEATURES, WEIGHTS, TARGET),
+        # Learns the values of the policy that acts.
         "on_policy": td(config, FEATURES, WEIGHTS, BEHAVIOUR),
         # All rewards are zero, and so is the return of every episode.
         "monte_carlo": td(config, FEATURES, WEIGHTS, TARGET, bootstrapping=False),
