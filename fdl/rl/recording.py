@@ -1,7 +1,7 @@
 """Recording of episodes: what a trained policy sees, does and is paid for."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -81,7 +81,7 @@ def record(
             env_state, observation = carry
             act_key, step_key = jax.random.split(jax.random.fold_in(play_key, i))
             action = player.policy(variables, observation, act_key)
-            probabilities = ()
+            probabilities: Any = ()
             if player.probabilities is not None:
                 probabilities = player.probabilities(variables, observation)
             env_state, timestep = step_all(env, env_state, action, step_key)
@@ -92,18 +92,19 @@ def record(
         return jax.lax.scan(step, (env_state, observation), steps)
 
     carry = jax.jit(jax.vmap(env.reset))(jax.random.split(reset_key, num_episodes))
-    chunks, ended = [], np.zeros(num_episodes, bool)
+    chunks: list[Any] = []
+    ended = np.zeros(num_episodes, bool)
     while len(chunks) * CHUNK < max_steps and not ended.all():
         carry, chunk = play(*carry, len(chunks) * CHUNK)
         chunks.append(jax.device_get(chunk))
         ended |= chunks[-1][0].ended.any(axis=0)
     whole = jax.tree.map(lambda *x: np.concatenate(x)[:max_steps], *chunks)
-    return [_episode(*whole, i) for i in range(num_episodes)]
+    return [_episode(whole, i) for i in range(num_episodes)]
 
 
-def _episode(transitions: Transition, probabilities, i: int) -> Episode:
+def _episode(whole: Any, i: int) -> Episode:
     """Steps of one of several episodes, up to its first end."""
-    ended = transitions.ended[:, i]
+    ended = whole[0].ended[:, i]
     length = int(ended.argmax()) + 1 if ended.any() else len(ended)
-    own, shares = jax.tree.map(lambda x: x[:length, i], (transitions, probabilities))
+    own, shares = jax.tree.map(lambda x: x[:length, i], whole)
     return Episode(own, None if isinstance(shares, tuple) else shares)
