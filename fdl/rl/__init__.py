@@ -18,7 +18,14 @@ from fdl.rl.policies import (
     sampling,
 )
 from fdl.rl.recording import Episode, Player, record
-from fdl.rl.returns import gae
+from fdl.rl.returns import (
+    discounted_returns,
+    gae,
+    lambda_returns,
+    n_step_returns,
+    retrace,
+    vtrace,
+)
 from fdl.rl.rollout import Transition, unroll
 
 __all__ = [
@@ -31,20 +38,25 @@ __all__ = [
     "action_probabilities",
     "actor",
     "bandits",
+    "discounted_returns",
     "gae",
     "greedy",
     "init_episode_stats",
+    "lambda_returns",
     "map_outputs",
     "minibatch_steps",
+    "n_step_returns",
     "normalize_observations",
     "on_episodes",
     "on_policy",
     "play",
     "record",
+    "retrace",
     "sampling",
     "shuffle",
     "tabular",
     "unroll",
     "update_episode_stats",
     "update_observation_stats",
+    "vtrace",
 ]

@@ -1,9 +1,8 @@
-"""Advantage estimation."""
+"""Generalised advantage estimation."""
 
-import chex
-import jax
 import jax.numpy as jnp
 
+from fdl.rl.returns.recursion import accumulate, check
 from fdl.types import Array
 
 
@@ -43,20 +42,9 @@ def gae(
       Pardo et al., `Time Limits in Reinforcement Learning
       <https://arxiv.org/abs/1712.00378>`_, 2017.
     """
-    chex.assert_type([reward, value, next_value], float)
-    chex.assert_type([terminated, truncated], bool)
-    chex.assert_equal_shape([reward, value, next_value, terminated, truncated])
-
+    check([reward, value, next_value], terminated, truncated)
     delta = reward + discount * jnp.where(terminated, 0, next_value) - value
     decay = jnp.where(terminated | truncated, 0, discount * lambda_)
-
-    def accumulate(advantage, inputs):
-        delta, decay = inputs
-        advantage = delta + decay * advantage
-        return advantage, advantage
-
     # A rollout may stop in the middle of an episode: A_T is zero, and the rest of its
     # return is bootstrapped from the value in δ_{T-1}.
-    zero = jnp.zeros_like(delta[0])
-    _, advantages = jax.lax.scan(accumulate, zero, (delta, decay), reverse=True)
-    return advantages
+    return accumulate(delta, decay)
