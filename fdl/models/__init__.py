@@ -82,6 +82,8 @@ from fdl.models.rl.actor import Actor, Critic, sac_actor, td3_actor, twin_critic
 from fdl.models.rl.actor_critic import ActorCritic, atari_ppo, cartpole_ppo, mujoco_ppo
 from fdl.models.rl.encoders import ConvEncoder, minatar_encoder, nature_encoder
 from fdl.models.rl.policy_heads import (
+    BetaHead,
+    BetaParams,
     CategoricalHead,
     DeterministicHead,
     GaussianHead,
@@ -178,6 +180,8 @@ __all__ = [
     "Attention",
     "Autoencoder",
     "BERTPretraining",
+    "BetaHead",
+    "BetaParams",
     "CategoricalHead",
     "ConvEncoder",
     "ConvNeXt",

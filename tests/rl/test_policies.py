@@ -1,28 +1,14 @@
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from fdl import models, objectives, rl
-from fdl.distributions import Distribution, categorical
+from fdl.distributions import categorical, normal
 from fdl.errors import UserError
 from fdl.models.rl.policy_heads import GaussianHead
 
 KEY = jax.random.key(0)
 OBSERVATION = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
-
-
-def gaussian():
-    """Its parameters are a tuple of two, as are the outputs of an actor-critic."""
-    return Distribution(
-        sample=lambda params, key: (
-            params.mean
-            + jnp.exp(params.log_std) * jax.random.normal(key, params.mean.shape)
-        ),
-        log_prob=lambda params, x: x.sum(axis=-1),  # Not used by a policy.
-        entropy=lambda params: params.log_std.sum(axis=-1),
-        mode=lambda params: params.mean,
-    )
 
 
 def outputs_and_action(module, policy_of, distribution):
@@ -56,11 +42,11 @@ def test_greedy_takes_the_highest_mean_of_quantiles():
 
 def test_greedy_takes_the_mean_of_an_actor_whose_parameters_are_a_tuple():
     module = models.Actor(2, hidden_sizes=(5,), head=GaussianHead)
-    params, action = outputs_and_action(module, rl.greedy, gaussian())
+    params, action = outputs_and_action(module, rl.greedy, normal())
     np.testing.assert_array_equal(action, params.mean)
 
 
-@pytest.mark.parametrize("head, distribution", [(None, categorical), (1, gaussian)])
+@pytest.mark.parametrize("head, distribution", [(None, categorical), (1, normal)])
 def test_an_actor_critic_acts_by_its_actor(head, distribution):
     options = {"head": GaussianHead} if head else {}
     module = models.ActorCritic(2, hidden_sizes=(5,), **options)
@@ -72,7 +58,7 @@ def test_an_actor_critic_acts_by_its_actor(head, distribution):
 
 def test_sampling_draws_from_the_distribution():
     module = models.Actor(2, hidden_sizes=(5,), head=GaussianHead)
-    params, action = outputs_and_action(module, rl.sampling, gaussian())
+    params, action = outputs_and_action(module, rl.sampling, normal())
     noise = jax.random.normal(KEY, action.shape)
     expected = params.mean + np.exp(params.log_std) * noise
     np.testing.assert_allclose(action, expected, rtol=1e-6)

@@ -32,6 +32,18 @@ class GaussianParams(NamedTuple):
     log_std: Array
 
 
+class BetaParams(NamedTuple):
+    """Parameters of independent beta distributions.
+
+    Attributes:
+      alpha: α, float [B, A], above one.
+      beta: β, float [B, A], above one.
+    """
+
+    alpha: Array
+    beta: Array
+
+
 class CategoricalHead(nn.Module):
     """Categorical policy head: logits of discrete actions.
 
@@ -127,6 +139,36 @@ class SquashedGaussianHead(nn.Module):
         # Unbounded deviations would overflow, or make log-likelihoods infinite.
         log_std = jnp.clip(log_std, min=self.min_log_std, max=self.max_log_std)
         return GaussianParams(mean, log_std)
+
+
+class BetaHead(nn.Module):
+    """Beta policy head: α and β above one, so that the density has a single peak.
+
+    Attributes:
+      action_size: Dimension of the action space, A.
+      kernel_init: Initialiser of the kernels.
+      dtype: Dtype of the computation; that of inputs and parameters where None.
+      param_dtype: Dtype of the parameters.
+
+    References:
+      Chou, Maturana and Scherer, `Improving Stochastic Policy Gradients in Continuous
+      Control with Deep Reinforcement Learning using the Beta Distribution
+      <https://proceedings.mlr.press/v70/chou17a.html>`_, 2017.
+    """
+
+    action_size: int
+    kernel_init: Initializer = _small
+    dtype: DTypeLike | None = None
+    param_dtype: DTypeLike = "float32"
+
+    @nn.compact
+    def __call__(self, x: Array) -> BetaParams:
+        """Maps features [B, D] to α and β, float [B, action_size]."""
+        options: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
+        options["kernel_init"] = self.kernel_init
+        alpha = nn.Dense(self.action_size, name="alpha", **options)(x)
+        beta = nn.Dense(self.action_size, name="beta", **options)(x)
+        return BetaParams(1 + nn.softplus(alpha), 1 + nn.softplus(beta))
 
 
 class DeterministicHead(nn.Module):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fdl import objectives, rl
-from fdl.distributions import Distribution
+from fdl.distributions import normal
 from fdl.models import functional
 from fdl.models.pretrained.layer_rules import conv, dense
 from fdl.models.pretrained.rules import Rule, of_flat_images, reshaped
@@ -159,39 +159,21 @@ def test_values_reach_the_actor_s_torso_only_where_it_is_shared(shared, random_i
     assert reached == {f"{one}_torso", one, "value"}
 
 
-def gaussian():
-    """A distribution as PPO wants one, of the parameters that the head reads out."""
-
-    def log_prob(params, x):
-        mean, log_std = params
-        z = (x - mean) / jnp.exp(log_std)
-        return (-(z**2) / 2 - log_std - np.log(2 * np.pi) / 2).sum(axis=-1)
-
-    def sample(params, key):
-        noise = jax.random.normal(key, params.mean.shape)
-        return params.mean + jnp.exp(params.log_std) * noise
-
-    def entropy(params):
-        return (params.log_std + np.log(2 * np.pi * np.e) / 2).sum(axis=-1)
-
-    return Distribution(sample, log_prob, entropy, lambda params: params.mean)
-
-
 def test_ppo_takes_what_the_gaussian_head_reads_out(apply, random_inputs):
     model = functional(SMALL["Gaussian"])
     variables = jax.jit(model.init)(jax.random.key(0))
     observation = random_inputs(8, 3)
-    policy = rl.sampling(rl.actor(model), gaussian())
+    policy = rl.sampling(rl.actor(model), normal())
     action = jax.jit(policy)(variables, observation, jax.random.key(1))
     (params, _), _ = apply(model, variables, observation)
     batch = {
         "observation": observation,
         "action": action,
-        "log_prob": gaussian().log_prob(params, action),
+        "log_prob": normal().log_prob(params, action),
         "advantage": random_inputs(8, seed=1),
         "return": random_inputs(8, seed=2),
     }
-    objective = objectives.ppo(model, gaussian())
+    objective = objectives.ppo(model, normal())
     grads, (_, metrics) = jax.jit(jax.grad(objective, has_aux=True))(variables, batch)
     # Where the policy is what it was, the surrogate is the mean advantage: zero.
     np.testing.assert_allclose(metrics["policy_loss"].compute(), 0.0, atol=1e-6)

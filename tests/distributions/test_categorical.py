@@ -2,8 +2,10 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
-from fdl.distributions import categorical
+from fdl.distributions import categorical, mask_logits, multi_categorical
+from fdl.errors import UserError
 
 LOGITS = np.random.default_rng(0).normal(scale=3, size=(2, 3, 4)).astype(np.float32)
 DISTRIBUTION = categorical()
@@ -81,3 +83,56 @@ def test_half_precision_is_widened():
         found, (np.log(p[7]), -(p * np.log(p)).sum()), rtol=1e-5
     )
     chex.assert_type(found, jnp.float32)
+
+
+def test_a_vector_of_numbers_is_as_likely_as_all_of_them_together():
+    sizes, rng = (2, 3, 4), np.random.default_rng(3)
+    logits = rng.normal(size=(5, 9)).astype(np.float32)
+    x = rng.integers(sizes, size=(5, 3)).astype(np.int32)
+    vector = multi_categorical(sizes)
+
+    @jax.jit
+    def found(logits, x):
+        return vector.log_prob(logits, x), vector.entropy(logits), vector.mode(logits)
+
+    parts = np.split(logits, [2, 5], axis=1)
+    each = [probabilities(part) for part in parts]
+    joint = np.einsum("ba,bc,bd->bacd", *each)  # All 24 vectors.
+    log_prob = np.log([table[*row] for table, row in zip(joint, x, strict=True)])
+    entropy = -(joint * np.log(joint)).sum((1, 2, 3))
+    mode = np.stack([part.argmax(1) for part in parts], axis=1)
+    chex.assert_trees_all_close(found(logits, x), (log_prob, entropy, mode), rtol=1e-5)
+
+    keys = jax.random.split(jax.random.key(0), 20_000)
+    drawn = jax.jit(jax.vmap(lambda key: vector.sample(logits[0], key)))(keys)
+    counts, _ = np.histogramdd(np.asarray(drawn), [np.arange(n + 1) for n in sizes])
+    np.testing.assert_allclose(counts / len(keys), joint[0], atol=0.015)
+
+
+def test_numbers_of_values_have_to_fit():
+    with pytest.raises(UserError, match=r"num_values=\(2, 0\): expected integers"):
+        multi_categorical((2, 0))
+    with pytest.raises(UserError, match="expected 5 of them, the sum of num_values"):
+        multi_categorical((2, 3)).mode(jnp.zeros((1, 4)))
+
+
+def test_masked_classes_are_never_taken_and_take_no_probability():
+    valid = np.array([True, False, True, False])
+    logits = mask_logits(LOGITS, np.broadcast_to(valid, LOGITS.shape))
+    few = DISTRIBUTION.log_prob(LOGITS[..., valid], np.ones((2, 3), int))
+    found, gradient = jax.jit(
+        jax.value_and_grad(
+            lambda x: DISTRIBUTION.log_prob(
+                mask_logits(x, np.broadcast_to(valid, LOGITS.shape)),
+                np.full((2, 3), 2),
+            ).sum()
+        )
+    )(LOGITS)
+    chex.assert_trees_all_close(found, few.sum(), rtol=1e-5)
+    assert not gradient[..., ~valid].any() and np.isfinite(gradient).all()
+    assert valid[DISTRIBUTION.mode(logits)].all()
+
+
+def test_without_a_valid_class_logits_stay_as_they_are():
+    none = np.zeros(LOGITS.shape, bool)
+    np.testing.assert_array_equal(mask_logits(LOGITS, none), LOGITS)
