@@ -1,5 +1,6 @@
 """Objectives: training losses of a model, with the metrics to monitor."""
 
+from fdl.objectives.actor_critic import actor_critic
 from fdl.objectives.augmented import augmented, mixed
 from fdl.objectives.binary_classification import binary_classification
 from fdl.objectives.classification import classification
@@ -7,6 +8,7 @@ from fdl.objectives.ctc import ctc
 from fdl.objectives.language_modelling import language_modelling
 from fdl.objectives.masked_language_modelling import masked_language_modelling
 from fdl.objectives.penalised import penalised
+from fdl.objectives.policy_gradient import policy_gradient
 from fdl.objectives.ppo import ppo
 from fdl.objectives.preference import preference
 from fdl.objectives.reconstruction import reconstruction
@@ -15,6 +17,7 @@ from fdl.objectives.sequence_to_sequence import sequence_to_sequence
 from fdl.objectives.skip_gram import skip_gram
 
 __all__ = [
+    "actor_critic",
     "augmented",
     "binary_classification",
     "classification",
@@ -23,6 +26,7 @@ __all__ = [
     "masked_language_modelling",
     "mixed",
     "penalised",
+    "policy_gradient",
     "ppo",
     "preference",
     "reconstruction",

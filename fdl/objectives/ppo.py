@@ -1,37 +1,49 @@
 """Proximal policy optimisation (PPO)."""
 
-import jax
+from collections.abc import Callable
+
 import jax.numpy as jnp
 import optax
 
 from fdl import losses, metrics
 from fdl.distributions import Distribution, checked
 from fdl.errors import check_type
-from fdl.types import Model, Objective
+from fdl.objectives.standardized import standardized
+from fdl.types import Array, Model, Objective
+
+# Number, or a function of the number of rollouts so far, such as those of optax.
+Schedule = float | Callable[[Array], Array]
 
 
 def ppo(
     model: Model,
     distribution: Distribution,
     *,
-    clip: float = 0.2,
+    clip: Schedule = 0.2,
     value_cost: float = 0.5,
-    entropy_cost: float = 0.01,
+    entropy_cost: Schedule = 0.01,
+    value_clip: float | None = None,
+    normalize_advantages: bool = True,
 ) -> Objective:
     """Proximal policy optimisation (PPO) with a clipped surrogate objective.
 
     A batch has ``observation``, ``action``, the ``log_prob`` of the action under the
-    behaviour policy, ``advantage`` and ``return``, each [B, ...]. Advantages are
-    standardised over the batch. The loss is the sum of the clipped surrogate loss, the
-    value loss and the negative entropy, with their coefficients.
+    behaviour policy, ``advantage`` and ``return``, each [B, ...]. The loss is the sum
+    of the clipped surrogate loss, the value loss and the negative entropy, with their
+    coefficients.
 
     Args:
       model: Actor-critic model, of observations to the parameters of the distribution
         and values, float [B].
       distribution: Distribution of the actions.
-      clip: ε, the maximum deviation of the probability ratio from one.
+      clip: ε, the maximum deviation of the probability ratio from one; or a schedule of
+        it, a function of the number of rollouts, the ``step`` of the batch.
       value_cost: Coefficient of the value loss, half the squared error.
-      entropy_cost: Coefficient of the entropy bonus, in nats.
+      entropy_cost: Coefficient of the entropy bonus, in nats, or a schedule of it.
+      value_clip: Maximum deviation of a value from that before the first update, the
+        ``value`` of the batch, as in OpenAI Baselines: the loss is the larger one of
+        the value and the clipped value. Default: none.
+      normalize_advantages: Whether to standardise advantages over the batch.
 
     Returns:
       An objective with the metrics ``loss``, ``policy_loss``, ``value_loss``,
@@ -57,13 +69,19 @@ def ppo(
             variables, batch["observation"], key=key, train=train
         )
         log_ratio = distribution.log_prob(params, batch["action"]) - batch["log_prob"]
-        advantage = jax.nn.standardize(batch["advantage"])
-        policy = losses.clipped_surrogate(log_ratio, advantage, clip=clip)
+        advantage = batch["advantage"]
+        if normalize_advantages:
+            advantage = standardized(advantage)
+        epsilon, bonus = (_now(x, batch) for x in (clip, entropy_cost))
+        policy = losses.clipped_surrogate(log_ratio, advantage, clip=epsilon)
         value = optax.l2_loss(values, batch["return"])
+        if value_clip is not None:
+            change = jnp.clip(values - batch["value"], -value_clip, value_clip)
+            near = optax.l2_loss(batch["value"] + change, batch["return"])
+            value = jnp.maximum(value, near)
         entropy = distribution.entropy(params)
-        loss = metrics.mean(policy + value_cost * value - entropy_cost * entropy)
-        ratio = jnp.exp(log_ratio)
-        clipped = jnp.abs(ratio - 1) > clip
+        loss = metrics.mean(policy + value_cost * value - bonus * entropy)
+        clipped = jnp.abs(jnp.exp(log_ratio) - 1) > epsilon
         monitored = {
             "loss": loss,
             "policy_loss": metrics.mean(policy),
@@ -77,3 +95,8 @@ def ppo(
         return loss.compute(), (model_state, monitored)
 
     return objective
+
+
+def _now(value, batch):
+    """Value of a schedule at the step of a batch, which is one for all its rows."""
+    return value(batch["step"].ravel()[0]) if callable(value) else value

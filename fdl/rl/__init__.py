@@ -7,6 +7,8 @@ from fdl.rl.episode_stats import (
     update_episode_stats,
 )
 from fdl.rl.episodes import on_episodes, play
+from fdl.rl.episodic import EpisodicState, episodic
+from fdl.rl.minibatches import minibatch_steps, shuffle
 from fdl.rl.observation_stats import normalize_observations, update_observation_stats
 from fdl.rl.on_policy import OnPolicyState, minibatch_steps, on_policy, shuffle
 from fdl.rl.policies import (
@@ -15,6 +17,7 @@ from fdl.rl.policies import (
     actor,
     greedy,
     map_outputs,
+    mask_actions,
     sampling,
 )
 from fdl.rl.recording import Episode, Player, record
@@ -31,6 +34,7 @@ from fdl.rl.rollout import Transition, unroll
 __all__ = [
     "Episode",
     "EpisodeStats",
+    "EpisodicState",
     "OnPolicyState",
     "Player",
     "Policy",
@@ -39,11 +43,13 @@ __all__ = [
     "actor",
     "bandits",
     "discounted_returns",
+    "episodic",
     "gae",
     "greedy",
     "init_episode_stats",
     "lambda_returns",
     "map_outputs",
+    "mask_actions",
     "minibatch_steps",
     "n_step_returns",
     "normalize_observations",

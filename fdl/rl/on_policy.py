@@ -17,13 +17,13 @@ from fdl.rl.episode_stats import (
     init_episode_stats,
     update_episode_stats,
 )
+from fdl.rl.minibatches import minibatch_steps, shuffle
 from fdl.rl.observation_stats import update_observation_stats
 from fdl.rl.policies import Policy, actor, sampling
 from fdl.rl.returns import gae
 from fdl.rl.rollout import Transition, unroll
 from fdl.types import (
     Array,
-    Batch,
     Env,
     Key,
     Learner,
@@ -32,7 +32,6 @@ from fdl.types import (
     Objective,
     PyTree,
     State,
-    Step,
     TrainState,
     Variables,
 )
@@ -84,6 +83,7 @@ def on_policy(
     num_minibatches: int,
     discount: float,
     lambda_: float,
+    max_kl: float | None = None,
 ) -> Learner:
     """On-policy actor-critic learner, such as PPO or A2C.
 
@@ -100,8 +100,10 @@ def on_policy(
       model: Actor-critic model, of observations to the parameters of the distribution
         and values, float [B].
       distribution: Distribution of the actions.
-      objective: Objective to minimise. Its batches have ``observation``, ``action``,
-        ``log_prob``, ``advantage`` and ``return``.
+      objective: Objective to minimise: `ppo` or `actor_critic`. Its batches have
+        ``observation``, ``action``, and ``log_prob``, ``value``, ``advantage`` and
+        ``return`` by the policy that acted, and ``step``, the number of rollouts before
+        this one, for schedules.
       optimizer: Optimizer of the gradients.
       num_envs: Number of parallel environments, N.
       num_steps: Number of steps of a rollout in each environment, T.
@@ -109,6 +111,9 @@ def on_policy(
       num_minibatches: Number of minibatches of a pass; divides N T.
       discount: Discount factor γ.
       lambda_: λ of generalised advantage estimation; see `gae`.
+      max_kl: Upper bound of the metric ``approx_kl`` of a minibatch, in nats: the first
+        one above it and those after it are left out until the next rollout. The metric
+        ``stopped`` is their share. Default: none.
 
     Raises:
       UserError: A size is below 1, ``num_minibatches`` does not divide the rollout, or
@@ -138,8 +143,12 @@ def on_policy(
         # Advantages and log-probabilities are computed once, before the first update:
         # PPO compares each update with the policy that collected the rollout.
         experience = experience_of(state.train.train_variables, transitions)
-        rows = shuffle(shuffle_key, num_envs * num_steps, num_epochs, num_minibatches)
-        train, metrics = minibatch_steps(updates.step, state.train, experience, rows)
+        size = num_envs * num_steps
+        experience["step"] = jnp.full(size, state.step)
+        rows = shuffle(shuffle_key, size, num_epochs, num_minibatches)
+        train, metrics = minibatch_steps(
+            updates.step, state.train, experience, rows, max_kl=max_kl
+        )
         model_state = update_observation_stats(
             train.model_state, transitions.observation
         )
@@ -185,29 +194,6 @@ def _collect(
     return after, transitions, metrics
 
 
-def minibatch_steps(
-    step: Step, state: State, data: Batch, rows: Array
-) -> tuple[State, Metrics]:
-    """Training steps on minibatches of the same data, one after another.
-
-    Args:
-      step: ``step(state, batch) -> (state, metrics)``.
-      state: State before the first step.
-      data: Arrays that share their leading axis.
-      rows: Row indices of each minibatch, int [U, B], such as those of `shuffle`.
-
-    Returns:
-      State after U steps, and the merged metrics of all of them.
-    """
-
-    def learn(state, rows):
-        return step(state, jax.tree.map(lambda x: x[rows], data))
-
-    state, metrics = jax.lax.scan(learn, state, rows)
-    # Metrics are named tuples of sums, which are merged by addition.
-    return state, jax.tree.map(lambda x: x.sum(axis=0), metrics)
-
-
 def with_advantages(
     model: Model,
     distribution: Distribution,
@@ -228,8 +214,8 @@ def with_advantages(
       lambda_: λ of generalised advantage estimation.
 
     Returns:
-      ``observation``, ``action``, ``log_prob``, ``advantage`` and ``return``, each
-      [T * N, ...].
+      ``observation``, ``action``, ``log_prob``, ``value``, ``advantage`` and
+      ``return``, each [T * N, ...].
     """
     flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), transitions)
     (params, values), _ = model.apply(variables, flat.observation)
@@ -250,25 +236,10 @@ def with_advantages(
         "observation": flat.observation,
         "action": flat.action,
         "log_prob": distribution.log_prob(params, flat.action),
+        "value": values,
         "advantage": advantage,
         "return": advantage + values,
     }
-
-
-def shuffle(key: Key, size: int, num_epochs: int, num_minibatches: int) -> Array:
-    """Shuffled row indices of each minibatch, int [num_epochs * num_minibatches, B].
-
-    Each epoch is a permutation of all rows, cut into minibatches.
-
-    Args:
-      key: Key of the permutations.
-      size: Number of rows.
-      num_epochs: Number of epochs.
-      num_minibatches: Number of minibatches of an epoch; divides ``size``.
-    """
-    keys = jax.random.split(key, num_epochs)
-    rows = jax.vmap(lambda key: jax.random.permutation(key, size))(keys)
-    return rows.reshape(num_epochs * num_minibatches, size // num_minibatches)
 
 
 def _check(**sizes: int) -> None:

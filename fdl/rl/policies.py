@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from fdl.distributions import Distribution, checked
+from fdl.distributions import Distribution, checked, mask_logits
 from fdl.errors import UserError
 from fdl.types import Array, Key, Model, Variables
 
@@ -112,5 +112,32 @@ def map_outputs(model: Model, function: Callable[[Any], Any]) -> Model:
     def apply(variables, *inputs, **options):
         outputs, model_state = model.apply(variables, *inputs, **options)
         return function(outputs), model_state
+
+    return Model(model.init, apply)
+
+
+def mask_actions(model: Model, valid: Callable[[Array], Array]) -> Model:
+    """Model whose policy never takes an action that is invalid at an observation.
+
+    Args:
+      model: Model of observations to logits, float [B, A], or an actor-critic.
+      valid: ``valid(observation)``, True for the actions that may be taken, bool
+        [B, A].
+
+    Example:
+      Actions whose legality the observation says, in its last elements:
+
+      >>> from fdl import models, rl
+      >>> model = models.functional(models.ActorCritic(2, input_shape=(6,)))
+      >>> model = rl.mask_actions(model, lambda observation: observation[:, 4:] > 0)
+    """
+
+    def apply(variables, observation, *inputs, **options):
+        outputs, model_state = model.apply(variables, observation, *inputs, **options)
+        legal = valid(observation)
+        if isinstance(outputs, tuple):
+            logits, *rest = outputs
+            return (mask_logits(logits, legal), *rest), model_state
+        return mask_logits(outputs, legal), model_state
 
     return Model(model.init, apply)

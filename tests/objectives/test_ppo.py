@@ -117,3 +117,33 @@ def test_the_loss_and_what_it_watches_match_their_definitions(clip):
     chex.assert_trees_all_close(actual, expected, rtol=1e-3)
     chex.assert_trees_all_close(loss, actual["loss"])
     assert {metric.weight.item() for metric in metrics.values()} == {64}
+
+
+def test_a_clipped_value_does_not_improve_beyond_its_clip():
+    values = BATCH["observation"] @ PARAMS["value"]
+    old = values + RNG.normal(size=64).astype(np.float32)
+    log_prob_ = log_prob(PARAMS)
+    batch = {**BATCH, "log_prob": log_prob_, "value": old}
+    objective = ppo(MODEL, DISTRIBUTION, value_clip=0.3)
+    _, (_, metrics) = jax.jit(objective)({"params": PARAMS}, batch)
+    near = old + np.clip(values - old, -0.3, 0.3)
+    worse = np.maximum((values - BATCH["return"]) ** 2, (near - BATCH["return"]) ** 2)
+    chex.assert_trees_all_close(
+        metrics["value_loss"].compute(), 0.5 * worse.mean(), rtol=1e-4
+    )
+
+
+def test_clip_and_entropy_cost_follow_schedules_of_the_rollouts():
+    halved = {
+        "clip": lambda step: 0.2 * 0.5**step,
+        "entropy_cost": lambda step: 0.1 * 0.5**step,
+    }
+    old = log_prob({"policy": PARAMS["policy"] + SHIFT})
+    batch = {**BATCH, "log_prob": old}
+    step = np.full(64, 2, np.int32)
+    found = jax.jit(ppo(MODEL, DISTRIBUTION, **halved))(
+        {"params": PARAMS}, {**batch, "step": step}
+    )
+    constant = ppo(MODEL, DISTRIBUTION, clip=0.05, entropy_cost=0.025)
+    expected = jax.jit(constant)({"params": PARAMS}, batch)
+    chex.assert_trees_all_close(found, expected, rtol=1e-5)

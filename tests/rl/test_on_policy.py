@@ -12,8 +12,17 @@ from fdl.envs import box, discrete
 from fdl.errors import UserError
 from fdl.learners import inject_hyperparameters, repeat, replicate, select
 from fdl.objectives.ppo import ppo
-from fdl.rl import actor, gae, greedy, on_policy, play, shuffle
-from fdl.types import Env, Model, Timestep
+from fdl.rl import (
+    actor,
+    episodic,
+    gae,
+    greedy,
+    minibatch_steps,
+    on_policy,
+    play,
+    shuffle,
+)
+from fdl.types import Env, Mean, Model, Timestep
 
 PROGRAMS = 230
 
@@ -220,3 +229,65 @@ def test_discounts_are_traced_with_the_numbers_of_each():
 def test_sizes_that_do_not_fit_are_an_error(sizes):
     with pytest.raises(UserError, match=next(iter(sizes))):
         learner(**sizes)
+
+
+def test_a_divergence_above_its_bound_ends_the_updates_of_a_rollout():
+    def step(state, batch):  # Moves by one, and diverges by what it is given.
+        mean = Mean(batch["kl"].sum(), jnp.float32(1))
+        return state + 1, {"approx_kl": mean, "loss": mean}
+
+    data = {"kl": jnp.array([0.1, 0.2, 0.9, 0.1, 0.1])}
+    rows = jnp.arange(5)[:, None]
+    state, metrics = jax.jit(lambda: minibatch_steps(step, 0, data, rows, max_kl=0.5))()
+    assert state == 2
+    assert metrics["stopped"].compute() == np.float32(3 / 5)
+    chex.assert_trees_all_close(metrics["loss"], Mean(jnp.float32(0.3), jnp.float32(2)))
+    with pytest.raises(UserError, match="expected a metric 'approx_kl'"):
+        minibatch_steps(lambda s, _: (s, {"kl": 0}), 0, data, rows, max_kl=0.5)
+
+
+def test_episodes_are_played_from_their_beginning_to_their_end():
+    """What comes after an end, in the same environment, has no weight."""
+    seen = []
+
+    def objective(variables, batch, key=None, *, train=False):
+        jax.debug.callback(lambda x: seen.append(x), batch, ordered=True)
+        return 0.0, ({}, {})
+
+    decided = ACTIONS._replace(sample=lambda params, key: ACTIONS.mode(params))
+    learner = episodic(
+        corridor(),
+        table(),
+        decided,
+        objective,
+        optax.sgd(0.1),
+        num_episodes=2,
+        max_steps=4,
+        discount=0.5,
+    )
+    state = jax.jit(learner.init)(jax.random.key(0))
+    logits, values = jnp.array([[0.0, 1.0]] * 4), jnp.arange(4.0) + 10
+    for forward in (True, False):
+        params = {"logits": logits if forward else -logits, "values": values}
+        state = state._replace(train=state.train._replace(params=params))
+        _, metrics = jax.jit(learner.step)(state, None)
+        jax.effects_barrier()
+        batch = jax.tree.map(lambda x: x.reshape(4, 2, *x.shape[1:]), seen.pop())
+        if forward:  # To the end in three steps; what follows is of another episode.
+            returns = batch["return"][:3]
+            assert batch["mask"].tolist() == [[True] * 2] * 3 + [[False] * 2]
+            assert returns.tolist() == [[0.25] * 2, [0.5] * 2, [1.0] * 2]
+            assert metrics["episode_return"].compute() == 1
+            assert metrics["episode_length"].compute() == 3
+        else:  # Cut after four steps: the value of the last observation is the rest.
+            assert batch["mask"].all()
+            expected = [10 * 0.5 ** (4 - t) for t in range(4)]
+            assert batch["return"].tolist() == [[x] * 2 for x in expected]
+            assert metrics["episode_return"].compute() == 0
+
+
+@pytest.mark.parametrize("size", ["num_episodes", "max_steps"])
+def test_sizes_of_episodic_learning_are_at_least_one(size):
+    sizes = {"num_episodes": 1, "max_steps": 1, "discount": 1.0} | {size: 0}
+    with pytest.raises(UserError, match=f"{size}=0: expected at least 1"):
+        episodic(corridor(), table(), ACTIONS, lambda: 0, optax.sgd(0.1), **sizes)

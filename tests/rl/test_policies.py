@@ -1,4 +1,5 @@
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -78,3 +79,19 @@ def test_the_pair_of_an_actor_critic_and_its_absence_are_told():
     alone = models.functional(models.QNetwork(2, hidden_sizes=(5,)))
     with pytest.raises(UserError, match=r"expected a pair, \(params, values\)"):
         jax.eval_shape(rl.actor(alone).apply, alone.init(KEY), OBSERVATION)
+
+
+@pytest.mark.parametrize("critic", [False, True])
+def test_masked_actions_are_never_taken(critic):
+    module = models.ActorCritic(3, (4,)) if critic else models.QNetwork(3, (4,))
+    model = models.functional(module, OBSERVATION[:1])
+    masked = rl.mask_actions(
+        model, lambda x: jnp.stack([x[:, 0] > 0] * 2 + [x[:, 0] < 9], 1)
+    )
+    variables = jax.jit(model.init)(KEY)
+    policy = rl.sampling(rl.actor(masked) if critic else masked, categorical())
+    draw = jax.jit(jax.vmap(policy, (None, None, 0)))
+    drawn = draw(variables, OBSERVATION, jax.random.split(KEY, 50))
+    only_last = OBSERVATION[:, 0] <= 0
+    assert (drawn[:, only_last] == 2).all()
+    assert set(np.unique(drawn[:, ~only_last])) == {0, 1, 2}

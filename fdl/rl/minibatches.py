@@ -1,0 +1,79 @@
+"""Training steps on minibatches of the same data."""
+
+import jax
+import jax.numpy as jnp
+
+from fdl.errors import UserError, near
+from fdl.types import Array, Batch, Key, Mean, Metrics, State, Step
+
+
+def minibatch_steps(
+    step: Step, state: State, data: Batch, rows: Array, *, max_kl: float | None = None
+) -> tuple[State, Metrics]:
+    """Training steps on minibatches of the same data, one after another.
+
+    Args:
+      step: ``step(state, batch) -> (state, metrics)``.
+      state: State before the first step.
+      data: Arrays that share their leading axis.
+      rows: Row indices of each minibatch, int [U, B], such as those of `shuffle`.
+      max_kl: Upper bound of the metric ``approx_kl`` of a minibatch: a step on one
+        above it is not taken, nor are those after it. Default: none.
+
+    Returns:
+      State after U steps, and the merged metrics of all of them; with ``max_kl`` also
+      ``stopped``, the share of the steps that were not taken.
+
+    Raises:
+      UserError: There is a ``max_kl``, but no such metric.
+    """
+
+    def learn(state, rows):
+        return step(state, jax.tree.map(lambda x: x[rows], data))
+
+    if max_kl is not None:
+        going = jnp.ones((), bool)
+        learn = _until(max_kl, learn)
+        (state, _), metrics = jax.lax.scan(learn, (state, going), rows)
+    else:
+        state, metrics = jax.lax.scan(learn, state, rows)
+    # Metrics are named tuples of sums, which are merged by addition.
+    return state, jax.tree.map(lambda x: x.sum(axis=0), metrics)
+
+
+def _until(max_kl, learn):
+    """The same steps, of which none is taken after one of too large a divergence."""
+
+    def guarded(carry, rows):
+        state, going = carry
+        after, metrics = learn(state, rows)
+        if "approx_kl" not in metrics:
+            hint = near("approx_kl", metrics)
+            raise UserError(f"max_kl={max_kl}: expected a metric 'approx_kl'. {hint}")
+        taken = going & (metrics["approx_kl"].compute() <= max_kl)
+        state, metrics = jax.tree.map(
+            lambda new, old: jnp.where(taken, new, old),
+            (after, metrics),
+            # Metrics of zero have no weight, and drop out of all means.
+            (state, jax.tree.map(jnp.zeros_like, metrics)),
+        )
+        stopped = Mean(1 - taken.astype(jnp.float32), jnp.ones(()))
+        return (state, taken), {**metrics, "stopped": stopped}
+
+    return guarded
+
+
+def shuffle(key: Key, size: int, num_epochs: int, num_minibatches: int) -> Array:
+    """Shuffled row indices of each minibatch, int [num_epochs * num_minibatches, B].
+
+    Each epoch is a permutation of all rows, cut into minibatches.
+
+    Args:
+      key: Key of the permutations.
+      size: Number of rows.
+      num_epochs: Number of epochs.
+      num_minibatches: Number of minibatches of an epoch; divides ``size``.
+    """
+    keys = jax.random.split(key, num_epochs)
+    rows = jax.vmap(lambda key: jax.random.permutation(key, size))(keys)
+    return rows.reshape(num_epochs * num_minibatches, size // num_minibatches)
