@@ -21,6 +21,8 @@ from fdl.rl.policies import (
     sampling,
 )
 from fdl.rl.recording import Episode, Player, record
+from fdl.rl.recurrent import RecurrentPolicy, recurrent_greedy, sequences
+from fdl.rl.recurrent_on_policy import RecurrentState, recurrent_on_policy
 from fdl.rl.returns import (
     discounted_returns,
     gae,
@@ -38,6 +40,8 @@ __all__ = [
     "OnPolicyState",
     "Player",
     "Policy",
+    "RecurrentPolicy",
+    "RecurrentState",
     "Transition",
     "action_probabilities",
     "actor",
@@ -57,8 +61,11 @@ __all__ = [
     "on_policy",
     "play",
     "record",
+    "recurrent_greedy",
+    "recurrent_on_policy",
     "retrace",
     "sampling",
+    "sequences",
     "shuffle",
     "tabular",
     "unroll",

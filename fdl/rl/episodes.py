@@ -4,13 +4,14 @@ import jax
 import jax.numpy as jnp
 
 from fdl.rl.policies import Policy
+from fdl.rl.recurrent import RecurrentPolicy
 from fdl.rl.rollout import step_all
 from fdl.types import Array, Env, Evaluate, Key, Variables
 
 
 def on_episodes(
     env: Env,
-    policy: Policy,
+    policy: Policy | RecurrentPolicy,
     *,
     num_episodes: int,
     max_steps: int = 10_000,
@@ -53,7 +54,7 @@ def on_episodes(
 
 def play(
     env: Env,
-    policy: Policy,
+    policy: Policy | RecurrentPolicy,
     variables: Variables,
     key: Key,
     *,
@@ -82,14 +83,18 @@ def play(
         return (step < max_steps) & playing.any()
 
     def advance(carry):
-        step, env_state, observation, returns, lengths, playing = carry
+        step, memory, env_state, observation, returns, lengths, playing = carry
         act_key, step_key = jax.random.split(jax.random.fold_in(play_key, step))
-        action = policy(variables, observation, act_key)
+        if isinstance(policy, RecurrentPolicy):
+            memory, action = policy.step(variables, memory, observation, act_key)
+        else:
+            action = policy(variables, observation, act_key)
         # Environments are stepped beyond the end of their episode, until all have
         # ended; rewards after the end are masked.
         env_state, timestep = step_all(env, env_state, action, step_key)
         return (
             step + 1,
+            memory,
             env_state,
             timestep.observation,
             returns + jnp.where(playing, timestep.reward, 0),
@@ -99,6 +104,9 @@ def play(
 
     zero = jnp.zeros(num_episodes, jnp.int32)
     playing = jnp.ones(num_episodes, bool)
-    start = 0, env_state, observation, zero.astype(jnp.float32), zero, playing
-    _, _, _, returns, lengths, _ = jax.lax.while_loop(any_playing, advance, start)
+    recurrent = isinstance(policy, RecurrentPolicy)
+    memory = policy.init(num_episodes) if recurrent else ()
+    returns = zero.astype(jnp.float32)
+    start = 0, memory, env_state, observation, returns, zero, playing
+    *_, returns, lengths, _ = jax.lax.while_loop(any_playing, advance, start)
     return returns, lengths
