@@ -15,22 +15,22 @@ def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     """Config of the experiment: sizes, rates and periods."""
     full = size == "full"
     config = ConfigDict()
-    config.num_steps = 96 if full else 2
-    config.log_every = "8 steps" if full else "1 step"
-    config.eval_every = "32 steps" if full else "1 step"
-    config.save_every = "32 steps" if full else "1 step"
-    config.steps_per_call = 8 if full else 1
+    config.num_steps = 48 if full else 2
+    config.log_every = "4 steps" if full else "1 step"
+    config.eval_every = "16 steps" if full else "1 step"
+    config.save_every = "16 steps" if full else "1 step"
+    config.steps_per_call = 4 if full else 1
     config.best = "max episode_return"
 
     config.env = {"name": "Pendulum-v1"}
-    config.reward_scale = 0.3
-    config.model = {"hidden_sizes": (64, 64), "shared": False}
+    config.reward_scale = 0.2  # Of the rewards that are learnt from.
+    config.model = {"hidden_sizes": (128, 128), "shared": False}
     config.ppo = {"clip": 0.2, "value_cost": 0.5, "entropy_cost": 0.0}
     config.on_policy = {
-        "num_envs": 8 if full else 4,
-        "num_steps": 128 if full else 8,
+        "num_envs": 4 if full else 4,
+        "num_steps": 512 if full else 8,
         "num_epochs": 10 if full else 2,
-        "num_minibatches": 16 if full else 2,
+        "num_minibatches": 32 if full else 2,
         "discount": 0.95,
         "lambda_": 0.95,
     }

@@ -143,6 +143,45 @@ def ppo(seed):
     return learner, data.no_data()
 
 
+def reinforce(seed):
+    del seed
+    model = models.functional(models.ActorCritic(2, (8,)), jnp.zeros((1, 4)))
+    learner = rl.episodic(
+        cartpole(),
+        model,
+        categorical(),
+        objectives.policy_gradient(model, categorical()),
+        optax.adam(1e-2),
+        num_episodes=4,
+        max_steps=12,
+        discount=0.99,
+    )
+    return learner, data.no_data()
+
+
+def recurrent_ppo(seed):
+    """Stops its updates where they diverge, too."""
+    del seed
+    module = models.RecurrentActorCritic(2, (8,), 4)
+    model = models.functional(module)
+    learner = rl.recurrent_on_policy(
+        cartpole(),
+        model,
+        categorical(),
+        objectives.ppo(rl.sequences(model), categorical(), value_clip=0.2),
+        optax.adam(1e-2),
+        zero_carry=module.zero_carry,
+        num_envs=4,
+        num_steps=8,
+        num_epochs=2,
+        num_minibatches=2,
+        discount=0.99,
+        lambda_=0.95,
+        max_kl=0.01,
+    )
+    return learner, data.no_data()
+
+
 def comparison(seed):
     """Two learners of one program, and another."""
 
@@ -317,6 +356,8 @@ def slow(*values):
 
 QUICK = [with_all_steps, monte_carlo, ppo, class_sums]
 REST = [
+    reinforce,
+    recurrent_ppo,
     comparison,
     gan,
     actor_critic_with_a_target,
