@@ -27,7 +27,7 @@ def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     config.model = {"hidden_sizes": (128, 128), "shared": False}
     config.ppo = {"clip": 0.2, "value_cost": 0.5, "entropy_cost": 0.0}
     config.on_policy = {
-        "num_envs": 4 if full else 4,
+        "num_envs": 4,
         "num_steps": 512 if full else 8,
         "num_epochs": 10 if full else 2,
         "num_minibatches": 32 if full else 2,

@@ -1,6 +1,18 @@
 """λ of GAE trades the bias of the critic for the variance of the rewards.
 
 fdl train experiments/theory/gae_lambda.py --seeds 10
+
+Estimated is by how much the advantage of one action exceeds that of another, -6.40, on
+a ring of places with rewards at one side and a critic that knows half of each value.
+With λ = 0, 0.5, 0.8, 0.9, 0.95 and 1 the bias is 2.89, 2.63, 2.07, 1.53, 1.00 and
+-0.01 ± 0.04, and the standard deviation of one estimate 0.71, 1.57, 3.40, 5.12, 6.94
+and 11.29. The error of a mean of sixteen is least between the ends: 2.90, 2.66, 2.24,
+2.00, 2.01 and 2.82 (means of the seeds 0 to 9, 10,000 rollouts each). All four claims
+hold.
+
+References:
+  Schulman et al., `High-Dimensional Continuous Control Using Generalized Advantage
+  Estimation <https://arxiv.org/abs/1506.02438>`_, 2015.
 """
 
 from typing import Literal
