@@ -104,8 +104,7 @@ def play(
 
     zero = jnp.zeros(num_episodes, jnp.int32)
     playing = jnp.ones(num_episodes, bool)
-    recurrent = isinstance(policy, RecurrentPolicy)
-    memory = policy.init(num_episodes) if recurrent else ()
+    memory = policy.init(num_episodes) if isinstance(policy, RecurrentPolicy) else ()
     returns = zero.astype(jnp.float32)
     start = 0, memory, env_state, observation, returns, zero, playing
     *_, returns, lengths, _ = jax.lax.while_loop(any_playing, advance, start)
