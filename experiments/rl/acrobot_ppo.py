@@ -1,6 +1,10 @@
 """Swing the tip of a two-link robot above a line with PPO: Acrobot.
 
-fdl train experiments/rl/acrobot_ppo.py
+    fdl train experiments/rl/acrobot_ppo.py
+
+It learns from 999,424 steps of the environment. Then 1,000 greedy test episodes have a
+mean return of -76.7 with the seeds 0 to 2: -75.8, -75.8 and -78.5. The longest episodes
+took 255, 459 and 500 steps, the last of which is the limit.
 """
 
 from typing import Literal
@@ -56,7 +60,8 @@ def build(config: ConfigDict) -> fdl.Experiment:
     num_updates = config.num_steps * rollout.num_epochs * rollout.num_minibatches
     optimizer = fdl.optim.chain(**config.optimizer, num_steps=num_updates)
     objective = fdl.objectives.ppo(model, actions, **config.ppo)
-    policy = fdl.rl.greedy(fdl.rl.actor(model), actions)
+    actor = fdl.rl.actor(model)
+    policy = fdl.rl.greedy(actor, actions)
     num_episodes = config.num_test_episodes
     return fdl.Experiment(
         learner=fdl.rl.on_policy(env, model, actions, objective, optimizer, **rollout),
@@ -64,4 +69,5 @@ def build(config: ConfigDict) -> fdl.Experiment:
         evaluate=fdl.rl.on_episodes(env, policy, num_episodes=num_episodes),
         test=fdl.rl.on_episodes(env, policy, num_episodes=num_episodes, seed=1),
         model=model,
+        player=fdl.rl.Player(env, policy, fdl.rl.action_probabilities(actor)),
     )

@@ -1,6 +1,12 @@
 """Balance a pole on a cart with advantage actor-critic (A2C).
 
-fdl train experiments/rl/cartpole_a2c.py
+    fdl train experiments/rl/cartpole_a2c.py
+
+It learns from 499,200 steps of the environment, each of them once. Then 1,000 greedy
+test episodes have a mean return of 499.7 with the seeds 0 to 9, of which eight reach
+the limit of 500 in all episodes; the worst mean is 496.8. The rate has to fall, and to
+be low: with rollouts of four times as many steps and a rate of 3e-3, two of four seeds
+ended below 150.
 """
 
 from typing import Literal
@@ -54,7 +60,8 @@ def build(config: ConfigDict) -> fdl.Experiment:
     rollout = config.on_policy
     optimizer = fdl.optim.chain(**config.optimizer, num_steps=config.num_steps)
     objective = fdl.objectives.actor_critic(model, actions, **config.actor_critic)
-    policy = fdl.rl.greedy(fdl.rl.actor(model), actions)
+    actor = fdl.rl.actor(model)
+    policy = fdl.rl.greedy(actor, actions)
     num_episodes = config.num_test_episodes
     return fdl.Experiment(
         learner=fdl.rl.on_policy(env, model, actions, objective, optimizer, **rollout),
@@ -62,4 +69,5 @@ def build(config: ConfigDict) -> fdl.Experiment:
         evaluate=fdl.rl.on_episodes(env, policy, num_episodes=num_episodes),
         test=fdl.rl.on_episodes(env, policy, num_episodes=num_episodes, seed=1),
         model=model,
+        player=fdl.rl.Player(env, policy, fdl.rl.action_probabilities(actor)),
     )

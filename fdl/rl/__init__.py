@@ -10,7 +10,7 @@ from fdl.rl.episodes import on_episodes, play
 from fdl.rl.episodic import EpisodicState, episodic
 from fdl.rl.minibatches import minibatch_steps, shuffle
 from fdl.rl.observation_stats import normalize_observations, update_observation_stats
-from fdl.rl.on_policy import OnPolicyState, minibatch_steps, on_policy, shuffle
+from fdl.rl.on_policy import OnPolicyState, on_policy
 from fdl.rl.policies import (
     Policy,
     action_probabilities,
