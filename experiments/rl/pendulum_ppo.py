@@ -3,7 +3,7 @@
     fdl train experiments/rl/pendulum_ppo.py
 
 It learns from 98,304 steps of the environment. Then 1,000 greedy test episodes have a
-mean return of -178.3 with the seeds 0 to 9: six between -163 and -166, the worst two
+mean return of -178.3 with the seeds 0 to 9: five between -163 and -166, the worst two
 -210.8 and -223.7. With 64 units in place of 128, and rewards of half the scale, four
 seeds got to -182.3.
 """
