@@ -1,6 +1,16 @@
 """Remember a bit for twenty steps: PPO with an LSTM, beside one without memory.
 
-fdl train experiments/rl/memory_chain_ppo_lstm.py
+    fdl train experiments/rl/memory_chain_ppo_lstm.py
+
+The first observation has the bit, the last action has to be the bit, and pays 1 or -1.
+After 409,600 steps of the environment 1,000 greedy test episodes have a mean return of
+1.0 with the LSTM, the worst 1.0 as well, and of -0.01 without memory, as by chance
+(seed 0). With the seeds 0 to 4 it is 1.0 and -0.006 in the validation after half of
+these steps.
+
+References:
+  Osband et al., `Behaviour Suite for Reinforcement Learning
+  <https://arxiv.org/abs/1908.03568>`_, 2019.
 """
 
 from typing import Literal
