@@ -51,16 +51,14 @@ OF_THE_USER += [name_of(path) for path in FILES if path.parent.name == "recipes"
 # What the test is to reach, by the mean of the seeds, and of how many; or the
 # evaluation, where there is no test.
 RESULTS = {
-    "rl/cartpole_cloning": ("max episode_return", 490, 10),
-    "rl/bandits": ("max epsilon_0.1/best", 0.7, 5),
-    "rl/cartpole_ppo": ("max episode_return", 490, 10),
-    "rl/cliff_walking": ("max q_learning/greedy_return", -13.001, 5),
-    "rl/gridworld": ("min q_learning/error", 0, 5),
     "rl/acrobot_ppo": ("max episode_return", -85, 3),
+    "rl/bandits": ("max epsilon_0.1/best", 0.7, 5),
     "rl/cartpole_a2c": ("max episode_return", 490, 10),
     "rl/cartpole_cloning": ("max episode_return", 490, 10),
     "rl/cartpole_ppo": ("max episode_return", 490, 10),
     "rl/cartpole_reinforce": ("max episode_return", 475, 10),
+    "rl/cliff_walking": ("max q_learning/greedy_return", -13.001, 5),
+    "rl/gridworld": ("min q_learning/error", 0, 5),
     "rl/memory_chain_ppo_lstm": ("max lstm/episode_return", 0.95, 5),
     "rl/pendulum_ppo": ("max episode_return", -180, 10),
     "tabular/breast_cancer_linear": ("max accuracy", 0.96, 5),
