@@ -1,7 +1,7 @@
 """Learners: ``(init, step)`` pairs, and functions that combine them."""
 
 from fdl.learners.adapters import adapter_learner
-from fdl.learners.compositions import alternate, target_update
+from fdl.learners.compositions import alternate, every, target_update
 from fdl.learners.gradient import counted, gradient_learner, init_train_state
 from fdl.learners.gradient_step import Update, gradient_step
 from fdl.learners.hyperparameters import inject_hyperparameters
@@ -33,6 +33,7 @@ __all__ = [
     "as_metrics",
     "checked",
     "counted",
+    "every",
     "evaluate_each",
     "fresh_statistics",
     "gradient",

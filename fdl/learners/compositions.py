@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from fdl.errors import UserError, check_type
 from fdl.learners.gradient_step import Update
-from fdl.learners.step_outputs import with_prefix
+from fdl.learners.step_outputs import as_metrics, with_prefix
 from fdl.trees import subtree, with_subtree
 from fdl.types import Batch, Key, Metrics, TrainState
 
@@ -78,3 +79,34 @@ def target_update(online: str, target: str, rate: float) -> Update:
         return state._replace(params=with_subtree(state.params, target, mean)), {}
 
     return update
+
+
+def every(period: int, update: Update) -> Update:
+    """Update in each n-th step only, for periodic target networks and slow actors.
+
+    Args:
+      period: Number of steps from one to the next, the first of them in step n - 1.
+      update: Update, such as `target_update` of rate 1: a copy.
+
+    Returns:
+      An update; its metrics have no weight in other steps.
+
+    Raises:
+      UserError: The period is below 1.
+    """
+    if period < 1:
+        raise UserError(f"period={period}: expected at least 1")
+
+    def run(state: TrainState, batch: Batch, key: Key) -> tuple[TrainState, Metrics]:
+        state, metrics = update(state, batch, key)
+        return state, as_metrics(metrics)
+
+    def rest(state: TrainState, batch: Batch, key: Key) -> tuple[TrainState, Metrics]:
+        _, shapes = jax.eval_shape(run, state, batch, key)
+        return state, jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+
+    def maybe(state: TrainState, batch: Batch, key: Key) -> tuple[TrainState, Metrics]:
+        due = (state.step + 1) % period == 0
+        return jax.lax.cond(due, run, rest, state, batch, key)
+
+    return maybe

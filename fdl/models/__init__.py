@@ -2,6 +2,7 @@
 
 from fdl.models.cnn import CNN
 from fdl.models.combine import combine
+from fdl.models.copies import with_copies
 from fdl.models.features import features
 from fdl.models.functional import functional
 from fdl.models.generative.autoencoder import (
@@ -343,6 +344,7 @@ __all__ = [
     "vit_s16",
     "vit_ti16",
     "wide_resnet50_2",
+    "with_copies",
     "wrn16_4",
     "wrn16_8",
     "wrn28_10",

@@ -11,6 +11,10 @@ from fdl.rl.episodic import EpisodicState, episodic
 from fdl.rl.minibatches import minibatch_steps, shuffle
 from fdl.rl.observation_stats import normalize_observations, update_observation_stats
 from fdl.rl.on_policy import OnPolicyState, on_policy
+from fdl.rl.exploration import epsilon_greedy, gaussian_noise
+from fdl.rl.observation_stats import normalize_observations, update_observation_stats
+from fdl.rl.off_policy import OffPolicyState, off_policy
+from fdl.rl.on_policy import OnPolicyState, minibatch_steps, on_policy, shuffle
 from fdl.rl.policies import (
     Policy,
     action_probabilities,
@@ -31,6 +35,9 @@ from fdl.rl.returns import (
     retrace,
     vtrace,
 )
+from fdl.rl.prioritized_replay import PrioritizedState, prioritized_replay
+from fdl.rl.replay import Replay, Ring, n_step, uniform_replay
+from fdl.rl.returns import gae
 from fdl.rl.rollout import Transition, unroll
 
 __all__ = [
@@ -42,13 +49,22 @@ __all__ = [
     "Policy",
     "RecurrentPolicy",
     "RecurrentState",
+    "OffPolicyState",
+    "OnPolicyState",
+    "Player",
+    "Policy",
+    "PrioritizedState",
+    "Replay",
+    "Ring",
     "Transition",
     "action_probabilities",
     "actor",
     "bandits",
     "discounted_returns",
     "episodic",
+    "epsilon_greedy",
     "gae",
+    "gaussian_noise",
     "greedy",
     "init_episode_stats",
     "lambda_returns",
@@ -56,10 +72,13 @@ __all__ = [
     "mask_actions",
     "minibatch_steps",
     "n_step_returns",
+    "n_step",
     "normalize_observations",
+    "off_policy",
     "on_episodes",
     "on_policy",
     "play",
+    "prioritized_replay",
     "record",
     "recurrent_greedy",
     "recurrent_on_policy",
@@ -68,6 +87,7 @@ __all__ = [
     "sequences",
     "shuffle",
     "tabular",
+    "uniform_replay",
     "unroll",
     "update_episode_stats",
     "update_observation_stats",

@@ -1,0 +1,95 @@
+"""Exploration: policies that try other actions than the best one."""
+
+import math
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from fdl.errors import UserError
+from fdl.rl.policies import Policy
+from fdl.types import Array, Key, Model, Spec
+
+# `explore(num_steps) -> policy` of the number of environment steps so far, int32 [].
+Exploration = Callable[[Array], Policy]
+
+
+def epsilon_greedy(model: Model, epsilon: float | Array) -> Policy:
+    """ε-greedy policy: a random action with probability ε, else that of highest value.
+
+    Args:
+      model: Q-network, of observations to values, float [N, A].
+      epsilon: Probability ε of an action that is uniformly random, float [].
+
+    Example:
+      With a schedule, for `off_policy`:
+
+      >>> import optax
+      >>> from fdl import models, rl
+      >>> model = models.functional(models.QNetwork(2))
+      >>> epsilon = optax.linear_schedule(1.0, 0.05, transition_steps=10_000)
+      >>> explore = lambda num_steps: rl.epsilon_greedy(model, epsilon(num_steps))
+    """
+
+    def policy(variables, observation, key):
+        values, _ = model.apply(variables, observation)
+        random_key, action_key = jax.random.split(key)
+        num_envs, num_actions = values.shape
+        random = jax.random.randint(action_key, (num_envs,), 0, num_actions)
+        explores = jax.random.uniform(random_key, (num_envs,)) < epsilon
+        return jnp.where(explores, random, values.argmax(axis=-1))
+
+    return policy
+
+
+def gaussian_noise(policy: Policy, action: Spec, std: float | Array) -> Policy:
+    """Policy with Gaussian noise on its actions, clipped to their bounds.
+
+    Args:
+      policy: Policy of continuous actions.
+      action: Specification of an action, ``env.action``.
+      std: Standard deviation of the noise, relative to half the range of an action;
+        absolute for one without bounds.
+
+    Raises:
+      UserError: The actions are discrete.
+
+    References:
+      Fujimoto, van Hoof and Meger, `Addressing Function Approximation Error in
+      Actor-Critic Methods <https://arxiv.org/abs/1802.09477>`_, 2018.
+    """
+    if action.num_values is not None:
+        raise UserError(
+            f"action.num_values={action.num_values}: expected continuous actions"
+        )
+    half = (action.maximum - action.minimum) / 2
+    scale = jnp.where(jnp.isfinite(half), half, 1.0)
+
+    def noisy(variables, observation, key):
+        policy_key, noise_key = jax.random.split(key)
+        mean = policy(variables, observation, policy_key)
+        noise = scale * std * jax.random.normal(noise_key, mean.shape, mean.dtype)
+        return jnp.clip(mean + noise, action.minimum, action.maximum)
+
+    return noisy
+
+
+def random_actions(action: Spec, num_envs: int, key: Key) -> Array:
+    """Uniformly random actions, [N, ...].
+
+    Args:
+      action: Specification of an action, ``env.action``.
+      num_envs: Number of environments, N.
+      key: Key of the actions.
+
+    Raises:
+      UserError: The actions have no bounds.
+    """
+    shape = num_envs, *action.shape
+    if action.num_values is not None:
+        sizes = jnp.asarray(action.num_values)
+        return jax.random.randint(key, shape, 0, sizes).astype(action.dtype)
+    low, high = action.minimum, action.maximum
+    if not all(map(math.isfinite, [*low.flat, *high.flat])):
+        raise UserError("env.action has no bounds: expected some, to act at random")
+    return jax.random.uniform(key, shape, action.dtype, low, high)

@@ -1,0 +1,194 @@
+"""Off-policy learning: act, remember, and learn from what is remembered."""
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from fdl.envs.specs import expect
+from fdl.errors import UserError
+from fdl.learners import checked
+from fdl.rl.episode_stats import (
+    EpisodeStats,
+    init_episode_stats,
+    update_episode_stats,
+)
+from fdl.rl.exploration import Exploration, random_actions
+from fdl.rl.replay import Replay
+from fdl.rl.rollout import Transition, unroll
+from fdl.types import Array, Batch, Env, Key, Learner, Metrics, State, Variables
+
+
+class OffPolicyState(NamedTuple):
+    """State of an off-policy learner, with its environments and its memory.
+
+    Attributes:
+      step: Number of rollouts, int32 [].
+      key: Root key, from which those of all steps are derived; it never changes.
+      train: State of the learner from batches.
+      env: States of the environments, [N, ...].
+      observation: Current observations of the environments, [N, ...].
+      episode: Return and length of the running episodes, [N].
+      replay: State of the replay memory.
+    """
+
+    step: Array
+    key: Key
+    train: State
+    env: State
+    observation: Array
+    episode: EpisodeStats
+    replay: State
+
+
+def off_policy(
+    env: Env,
+    explore: Exploration,
+    updates: Learner,
+    replay: Replay,
+    *,
+    num_envs: int,
+    num_steps: int,
+    num_updates: int,
+    batch_size: int,
+    learning_starts: int,
+    priority: Callable[[Variables, Batch], Array] | None = None,
+) -> Learner:
+    """Off-policy learner, such as DQN or SAC.
+
+    A step of the learner takes ``num_envs * num_steps`` environment steps, remembers
+    them, and then takes ``num_updates`` steps of another learner on batches from the
+    memory. It ignores its own batch. Until ``learning_starts``, actions are uniformly
+    random, and nothing is learned.
+
+    Args:
+      env: Environment.
+      explore: ``explore(num_steps) -> policy`` of the environment steps so far; the
+        policy is given the variables of ``updates``.
+      updates: Learner from batches; see `Replay` for what they have.
+      replay: Replay memory.
+      num_envs: Number of parallel environments, N.
+      num_steps: Number of steps of a rollout in each environment, T.
+      num_updates: Number of updates after a rollout.
+      batch_size: Number of transitions of an update.
+      learning_starts: Number of environment steps before the first update.
+      priority: ``priority(variables, batch)`` of each transition before the update,
+        float [B], such as absolute TD errors; for a prioritised memory. It is given the
+        variables of all networks in a `TrainState`. Default: priorities stay.
+
+    Raises:
+      UserError: A size is below 1, or the memory holds less than a batch; in the first
+        step, also: actions are not those of the environment.
+    """
+    sizes = {"num_envs": num_envs, "num_steps": num_steps, "num_updates": num_updates}
+    for name, size in {**sizes, "batch_size": batch_size}.items():
+        if size < 1:
+            raise UserError(f"{name}={size}: expected at least 1")
+    if replay.capacity < batch_size:
+        raise UserError(
+            f"batch_size={batch_size}: expected at most the capacity of the replay "
+            f"memory, {replay.capacity}"
+        )
+    per_rollout = num_envs * num_steps
+    learn = _learning(updates, replay, batch_size, priority)
+
+    def init(key):
+        train_key, env_key, step_key = jax.random.split(key, 3)
+        keys = jax.random.split(env_key, num_envs)
+        env_state, observation = jax.vmap(env.reset)(keys)
+        return OffPolicyState(
+            jnp.zeros((), jnp.int32),
+            step_key,
+            updates.init(train_key),
+            env_state,
+            observation,
+            init_episode_stats(num_envs),
+            replay.init(_transition(env, observation)),
+        )
+
+    def act(state, observation, key):
+        num_before = state.step * per_rollout
+        policy = explore(num_before)
+        chosen = policy(updates.variables(state.train), observation, key)
+        expect("action", chosen, env.action)
+        random = random_actions(env.action, num_envs, key)
+        return jnp.where(num_before < learning_starts, random, chosen)
+
+    def step(state, batch=None):
+        del batch
+        unroll_key, *keys = jax.random.split(
+            jax.random.fold_in(state.key, state.step), 1 + num_updates
+        )
+        env_state, observation, transitions = unroll(
+            env,
+            functools.partial(act, state),
+            state.env,
+            state.observation,
+            unroll_key,
+            num_steps,
+        )
+        episode, episodes = update_episode_stats(
+            state.episode, transitions.reward, transitions.ended
+        )
+        ready = (state.step + 1) * per_rollout >= learning_starts
+        (train, memory), metrics = jax.lax.scan(
+            functools.partial(learn, ready),
+            (state.train, replay.add(state.replay, transitions)),
+            jnp.stack(keys),
+        )
+        # Metrics are named tuples of sums, which are merged by addition.
+        metrics = jax.tree.map(lambda x: x.sum(axis=0), metrics)
+        state = state._replace(
+            step=state.step + 1,
+            train=train,
+            env=env_state,
+            observation=observation,
+            episode=episode,
+            replay=memory,
+        )
+        return state, {**metrics, **episodes}
+
+    return Learner(init, step, lambda state: updates.variables(state.train))
+
+
+def _transition(env: Env, observation: Array) -> Transition:
+    """Shapes of a transition of N environments, whose observations are [N, ...]."""
+    num_envs = len(observation)
+    observed = jax.ShapeDtypeStruct(observation.shape, observation.dtype)
+    action = jax.ShapeDtypeStruct((num_envs, *env.action.shape), env.action.dtype)
+    flag = jax.ShapeDtypeStruct((num_envs,), bool)
+    reward = jax.ShapeDtypeStruct((num_envs,), jnp.float32)
+    return Transition(observed, action, observed, reward, flag, flag)  # type: ignore[arg-type]
+
+
+def _learning(
+    updates: Learner,
+    replay: Replay,
+    batch_size: int,
+    priority: Callable[[Variables, Batch], Array] | None,
+) -> Callable[[Array, tuple[State, State], Key], tuple[tuple[State, State], Metrics]]:
+    """Update on a batch from the memory: ``(ready, (train, memory), key)``."""
+    step = checked(updates.step)
+
+    def learn(train, batch):
+        judged = priority and priority(train.train_variables, batch)
+        return *step(train, batch), judged
+
+    def skip(train, batch):
+        # Metrics of zero have no weight, and drop out of all means.
+        shapes = jax.eval_shape(learn, train, batch)[1:]
+        return train, *jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+
+    def update(ready, carry, key):
+        train, memory = carry
+        batch = replay.sample(memory, batch_size, key)
+        # The memory stays out of the condition, which would copy it.
+        train, metrics, judged = jax.lax.cond(ready, learn, skip, train, batch)
+        if priority is not None:
+            index = jnp.where(ready, batch["index"], -1)
+            memory = replay.update(memory, index, judged)
+        return (train, memory), metrics
+
+    return update
