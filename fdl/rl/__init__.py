@@ -13,7 +13,7 @@ from fdl.rl.observation_stats import normalize_observations, update_observation_
 from fdl.rl.on_policy import OnPolicyState, on_policy
 from fdl.rl.exploration import epsilon_greedy, gaussian_noise
 from fdl.rl.observation_stats import normalize_observations, update_observation_stats
-from fdl.rl.off_policy import OffPolicyState, off_policy
+from fdl.rl.off_policy import OffPolicyState, count_updates, off_policy
 from fdl.rl.on_policy import OnPolicyState, minibatch_steps, on_policy, shuffle
 from fdl.rl.policies import (
     Policy,
@@ -62,6 +62,7 @@ __all__ = [
     "bandits",
     "discounted_returns",
     "episodic",
+    "count_updates",
     "epsilon_greedy",
     "gae",
     "gaussian_noise",

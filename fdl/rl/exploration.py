@@ -63,13 +63,15 @@ def gaussian_noise(policy: Policy, action: Spec, std: float | Array) -> Policy:
             f"action.num_values={action.num_values}: expected continuous actions"
         )
     half = (action.maximum - action.minimum) / 2
-    scale = jnp.where(jnp.isfinite(half), half, 1.0)
+    # With an axis of environments, as axes are not added without a word.
+    scale = jnp.where(jnp.isfinite(half), half, 1.0)[None]
+    low, high = action.minimum[None], action.maximum[None]
 
     def noisy(variables, observation, key):
         policy_key, noise_key = jax.random.split(key)
         mean = policy(variables, observation, policy_key)
         noise = scale * std * jax.random.normal(noise_key, mean.shape, mean.dtype)
-        return jnp.clip(mean + noise, action.minimum, action.maximum)
+        return jnp.clip(mean + noise, low, high)
 
     return noisy
 
@@ -87,9 +89,10 @@ def random_actions(action: Spec, num_envs: int, key: Key) -> Array:
     """
     shape = num_envs, *action.shape
     if action.num_values is not None:
-        sizes = jnp.asarray(action.num_values)
+        sizes = jnp.broadcast_to(jnp.asarray(action.num_values), shape)
         return jax.random.randint(key, shape, 0, sizes).astype(action.dtype)
     low, high = action.minimum, action.maximum
     if not all(map(math.isfinite, [*low.flat, *high.flat])):
         raise UserError("env.action has no bounds: expected some, to act at random")
-    return jax.random.uniform(key, shape, action.dtype, low, high)
+    share = jax.random.uniform(key, shape, action.dtype)
+    return low[None] + share * (high - low)[None]

@@ -1,6 +1,7 @@
 """Off-policy learning: act, remember, and learn from what is remembered."""
 
 import functools
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -151,6 +152,41 @@ def off_policy(
         return state, {**metrics, **episodes}
 
     return Learner(init, step, lambda state: updates.variables(state.train))
+
+
+def count_updates(
+    num_rollouts: int,
+    *,
+    num_envs: int,
+    num_steps: int,
+    num_updates: int,
+    learning_starts: int,
+) -> int:
+    """Number of updates of a run of `off_policy`, for a learning rate schedule.
+
+    Args:
+      num_rollouts: Number of steps of the learner, each a rollout.
+      num_envs: Number of parallel environments.
+      num_steps: Number of steps of a rollout in each environment.
+      num_updates: Number of updates after a rollout.
+      learning_starts: Number of environment steps before the first update.
+
+    Raises:
+      UserError: Learning starts after the end of the run.
+
+    Example:
+      >>> sizes = {"num_envs": 2, "num_steps": 5, "num_updates": 3}
+      >>> count_updates(4, **sizes, learning_starts=20)
+      9
+    """
+    total = num_rollouts * num_envs * num_steps
+    if learning_starts > total:
+        raise UserError(
+            f"learning_starts={learning_starts}: expected at most the {total} "
+            "environment steps of the run"
+        )
+    without = max(math.ceil(learning_starts / (num_envs * num_steps)) - 1, 0)
+    return (num_rollouts - without) * num_updates
 
 
 def _transition(env: Env, observation: Array) -> Transition:

@@ -52,9 +52,7 @@ class Ring(NamedTuple):
     data: Transition
 
 
-def uniform_replay(
-    capacity: int, *, discount: float, num_steps: int = 1
-) -> Replay:
+def uniform_replay(capacity: int, *, discount: float, num_steps: int = 1) -> Replay:
     """Replay memory that is sampled uniformly, with replacement.
 
     Adding and sampling take a time that does not depend on the capacity.
@@ -84,7 +82,9 @@ def uniform_replay(
         del index, priority
         return ring
 
-    return Replay(lambda like: empty_ring(like, capacity), add, sample, update, capacity)
+    return Replay(
+        lambda like: empty_ring(like, capacity), add, sample, update, capacity
+    )
 
 
 def check_sizes(capacity: int, num_steps: int) -> None:

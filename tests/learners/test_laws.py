@@ -178,6 +178,35 @@ def recurrent_ppo(seed):
         discount=0.99,
         lambda_=0.95,
         max_kl=0.01,
+def prioritized_dqn(seed):
+    """Actions, a memory and its priorities, and a copied target network."""
+    del seed  # Experience follows from the key of the state.
+    network = models.functional(models.QNetwork(2, (8,)), jnp.zeros((1, 4)))
+    model = models.combine(online=network, target=network)
+    model = models.with_copies(model, target="online")
+    optimizer = optax.adam(1e-2)
+    objective = objectives.q_learning(model)
+    target = fdl.learners.target_update("online", "target", rate=1.0)
+    steps = {
+        "online": fdl.gradient_step(objective, optimizer, wrt="online"),
+        "target": fdl.learners.every(2, target),
+    }
+    updates = Learner(
+        partial(fdl.init_train_state, model, {"online": optimizer}),
+        fdl.learners.counted(fdl.learners.alternate(steps)),
+        lambda state: fdl.learners.select_variables(state.variables, "online"),
+    )
+    learner = rl.off_policy(
+        cartpole(),
+        lambda num_steps: rl.epsilon_greedy(network, 0.5),
+        updates,
+        rl.prioritized_replay(16, discount=0.99, num_steps=2),
+        num_envs=4,
+        num_steps=2,
+        num_updates=2,
+        batch_size=4,
+        learning_starts=1,
+        priority=objectives.td_errors(model),
     )
     return learner, data.no_data()
 
@@ -354,7 +383,7 @@ def slow(*values):
     return pytest.param(*values, marks=pytest.mark.slow)
 
 
-QUICK = [with_all_steps, monte_carlo, ppo, class_sums]
+QUICK = [with_all_steps, monte_carlo, ppo, prioritized_dqn, class_sums]
 REST = [
     reinforce,
     recurrent_ppo,
@@ -476,7 +505,8 @@ def test_resuming_equals_not_stopping_bit_for_bit(make, tmp_path):
     "make",
     [
         *(classifier, monte_carlo, class_sums),
-        *map(slow, (with_all_steps, comparison, ppo, gan, actor_critic_with_a_target)),
+        *map(slow, (with_all_steps, comparison, ppo, prioritized_dqn, gan)),
+        slow(actor_critic_with_a_target),
         *map(slow, (convolutional_classifier, regressor, autoencoder)),
         slow(truncated_backpropagation),
         *map(slow, (language_model, masked_language_model)),

@@ -64,9 +64,7 @@ def test_n_step_returns_stop_at_ends_and_go_on_over_the_seam(num_added, num_step
     replay = uniform_replay(12, discount=DISCOUNT, num_steps=num_steps)
     ring = filled(replay, past, num_added, 3)
     found = jax.jit(
-        lambda ring, index: n_step(
-            ring, index, discount=DISCOUNT, num_steps=num_steps
-        )
+        lambda ring, index: n_step(ring, index, discount=DISCOUNT, num_steps=num_steps)
     )(ring, jnp.arange(12))
     known = range(max(num_added - 6, 0), num_added)
     assert {*map(tuple, found["observation"][: 2 * len(known)].tolist())} == {

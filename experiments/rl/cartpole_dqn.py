@@ -1,0 +1,94 @@
+"""Balance a pole on a cart with double DQN.
+
+fdl train experiments/rl/cartpole_dqn.py
+"""
+
+import functools
+from typing import Literal
+
+import jax.numpy as jnp
+import optax
+from ml_collections import ConfigDict
+
+import fdl
+
+
+def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
+    """Config of the experiment: sizes, rates and periods."""
+    full = size == "full"
+    config = ConfigDict()
+    config.num_steps = 195 if full else 4
+    config.log_every = "13 steps" if full else "1 step"
+    config.eval_every = "39 steps" if full else "2 steps"
+    config.save_every = "39 steps" if full else "2 steps"
+    config.steps_per_call = 13 if full else 1
+    config.keep_memory = False  # Its buffers are small, and its steps many.
+    config.best = "max episode_return"
+
+    config.env = {"name": "CartPole-v1"}
+    config.model = {"hidden_sizes": (256, 256), "dueling": False}
+    config.replay = {"capacity": 50_000, "discount": 0.99, "num_steps": 1}
+    config.epsilon = {"init_value": 1.0, "end_value": 0.04, "transition_steps": 8000}
+    config.off_policy = {
+        "num_envs": 8,
+        "num_steps": 32 if full else 4,
+        "num_updates": 128 if full else 8,
+        "learning_starts": 1000 if full else 16,
+    }
+    config.batch_size = 64
+    config.double = True
+    config.target = {"period": 128, "rate": 1.0}
+    config.optimizer = {
+        "name": "adam",
+        "learning_rate": 2.3e-3,
+        "schedule": "linear",
+        "clip_by_global_norm": 10.0,
+    }
+    config.num_test_episodes = 100 if full else 4
+    return config
+
+
+def build(config: ConfigDict) -> fdl.Experiment:
+    """Experiment of a config: environment, network, learner and evaluation."""
+    env = fdl.envs.gymnax(**config.env)
+    module = fdl.models.QNetwork(env.action.num_values, **config.model)
+    network = fdl.models.functional(module, jnp.zeros((1, *env.observation.shape)))
+    model = fdl.models.combine(online=network, target=network)
+    model = fdl.models.with_copies(model, target="online")
+
+    num_updates = fdl.rl.count_updates(config.num_steps, **config.off_policy)
+    optimizer = fdl.optim.chain(**config.optimizer, num_steps=num_updates)
+    objective = fdl.objectives.q_learning(model, double=config.double)
+    update = fdl.learners.alternate(
+        {
+            "online": fdl.gradient_step(objective, optimizer, wrt="online"),
+            "target": fdl.learners.every(
+                config.target.period,
+                fdl.learners.target_update("online", "target", config.target.rate),
+            ),
+        }
+    )
+    updates = fdl.Learner(
+        functools.partial(fdl.init_train_state, model, {"online": optimizer}),
+        fdl.learners.counted(update),
+        lambda state: fdl.learners.select_variables(state.variables, "online"),
+    )
+    epsilon = optax.linear_schedule(**config.epsilon)
+    learner = fdl.rl.off_policy(
+        env,
+        lambda num_steps: fdl.rl.epsilon_greedy(network, epsilon(num_steps)),
+        updates,
+        fdl.rl.uniform_replay(**config.replay),
+        batch_size=config.batch_size,
+        **config.off_policy,
+    )
+    greedy = fdl.rl.greedy(network, fdl.distributions.categorical())
+    num_episodes = config.num_test_episodes
+    per_step = config.off_policy.num_envs * config.off_policy.num_steps
+    return fdl.Experiment(
+        learner=learner,
+        batches=fdl.data.no_data(per_step, "env_steps"),
+        evaluate=fdl.rl.on_episodes(env, greedy, num_episodes=num_episodes),
+        test=fdl.rl.on_episodes(env, greedy, num_episodes=num_episodes, seed=1),
+        model=network,
+    )
