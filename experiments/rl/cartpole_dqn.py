@@ -26,8 +26,8 @@ def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     config.best = "max episode_return"
 
     config.env = {"name": "CartPole-v1"}
-    config.model = {"hidden_sizes": (256, 256), "dueling": False}
-    config.replay = {"capacity": 50_000, "discount": 0.99, "num_steps": 1}
+    config.model = {"hidden_sizes": (128, 128), "dueling": False}
+    config.replay = {"capacity": 50_000, "discount": 0.99, "num_steps": 3}
     config.epsilon = {"init_value": 1.0, "end_value": 0.04, "transition_steps": 8000}
     config.off_policy = {
         "num_envs": 8,
@@ -40,7 +40,7 @@ def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     config.target = {"period": 128, "rate": 1.0}
     config.optimizer = {
         "name": "adam",
-        "learning_rate": 2.3e-3,
+        "learning_rate": 1e-3,
         "schedule": "linear",
         "clip_by_global_norm": 10.0,
     }

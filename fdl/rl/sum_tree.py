@@ -54,7 +54,8 @@ def find(tree: SumTree, mass: Array) -> tuple[Array, Array]:
       mass: Numbers from zero to the sum of all weights, float [B].
 
     Returns:
-      Indices, int32 [B], and the weights there, positive, float32 [B]. Uniform masses are sampled in proportion to weights.
+      Indices, int32 [B], and the weights there, which are positive, float32 [B].
+      Uniform masses are sampled in proportion to weights.
     """
     node, weight = jnp.zeros(mass.shape, jnp.int32), mass
     for level in tree:

@@ -40,5 +40,5 @@ def test_random_actions_are_uniform_within_their_bounds():
         np.testing.assert_allclose(shares, np.full(size, 1 / size), atol=0.04)
     real = np.asarray(random_actions(box((1,), -2.0, 1.0), 3000, KEY))
     assert -2 <= real.min() < -1.9 and 0.9 < real.max() < 1
-    with pytest.raises(UserError, match="env.action has no bounds"):
+    with pytest.raises(UserError, match="has no bounds"):
         random_actions(box((1,)), 3, KEY)
