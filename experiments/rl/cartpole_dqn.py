@@ -37,6 +37,7 @@ def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     }
     config.batch_size = 64
     config.double = True
+    config.huber = {"delta": 1.0}
     config.target = {"period": 128, "rate": 1.0}
     config.optimizer = {
         "name": "adam",
@@ -58,7 +59,8 @@ def build(config: ConfigDict) -> fdl.Experiment:
 
     num_updates = fdl.rl.count_updates(config.num_steps, **config.off_policy)
     optimizer = fdl.optim.chain(**config.optimizer, num_steps=num_updates)
-    objective = fdl.objectives.q_learning(model, double=config.double)
+    loss = functools.partial(fdl.losses.huber, **config.huber)
+    objective = fdl.objectives.q_learning(model, double=config.double, loss=loss)
     update = fdl.learners.alternate(
         {
             "online": fdl.gradient_step(objective, optimizer, wrt="online"),

@@ -102,6 +102,7 @@ from fdl.models.rl.q_network import (
 )
 from fdl.models.rl.recurrent_actor_critic import RecurrentActorCritic, atari_lstm_ppo
 from fdl.models.rnn import RNN, elman, gru, lstm
+from fdl.models.scalar import scalar
 from fdl.models.stateful import stateful
 from fdl.models.vision.alexnet import AlexNet, alexnet, alexnet_one_tower
 from fdl.models.vision.cifar_resnet import (
@@ -316,6 +317,7 @@ __all__ = [
     "segment_positions",
     "simclr_resnet50",
     "stack_layers",
+    "scalar",
     "stateful",
     "stories15m",
     "stories42m",

@@ -5,6 +5,10 @@ from fdl.objectives.augmented import augmented, mixed
 from fdl.objectives.binary_classification import binary_classification
 from fdl.objectives.classification import classification
 from fdl.objectives.ctc import ctc
+from fdl.objectives.deterministic_policy import (
+    deterministic_actor,
+    deterministic_critic,
+)
 from fdl.objectives.language_modelling import language_modelling
 from fdl.objectives.masked_language_modelling import masked_language_modelling
 from fdl.objectives.penalised import penalised
@@ -16,6 +20,11 @@ from fdl.objectives.reconstruction import reconstruction
 from fdl.objectives.regression import regression
 from fdl.objectives.sequence_to_sequence import sequence_to_sequence
 from fdl.objectives.skip_gram import skip_gram
+from fdl.objectives.soft_actor_critic import (
+    soft_actor,
+    soft_critic,
+    soft_temperature,
+)
 
 __all__ = [
     "actor_critic",
@@ -23,6 +32,8 @@ __all__ = [
     "binary_classification",
     "classification",
     "ctc",
+    "deterministic_actor",
+    "deterministic_critic",
     "language_modelling",
     "masked_language_modelling",
     "mixed",
@@ -35,5 +46,8 @@ __all__ = [
     "regression",
     "sequence_to_sequence",
     "skip_gram",
+    "soft_actor",
+    "soft_critic",
+    "soft_temperature",
     "td_errors",
 ]

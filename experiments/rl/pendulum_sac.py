@@ -1,0 +1,100 @@
+"""Swing up a pendulum with soft actor-critic (SAC).
+
+    fdl train experiments/rl/pendulum_sac.py
+"""
+
+import functools
+from typing import Literal
+
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+import fdl
+
+
+def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
+    """Config of the experiment: sizes, rates and periods."""
+    full = size == "full"
+    config = ConfigDict()
+    config.num_steps = 5000 if full else 4
+    config.log_every = "250 steps" if full else "1 step"
+    config.eval_every = "1000 steps" if full else "2 steps"
+    config.save_every = "1000 steps" if full else "2 steps"
+    config.steps_per_call = 250 if full else 1
+    config.keep_memory = False  # Its buffers are small, and its steps many.
+    config.best = "max episode_return"
+
+    config.env = {"name": "Pendulum-v1"}
+    config.model = {"hidden_sizes": (64, 64) if full else (8,)}
+    config.replay = {"capacity": 20_000, "discount": 0.99}
+    config.off_policy = {
+        "num_envs": 4,
+        "num_steps": 1,
+        "num_updates": 4,
+        "learning_starts": 400 if full else 8,
+    }
+    config.batch_size = 128 if full else 4
+    config.target_rate = 0.005
+    config.target_entropy = -1.0
+    config.optimizer = {"name": "adam", "learning_rate": 1e-3, "schedule": "linear"}
+    config.num_test_episodes = 100 if full else 4
+    return config
+
+
+def build(config: ConfigDict) -> fdl.Experiment:
+    """Experiment of a config: environment, networks, learner and evaluation."""
+    env = fdl.envs.scale_actions(fdl.envs.gymnax(**config.env))
+    (size,) = env.action.shape
+    inputs = jnp.zeros((1, *env.observation.shape))
+    actor = fdl.models.functional(fdl.models.Actor(size, **config.model), inputs)
+    critic = fdl.models.functional(
+        fdl.models.Critic(**config.model), inputs, jnp.zeros((1, size))
+    )
+    model = fdl.models.combine(
+        actor=actor,
+        critic=critic,
+        target_critic=critic,
+        temperature=fdl.models.scalar(),
+    )
+    model = fdl.models.with_copies(model, target_critic="critic")
+    actions = fdl.distributions.squashed_normal()
+    objectives = {
+        "critic": fdl.objectives.soft_critic(model, actions),
+        "actor": fdl.objectives.soft_actor(model, actions),
+        "temperature": fdl.objectives.soft_temperature(
+            model, actions, target_entropy=config.target_entropy
+        ),
+    }
+    num_updates = fdl.rl.count_updates(config.num_steps, **config.off_policy)
+    optimizer = fdl.optim.chain(**config.optimizer, num_steps=num_updates)
+    updates = {
+        name: fdl.gradient_step(objective, optimizer, wrt=name)
+        for name, objective in objectives.items()
+    }
+    updates["target"] = fdl.learners.target_update(
+        "critic", "target_critic", config.target_rate
+    )
+    optimizers = dict.fromkeys(objectives, optimizer)
+    policy = fdl.rl.sampling(actor, actions)
+    learner = fdl.rl.off_policy(
+        env,
+        lambda num_steps: policy,
+        fdl.Learner(
+            functools.partial(fdl.init_train_state, model, optimizers),
+            fdl.learners.counted(fdl.learners.alternate(updates)),
+            lambda state: fdl.learners.select_variables(state.variables, "actor"),
+        ),
+        fdl.rl.uniform_replay(**config.replay),
+        batch_size=config.batch_size,
+        **config.off_policy,
+    )
+    greedy = fdl.rl.greedy(actor, actions)
+    num_episodes = config.num_test_episodes
+    per_step = config.off_policy.num_envs * config.off_policy.num_steps
+    return fdl.Experiment(
+        learner=learner,
+        batches=fdl.data.no_data(per_step, "env_steps"),
+        evaluate=fdl.rl.on_episodes(env, greedy, num_episodes=num_episodes),
+        test=fdl.rl.on_episodes(env, greedy, num_episodes=num_episodes, seed=1),
+        model=actor,
+    )
