@@ -27,17 +27,17 @@ def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
 
     config.env = {"name": "CartPole-v1"}
     config.model = {"hidden_sizes": (128, 128), "dueling": False}
-    config.replay = {"capacity": 50_000, "discount": 0.99, "num_steps": 3}
+    config.replay = {"capacity": 50_000, "discount": 0.99, "num_steps": 1}
     config.epsilon = {"init_value": 1.0, "end_value": 0.04, "transition_steps": 8000}
     config.off_policy = {
         "num_envs": 8,
         "num_steps": 32 if full else 4,
-        "num_updates": 128 if full else 8,
+        "num_updates": 256 if full else 8,
         "learning_starts": 1000 if full else 16,
     }
     config.batch_size = 64
     config.double = True
-    config.huber = {"delta": 1.0}
+    config.huber = {"delta": 100.0}  # Values are up to 100.
     config.target = {"period": 128, "rate": 1.0}
     config.optimizer = {
         "name": "adam",
