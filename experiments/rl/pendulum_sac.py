@@ -1,6 +1,6 @@
 """Swing up a pendulum with soft actor-critic (SAC).
 
-    fdl train experiments/rl/pendulum_sac.py
+fdl train experiments/rl/pendulum_sac.py
 """
 
 import functools

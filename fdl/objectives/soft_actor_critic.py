@@ -58,7 +58,7 @@ def soft_actor(model: Model, distribution: Distribution) -> Objective:
       distribution: Distribution of the actions.
 
     Returns:
-      An objective with the metrics ``loss`` and ``entropy``, estimated from the samples.
+      An objective with the metrics ``loss`` and ``entropy``, by the samples.
     """
     check_type("model", model, Model, NETWORKS)
     distribution = checked(distribution)
@@ -69,9 +69,7 @@ def soft_actor(model: Model, distribution: Distribution) -> Objective:
         action, log_prob = distribution.sample_and_log_prob(params, key)
         values, _ = model.apply(variables, "critic", observation, action)
         log_temperature, _ = model.apply(variables, "temperature")
-        loss = metrics.mean(
-            jnp.exp(log_temperature) * log_prob - values.min(axis=-1)
-        )
+        loss = metrics.mean(jnp.exp(log_temperature) * log_prob - values.min(axis=-1))
         monitored = {"loss": loss, "entropy": metrics.mean(-log_prob)}
         return loss.compute(), (model_state, monitored)
 
@@ -81,7 +79,7 @@ def soft_actor(model: Model, distribution: Distribution) -> Objective:
 def soft_temperature(
     model: Model, distribution: Distribution, *, target_entropy: float
 ) -> Objective:
-    """Loss of the temperature of soft actor-critic, which keeps the entropy at a target.
+    """Loss of the temperature of soft actor-critic, which steers the entropy.
 
     Args:
       model: Combination of networks; see `soft_critic`.

@@ -36,6 +36,7 @@ from fdl.rl.returns import (
     vtrace,
 )
 from fdl.rl.prioritized_replay import PrioritizedState, prioritized_replay
+from fdl.rl.recording import Episode, Player, record
 from fdl.rl.replay import Replay, Ring, n_step, uniform_replay
 from fdl.rl.returns import gae
 from fdl.rl.rollout import Transition, unroll

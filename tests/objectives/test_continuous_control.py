@@ -98,7 +98,9 @@ def test_target_policy_smoothing_clips_its_noise():
         after = values("target_critic", x, np.clip(action + shift, -1, 1))
         targets = BATCH["reward"] + BATCH["discount"] * after.min(axis=1)
         losses.append(expected_critic(targets)[0])
-    np.testing.assert_allclose(np.abs(np.array(losses) / metrics["loss"] - 1).min(), 0, atol=1e-5)
+    np.testing.assert_allclose(
+        np.abs(np.array(losses) / metrics["loss"] - 1).min(), 0, atol=1e-5
+    )
 
 
 def test_a_deterministic_actor_climbs_the_first_critic():
