@@ -62,7 +62,6 @@ RESULTS = {
     "rl/memory_chain_ppo_lstm": ("max lstm/episode_return", 0.95, 5),
     "rl/pendulum_ppo": ("max episode_return", -180, 10),
     "rl/cartpole_dqn": ("max episode_return", 400, 10),
-    "rl/cartpole_ppo": ("max episode_return", 490, 10),
     "rl/pendulum_sac": ("max episode_return", -165, 10),
     "tabular/breast_cancer_linear": ("max accuracy", 0.96, 5),
     "tabular/diabetes_mlp": ("min mae", 46, 5),
