@@ -8,13 +8,11 @@ from fdl.rl.episode_stats import (
 )
 from fdl.rl.episodes import on_episodes, play
 from fdl.rl.episodic import EpisodicState, episodic
+from fdl.rl.exploration import epsilon_greedy, gaussian_noise
 from fdl.rl.minibatches import minibatch_steps, shuffle
 from fdl.rl.observation_stats import normalize_observations, update_observation_stats
-from fdl.rl.on_policy import OnPolicyState, on_policy
-from fdl.rl.exploration import epsilon_greedy, gaussian_noise
-from fdl.rl.observation_stats import normalize_observations, update_observation_stats
 from fdl.rl.off_policy import OffPolicyState, count_updates, off_policy
-from fdl.rl.on_policy import OnPolicyState, minibatch_steps, on_policy, shuffle
+from fdl.rl.on_policy import OnPolicyState, on_policy
 from fdl.rl.policies import (
     Policy,
     action_probabilities,
@@ -24,9 +22,11 @@ from fdl.rl.policies import (
     mask_actions,
     sampling,
 )
+from fdl.rl.prioritized_replay import PrioritizedState, prioritized_replay
 from fdl.rl.recording import Episode, Player, record
 from fdl.rl.recurrent import RecurrentPolicy, recurrent_greedy, sequences
 from fdl.rl.recurrent_on_policy import RecurrentState, recurrent_on_policy
+from fdl.rl.replay import Replay, Ring, n_step, uniform_replay
 from fdl.rl.returns import (
     discounted_returns,
     gae,
@@ -35,35 +35,28 @@ from fdl.rl.returns import (
     retrace,
     vtrace,
 )
-from fdl.rl.prioritized_replay import PrioritizedState, prioritized_replay
-from fdl.rl.recording import Episode, Player, record
-from fdl.rl.replay import Replay, Ring, n_step, uniform_replay
-from fdl.rl.returns import gae
 from fdl.rl.rollout import Transition, unroll
 
 __all__ = [
     "Episode",
     "EpisodeStats",
     "EpisodicState",
-    "OnPolicyState",
-    "Player",
-    "Policy",
-    "RecurrentPolicy",
-    "RecurrentState",
     "OffPolicyState",
     "OnPolicyState",
     "Player",
     "Policy",
     "PrioritizedState",
+    "RecurrentPolicy",
+    "RecurrentState",
     "Replay",
     "Ring",
     "Transition",
     "action_probabilities",
     "actor",
     "bandits",
+    "count_updates",
     "discounted_returns",
     "episodic",
-    "count_updates",
     "epsilon_greedy",
     "gae",
     "gaussian_noise",
@@ -73,8 +66,8 @@ __all__ = [
     "map_outputs",
     "mask_actions",
     "minibatch_steps",
-    "n_step_returns",
     "n_step",
+    "n_step_returns",
     "normalize_observations",
     "off_policy",
     "on_episodes",
