@@ -178,6 +178,10 @@ def recurrent_ppo(seed):
         discount=0.99,
         lambda_=0.95,
         max_kl=0.01,
+    )
+    return learner, data.no_data()
+
+
 def prioritized_dqn(seed):
     """Actions, a memory and its priorities, and a copied target network."""
     del seed  # Experience follows from the key of the state.
