@@ -407,7 +407,7 @@ REST = [
     tabular_prediction,
     tabular_monte_carlo,
 ]
-LARGE = [(ppo, 3), (with_all_steps, 3)]  # Programs.
+LARGE = [(ppo, 3), (prioritized_dqn, 3), (with_all_steps, 3)]  # Programs.
 every_learner = pytest.mark.parametrize("make", [*QUICK, *map(slow, REST)])
 every_call = pytest.mark.parametrize(
     "make, steps_per_call",

@@ -134,8 +134,10 @@ def counts(found):
 def test_every_metric_obeys_the_laws():
     named = {name.partition(" ")[0] for name in METRICS}
     of_texts = {"bleu", "character_error_rate", "chrf", "word_error_rate"}
+    of_runs = {"interquartile_mean", "optimality_gap", "performance_profile"}
+    of_runs |= {"probability_of_improvement", "stratified_interval"}
     modules = {"bootstrap", "exact", "paired_comparison", "replicate_comparison"}
-    assert named | modules | of_texts == {*metrics.__all__} - {"CorpusScore"}
+    assert named | modules | of_texts | of_runs == {*metrics.__all__} - {"CorpusScore"}
 
 
 def test_uneven_batches_merge_to_the_whole():
