@@ -95,6 +95,25 @@ def shown(text: str) -> str:
     return line if len(line) <= 200 else f"{line[:200]}…"
 
 
+def check_positive(**sizes: int) -> None:
+    """Checks that sizes are at least 1.
+
+    Args:
+      **sizes: Sizes by name.
+
+    Raises:
+      UserError: One of them is below 1.
+
+    Example:
+      >>> check_positive(num_envs=0)
+      Traceback (most recent call last):
+      fdl.errors.UserError: num_envs=0: expected at least 1
+    """
+    for name, size in sizes.items():
+        if size < 1:
+            raise UserError(f"{name}={size}: expected at least 1")
+
+
 def check_type(name: str, value: Any, kind: type, example: str) -> None:
     """Checks the type of an argument.
 

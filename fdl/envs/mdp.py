@@ -8,7 +8,7 @@ import numpy as np
 
 from fdl.envs.specs import discrete
 from fdl.errors import UserError
-from fdl.types import Array, Env, Timestep
+from fdl.types import Array, Env, Key, Timestep
 
 
 class MDP(NamedTuple):
@@ -72,12 +72,12 @@ def from_mdp(mdp: MDP) -> Env:
     terminal = jnp.asarray(mdp.terminal, bool)
 
     def reset(key):
-        state = _draw(key, start)
+        state = draw(key, start)
         return MDPState(state), state
 
     def step(env_state, action, key):
         state = env_state.state
-        outcome = _draw(key, probability[state, action])
+        outcome = draw(key, probability[state, action])
         after = next_state[state, action, outcome]
         gained = reward[state, action, outcome]
         # What comes after the end is no part of the episode.
@@ -89,8 +89,16 @@ def from_mdp(mdp: MDP) -> Env:
     return Env(reset, step, discrete(num_states), discrete(num_actions))
 
 
-def _draw(key: Array, probability: Array) -> Array:
-    """Random index of given probabilities, int32 []."""
+def draw(key: Key, probability: Array) -> Array:
+    """State or action at random, of given probabilities.
+
+    Args:
+      key: Key.
+      probability: Probability of each, float [..., A].
+
+    Returns:
+      Numbers, int32 [...].
+    """
     return jax.random.categorical(key, jnp.log(probability)).astype(jnp.int32)
 
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fdl.envs.specs import box
-from fdl.errors import UserError
+from fdl.errors import UserError, check_positive
 from fdl.types import Array, Env, Spec, State
 
 
@@ -65,8 +65,7 @@ def time_limit(env: Env, max_steps: int) -> Env:
     Raises:
       UserError: ``max_steps`` is below 1.
     """
-    if max_steps < 1:
-        raise UserError(f"max_steps={max_steps}: expected at least 1")
+    check_positive(max_steps=max_steps)
 
     def reset(key):
         state, observation = env.reset(key)
@@ -99,8 +98,7 @@ def frame_stack(env: Env, num_frames: int) -> Env:
       UserError: ``num_frames`` is below 1, or observations are discrete or have no
         axis.
     """
-    if num_frames < 1:
-        raise UserError(f"num_frames={num_frames}: expected at least 1")
+    check_positive(num_frames=num_frames)
     spec = env.observation
     if spec.num_values is not None or not spec.shape:
         raise UserError(

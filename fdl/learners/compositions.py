@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from fdl.errors import UserError, check_type
+from fdl.errors import UserError, check_positive, check_type
 from fdl.learners.gradient_step import Update
 from fdl.learners.step_outputs import as_metrics, with_prefix
 from fdl.trees import subtree, with_subtree
@@ -94,8 +94,7 @@ def every(period: int, update: Update) -> Update:
     Raises:
       UserError: The period is below 1.
     """
-    if period < 1:
-        raise UserError(f"period={period}: expected at least 1")
+    check_positive(period=period)
 
     def run(state: TrainState, batch: Batch, key: Key) -> tuple[TrainState, Metrics]:
         state, metrics = update(state, batch, key)
@@ -103,7 +102,7 @@ def every(period: int, update: Update) -> Update:
 
     def rest(state: TrainState, batch: Batch, key: Key) -> tuple[TrainState, Metrics]:
         _, shapes = jax.eval_shape(run, state, batch, key)
-        return state, jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+        return state, jax.tree.map(jnp.zeros_like, shapes)
 
     def maybe(state: TrainState, batch: Batch, key: Key) -> tuple[TrainState, Metrics]:
         due = (state.step + 1) % period == 0

@@ -6,9 +6,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from fdl.envs.mdp import draw
 from fdl.errors import UserError
-from fdl.rl.tabular.tables import draw, sizes
 from fdl.rl.tabular.tables import epsilon_greedy as epsilon_greedy_probability
+from fdl.rl.tabular.tables import sizes
 from fdl.types import Array, Env, Key, PyTree
 
 

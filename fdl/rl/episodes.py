@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 from fdl.rl.policies import Policy
 from fdl.rl.recurrent import RecurrentPolicy
-from fdl.rl.rollout import step_all
+from fdl.rl.rollout import reset_all, step_all
 from fdl.types import Array, Env, Evaluate, Key, Variables
 
 
@@ -75,8 +75,7 @@ def play(
       Undiscounted returns, float [E], and lengths, int [E].
     """
     reset_key, play_key = jax.random.split(key)
-    reset_keys = jax.random.split(reset_key, num_episodes)
-    env_state, observation = jax.vmap(env.reset)(reset_keys)
+    env_state, observation = reset_all(env, reset_key, num_episodes)
 
     def any_playing(carry):
         step, *_, playing = carry

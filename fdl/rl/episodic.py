@@ -7,12 +7,12 @@ import jax.numpy as jnp
 import optax
 
 from fdl.distributions import Distribution
-from fdl.errors import UserError
+from fdl.errors import check_positive
 from fdl.learners import gradient_learner
 from fdl.rl.observation_stats import update_observation_stats
 from fdl.rl.policies import actor, sampling
 from fdl.rl.returns import discounted_returns
-from fdl.rl.rollout import Transition, unroll
+from fdl.rl.rollout import Transition, reset_all, unroll
 from fdl.types import (
     Array,
     Env,
@@ -80,9 +80,7 @@ def episodic(
         also: the model is no actor-critic, or its actions are not those of the
         environment.
     """
-    for name, size in (("num_episodes", num_episodes), ("max_steps", max_steps)):
-        if size < 1:
-            raise UserError(f"{name}={size}: expected at least 1")
+    check_positive(num_episodes=num_episodes, max_steps=max_steps)
     policy = sampling(actor(model), distribution)
     updates = gradient_learner(model, objective, optimizer)
 
@@ -96,9 +94,7 @@ def episodic(
         del batch
         key = jax.random.fold_in(state.key, state.step)
         reset_key, unroll_key = jax.random.split(key)
-        env_state, observation = jax.vmap(env.reset)(
-            jax.random.split(reset_key, num_episodes)
-        )
+        env_state, observation = reset_all(env, reset_key, num_episodes)
         variables = state.train.train_variables
         _, _, transitions = unroll(
             env,

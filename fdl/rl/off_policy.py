@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from fdl.envs.specs import expect
-from fdl.errors import UserError
+from fdl.errors import UserError, check_positive
 from fdl.learners import checked
 from fdl.rl.episode_stats import (
     EpisodeStats,
@@ -18,7 +18,7 @@ from fdl.rl.episode_stats import (
 )
 from fdl.rl.exploration import Exploration, random_actions
 from fdl.rl.replay import Replay
-from fdl.rl.rollout import Transition, unroll
+from fdl.rl.rollout import Transition, reset_all, unroll
 from fdl.types import Array, Batch, Env, Key, Learner, Metrics, State, Variables
 
 
@@ -83,10 +83,12 @@ def off_policy(
       UserError: A size is below 1, or the memory holds less than a batch; in the first
         step, also: actions are not those of the environment.
     """
-    sizes = {"num_envs": num_envs, "num_steps": num_steps, "num_updates": num_updates}
-    for name, size in {**sizes, "batch_size": batch_size}.items():
-        if size < 1:
-            raise UserError(f"{name}={size}: expected at least 1")
+    check_positive(
+        num_envs=num_envs,
+        num_steps=num_steps,
+        num_updates=num_updates,
+        batch_size=batch_size,
+    )
     if replay.capacity < batch_size:
         raise UserError(
             f"batch_size={batch_size}: expected at most the capacity of the replay "
@@ -97,8 +99,7 @@ def off_policy(
 
     def init(key):
         train_key, env_key, step_key = jax.random.split(key, 3)
-        keys = jax.random.split(env_key, num_envs)
-        env_state, observation = jax.vmap(env.reset)(keys)
+        env_state, observation = reset_all(env, env_key, num_envs)
         return OffPolicyState(
             jnp.zeros((), jnp.int32),
             step_key,
@@ -215,7 +216,7 @@ def _learning(
     def skip(train, batch):
         # Metrics of zero have no weight, and drop out of all means.
         shapes = jax.eval_shape(learn, train, batch)[1:]
-        return train, *jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+        return train, *jax.tree.map(jnp.zeros_like, shapes)
 
     def update(ready, carry, key):
         train, memory = carry

@@ -10,7 +10,7 @@ import optax
 from jax.sharding import PartitionSpec
 
 from fdl.distributions import Distribution
-from fdl.errors import UserError
+from fdl.errors import UserError, check_positive
 from fdl.learners import gradient_learner
 from fdl.rl.episode_stats import (
     EpisodeStats,
@@ -21,7 +21,7 @@ from fdl.rl.minibatches import minibatch_steps, shuffle
 from fdl.rl.observation_stats import update_observation_stats
 from fdl.rl.policies import Policy, actor, sampling
 from fdl.rl.returns import gae
-from fdl.rl.rollout import Transition, unroll
+from fdl.rl.rollout import Transition, reset_all, unroll
 from fdl.types import (
     Array,
     Env,
@@ -120,12 +120,18 @@ def on_policy(
         the distribution is none; in the first step, also: the model is no actor-critic,
         or its actions are not those of the environment.
     """
-    _check(
+    size = num_envs * num_steps
+    check_positive(
         num_envs=num_envs,
         num_steps=num_steps,
         num_epochs=num_epochs,
         num_minibatches=num_minibatches,
     )
+    if size % num_minibatches:
+        raise UserError(
+            f"num_minibatches={num_minibatches}: expected a divisor of "
+            f"num_envs * num_steps = {size}"
+        )
     policy = sampling(actor(model), distribution)
     updates = gradient_learner(model, objective, optimizer)
     experience_of = functools.partial(
@@ -143,7 +149,6 @@ def on_policy(
         # Advantages and log-probabilities are computed once, before the first update:
         # PPO compares each update with the policy that collected the rollout.
         experience = experience_of(state.train.train_variables, transitions)
-        size = num_envs * num_steps
         experience["step"] = jnp.full(size, state.step)
         rows = shuffle(shuffle_key, size, num_epochs, num_minibatches)
         train, metrics = minibatch_steps(
@@ -168,7 +173,7 @@ def on_policy(
 def _init(env: Env, updates: Learner, num_envs: int, key: Key) -> OnPolicyState:
     """Initial state of an on-policy learner, with environments that are just reset."""
     train_key, env_key, step_key = jax.random.split(key, 3)
-    env_state, observation = jax.vmap(env.reset)(jax.random.split(env_key, num_envs))
+    env_state, observation = reset_all(env, env_key, num_envs)
     return OnPolicyState(
         jnp.zeros((), jnp.int32),
         step_key,
@@ -240,17 +245,3 @@ def with_advantages(
         "advantage": advantage,
         "return": advantage + values,
     }
-
-
-def _check(**sizes: int) -> None:
-    for name, size in sizes.items():
-        if size < 1:
-            raise UserError(f"{name}={size}: expected at least 1")
-    num_envs, num_steps, num_minibatches = (
-        sizes[name] for name in ("num_envs", "num_steps", "num_minibatches")
-    )
-    if num_envs * num_steps % num_minibatches:
-        raise UserError(
-            f"num_minibatches={num_minibatches}: expected a divisor of "
-            f"num_envs * num_steps = {num_envs * num_steps}"
-        )

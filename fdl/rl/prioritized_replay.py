@@ -6,12 +6,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from fdl.errors import UserError
+from fdl.errors import UserError, check_positive
 from fdl.rl.replay import (
     Replay,
     Ring,
     add,
-    check_sizes,
     empty_ring,
     n_step,
     rows_to_add,
@@ -70,7 +69,7 @@ def prioritized_replay(
       Schaul et al., `Prioritized Experience Replay
       <https://arxiv.org/abs/1511.05952>`_, 2015.
     """
-    check_sizes(capacity, num_steps)
+    check_positive(capacity=capacity, num_steps=num_steps)
     if alpha < 0:
         raise UserError(f"alpha={alpha}: expected at least 0")
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fdl.rl.policies import Policy
-from fdl.rl.rollout import Transition, step_all
+from fdl.rl.rollout import Transition, reset_all, step_all
 from fdl.types import Array, Env, Key, Variables
 
 CHUNK = 128  # Steps of one compiled call.
@@ -91,7 +91,7 @@ def record(
         steps = start + jnp.arange(CHUNK)
         return jax.lax.scan(step, (env_state, observation), steps)
 
-    carry = jax.jit(jax.vmap(env.reset))(jax.random.split(reset_key, num_episodes))
+    carry = jax.jit(lambda key: reset_all(env, key, num_episodes))(reset_key)
     chunks: list[Any] = []
     ended = np.zeros(num_episodes, bool)
     while len(chunks) * CHUNK < max_steps and not ended.all():

@@ -9,7 +9,7 @@ import optax
 from jax.sharding import PartitionSpec
 
 from fdl.distributions import Distribution, checked
-from fdl.errors import UserError
+from fdl.errors import UserError, check_positive
 from fdl.learners import gradient_learner
 from fdl.rl.episode_stats import (
     EpisodeStats,
@@ -20,7 +20,7 @@ from fdl.rl.minibatches import minibatch_steps, shuffle
 from fdl.rl.observation_stats import update_observation_stats
 from fdl.rl.recurrent import one_step
 from fdl.rl.returns import gae
-from fdl.rl.rollout import Transition, step_all, where
+from fdl.rl.rollout import Transition, reset_all, step_and_reset
 from fdl.types import (
     Array,
     Env,
@@ -74,7 +74,7 @@ _PARTITION = RecurrentState(
 
 
 class _Step(NamedTuple):
-    """What a step of a rollout leaves behind, [N, ...]."""
+    """Step of a rollout in N environments, [N, ...]."""
 
     transition: Transition
     resets: Array
@@ -135,10 +135,12 @@ def recurrent_on_policy(
       Hausknecht and Stone, `Deep Recurrent Q-Learning for Partially Observable MDPs
       <https://arxiv.org/abs/1507.06527>`_, 2015.
     """
-    sizes = {"num_envs": num_envs, "num_steps": num_steps, "num_epochs": num_epochs}
-    for name, size in {**sizes, "num_minibatches": num_minibatches}.items():
-        if size < 1:
-            raise UserError(f"{name}={size}: expected at least 1")
+    check_positive(
+        num_envs=num_envs,
+        num_steps=num_steps,
+        num_epochs=num_epochs,
+        num_minibatches=num_minibatches,
+    )
     if num_envs % num_minibatches:
         raise UserError(
             f"num_minibatches={num_minibatches}: expected a divisor of "
@@ -149,8 +151,7 @@ def recurrent_on_policy(
 
     def init(key):
         train_key, env_key, step_key = jax.random.split(key, 3)
-        keys = jax.random.split(env_key, num_envs)
-        env_state, observation = jax.vmap(env.reset)(keys)
+        env_state, observation = reset_all(env, env_key, num_envs)
         return RecurrentState(
             jnp.zeros((), jnp.int32),
             step_key,
@@ -216,18 +217,16 @@ def _acting(
         params, value, carry = one_step(model, variables, observation, carry, resets)
         action = distribution.sample(params, act_key)
         log_prob = distribution.log_prob(params, action)
-        env_state, timestep = step_all(env, env_state, action, step_key)
-        transition = Transition(observation, action, *timestep)
+        following, transition = step_and_reset(
+            env, env_state, observation, action, step_key, reset_key
+        )
         # The value of the last observation of an episode, by the carry of that episode.
         going = jnp.zeros_like(resets)
         _, next_value, _ = one_step(
-            model, variables, timestep.observation, carry, going
+            model, variables, transition.next_observation, carry, going
         )
-        fresh = jax.vmap(env.reset)(jax.random.split(reset_key, len(resets)))
-        ended = transition.ended
-        env_state, observation = where(ended, fresh, (env_state, timestep.observation))
         found = _Step(transition, resets, log_prob, value, next_value)
-        return (env_state, observation, carry, ended), found
+        return (*following, carry, transition.ended), found
 
     return act
 

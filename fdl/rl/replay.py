@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from fdl.errors import UserError
+from fdl.errors import UserError, check_positive
 from fdl.rl.rollout import Transition
 from fdl.types import Array, Key, State
 
@@ -70,7 +70,7 @@ def uniform_replay(capacity: int, *, discount: float, num_steps: int = 1) -> Rep
       Lin, `Self-Improving Reactive Agents Based on Reinforcement Learning, Planning
       and Teaching <https://doi.org/10.1007/BF00992699>`_, 1992.
     """
-    check_sizes(capacity, num_steps)
+    check_positive(capacity=capacity, num_steps=num_steps)
 
     def sample(ring, batch_size, key):
         _, num_envs = ring.data.reward.shape
@@ -85,13 +85,6 @@ def uniform_replay(capacity: int, *, discount: float, num_steps: int = 1) -> Rep
     return Replay(
         lambda like: empty_ring(like, capacity), add, sample, update, capacity
     )
-
-
-def check_sizes(capacity: int, num_steps: int) -> None:
-    """Raises `UserError` if a size is below 1."""
-    for name, size in (("capacity", capacity), ("num_steps", num_steps)):
-        if size < 1:
-            raise UserError(f"{name}={size}: expected at least 1")
 
 
 def empty_ring(transition: Transition, capacity: int) -> Ring:

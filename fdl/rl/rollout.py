@@ -59,23 +59,60 @@ def unroll(
     Raises:
       UserError: Observations or actions are not as the environment specifies them.
     """
-    num_envs = len(observation)
 
     def step(carry, key):
         env_state, observation = carry
         act_key, step_key, reset_key = jax.random.split(key, 3)
         action = policy(observation, act_key)
-        env_state, timestep = step_all(env, env_state, action, step_key)
-        transition = Transition(observation, action, *timestep)
-        # All environments are reset in each step, and most resets discarded: under vmap
-        # a condition would compute both branches anyway.
-        fresh = jax.vmap(env.reset)(jax.random.split(reset_key, num_envs))
-        carry = where(transition.ended, fresh, (env_state, timestep.observation))
-        return carry, transition
+        return step_and_reset(env, env_state, observation, action, step_key, reset_key)
 
     keys = jax.random.split(key, num_steps)
     carry, transitions = jax.lax.scan(step, (env_state, observation), keys)
     return *carry, transitions
+
+
+def step_and_reset(
+    env: Env,
+    env_state: State,
+    observation: Array,
+    action: Array,
+    step_key: Key,
+    reset_key: Key,
+) -> tuple[tuple[State, Array], Transition]:
+    """Step of N environments, with a reset of those whose episode ends.
+
+    Args:
+      env: Environment.
+      env_state: States of the environments, [N, ...].
+      observation: Current observations of the environments, [N, ...].
+      action: Actions, [N, ...].
+      step_key: Key of the transitions.
+      reset_key: Key of the resets.
+
+    Returns:
+      States and observations to go on from, [N, ...], and the transitions, [N, ...].
+
+    Raises:
+      UserError: Observations or actions are not as the environment specifies them.
+    """
+    env_state, timestep = step_all(env, env_state, action, step_key)
+    transition = Transition(observation, action, *timestep)
+    # All environments are reset in each step, and most resets discarded: under vmap a
+    # condition would compute both branches anyway.
+    fresh = reset_all(env, reset_key, len(action))
+    carry = where(transition.ended, fresh, (env_state, timestep.observation))
+    return carry, transition
+
+
+def reset_all(env: Env, key: Key, num_envs: int) -> tuple[State, Array]:
+    """States and observations of N environments that are just reset, [N, ...].
+
+    Args:
+      env: Environment.
+      key: Key of the resets.
+      num_envs: Number of environments, N.
+    """
+    return jax.vmap(env.reset)(jax.random.split(key, num_envs))
 
 
 def step_all(

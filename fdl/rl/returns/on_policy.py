@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from fdl.errors import UserError
+from fdl.errors import check_positive
 from fdl.rl.returns.recursion import accumulate, check, shifted
 from fdl.types import Array
 
@@ -106,8 +106,7 @@ def n_step_returns(
       Sutton and Barto, `Reinforcement Learning: An Introduction
       <http://incompleteideas.net/book/the-book-2nd.html>`_, 2018, section 7.1.
     """
-    if num_steps < 1:
-        raise UserError(f"num_steps={num_steps}: expected at least 1")
+    check_positive(num_steps=num_steps)
     check([reward, next_value], terminated, truncated)
     next_value = jnp.where(terminated, 0, next_value)
     ended = terminated | truncated

@@ -6,10 +6,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from fdl.errors import UserError
+from fdl.envs.mdp import draw
+from fdl.errors import check_positive
 from fdl.metrics import mean
+from fdl.rl.returns.recursion import accumulate
 from fdl.rl.rollout import Transition
-from fdl.rl.tabular.tables import draw, epsilon_greedy, sizes
+from fdl.rl.tabular.tables import checked_policy, epsilon_greedy, sizes
 from fdl.types import Array, Env, Key, Learner, Variables
 
 
@@ -93,9 +95,7 @@ def monte_carlo_prediction(
     Raises:
       UserError: As in `monte_carlo_control`, or the policy has another shape.
     """
-    policy = jnp.asarray(policy, jnp.float32)
-    if policy.shape != sizes(env):
-        raise UserError(f"policy {[*policy.shape]}: expected {[*sizes(env)]}")
+    policy = checked_policy(policy, env)
     return _monte_carlo(env, lambda values: policy, discount, max_steps, first_visit)
 
 
@@ -108,8 +108,7 @@ def _monte_carlo(
 ) -> Learner:
     """Learner of ``policy(action_values)``, to probabilities [S, A]."""
     shape = sizes(env)
-    if max_steps < 1:
-        raise UserError(f"max_steps={max_steps}: expected at least 1")
+    check_positive(max_steps=max_steps)
 
     def init(key):
         zero = jnp.zeros((), jnp.int32)
@@ -122,7 +121,8 @@ def _monte_carlo(
         probability = policy(state.action_values)
         transitions, playing = _episode(env, probability, key, max_steps)
         complete = (transitions.terminated & playing).any()
-        returns = _returns(transitions.reward * playing, discount)
+        reward = transitions.reward * playing
+        returns = accumulate(reward, jnp.full_like(reward, discount))
         pairs = transitions.observation, transitions.action
         counted = playing & complete
         if first_visit:
@@ -136,7 +136,7 @@ def _monte_carlo(
         error = jnp.square(returns - state.action_values[pairs])
         metrics = {
             "loss": mean(error, counted.astype(jnp.float32)),
-            "episode_return": mean((transitions.reward * playing).sum()[None]),
+            "episode_return": mean(reward.sum()[None]),
             "episode_length": mean(playing.sum(dtype=jnp.float32)[None]),
             "complete": mean(complete.astype(jnp.float32)[None]),
         }
@@ -165,16 +165,6 @@ def _episode(
     start = *env.reset(reset_key), jnp.ones((), bool)
     keys = jax.random.split(play_key, max_steps)
     return jax.lax.scan(advance, start, keys)[1]
-
-
-def _returns(reward: Array, discount: float) -> Array:
-    """Discounted return from each step on, float [T]."""
-
-    def accumulate(total, reward):
-        total = reward + discount * total
-        return total, total
-
-    return jax.lax.scan(accumulate, jnp.zeros(()), reward, reverse=True)[1]
 
 
 def _is_first(pairs: tuple[Array, Array], shape: tuple[int, int]) -> Array:

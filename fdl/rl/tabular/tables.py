@@ -1,11 +1,10 @@
 """Tables of values, and what is made of them."""
 
-import jax
 import jax.numpy as jnp
 
 from fdl.envs.specs import expect
 from fdl.errors import UserError
-from fdl.types import Array, Env, Key, Model
+from fdl.types import Array, Env, Model
 
 
 def table(env: Env, *, initial: float = 0.0) -> Model:
@@ -24,6 +23,7 @@ def table(env: Env, *, initial: float = 0.0) -> Model:
       UserError: Observations or actions are no such numbers.
 
     Example:
+      >>> import jax
       >>> from fdl import envs
       >>> model = table(envs.from_mdp(envs.mdps.cliff()))
       >>> model.init(jax.random.key(0))["params"]["action_values"].shape
@@ -82,14 +82,14 @@ def epsilon_greedy(action_values: Array, epsilon: float | Array) -> Array:
     return (1 - epsilon) * share + epsilon / action_values.shape[-1]
 
 
-def draw(key: Key, probability: Array) -> Array:
-    """Action at random, of given probabilities.
+def checked_policy(policy: Array, env: Env) -> Array:
+    """Probability of each action of a policy, float32 [S, A].
 
-    Args:
-      key: Key.
-      probability: Probability of each action, float [..., A].
-
-    Returns:
-      Actions, int32 [...].
+    Raises:
+      UserError: Observations or actions are no discrete numbers, or the policy has
+        another shape.
     """
-    return jax.random.categorical(key, jnp.log(probability)).astype(jnp.int32)
+    policy = jnp.asarray(policy, jnp.float32)
+    if policy.shape != sizes(env):
+        raise UserError(f"policy {[*policy.shape]}: expected {[*sizes(env)]}")
+    return policy

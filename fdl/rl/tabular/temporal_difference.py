@@ -7,7 +7,8 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from fdl.errors import UserError
+from fdl.envs.mdp import draw
+from fdl.errors import check_positive
 from fdl.metrics import mean
 from fdl.rl.episode_stats import (
     EpisodeStats,
@@ -15,7 +16,7 @@ from fdl.rl.episode_stats import (
     update_episode_stats,
 )
 from fdl.rl.rollout import Transition, unroll
-from fdl.rl.tabular.tables import draw, epsilon_greedy, sizes
+from fdl.rl.tabular.tables import checked_policy, epsilon_greedy, sizes
 from fdl.types import Array, Env, Key, Learner, State, Variables
 
 # `bootstrap(action_values, action, probability)`: value of the next observation, of the
@@ -145,7 +146,7 @@ def td_control(
       <http://incompleteideas.net/book/the-book-2nd.html>`_, 2018, chapter 6.
     """
     shape = sizes(env)
-    _check(num_steps)
+    check_positive(num_steps=num_steps)
 
     def act(action_values, observation, key, time):
         probability = epsilon_greedy(action_values[observation], _at(epsilon, time))
@@ -227,11 +228,8 @@ def td_prediction(
       UserError: Observations or actions are no discrete numbers, the policy has another
         shape, or ``num_steps`` is below 1.
     """
-    shape = sizes(env)
-    _check(num_steps)
-    policy = jnp.asarray(policy, jnp.float32)
-    if policy.shape != shape:
-        raise UserError(f"policy {[*policy.shape]}: expected {[*shape]}")
+    check_positive(num_steps=num_steps)
+    policy = checked_policy(policy, env)
 
     def act(observation, key):
         return draw(key, policy[observation])
@@ -242,8 +240,8 @@ def td_prediction(
         return PredictionState(
             jnp.zeros((), jnp.int32),
             step_key,
-            jnp.full(shape[:1], initial, jnp.float32),
-            jnp.zeros(shape[:1], jnp.float32),
+            jnp.full(len(policy), initial, jnp.float32),
+            jnp.zeros(len(policy), jnp.float32),
             env_state,
             observation,
             init_episode_stats(1),
@@ -323,8 +321,3 @@ def td_lambda(
 def _at(rate: Rate, step: Array) -> float | Array:
     """Rate at a step."""
     return rate(step) if callable(rate) else rate
-
-
-def _check(num_steps: int) -> None:
-    if num_steps < 1:
-        raise UserError(f"num_steps={num_steps}: expected at least 1")
