@@ -5,30 +5,23 @@ import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
 from rich.table import Table
 
 from fdl import evaluation
 from fdl.cli.arguments import add_checkpoint, existing_output_path
 from fdl.cli.compare_csv import LETTERS, examples_as_csv, replicates_as_csv
+from fdl.cli.compare_returns import draw_profiles, returns_in_words, returns_of
 from fdl.cli.console import console, print_table, warn
 from fdl.errors import UserError
-from fdl.metrics.bootstrap import Interval
 from fdl.metrics.names import in_order
 from fdl.metrics.paired_comparison import Changes, Comparison
 from fdl.metrics.replicate_comparison import holm, over_folds, over_seeds
-from fdl.metrics.run_scores import (
-    interquartile_mean,
-    probability_of_improvement,
-    stratified_interval,
-)
 from fdl.runs.directory import write_text
 from fdl.runs.experiment import num_folds, replicates
 from fdl.runs.open_run import Run, open_run
 from fdl.runs.tested_model import tested_model, tested_replicates
 from fdl.types import NOTHING
 
-RETURN = "episode_return"  # Metric of `fdl.rl.on_episodes`.
 # Of each metric, the comparisons of all other runs with the first.
 Comparisons = Mapping[str, Sequence[Comparison]]
 
@@ -117,15 +110,7 @@ def main(options: argparse.Namespace) -> int:
         write_text(output, report.csv)
         out.print(f"  {output}  {report.rows}")
         return 0
-    if not report.returns:
-        raise UserError(
-            f"--output={output}: expected a .csv file, as there are no returns of "
-            f"several seeds under {RETURN}"
-        )
-    from fdl import plots  # Imports matplotlib.
-
-    figure = plots.performance_profiles(report.returns, name="return")
-    plots.save(figure, output)
+    draw_profiles(report.returns, output)
     out.print(f"  {output}  performance profiles")
     return 0
 
@@ -214,10 +199,7 @@ def compare_replicates(runs: Sequence[Run], checkpoint: str) -> Report:
         for name in names
     }
     head = titles(runs, [x.step for x in tested])
-    returns = {}
-    if unit == "seed" and RETURN in names:
-        found = [np.asarray(x.metrics[RETURN], np.float64) for x in tested]
-        returns = dict(zip(LETTERS, found, strict=False))
+    returns = returns_of([x.metrics for x in tested]) if unit == "seed" else {}
     over = f"the same {counts[0]}" if len({*members}) == 1 else ", ".join(counts)
     return Report(
         [*head, f"{tested[0].split} over {over}: {method_in_words(unit, members)}"],
@@ -227,27 +209,6 @@ def compare_replicates(runs: Sequence[Run], checkpoint: str) -> Report:
         f"{unit} by {unit}",
         returns,
     )
-
-
-def returns_in_words(returns: Mapping[str, np.ndarray]) -> list[str]:
-    """Lines of the interquartile means, and the probabilities of improvement on A."""
-    if not returns:
-        return []
-    first = returns["A"]
-    lines = []
-    for letter, own in returns.items():
-        line = f"{letter}: interquartile mean of {RETURN} "
-        line += bounded(stratified_interval(interquartile_mean, own))
-        if letter != "A":
-            better = stratified_interval(probability_of_improvement, first, own)
-            line += f"; better than A with probability {bounded(better)}"
-        lines.append(line)
-    return [*lines, "(95 % intervals of resampled seeds)"]
-
-
-def bounded(found: Interval) -> str:
-    """Value with its interval."""
-    return f"{found.value:.4g} ({found.low:.4g} .. {found.high:.4g})"
 
 
 def seeds_of(run: Run) -> range:

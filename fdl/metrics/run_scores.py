@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fdl.errors import UserError
+from fdl.errors import UserError, check_positive
 from fdl.metrics.bootstrap import Interval
 
 
@@ -145,14 +145,38 @@ def stratified_interval(
     """
     if not 0 < confidence < 1:
         raise UserError(f"confidence={confidence}: expected a number between 0 and 1")
-    if num_resamples < 1:
-        raise UserError(f"num_resamples={num_resamples}: expected at least 1")
+    check_positive(num_resamples=num_resamples)
+    low, high = resampled(
+        statistic, *scores, confidence=confidence, count=num_resamples, seed=seed
+    )
+    value = statistic(*map(_checked, scores))
+    return Interval(float(value), float(low), float(high), 0.0)
+
+
+def resampled(
+    statistic: Callable[..., Any],
+    *scores: Any,
+    confidence: float = 0.95,
+    count: int = 2000,
+    seed: int = 0,
+) -> np.ndarray:
+    """Percentiles of a statistic of resampled runs; see `stratified_interval`.
+
+    Args:
+      statistic: ``statistic(*scores)``, a number or an array [...].
+      *scores: Scores of runs, float [R], or of runs on tasks, float [R, M].
+      confidence: Confidence level.
+      count: Number of resamples.
+      seed: Seed of the resampling.
+
+    Returns:
+      Lower and upper end, float64 [2, ...].
+    """
     arrays = [_checked(x) for x in scores]
     draw = functools.partial(_resample, np.random.default_rng(seed))
-    values = [statistic(*map(draw, arrays)) for _ in range(num_resamples)]
+    values = [statistic(*map(draw, arrays)) for _ in range(count)]
     tail = 50 * (1 - confidence)
-    low, high = np.percentile(values, [tail, 100 - tail])
-    return Interval(float(statistic(*arrays)), float(low), float(high), 0.0)
+    return np.percentile(values, [tail, 100 - tail], axis=0)
 
 
 def _resample(random: np.random.Generator, scores: np.ndarray) -> np.ndarray:

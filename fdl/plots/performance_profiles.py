@@ -1,12 +1,13 @@
 """Performance profiles: which share of runs exceeds a score."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from fdl.metrics.run_scores import performance_profile
+from fdl.metrics.run_scores import performance_profile, resampled
 from fdl.plots.class_names import literal
 from fdl.plots.figure import colors, drawable, new_figure
 
@@ -41,7 +42,8 @@ def performance_profiles(
     for (label, x), color in zip(arrays.items(), colors(len(arrays)), strict=True):
         shares = performance_profile(x, thresholds)
         axes.step(thresholds, shares, where="post", color=color, label=literal(label))
-        low, high = _band(x, thresholds)
+        profile = partial(performance_profile, thresholds=thresholds)
+        low, high = resampled(profile, x, count=NUM_RESAMPLES)
         axes.fill_between(thresholds, low, high, step="post", color=color, alpha=0.2)
     axes.set_xlabel(literal(name))
     axes.set_ylabel("share of runs above")
@@ -49,15 +51,3 @@ def performance_profiles(
     axes.grid(alpha=0.3)
     axes.legend()
     return figure
-
-
-def _band(scores: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    """Percentiles of the profiles of runs that are resampled task by task, [2, T]."""
-    random = np.random.default_rng(0)
-    of_tasks = scores.reshape(len(scores), -1)
-    profiles = []
-    for _ in range(NUM_RESAMPLES):
-        rows = random.integers(len(of_tasks), size=of_tasks.shape)
-        drawn = np.take_along_axis(of_tasks, rows, axis=0)
-        profiles.append(performance_profile(drawn, thresholds))
-    return np.percentile(profiles, [2.5, 97.5], axis=0)

@@ -86,7 +86,7 @@ def test_what_cannot_be_is_one_line(call, message):
 
 
 def test_compare_says_what_seeds_reach_and_which_is_better():
-    from fdl.cli.compare import returns_in_words
+    from fdl.cli.compare_returns import returns_in_words
 
     lines = returns_in_words({"A": np.ones(4), "B": np.full(4, 2.0)})
     assert lines == [
