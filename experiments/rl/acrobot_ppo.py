@@ -62,12 +62,12 @@ def build(config: ConfigDict) -> fdl.Experiment:
     objective = fdl.objectives.ppo(model, actions, **config.ppo)
     actor = fdl.rl.actor(model)
     policy = fdl.rl.greedy(actor, actions)
-    num_episodes = config.num_test_episodes
-    return fdl.Experiment(
-        learner=fdl.rl.on_policy(env, model, actions, objective, optimizer, **rollout),
-        batches=fdl.data.no_data(rollout.num_envs * rollout.num_steps, "env_steps"),
-        evaluate=fdl.rl.on_episodes(env, policy, num_episodes=num_episodes),
-        test=fdl.rl.on_episodes(env, policy, num_episodes=num_episodes, seed=1),
+    return fdl.experiment.reinforcement_learning(
+        fdl.rl.on_policy(env, model, actions, objective, optimizer, **rollout),
+        fdl.data.no_data(rollout.num_envs * rollout.num_steps, "env_steps"),
+        env,
+        policy,
+        num_episodes=config.num_test_episodes,
         model=model,
-        player=fdl.rl.Player(env, policy, fdl.rl.action_probabilities(actor)),
+        probabilities=fdl.rl.action_probabilities(actor),
     )

@@ -58,14 +58,14 @@ def build(config: ConfigDict) -> fdl.Experiment:
     )
     optimizer = fdl.optim.chain(**config.optimizer, num_steps=config.num_steps)
     policy = rl.greedy(model, fdl.distributions.categorical())
-    num_episodes = config.num_test_episodes
-    return fdl.Experiment(
-        learner=fdl.gradient_learner(model, objective, optimizer),
-        batches=fdl.data.batches(transitions, config.batch_size, config.seed),
-        evaluate=rl.on_episodes(env, policy, num_episodes=num_episodes),
-        test=rl.on_episodes(env, policy, num_episodes=num_episodes, seed=1),
+    return fdl.experiment.reinforcement_learning(
+        fdl.gradient_learner(model, objective, optimizer),
+        fdl.data.batches(transitions, config.batch_size, config.seed),
+        env,
+        policy,
+        num_episodes=config.num_test_episodes,
         model=model,
-        player=rl.Player(env, policy, rl.action_probabilities(model)),
+        probabilities=rl.action_probabilities(model),
     )
 
 

@@ -89,12 +89,12 @@ def build(config: ConfigDict) -> fdl.Experiment:
         **config.off_policy,
     )
     greedy = fdl.rl.greedy(network, fdl.distributions.categorical())
-    num_episodes = config.num_test_episodes
     per_step = config.off_policy.num_envs * config.off_policy.num_steps
-    return fdl.Experiment(
-        learner=learner,
-        batches=fdl.data.no_data(per_step, "env_steps"),
-        evaluate=fdl.rl.on_episodes(env, greedy, num_episodes=num_episodes),
-        test=fdl.rl.on_episodes(env, greedy, num_episodes=num_episodes, seed=1),
+    return fdl.experiment.reinforcement_learning(
+        learner,
+        fdl.data.no_data(per_step, "env_steps"),
+        env,
+        greedy,
+        num_episodes=config.num_test_episodes,
         model=network,
     )

@@ -50,12 +50,12 @@ def build(config: ConfigDict) -> fdl.Experiment:
     actor = fdl.rl.actor(model)
     policy = fdl.rl.greedy(actor, actions)
     episodes = config.episodic
-    num_episodes = config.num_test_episodes
-    return fdl.Experiment(
-        learner=fdl.rl.episodic(env, model, actions, objective, optimizer, **episodes),
-        batches=fdl.data.no_data(episodes.num_episodes, "episodes"),
-        evaluate=fdl.rl.on_episodes(env, policy, num_episodes=num_episodes),
-        test=fdl.rl.on_episodes(env, policy, num_episodes=num_episodes, seed=1),
+    return fdl.experiment.reinforcement_learning(
+        fdl.rl.episodic(env, model, actions, objective, optimizer, **episodes),
+        fdl.data.no_data(episodes.num_episodes, "episodes"),
+        env,
+        policy,
+        num_episodes=config.num_test_episodes,
         model=model,
-        player=fdl.rl.Player(env, policy, fdl.rl.action_probabilities(actor)),
+        probabilities=fdl.rl.action_probabilities(actor),
     )

@@ -117,11 +117,12 @@ def optimizer_of(config):
 
 def experiment_of(config, env, learner, model, policy):
     """Experiment of a learner and its greedy policy."""
-    rollout, num_episodes = config.on_policy, config.num_test_episodes
-    return fdl.Experiment(
-        learner=learner,
-        batches=fdl.data.no_data(rollout.num_envs * rollout.num_steps, "env_steps"),
-        evaluate=fdl.rl.on_episodes(env, policy, num_episodes=num_episodes),
-        test=fdl.rl.on_episodes(env, policy, num_episodes=num_episodes, seed=1),
+    rollout = config.on_policy
+    return fdl.experiment.reinforcement_learning(
+        learner,
+        fdl.data.no_data(rollout.num_envs * rollout.num_steps, "env_steps"),
+        env,
+        policy,
+        num_episodes=config.num_test_episodes,
         model=model,
     )

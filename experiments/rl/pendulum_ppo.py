@@ -64,7 +64,6 @@ def build(config: ConfigDict) -> fdl.Experiment:
     optimizer = fdl.optim.chain(**config.optimizer, num_steps=num_updates)
     objective = fdl.objectives.ppo(model, actions, **config.ppo)
     policy = fdl.rl.greedy(fdl.rl.actor(model), actions)
-    num_episodes = config.num_test_episodes
     learner = fdl.rl.on_policy(
         scaled(env, config.reward_scale),
         model,
@@ -73,13 +72,13 @@ def build(config: ConfigDict) -> fdl.Experiment:
         optimizer,
         **rollout,
     )
-    return fdl.Experiment(
-        learner=learner,
-        batches=fdl.data.no_data(rollout.num_envs * rollout.num_steps, "env_steps"),
-        evaluate=fdl.rl.on_episodes(env, policy, num_episodes=num_episodes),
-        test=fdl.rl.on_episodes(env, policy, num_episodes=num_episodes, seed=1),
+    return fdl.experiment.reinforcement_learning(
+        learner,
+        fdl.data.no_data(rollout.num_envs * rollout.num_steps, "env_steps"),
+        env,
+        policy,
+        num_episodes=config.num_test_episodes,
         model=model,
-        player=fdl.rl.Player(env, policy),
     )
 
 

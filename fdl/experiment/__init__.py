@@ -5,6 +5,7 @@ from fdl.experiment.comparison import compare
 from fdl.experiment.fine_tuning import fine_tuning
 from fdl.experiment.language import language_modelling
 from fdl.experiment.ngrams import with_ngrams
+from fdl.experiment.reinforcement_learning import reinforcement_learning
 from fdl.experiment.sequence_task import sequence_task
 from fdl.experiment.supervised import supervised
 from fdl.experiment.tasks import Task, classification, regression, tagging
@@ -22,6 +23,7 @@ __all__ = [
     "fine_tuning",
     "language_modelling",
     "regression",
+    "reinforcement_learning",
     "sequence_task",
     "supervised",
     "tagging",
