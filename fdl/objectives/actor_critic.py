@@ -6,7 +6,7 @@ from fdl import metrics
 from fdl.distributions import Distribution, checked
 from fdl.errors import check_type
 from fdl.objectives.standardized import standardized
-from fdl.types import Model, Objective
+from fdl.types import Array, Mean, Model, Objective
 
 
 def actor_critic(
@@ -53,18 +53,36 @@ def actor_critic(
         advantage = batch["advantage"]
         if normalize_advantages:
             advantage = standardized(advantage)
-        policy = -distribution.log_prob(params, batch["action"]) * advantage
-        value = optax.l2_loss(values, batch["return"])
-        entropy = distribution.entropy(params)
-        loss = metrics.mean(policy + value_cost * value - entropy_cost * entropy)
-        return loss.compute(), (
-            model_state,
-            {
-                "loss": loss,
-                "policy_loss": metrics.mean(policy),
-                "value_loss": metrics.mean(value),
-                "entropy": metrics.mean(entropy),
-            },
+        terms = (
+            -distribution.log_prob(params, batch["action"]) * advantage,
+            optax.l2_loss(values, batch["return"]),
+            distribution.entropy(params),
         )
+        loss, monitored = weighted_loss(*terms, value_cost, entropy_cost)
+        return loss, (model_state, monitored)
 
     return objective
+
+
+def weighted_loss(
+    policy: Array,
+    value: Array,
+    entropy: Array,
+    value_cost: float | Array,
+    entropy_cost: float | Array,
+    mask: Array | None = None,
+) -> tuple[Array, dict[str, Mean]]:
+    """Loss of an actor-critic, and its parts as metrics.
+
+    Args:
+      policy: Policy loss of each action, float [B, ...].
+      value: Value loss of each observation, float [B, ...].
+      entropy: Entropy of the policy at each observation, float [B, ...].
+      value_cost: Coefficient of the value loss.
+      entropy_cost: Coefficient of the entropy bonus.
+      mask: True for the examples that count, bool [B, ...]. Default: all of them.
+    """
+    loss = policy + value_cost * value - entropy_cost * entropy
+    parts = {"policy_loss": policy, "value_loss": value, "entropy": entropy}
+    means = {k: metrics.mean(x, mask) for k, x in {"loss": loss, **parts}.items()}
+    return means["loss"].compute(), means

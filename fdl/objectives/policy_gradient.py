@@ -3,9 +3,9 @@
 import jax
 import optax
 
-from fdl import metrics
 from fdl.distributions import Distribution, checked
 from fdl.errors import check_type
+from fdl.objectives.actor_critic import weighted_loss
 from fdl.objectives.standardized import standardized
 from fdl.types import Model, Objective
 
@@ -56,19 +56,12 @@ def policy_gradient(
         advantage = jax.lax.stop_gradient(batch["return"] - values)
         if normalize_advantages:
             advantage = standardized(advantage, mask)
-        policy = -distribution.log_prob(params, batch["action"]) * advantage
-        value = optax.l2_loss(values, batch["return"])
-        entropy = distribution.entropy(params)
-        loss = policy + value_cost * value - entropy_cost * entropy
-        loss = metrics.mean(loss, mask)
-        return loss.compute(), (
-            model_state,
-            {
-                "loss": loss,
-                "policy_loss": metrics.mean(policy, mask),
-                "value_loss": metrics.mean(value, mask),
-                "entropy": metrics.mean(entropy, mask),
-            },
+        terms = (
+            -distribution.log_prob(params, batch["action"]) * advantage,
+            optax.l2_loss(values, batch["return"]),
+            distribution.entropy(params),
         )
+        loss, monitored = weighted_loss(*terms, value_cost, entropy_cost, mask)
+        return loss, (model_state, monitored)
 
     return objective

@@ -8,6 +8,7 @@ import optax
 from fdl import losses, metrics
 from fdl.distributions import Distribution, checked
 from fdl.errors import check_type
+from fdl.objectives.actor_critic import weighted_loss
 from fdl.objectives.standardized import standardized
 from fdl.types import Array, Model, Objective
 
@@ -80,19 +81,16 @@ def ppo(
             near = optax.l2_loss(batch["value"] + change, batch["return"])
             value = jnp.maximum(value, near)
         entropy = distribution.entropy(params)
-        loss = metrics.mean(policy + value_cost * value - bonus * entropy)
+        loss, parts = weighted_loss(policy, value, entropy, value_cost, bonus)
         clipped = jnp.abs(jnp.exp(log_ratio) - 1) > epsilon
         monitored = {
-            "loss": loss,
-            "policy_loss": metrics.mean(policy),
-            "value_loss": metrics.mean(value),
-            "entropy": metrics.mean(entropy),
+            **parts,
             # Schulman's k3: unbiased as −log r is, but never negative, and of less
             # variance.
             "approx_kl": metrics.mean(jnp.expm1(log_ratio) - log_ratio),
             "clip_fraction": metrics.mean(clipped.astype(jnp.float32)),
         }
-        return loss.compute(), (model_state, monitored)
+        return loss, (model_state, monitored)
 
     return objective
 
