@@ -127,7 +127,7 @@ def megabytes(tree: PyTree) -> str:
 
 
 def memory_of(step: Callable, state: State, batch: Batch) -> str:
-    """What a step needs beside its state and its batch, as XLA plans it."""
+    """Memory that a step needs beside its state and its batch, as XLA plans it."""
     compiled = jax.jit(step, donate_argnums=0).lower(state, batch).compile()
     analysis = compiled.memory_analysis()
     if analysis is None:

@@ -175,7 +175,7 @@ def num_cut(answers: Sequence[Answer], length: int) -> int:
 
 
 def _cut(answer: Answer, length: int) -> tuple[Answer, bool]:
-    """What remains in a row of a length, and whether anything was cut."""
+    """Prompt and answer cut to the length of a row, and whether anything was cut."""
     prompt, ids = answer
     if len(prompt) + len(ids) <= length:
         return answer, False
@@ -184,7 +184,7 @@ def _cut(answer: Answer, length: int) -> tuple[Answer, bool]:
 
 
 def _cut_pair(pair: tuple[Answer, Answer], length: int) -> tuple[Answer, Answer]:
-    """What remains of two answers to the same prompt, which stays the same."""
+    """Two answers to one prompt, cut to the length of a row behind the same prompt."""
     longest = max(len(ids) for _, ids in pair)
     prompt = _cut_prompt(pair[0].prompt, longest, length)
     one, other = (Answer(prompt, ids[: length - len(prompt)]) for _, ids in pair)
@@ -222,7 +222,7 @@ def _rows(
     kinds: Sequence[Sequence[str]],
     make: Callable[[dict[str, str]], Any],
 ) -> Iterator[Any]:
-    """What is made of the rows of a file; errors name the line."""
+    """Rows of a file of JSON lines, made into something; errors name the line."""
     path = expanded(path)
     count = 0
     with opened(path) as file:
