@@ -2,10 +2,11 @@
 
 import dataclasses
 import fnmatch
+import functools
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence, Set
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -27,7 +28,7 @@ from fdl.models.pretrained.convert import (
 from fdl.models.pretrained.report import Report, WeightsError, fault, listed
 from fdl.models.pretrained.rules import Numpy, Rules
 from fdl.models.pretrained.safetensors_files import reading, write
-from fdl.types import Key, Variables
+from fdl.types import Array, Key, Variables
 
 
 def load(
@@ -84,10 +85,10 @@ def load(
         like = formats.shapes(module)
         label, rules, prefix = formats.found(format, module, like, tensors, path)
         # Each array goes to JAX before the next is read, and the largest ones first,
-        # while the rest is not there: the model is never held twice. Layers that are
-        # stacked have to wait for each other.
+        # while the rest is not there: the model is never held twice.
         order = tensors.largest_first()
-        place = jnp.asarray if module is into else np.asarray
+        shapes = flatten(like if module is into else formats.shapes(into))
+        leaves, place = _placing(shapes)
         resize = _resize(module, allowed)
         arrays, report = to_ours(tensors, rules, like, resize, prefix, order, place)
     report = dataclasses.replace(
@@ -102,12 +103,10 @@ def load(
     if message:
         raise WeightsError(message, report)
     missing = flatten(like).keys() - arrays.keys()
-    arrays |= _initialised(module, missing, jax.random.key(0) if key is None else key)
-    # Checkpoints are unrolled: a scanned module gets its layers stacked at the end.
-    paths = flatten(like if module is into else formats.shapes(into))
-    _stack(arrays, paths)
-    # Each array is popped as it is copied to JAX, those that are there already aside.
-    return unflatten({path: jnp.asarray(arrays.pop(path)) for path in paths}), report
+    initial = _initialised(module, missing, jax.random.key(0) if key is None else key)
+    for path, array in initial.items():
+        place(path, array)
+    return unflatten({path: leaves[path] for path in shapes}), report
 
 
 def save(
@@ -215,11 +214,42 @@ def _initialised(module: nn.Module, paths: Set[str], key: Key) -> dict[str, Nump
     return jax.tree.map(np.asarray, jax.jit(init)(key)) if paths else {}
 
 
-def _stack(arrays: dict[str, Numpy], paths: Iterable[str]) -> None:
-    """Stacks arrays of ``layers_0``, ``layers_1``, ... as in `paths`, in place."""
-    layers: dict[str, dict[int, str]] = {}
-    for path in arrays.keys() - {*paths}:
+class _Layer(NamedTuple):
+    """Array of one layer among those of a stack."""
+
+    leaves: Mapping[str, Any]
+    path: str
+    number: int
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Numpy:
+        return np.asarray(self.leaves[self.path][self.number], dtype)
+
+
+def _placing(
+    shapes: Mapping[str, Any],
+) -> tuple[dict[str, Any], Callable[[str, Numpy], Any]]:
+    """Leaves of a module, empty at first, and the function that puts an array there.
+
+    Checkpoints are unrolled: an array of ``layers_0``, ``layers_1``, ... is written
+    into its place among the layers that the module scans.
+    """
+    leaves: dict[str, Any] = {}
+
+    def place(path, array):
+        if path in shapes:
+            leaves[path] = jnp.asarray(array)
+            return leaves[path]
         prefix, number, suffix = re.split(r"\blayers_(\d+)\b", path, maxsplit=1)
-        layers.setdefault(f"{prefix}layers{suffix}", {})[int(number)] = path
-    for path, parts in layers.items():
-        arrays[path] = np.stack([arrays.pop(parts[i]) for i in sorted(parts)])
+        path = f"{prefix}layers{suffix}"
+        if path not in leaves:
+            leaves[path] = jnp.zeros(shapes[path].shape, shapes[path].dtype)
+        leaves[path] = _with_layer(leaves[path], array, int(number))
+        return _Layer(leaves, path, int(number))
+
+    return leaves, place
+
+
+@functools.partial(jax.jit, donate_argnums=0)
+def _with_layer(stack: Array, layer: Array, number: int) -> Array:
+    """Stack of layers with one of them replaced, in place."""
+    return stack.at[number].set(layer)

@@ -29,7 +29,7 @@ def to_ours(
     resize: Resize = lambda path, array, shape: None,
     prefix: str = "",
     order: Iterable[str] | None = None,
-    place: Callable[[Numpy], Any] = lambda array: array,
+    place: Callable[[str, Numpy], Any] = lambda path, array: array,
 ) -> tuple[dict[str, Any], Report]:
     """Converts arrays of a checkpoint to leaves of variables.
 
@@ -41,8 +41,8 @@ def to_ours(
       prefix: Start of the names in the checkpoint that the rules do not have.
       order: All names in the order in which they are read; that of `tensors` where
         None.
-      place: Function of each leaf, such as a copy to the device; what it returns is
-        kept in place of the array.
+      place: Function of the path and the array of each leaf, such as a copy to the
+        device; what it returns is kept in place of the array.
 
     Returns:
       Arrays by path in the variables, cast to their dtypes, and a report.
@@ -66,7 +66,7 @@ def to_ours(
             if array is None:
                 continue
             if path not in arrays:
-                arrays[path] = place(array)
+                arrays[path] = place(path, array)
                 report.matched.append(path)
             # Checkpoints hold tied weights under two names, which have to agree.
             elif not np.array_equal(np.asarray(arrays[path]), array, equal_nan=True):

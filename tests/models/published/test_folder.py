@@ -370,28 +370,37 @@ def test_classes_and_images_are_read_as_they_were_written(published, tmp_path):
 
 
 MEMORY = """
-import resource, sys
+import json, resource, sys
 import jax, jax.numpy as jnp
 from fdl import models
 jax.jit(lambda x: x + 1)(jnp.ones(3)).block_until_ready()
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 before = peak()
-variables = jax.block_until_ready(models.from_folder(sys.argv[1]).variables)
+options = json.loads(sys.argv[2])
+published = models.from_folder(sys.argv[1], **options)
+variables = jax.block_until_ready(published.variables)
 print((peak() - before) / sum(x.nbytes for x in jax.tree.leaves(variables)))
 """
 
 
 @pytest.mark.slow
-def test_a_model_is_never_in_memory_twice(tmp_path):
-    module = models.Llama(6, 8, 1024, 2816, vocab_size=16_000)  # 439 MB.
+@pytest.mark.parametrize(
+    "options", [{}, {"scan_layers": True}, {"param_dtype": "bfloat16"}]
+)
+def test_a_model_is_never_in_memory_twice(options, tmp_path):
+    # 439 MB, of either dtype.
+    num_layers, vocab_size = (12, 32_000) if "param_dtype" in options else (6, 16_000)
+    module = models.Llama(num_layers, 8, 1024, 2816, vocab_size=vocab_size)
     model = models.functional(module)
     shapes = jax.eval_shape(model.init, jax.random.key(0))
     variables = jax.tree.map(lambda x: np.full(x.shape, 0.1, x.dtype), shapes)
     published = models.Published(model, variables)
     models.to_folder(tmp_path, published, max_shard_bytes=100 << 20)
     done = subprocess.run(
-        [sys.executable, "-c", MEMORY, tmp_path], capture_output=True, text=True
+        [sys.executable, "-c", MEMORY, tmp_path, json.dumps(options)],
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) < 1.2
