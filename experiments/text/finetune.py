@@ -48,6 +48,7 @@ def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     config.eval_every = "1 epoch"
     config.save_every = "1 epoch"
     config.best = "min loss"
+    config.save_model = False  # Checkpoints hold the adapters, not the base.
 
     config.weights = ""  # Folder of a published model, or hf:NAME@REVISION.
     config.from_nothing = size == "smoke"  # Without weights: a small GPT.

@@ -40,6 +40,8 @@ def base() -> ConfigDict:
     config.keep_memory = True
     config.mesh = {"data": 1}  # Devices that share a batch; -1 for all of them.
     config.keep = 2  # Number of latest checkpoints to keep, beside the best.
+    # Checkpoints hold the model beside the state, to be read without the experiment.
+    config.save_model = True
     config.best = "min loss"  # Evaluated metric by which a checkpoint is the best.
     config.early_stopping = {  # Ends a run that no longer improves.
         "metric": config_dict.placeholder(str),  # Such as "max accuracy"; None: off.

@@ -1,5 +1,6 @@
 """Finished or stopped runs, opened from their directory."""
 
+import functools
 import pathlib
 import re
 from collections.abc import Callable
@@ -179,9 +180,28 @@ def restore_variables(
 
     def read() -> tuple[list[int], Variables]:
         steps = find_steps(checkpoints, run.workdir, checkpoint, average)
-        return steps, average_variables(map(checkpoints.read_variables, steps))
+        read_one = functools.partial(read_variables, run, checkpoints)
+        return steps, average_variables(map(read_one, steps))
 
     return read_anew(checkpoints, read)
+
+
+def read_variables(run: Run, checkpoints: Checkpoints, step: int) -> Variables:
+    """Variables of the model at a step, of all seeds, also if only its state was saved.
+
+    Args:
+      run: Run.
+      checkpoints: Its checkpoints.
+      step: Step of one of them.
+
+    Raises:
+      RunError: The checkpoint is damaged, or cannot be read.
+    """
+    if run.loaded.config.save_model:
+        return checkpoints.read_variables(step)
+    part = checkpoints.restore(step, run.setup.program.saved(run.setup.keys))
+    loop_state = run.setup.program.revive(part, run.setup.keys)
+    return run.setup.learner.variables(loop_state.state)
 
 
 def find_steps(

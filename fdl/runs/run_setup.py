@@ -37,6 +37,7 @@ class RunSetup(NamedTuple):
       rule: Early stopping rule; None if there is none.
       samples: ``samples(variables)``, text that the model of the first seed generates;
         None if there is none.
+      save_model: True if checkpoints hold the variables of the model beside the state.
     """
 
     learner: Learner
@@ -50,6 +51,7 @@ class RunSetup(NamedTuple):
     layers: Measure | None = None
     rule: EarlyStoppingRule | None = None
     samples: Callable[[Variables], str] | None = None
+    save_model: bool = True
 
 
 def setup(experiments: Sequence[Experiment], config: ConfigDict) -> RunSetup:
@@ -102,6 +104,7 @@ def setup(experiments: Sequence[Experiment], config: ConfigDict) -> RunSetup:
         measure,
         rule,
         samples,
+        config.save_model,
     )
 
 

@@ -111,7 +111,7 @@ def session_hooks(
         if step == last.step:
             values, variables = last.values, last.variables
         part = setup.program.persist(loop_state)
-        checkpoints.save(step, part, values, variables)
+        checkpoints.save(step, part, values, variables if setup.save_model else None)
         saved[:] = [step]
 
     return SessionHooks(

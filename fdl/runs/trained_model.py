@@ -1,5 +1,6 @@
 """Trained models, loaded from a run or an export."""
 
+import functools
 import os
 import pathlib
 import warnings
@@ -179,7 +180,8 @@ def load_run(
     """Loads the trained model of a run.
 
     It needs neither the data nor the file of the experiment, if the network is one of
-    the zoo. Otherwise the experiment is imported and built.
+    the zoo and checkpoints hold the model, ``config.save_model``. Otherwise the
+    experiment is imported and built.
 
     Args:
       workdir: Directory of the run.
@@ -200,14 +202,25 @@ def load_run(
     # Imported late: an export needs no orbax, which takes a second.
     from fdl.runs.average_variables import average_variables
     from fdl.runs.checkpoint import Checkpoints
-    from fdl.runs.open_run import check_one_model, find_steps, open_run, read_anew
+    from fdl.runs.open_run import (
+        check_one_model,
+        find_steps,
+        open_run,
+        read_anew,
+        read_variables,
+    )
 
     workdir = pathlib.Path(workdir)
     run, config = read_record(workdir)
     num_seeds, first = run["seeds"], config["seed"]
     index = seed_index(workdir, first, num_seeds, seed)
     folder = workdir / MODEL_FOLDER
-    if experiment_file is None and (folder / TEXT_FILE).exists():
+    checkpoints = Checkpoints(
+        workdir / "checkpoints", keep=config["keep"], best=config["best"]
+    )
+    read_one = checkpoints.read_variables
+    described = (folder / TEXT_FILE).exists() and config.get("save_model", True)
+    if experiment_file is None and described:
         name, model, abilities, _ = read_description(folder)
     else:
         opened = open_run(workdir, warn, experiment_file)
@@ -215,13 +228,11 @@ def load_run(
         experiment = opened.experiments[index]
         name = opened.loaded.name
         model, abilities = experiment.model, experiment.abilities
-    checkpoints = Checkpoints(
-        workdir / "checkpoints", keep=config["keep"], best=config["best"]
-    )
+        read_one = functools.partial(read_variables, opened, checkpoints)
 
     def read() -> tuple[int, Variables]:
         steps = find_steps(checkpoints, workdir, checkpoint, average)
-        return steps[-1], average_variables(map(checkpoints.read_variables, steps))
+        return steps[-1], average_variables(map(read_one, steps))
 
     step, variables = read_anew(checkpoints, read)
     if num_seeds > 1:

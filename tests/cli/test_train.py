@@ -10,11 +10,13 @@ import re
 import shutil
 import sys
 
+import chex
 import jax
 import numpy as np
 import pytest
 from scipy import stats
 
+from fdl import load_run
 from fdl.runs import directory, run_setup
 from fdl.runs.checkpoint import Checkpoints
 from fdl.runs.experiment import build, load
@@ -192,6 +194,16 @@ def test_eval_of_an_average_is_of_the_mean_of_the_parameters(done, fdl, experime
         jax.tree.map(lambda a, b: (a + b) / 2, *both)
     ).items():
         assert re.search(rf"│ {name} +│ +{value:.4g}\d* │", called.out)
+
+
+def test_a_run_without_its_model_in_checkpoints_is_the_same_model(done, fdl):
+    run = done.parent / "without"
+    options = ["--config.save_model=false", "--workdir", run]
+    assert fdl("train", done.parent / "tiny.py", *options).code == 0
+    assert not [*run.glob("checkpoints/*/variables.safetensors")]
+    for average in (None, 2):
+        expected = load_run(done, average=average).variables
+        chex.assert_trees_all_equal(load_run(run, average=average).variables, expected)
 
 
 @pytest.mark.parametrize(
