@@ -129,6 +129,8 @@ def in_gymnasium(
 
     if not player.env.name:
         raise UserError("--gymnasium: the environment has no name")
+    if isinstance(player.policy, rl.RecurrentPolicy):
+        raise UserError("--gymnasium: expected a policy that is not recurrent")
     returns, lengths = envs.play_in_gymnasium(
         player.env.name,
         player.policy,

@@ -20,7 +20,7 @@ def reinforcement_learning(
     """Experiment of a learner whose policy is measured by its returns.
 
     Validation and test are full episodes, from other starts each, see
-    `rl.on_episodes`. The policy is the player of ``fdl play``, unless it is recurrent.
+    `rl.on_episodes`. The policy is the player of ``fdl play``.
 
     Args:
       learner: Learner, such as one of `rl.on_policy`.
@@ -33,14 +33,11 @@ def reinforcement_learning(
         `rl.action_probabilities`, to be drawn by ``fdl play``; none if None.
     """
     whole = partial(rl.on_episodes, env, policy, num_episodes=num_episodes)
-    player = None
-    if not isinstance(policy, rl.RecurrentPolicy):
-        player = rl.Player(env, policy, probabilities)
     return Experiment(
         learner,
         batches,
         evaluate=whole(),
         test=whole(seed=1),
         model=model,
-        player=player,
+        player=rl.Player(env, policy, probabilities),
     )

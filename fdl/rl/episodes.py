@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from fdl.rl.policies import Policy
-from fdl.rl.recurrent import RecurrentPolicy
+from fdl.rl.recurrent import RecurrentPolicy, with_carry
 from fdl.rl.rollout import reset_all, step_all
 from fdl.types import Array, Env, Evaluate, Key, Variables
 
@@ -76,6 +76,7 @@ def play(
     """
     reset_key, play_key = jax.random.split(key)
     env_state, observation = reset_all(env, reset_key, num_episodes)
+    remembering = with_carry(policy)
 
     def any_playing(carry):
         step, *_, playing = carry
@@ -84,10 +85,7 @@ def play(
     def advance(carry):
         step, memory, env_state, observation, returns, lengths, playing = carry
         act_key, step_key = jax.random.split(jax.random.fold_in(play_key, step))
-        if isinstance(policy, RecurrentPolicy):
-            memory, action = policy.step(variables, memory, observation, act_key)
-        else:
-            action = policy(variables, observation, act_key)
+        memory, action = remembering.step(variables, memory, observation, act_key)
         # Environments are stepped beyond the end of their episode, until all have
         # ended; rewards after the end are masked.
         env_state, timestep = step_all(env, env_state, action, step_key)
@@ -103,8 +101,15 @@ def play(
 
     zero = jnp.zeros(num_episodes, jnp.int32)
     playing = jnp.ones(num_episodes, bool)
-    memory = policy.init(num_episodes) if isinstance(policy, RecurrentPolicy) else ()
     returns = zero.astype(jnp.float32)
-    start = 0, memory, env_state, observation, returns, zero, playing
+    start = (
+        0,
+        remembering.init(num_episodes),
+        env_state,
+        observation,
+        returns,
+        zero,
+        playing,
+    )
     *_, returns, lengths, _ = jax.lax.while_loop(any_playing, advance, start)
     return returns, lengths

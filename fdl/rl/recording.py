@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fdl.rl.policies import Policy
+from fdl.rl.recurrent import RecurrentPolicy, with_carry
 from fdl.rl.rollout import Transition, reset_all, step_all
 from fdl.types import Array, Env, Key, Variables
 
@@ -19,13 +20,13 @@ class Player(NamedTuple):
 
     Attributes:
       env: Environment.
-      policy: Policy, such as `greedy(actor(model), distribution)`.
+      policy: Policy, such as `greedy(actor(model), distribution)`, or one with a carry.
       probabilities: ``probabilities(variables, observations)``, those of the discrete
         actions, float [E, A]; None if there are none.
     """
 
     env: Env
-    policy: Policy
+    policy: Policy | RecurrentPolicy
     probabilities: Callable[[Variables, Array], Array] | None = None
 
 
@@ -72,30 +73,31 @@ def record(
     Returns:
       Episodes, each with the steps up to its own end.
     """
-    env = player.env
+    env, policy = player.env, with_carry(player.policy)
     reset_key, play_key = jax.random.split(key)
 
     @jax.jit
-    def play(env_state, observation, start):
+    def play(carry, start):
         def step(carry, i):
-            env_state, observation = carry
+            memory, env_state, observation = carry
             act_key, step_key = jax.random.split(jax.random.fold_in(play_key, i))
-            action = player.policy(variables, observation, act_key)
+            memory, action = policy.step(variables, memory, observation, act_key)
             probabilities: Any = ()
             if player.probabilities is not None:
                 probabilities = player.probabilities(variables, observation)
             env_state, timestep = step_all(env, env_state, action, step_key)
             transition = Transition(observation, action, *timestep)
-            return (env_state, timestep.observation), (transition, probabilities)
+            carry = memory, env_state, timestep.observation
+            return carry, (transition, probabilities)
 
-        steps = start + jnp.arange(CHUNK)
-        return jax.lax.scan(step, (env_state, observation), steps)
+        return jax.lax.scan(step, carry, start + jnp.arange(CHUNK))
 
-    carry = jax.jit(lambda key: reset_all(env, key, num_episodes))(reset_key)
+    start = jax.jit(lambda key: reset_all(env, key, num_episodes))(reset_key)
+    carry: Any = (policy.init(num_episodes), *start)
     chunks: list[Any] = []
     ended = np.zeros(num_episodes, bool)
     while len(chunks) * CHUNK < max_steps and not ended.all():
-        carry, chunk = play(*carry, len(chunks) * CHUNK)
+        carry, chunk = play(carry, len(chunks) * CHUNK)
         chunks.append(jax.device_get(chunk))
         ended |= chunks[-1][0].ended.any(axis=0)
     whole = jax.tree.map(lambda *x: np.concatenate(x)[:max_steps], *chunks)

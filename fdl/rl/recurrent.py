@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from fdl.distributions import Distribution, checked
+from fdl.rl.policies import Policy
 from fdl.types import Array, Key, Model, PyTree, Variables
 
 
@@ -45,6 +46,17 @@ def recurrent_greedy(
         return carry, distribution.mode(params)
 
     return RecurrentPolicy(zero_carry, step)
+
+
+def with_carry(policy: Policy | RecurrentPolicy) -> RecurrentPolicy:
+    """Any policy as one with a carry, which is empty if it needs none."""
+    if isinstance(policy, RecurrentPolicy):
+        return policy
+
+    def step(variables, carry, observation, key):
+        return carry, policy(variables, observation, key)
+
+    return RecurrentPolicy(lambda num_envs: (), step)
 
 
 def one_step(

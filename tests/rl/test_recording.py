@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fdl.envs import box, discrete
-from fdl.rl import Player, play, record
+from fdl.rl import Player, RecurrentPolicy, play, record
 from fdl.types import Env, Timestep
 
 KEY = jax.random.key(0)
@@ -74,3 +74,16 @@ def test_what_never_ends_is_recorded_as_long_as_is_asked():
     (cut,) = record(player, still, KEY, max_steps=400)
     assert len(cut.transitions.reward) == 300 and cut.ended
     assert cut.transitions.truncated[-1] and not cut.transitions.terminated[-1]
+
+
+def test_a_policy_with_a_carry_remembers():
+    def every_second(variables, carry, observation, key):
+        del variables, observation, key
+        return carry + 1, carry % 2
+
+    policy = RecurrentPolicy(lambda count: jnp.zeros(count, jnp.int32), every_second)
+    for episode in record(Player(counter(), policy), ON, KEY, num_episodes=5):
+        end = int(episode.transitions.observation[0, 1])
+        assert episode.transitions.action.tolist() == [0, 1] * end
+    returns, lengths = play(counter(), policy, ON, KEY, num_episodes=5, max_steps=300)
+    assert (returns == (lengths / 2) ** 2).all()  # 0 + 1 + 1 + 2 + 2 + ... + n.
