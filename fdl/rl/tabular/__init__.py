@@ -13,16 +13,14 @@ from fdl.rl.tabular.monte_carlo import (
     monte_carlo_prediction,
 )
 from fdl.rl.tabular.tables import epsilon_greedy, table
-from fdl.rl.tabular.temporal_difference import (
+from fdl.rl.tabular.td_control import (
     ControlState,
-    PredictionState,
     expected_sarsa,
     q_learning,
     sarsa,
     td_control,
-    td_lambda,
-    td_prediction,
 )
+from fdl.rl.tabular.td_prediction import PredictionState, td_lambda, td_prediction
 
 __all__ = [
     "ControlState",

@@ -1,10 +1,14 @@
 """Tables of values, and what is made of them."""
 
+from collections.abc import Callable
+
 import jax.numpy as jnp
 
 from fdl.envs.specs import expect
 from fdl.errors import UserError
 from fdl.types import Array, Env, Model
+
+Rate = float | Callable[[Array], Array]  # Constant, or a schedule of the step.
 
 
 def table(env: Env, *, initial: float = 0.0) -> Model:
@@ -93,3 +97,8 @@ def checked_policy(policy: Array, env: Env) -> Array:
     if policy.shape != sizes(env):
         raise UserError(f"policy {[*policy.shape]}: expected {[*sizes(env)]}")
     return policy
+
+
+def rate_at(rate: Rate, step: Array) -> float | Array:
+    """Rate at a step."""
+    return rate(step) if callable(rate) else rate
