@@ -50,9 +50,42 @@ def build(config: ConfigDict) -> fdl.Experiment:
     """Experiment of a config: three learners, and what they ought to find."""
     mdp = fdl.envs.mdps.two_corners()
     env = fdl.envs.from_mdp(mdp)
+    batches = fdl.data.no_data(config.num_env_steps, "env_steps")
+    return fdl.experiment.compare(
+        {
+            name: fdl.Experiment(learner, batches, distance(mdp, exact))
+            for name, (learner, exact) in learners_of(config, env).items()
+        },
+        claims=[
+            fdl.Claim(
+                "policy evaluation finds the values of the book (largest error)",
+                lambda m: m["td/error_of_dynamic_programming"],
+                at_most=0.005,
+            ),
+            fdl.Claim(
+                "Q-learning finds the optimal action values exactly (largest error)",
+                lambda m: m["q_learning/error"],
+                at_most=0,
+            ),
+            fdl.Claim(
+                "TD(λ) finds those of a random policy, down to -22 (rms error)",
+                lambda m: m["td/rms_error"],
+                at_most=1,
+            ),
+            fdl.Claim(
+                "and so do Monte Carlo means (rms error)",
+                lambda m: m["monte_carlo/rms_error"],
+                at_most=1,
+            ),
+        ],
+    )
+
+
+def learners_of(config, env):
+    """Learners by name, each with the function of the values that it ought to find."""
     size = {"num_steps": config.num_env_steps}
     td = config.td
-    learners = {
+    return {
         "q_learning": (
             tabular.td_control(
                 env, tabular.q_learning, discount=1.0, **size, **config.q_learning
@@ -78,35 +111,6 @@ def build(config: ConfigDict) -> fdl.Experiment:
             means_of_the_random_policy,
         ),
     }
-    batches = fdl.data.no_data(config.num_env_steps, "env_steps")
-    return fdl.experiment.compare(
-        {
-            name: fdl.Experiment(learner, batches, distance(mdp, exact))
-            for name, (learner, exact) in learners.items()
-        },
-        claims=[
-            fdl.Claim(
-                "policy evaluation finds the values of the book (largest error)",
-                lambda m: m["td/error_of_dynamic_programming"],
-                at_most=0.005,
-            ),
-            fdl.Claim(
-                "Q-learning finds the optimal action values exactly (largest error)",
-                lambda m: m["q_learning/error"],
-                at_most=0,
-            ),
-            fdl.Claim(
-                "TD(λ) finds those of a random policy, down to -22 (rms error)",
-                lambda m: m["td/rms_error"],
-                at_most=1,
-            ),
-            fdl.Claim(
-                "and so do Monte Carlo means (rms error)",
-                lambda m: m["monte_carlo/rms_error"],
-                at_most=1,
-            ),
-        ],
-    )
 
 
 def optimal(mdp):
