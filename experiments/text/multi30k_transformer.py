@@ -3,8 +3,8 @@
 fdl train experiments/text/multi30k_transformer.py
 fdl translate runs/multi30k_transformer-... FILE
 
-So far seed 0 was trained to step 3,500 of 5,000: BLEU 38.2 and chrF 62.2 of
-test_2016_flickr (sacrebleu, 13a, cased, beam 4).
+BLEU of test_2016_flickr is 39.3 and chrF 63.5 with seed 0 (sacrebleu, 13a, cased, beam
+4), after 5,000 steps and about 136 minutes of processor time.
 
 References:
   Vaswani et al., `Attention Is All You Need <https://arxiv.org/abs/1706.03762>`_, 2017.
