@@ -241,6 +241,7 @@ def test_what_is_ignored_stays_ignored(fdl, experiment):
         signal.signal(signal.SIGHUP, before)
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_stops_the_run_and_loses_nothing(
     fdl, start, finished, experiment
 ):

@@ -165,9 +165,8 @@ def test_what_is_not_there_is_told_in_one_line(folder, fdl, arguments, message):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "seeds", [[], pytest.param(["--seeds", "2"], marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("seeds", [[], ["--seeds", "2"]])
 def test_a_plot_that_fails_leaves_the_run_finished(folder, fdl, monkeypatch, seeds):
     def broken(*arguments, **options):
         raise KeyError("no such\ncolour")

@@ -113,6 +113,7 @@ class Records(list):
 """
 
 
+@pytest.mark.slow
 def test_worker_processes_change_nothing(tmp_path, monkeypatch):
     """Of a source in the file of an experiment, which uses a module beside it."""
     (tmp_path / "own.py").write_text(EXPERIMENT)

@@ -153,7 +153,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.some(5)
+@pytest.mark.some(3)
 def test_it_says_what_stands_in_the_way(case):
     module, optimizer, options, expected = CASES[case]
     text = told(attempt(module, optimizer, **options))

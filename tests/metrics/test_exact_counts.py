@@ -155,6 +155,7 @@ def test_a_label_that_is_no_class_is_seen_and_never_wraps(metric, wrong):
 
 
 @pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.some(4)
 def test_logits_that_are_no_numbers_are_seen(metric):
     logits, labels = LOGITS.copy(), np.array([0, 1, 2, 1, 1])
     logits[4, 1] = np.nan
