@@ -42,6 +42,28 @@ def epsilon_greedy(model: Model, epsilon: float | Array) -> Policy:
     return policy
 
 
+def noisy(model: Model) -> Policy:
+    """Policy of the action of highest value in a noisy network: no other exploration.
+
+    Args:
+      model: Q-network with noise, of observations to values, float [N, A], such as
+        ``QNetwork(noisy=True)``; each observation has noise of its own.
+
+    References:
+      Fortunato et al., `Noisy Networks for Exploration
+      <https://arxiv.org/abs/1706.10295>`_, 2017.
+    """
+
+    def policy(variables, observation, key):
+        def act(observation, key):
+            values, _ = model.apply(variables, observation[None], key=key)
+            return values[0].argmax()
+
+        return jax.vmap(act)(observation, jax.random.split(key, len(observation)))
+
+    return policy
+
+
 def gaussian_noise(policy: Policy, action: Spec, std: float | Array) -> Policy:
     """Policy with Gaussian noise on its actions, clipped to their bounds.
 
