@@ -140,11 +140,11 @@ def _acting(distribution: Distribution, discrete: bool):
     them, float [B, A], and the entropy is that of the distribution.
     """
 
-    def sample(params: PyTree, key: Key | None):
+    def sample(params: PyTree, key: Key):
         action, log_prob = distribution.sample_and_log_prob(params, key)
         return action, -log_prob
 
-    def expect(params: PyTree, key: Key | None):
+    def expect(params: PyTree, key: Key):
         del key
         return jax.nn.softmax(array_of(params)), distribution.entropy(params)
 

@@ -32,6 +32,15 @@ def test_a_noisy_network_draws_noise_for_each_observation():
     np.testing.assert_allclose(actions.mean(), 0.7602, atol=0.03)
 
 
+@pytest.mark.parametrize("explore", [lambda model: epsilon_greedy(model, 0.1), noisy])
+def test_quantiles_are_no_values_to_choose_by(explore):
+    quantiles = jnp.zeros((2, 3, 5))
+    with pytest.raises(
+        UserError, match=r"values \[., 3, 5\]: expected \[N, A\]; rl.map"
+    ):
+        jax.eval_shape(explore(VALUES), {}, quantiles, KEY)
+
+
 def test_gaussian_noise_is_of_half_the_range_and_stays_within_it():
     spec = box((2,), [-2.0, 0.0], [2.0, 1.0])
     means = jnp.tile(jnp.array([[0.0, 0.9]]), (4000, 1))

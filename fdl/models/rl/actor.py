@@ -136,9 +136,8 @@ class Critic(nn.Module):
     def example(self) -> tuple[jax.ShapeDtypeStruct, ...]:
         """Example inputs: one observation of `input_shape` and one action."""
         shapes = (1, *self.input_shape), (1, self.action_size)
-        if self.discrete:
-            shapes = shapes[:1]
-        return tuple(jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes)
+        inputs = tuple(jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes)
+        return inputs[:1] if self.discrete else inputs
 
 
 def sac_actor(**options: Any) -> Actor:
