@@ -61,15 +61,18 @@ def gymnax(name: str, **params: Any) -> Env:
 
     def step(state, action, key):
         # `env.step` would reset after the end, and discard the last observation.
-        observation, state, reward, done, _ = env.step_env(key, state, action, limited)
-        timed_out = state.time >= limited.max_steps_in_episode
+        observation, after, reward, done, _ = env.step_env(key, state, action, limited)
+        timed_out = after.time >= limited.max_steps_in_episode
         # At the time limit, gymnax is asked a second time, without the limit, whether
         # the state is terminal: falling in the last step is no truncation.
-        terminated = jnp.where(timed_out, env.is_terminal(state, endless), done)
-        terminated = terminated.astype(bool)
+        terminal = env.is_terminal(after, endless)
+        if hasattr(after, "terminal") and not hasattr(env, "is_truncated"):
+            # Before 1.0, MinAtar keeps the answer, by the limit, in its state.
+            *_, terminal, _ = env.step_env(key, state, action, endless)
+        terminated = jnp.where(timed_out, terminal, done).astype(bool)
         reward = jnp.asarray(reward, jnp.float32)
         timestep = Timestep(observation, reward, terminated, timed_out & ~terminated)
-        return strong((state, timestep))
+        return strong((after, timestep))
 
     _, observation = jax.eval_shape(reset, jax.random.key(0))
     observation_spec = _spec(

@@ -15,6 +15,7 @@ from fdl.losses.regression import (
     huber,
     log_cosh,
     quantile,
+    quantile_huber,
     squared_error,
 )
 
@@ -42,5 +43,6 @@ __all__ = [
     "negative_sampling",
     "poisson_nll",
     "quantile",
+    "quantile_huber",
     "squared_error",
 ]

@@ -131,6 +131,49 @@ def quantile(predictions: Array, targets: Array, *, level: float) -> Array:
     return jnp.maximum(level * error, (level - 1) * error)
 
 
+def quantile_huber(predictions: Array, targets: Array, *, delta: float = 1.0) -> Array:
+    """Quantile Huber loss of Q predicted quantiles of a distribution, by its samples.
+
+    The Huber loss of each target relative to each prediction, divided by δ, with the
+    weight q where the prediction is too low and 1 - q where it is too high: smooth
+    quantile regression. The i-th of Q predictions is of the level q = (i + ½) / Q. It
+    is summed over the predictions, and averaged over the targets.
+
+    Args:
+      predictions: Predictions of all quantiles, float [..., Q].
+      targets: Samples of the distribution, or its quantiles, float [..., T].
+      delta: Threshold δ between the quadratic and the linear part.
+
+    Returns:
+      The loss of each distribution, float32 [...].
+
+    Raises:
+      UserError: δ is not positive, or infinite; or predictions or targets are of
+        another shape.
+
+    Example:
+      >>> quantile_huber(jnp.array([0.0, 0.0]), jnp.array([2.0]))  # ¼ and ¾ of 1.5.
+      Array(1.5, dtype=float32)
+
+    References:
+      Dabney et al., `Distributional Reinforcement Learning with Quantile Regression
+      <https://arxiv.org/abs/1710.10044>`_, 2017, section 4.2.
+    """
+    shapes = [*predictions.shape], [*targets.shape]
+    if not predictions.ndim or shapes[0][:-1] != shapes[1][:-1]:
+        raise UserError(
+            f"predictions {shapes[0]} and targets {shapes[1]}: expected [..., Q] "
+            "quantiles and [..., T] samples"
+        )
+    num_quantiles = predictions.shape[-1]
+    pairs = jnp.broadcast_arrays(predictions[..., None], targets[..., None, :])
+    levels = (jnp.arange(num_quantiles) + 0.5) / num_quantiles
+    levels = jnp.broadcast_to(levels[:, None], pairs[0].shape)
+    weight = jnp.where(pairs[0] < pairs[1], levels, 1 - levels)
+    loss = weight * huber(*pairs, delta=delta) / delta
+    return loss.mean(axis=-1).sum(axis=-1)
+
+
 def _difference(predictions, targets):
     check_pair("targets", targets, "predictions", predictions)
     return at_least_float32(predictions) - at_least_float32(targets)

@@ -65,6 +65,7 @@ from fdl.models.layers.masks import (
     segment_mask,
     segment_positions,
 )
+from fdl.models.layers.noisy_dense import NoisyDense
 from fdl.models.layers.recurrent_core import RecurrentCore
 from fdl.models.layers.transformer_block import FeedForward, TransformerBlock
 from fdl.models.lora import lora, merge_lora
@@ -201,6 +202,7 @@ __all__ = [
     "Llama",
     "MLPMixer",
     "MobileNetV2",
+    "NoisyDense",
     "ProjectionHead",
     "Published",
     "QNetwork",

@@ -27,6 +27,7 @@ class MLP(nn.Module):
       dropout: Dropout rate of the hidden layers.
       norm: Constructor of the normalisation before each activation, such as
         `flax.linen.BatchNorm` or `fdl.models.layers.layer_norm`.
+      dense: Constructor of the dense layers, such as `fdl.models.NoisyDense`.
       residual: Whether to add the input of a hidden layer to its output, if both have
         the same size.
       kernel_init: Initialiser of the kernels.
@@ -54,6 +55,7 @@ class MLP(nn.Module):
     activation: Callable[[Array], Array] = nn.relu
     dropout: float = 0.0
     norm: Callable[..., nn.Module] | None = None
+    dense: Callable[..., nn.Module] = nn.Dense
     residual: bool = False
     kernel_init: Initializer = nn.initializers.lecun_normal()
     bias_init: Initializer = nn.initializers.zeros
@@ -69,7 +71,7 @@ class MLP(nn.Module):
         inits: Any = {"kernel_init": self.kernel_init, "bias_init": self.bias_init}
         x = jax.lax.collapse(inputs, 1)
         for i, size in enumerate(self.hidden_sizes):
-            y = nn.Dense(size, name=f"dense_{i}", **inits, **dtypes)(x)
+            y = self.dense(size, name=f"dense_{i}", **inits, **dtypes)(x)
             if self.norm is not None:
                 y = normalise(self.norm(name=f"norm_{i}", **dtypes), y, train=train)
             y = self.activation(y)
@@ -84,7 +86,7 @@ class MLP(nn.Module):
         if self.head_init is not None:
             # The keys are in the order of `head_init`: kernel, then bias.
             inits = dict(zip(inits, self.head_init, strict=True))
-        return nn.Dense(self.num_outputs, name="head", **inits, **dtypes)(x)
+        return self.dense(self.num_outputs, name="head", **inits, **dtypes)(x)
 
     def example(self) -> tuple[jax.ShapeDtypeStruct, ...]:
         """Example inputs: one input of `input_shape`."""

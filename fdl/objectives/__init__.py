@@ -15,7 +15,7 @@ from fdl.objectives.penalised import penalised
 from fdl.objectives.policy_gradient import policy_gradient
 from fdl.objectives.ppo import ppo
 from fdl.objectives.preference import preference
-from fdl.objectives.q_learning import q_learning, td_errors
+from fdl.objectives.q_learning import q_learning, q_regression, td_errors
 from fdl.objectives.reconstruction import reconstruction
 from fdl.objectives.regression import regression
 from fdl.objectives.sequence_to_sequence import sequence_to_sequence
@@ -42,6 +42,7 @@ __all__ = [
     "ppo",
     "preference",
     "q_learning",
+    "q_regression",
     "reconstruction",
     "regression",
     "sequence_to_sequence",

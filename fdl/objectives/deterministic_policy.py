@@ -5,6 +5,7 @@ import jax.numpy as jnp
 
 from fdl import losses, metrics
 from fdl.errors import check_type
+from fdl.objectives.q_learning import values_of
 from fdl.types import Array, Batch, Model, Objective, Variables
 
 NETWORKS = "fdl.models.combine(actor=..., critic=..., target_actor=...)"
@@ -88,12 +89,19 @@ def deterministic_actor(model: Model) -> Objective:
 
 
 def critic_loss(
-    model: Model, variables: Variables, batch: Batch, targets: Array, *, train: bool
+    model: Model,
+    variables: Variables,
+    batch: Batch,
+    targets: Array,
+    *,
+    train: bool,
+    discrete: bool = False,
 ):
     """Loss of all critics against the same targets, float [B], as an objective's."""
-    values, model_state = model.apply(
-        variables, "critic", batch["observation"], batch["action"], train=train
-    )
+    inputs = (batch["observation"], batch["action"])[: 1 if discrete else 2]
+    values, model_state = model.apply(variables, "critic", *inputs, train=train)
+    if discrete:
+        values = values_of(values, batch["action"])
     targets = jax.lax.stop_gradient(targets)
     errors = losses.squared_error(
         values, jnp.broadcast_to(targets[:, None], values.shape)

@@ -8,11 +8,12 @@ from fdl.rl.episode_stats import (
 )
 from fdl.rl.episodes import on_episodes, play
 from fdl.rl.episodic import EpisodicState, episodic
-from fdl.rl.exploration import epsilon_greedy, gaussian_noise
+from fdl.rl.exploration import epsilon_greedy, gaussian_noise, noisy
 from fdl.rl.minibatches import minibatch_steps, shuffle
 from fdl.rl.observation_stats import normalize_observations, update_observation_stats
 from fdl.rl.off_policy import OffPolicyState, count_updates, off_policy
 from fdl.rl.on_policy import OnPolicyState, on_policy
+from fdl.rl.parallel_q_learning import parallel_q_learning, q_lambda
 from fdl.rl.policies import (
     Policy,
     action_probabilities,
@@ -68,12 +69,15 @@ __all__ = [
     "minibatch_steps",
     "n_step",
     "n_step_returns",
+    "noisy",
     "normalize_observations",
     "off_policy",
     "on_episodes",
     "on_policy",
+    "parallel_q_learning",
     "play",
     "prioritized_replay",
+    "q_lambda",
     "record",
     "recurrent_greedy",
     "recurrent_on_policy",

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from fdl.errors import UserError
 from fdl.rl.policies import Policy
-from fdl.types import Array, Key, Model, Spec
+from fdl.types import Array, Key, Model, Spec, Variables
 
 # `explore(num_steps) -> policy` of the number of environment steps so far, int32 [].
 Exploration = Callable[[Array], Policy]
@@ -21,6 +21,9 @@ def epsilon_greedy(model: Model, epsilon: float | Array) -> Policy:
       model: Q-network, of observations to values, float [N, A].
       epsilon: Probability ε of an action that is uniformly random, float [].
 
+    Raises:
+      UserError: When it acts: the outputs of the model are no such values.
+
     Example:
       With a schedule, for `off_policy`:
 
@@ -32,7 +35,7 @@ def epsilon_greedy(model: Model, epsilon: float | Array) -> Policy:
     """
 
     def policy(variables, observation, key):
-        values, _ = model.apply(variables, observation)
+        values = _values(model, variables, observation)
         random_key, action_key = jax.random.split(key)
         num_envs, num_actions = values.shape
         random = jax.random.randint(action_key, (num_envs,), 0, num_actions)
@@ -40,6 +43,43 @@ def epsilon_greedy(model: Model, epsilon: float | Array) -> Policy:
         return jnp.where(explores, random, values.argmax(axis=-1))
 
     return policy
+
+
+def noisy(model: Model) -> Policy:
+    """Policy of the action of highest value in a noisy network: no other exploration.
+
+    Args:
+      model: Q-network with noise, of observations to values, float [N, A], such as
+        ``QNetwork(noisy=True)``; each observation has noise of its own.
+
+    Raises:
+      UserError: When it acts: the outputs of the model are no such values.
+
+    References:
+      Fortunato et al., `Noisy Networks for Exploration
+      <https://arxiv.org/abs/1706.10295>`_, 2017.
+    """
+
+    def policy(variables, observation, key):
+        def act(observation, key):
+            return _values(model, variables, observation[None], key=key)[0].argmax()
+
+        return jax.vmap(act)(observation, jax.random.split(key, len(observation)))
+
+    return policy
+
+
+def _values(
+    model: Model, variables: Variables, observation: Array, **options: Key
+) -> Array:
+    """Values of all actions, float [N, A]."""
+    values, _ = model.apply(variables, observation, **options)
+    if values.ndim != 2:
+        raise UserError(
+            f"values {[*values.shape]}: expected [N, A]; rl.map_outputs makes a model "
+            "of the means of quantiles"
+        )
+    return values
 
 
 def gaussian_noise(policy: Policy, action: Spec, std: float | Array) -> Policy:

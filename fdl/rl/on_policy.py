@@ -60,7 +60,7 @@ class OnPolicyState(NamedTuple):
 # Environments are sharded over the devices, and parameters replicated.
 _REPLICATED: PyTree = PartitionSpec()
 _SHARDED: PyTree = PartitionSpec("data")
-_PARTITION = OnPolicyState(
+PARTITION = OnPolicyState(
     step=_REPLICATED,
     key=_REPLICATED,
     train=_REPLICATED,
@@ -143,7 +143,7 @@ def on_policy(
         unroll_key, shuffle_key = jax.random.split(
             jax.random.fold_in(state.key, state.step)
         )
-        state, transitions, episodes = _collect(
+        state, transitions, episodes = collect(
             env, policy, state, unroll_key, num_steps
         )
         # Advantages and log-probabilities are computed once, before the first update:
@@ -162,16 +162,23 @@ def on_policy(
         return state, {**metrics, **episodes}
 
     return Learner(
-        functools.partial(_init, env, updates, num_envs),
+        functools.partial(initial, env, updates, num_envs),
         step,
         lambda state: updates.variables(state.train),
-        _PARTITION,
+        PARTITION,
         optimizer=optimizer,
     )
 
 
-def _init(env: Env, updates: Learner, num_envs: int, key: Key) -> OnPolicyState:
-    """Initial state of an on-policy learner, with environments that are just reset."""
+def initial(env: Env, updates: Learner, num_envs: int, key: Key) -> OnPolicyState:
+    """Initial state of an on-policy learner, with environments that are just reset.
+
+    Args:
+      env: Environment.
+      updates: Learner from minibatches.
+      num_envs: Number of parallel environments, N.
+      key: Key of everything that is random.
+    """
     train_key, env_key, step_key = jax.random.split(key, 3)
     env_state, observation = reset_all(env, env_key, num_envs)
     return OnPolicyState(
@@ -184,10 +191,22 @@ def _init(env: Env, updates: Learner, num_envs: int, key: Key) -> OnPolicyState:
     )
 
 
-def _collect(
+def collect(
     env: Env, policy: Policy, state: OnPolicyState, key: Key, num_steps: int
 ) -> tuple[OnPolicyState, Transition, Metrics]:
-    """Rollout of the policy of a state, and the metrics of its episodes."""
+    """Rollout of the policy of a state, and the metrics of its episodes.
+
+    Args:
+      env: Environment.
+      policy: Policy, which is given the variables that are trained.
+      state: State before the rollout.
+      key: Key of actions, transitions and resets.
+      num_steps: Number of steps of the rollout, T.
+
+    Returns:
+      The state whose environments have gone on, the transitions, [T, N, ...], and
+      metrics.
+    """
     act = functools.partial(policy, state.train.train_variables)
     env_state, observation, transitions = unroll(
         env, act, state.env, state.observation, key, num_steps

@@ -47,6 +47,18 @@ def test_falling_at_the_time_limit_terminates_and_does_not_truncate():
     assert terminated[-1] and not truncated[-1]
 
 
+@pytest.mark.filterwarnings("ignore")  # Of older versions, about dtypes.
+def test_a_game_that_remembers_its_end_is_truncated_by_the_time_limit():
+    env = envs.gymnax("Breakout-MinAtar", max_steps_in_episode=3)
+    terminated, truncated = endings(env, 3)
+    assert truncated.tolist() == [False, False, True] and not terminated.any()
+    lost, _ = endings(envs.gymnax("Breakout-MinAtar"), 20)
+    last = int(np.argmax(lost)) + 1
+    env = envs.gymnax("Breakout-MinAtar", max_steps_in_episode=last)
+    terminated, truncated = endings(env, last)
+    assert terminated[-1] and not truncated.any()
+
+
 def test_cartpole_moves_as_in_gymnasium():
     theirs = gymnasium.make("CartPole-v1")
     ours = envs.gymnax("CartPole-v1")

@@ -215,6 +215,59 @@ def prioritized_dqn(seed):
     return learner, data.no_data()
 
 
+def noisy_quantile_dqn(seed):
+    """Quantiles of returns, and exploration by noise in the weights."""
+    del seed
+    module = models.QNetwork(2, (8,), num_atoms=3, noisy=True)
+    network = models.functional(module, jnp.zeros((1, 4)))
+    model = models.combine(online=network, target=network)
+    model = models.with_copies(model, target="online")
+    optimizer = optax.adam(1e-2)
+    objective = objectives.q_learning(model, loss=fdl.losses.quantile_huber)
+    steps = {
+        "online": fdl.gradient_step(objective, optimizer, wrt="online"),
+        "target": fdl.learners.target_update("online", "target", rate=0.1),
+    }
+    updates = Learner(
+        partial(fdl.init_train_state, model, {"online": optimizer}),
+        fdl.learners.counted(fdl.learners.alternate(steps)),
+        lambda state: fdl.learners.select_variables(state.variables, "online"),
+    )
+    policy = rl.noisy(rl.map_outputs(network, lambda x: x.mean(axis=-1)))
+    learner = rl.off_policy(
+        cartpole(),
+        lambda num_steps: policy,
+        updates,
+        rl.uniform_replay(16, discount=0.99),
+        num_envs=4,
+        num_steps=2,
+        num_updates=2,
+        batch_size=4,
+        learning_starts=1,
+    )
+    return learner, data.no_data()
+
+
+def pqn(seed):
+    del seed
+    module = models.QNetwork(2, (8,), norm=nn.LayerNorm)
+    model = models.functional(module, jnp.zeros((1, 5)))
+    learner = rl.parallel_q_learning(
+        envs.one_hot_observations(walk()),
+        model,
+        lambda num_steps: rl.epsilon_greedy(model, 0.3),
+        objectives.q_regression(model),
+        optax.adam(1e-2),
+        num_envs=4,
+        num_steps=8,
+        num_epochs=2,
+        num_minibatches=2,
+        discount=0.99,
+        lambda_=0.65,
+    )
+    return learner, data.no_data()
+
+
 def comparison(seed):
     """Two learners of one program, and another."""
 
@@ -387,10 +440,11 @@ def slow(*values):
     return pytest.param(*values, marks=pytest.mark.slow)
 
 
-QUICK = [with_all_steps, monte_carlo, ppo, prioritized_dqn, class_sums]
+QUICK = [with_all_steps, monte_carlo, ppo, pqn, prioritized_dqn, class_sums]
 REST = [
     reinforce,
     recurrent_ppo,
+    noisy_quantile_dqn,
     comparison,
     gan,
     actor_critic_with_a_target,
@@ -407,7 +461,7 @@ REST = [
     tabular_prediction,
     tabular_monte_carlo,
 ]
-LARGE = [(ppo, 3), (prioritized_dqn, 3), (with_all_steps, 3)]  # Programs.
+LARGE = [(ppo, 3), (pqn, 3), (prioritized_dqn, 3), (with_all_steps, 3)]  # Programs.
 every_learner = pytest.mark.parametrize("make", [*QUICK, *map(slow, REST)])
 every_call = pytest.mark.parametrize(
     "make, steps_per_call",
@@ -509,7 +563,7 @@ def test_resuming_equals_not_stopping_bit_for_bit(make, tmp_path):
     "make",
     [
         *(classifier, monte_carlo, class_sums),
-        *map(slow, (with_all_steps, comparison, ppo, prioritized_dqn, gan)),
+        *map(slow, (with_all_steps, comparison, ppo, pqn, prioritized_dqn, gan)),
         slow(actor_critic_with_a_target),
         *map(slow, (convolutional_classifier, regressor, autoencoder)),
         slow(truncated_backpropagation),

@@ -39,6 +39,7 @@ LOSSES = {
     "log_cosh": (losses.log_cosh, LOGITS, NUMBERS),
     "poisson_nll": (losses.poisson_nll, LOGITS, ANSWERS),
     "quantile": (partial(losses.quantile, level=0.3), LOGITS, NUMBERS),
+    "quantile_huber": (losses.quantile_huber, LOGITS, NUMBERS[..., :2]),
     "soft cross_entropy": (losses.cross_entropy, LOGITS, SHARES),
     "squared_error": (losses.squared_error, LOGITS, NUMBERS),
 }

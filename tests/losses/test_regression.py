@@ -105,6 +105,25 @@ def test_the_quantile_has_the_least_pinball_loss(level):
     np.testing.assert_allclose(best, np.quantile(targets, level), atol=1e-2)
 
 
+def test_quantile_huber_is_small_where_quantiles_are_those_of_the_targets():
+    targets = np.float32(RANDOM.normal(size=(1, 999)))
+    levels = (np.arange(5) + 0.5) / 5
+    start = jnp.zeros((1, 5))
+
+    @jax.jit
+    def descend(quantiles):
+        cost = jax.grad(lambda x: losses.quantile_huber(x, targets, delta=0.01).sum())
+        return jax.lax.fori_loop(0, 500, lambda _, x: x - 0.1 * cost(x), quantiles)
+
+    expected = np.quantile(targets, levels)
+    np.testing.assert_allclose(descend(start)[0], expected, atol=0.02)
+
+
+def test_quantiles_of_other_distributions_than_the_targets_are_an_error():
+    with pytest.raises(UserError, match=r"predictions \[2, 5\] and targets \[3, 5\]"):
+        losses.quantile_huber(jnp.zeros((2, 5)), jnp.zeros((3, 5)))
+
+
 def test_the_quantile_at_one_half_is_half_the_absolute_error():
     expected = losses.absolute_error(X, Y) / 2
     np.testing.assert_allclose(losses.quantile(X, Y, level=0.5), expected, rtol=1e-6)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fdl import models, objectives
-from fdl.distributions import squashed_normal
+from fdl.distributions import categorical, squashed_normal
 from fdl.types import Model
 
 RANDOM = np.random.default_rng(0)
@@ -143,3 +143,59 @@ def test_soft_objectives_are_those_of_the_sampled_actions():
         grads["temperature"]["value"], (1 - log_prob).mean(), rtol=1e-4
     )
     np.testing.assert_allclose(metrics["temperature"], temperature, rtol=1e-6)
+
+
+def test_of_discrete_actions_values_and_entropies_are_expectations():
+    shapes = {"actor": (2, 3), "critic": (2, 6), "target_critic": (2, 6)}
+    weights = {k: np.float32(RANDOM.normal(size=v)) for k, v in shapes.items()}
+    critic = linear(lambda w, x: (x @ w).reshape(-1, 3, 2))
+    model = models.combine(
+        actor=linear(lambda w, x: x @ w),
+        critic=critic,
+        target_critic=critic,
+        temperature=models.scalar(),
+    )
+    variables = {"params": {**weights, "temperature": {"value": jnp.float32(-0.5)}}}
+    batch = {**BATCH, "action": np.array([2, 0, 1, 1], np.int32)}
+    temperature = np.exp(-0.5)
+
+    def policy(x):
+        logits = np.float64(x @ weights["actor"])
+        probs = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        return probs, -(probs * np.log(probs)).sum(axis=1)
+
+    def of_all(name, x):
+        return (x @ weights[name]).reshape(-1, 3, 2)
+
+    def grads_and_loss(objective):
+        grad = jax.jit(jax.grad(objective, has_aux=True))
+        grads, (_, metrics) = grad(variables, batch, None)
+        return grads["params"], metrics["loss"].compute()
+
+    actions = categorical()
+    _, loss = grads_and_loss(objectives.soft_critic(model, actions, discrete=True))
+    x = batch["next_observation"]
+    probs, entropy = policy(x)
+    soft = (probs * of_all("target_critic", x).min(axis=-1)).sum(axis=1)
+    targets = batch["reward"] + batch["discount"] * (soft + temperature * entropy)
+    chosen = of_all("critic", batch["observation"])[np.arange(4), batch["action"]]
+    squared = np.square(chosen - targets[:, None]).sum(axis=1)
+    np.testing.assert_allclose(loss, (batch["weight"] * squared).mean() / 2, rtol=1e-4)
+
+    grads, loss = grads_and_loss(objectives.soft_actor(model, actions, discrete=True))
+    x = batch["observation"]
+    probs, entropy = policy(x)
+    judged = of_all("critic", x).min(axis=-1)
+    each = (probs * (temperature * np.log(probs) - judged)).sum(axis=1)
+    np.testing.assert_allclose(loss, each.mean(), rtol=1e-4)
+    # The gradient of an expectation by its logits: p times the deviation.
+    slope = probs * (temperature * np.log(probs) - judged - each[:, None])
+    np.testing.assert_allclose(grads["actor"], x.T @ slope / 4, rtol=1e-3, atol=1e-6)
+
+    objective = objectives.soft_temperature(
+        model, actions, target_entropy=0.5, discrete=True
+    )
+    grads, _ = grads_and_loss(objective)
+    np.testing.assert_allclose(
+        grads["temperature"]["value"], (entropy - 0.5).mean(), rtol=1e-4
+    )

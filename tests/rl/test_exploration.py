@@ -5,7 +5,7 @@ import pytest
 
 from fdl.envs import box, discrete
 from fdl.errors import UserError
-from fdl.rl import epsilon_greedy, gaussian_noise
+from fdl.rl import epsilon_greedy, gaussian_noise, noisy
 from fdl.rl.exploration import random_actions
 from fdl.types import Model
 
@@ -19,6 +19,26 @@ def test_epsilon_greedy_takes_the_best_but_for_a_share_of_all():
     assert (act(0.0) == 1).all()
     shares = np.bincount(act(0.4), minlength=4) / 8000
     np.testing.assert_allclose(shares, [0.1, 0.7, 0.1, 0.1], atol=0.02)
+
+
+def test_a_noisy_network_draws_noise_for_each_observation():
+    model = Model(
+        lambda key: {},
+        lambda variables, x, key: (x + jax.random.normal(key, x.shape), {}),
+    )
+    values = jnp.tile(jnp.array([[0.0, 1.0]]), (4000, 1))
+    actions = np.asarray(jax.jit(noisy(model))({}, values, KEY))
+    # The difference has a mean of one and a variance of two.
+    np.testing.assert_allclose(actions.mean(), 0.7602, atol=0.03)
+
+
+@pytest.mark.parametrize("explore", [lambda model: epsilon_greedy(model, 0.1), noisy])
+def test_quantiles_are_no_values_to_choose_by(explore):
+    quantiles = jnp.zeros((2, 3, 5))
+    with pytest.raises(
+        UserError, match=r"values \[., 3, 5\]: expected \[N, A\]; rl.map"
+    ):
+        jax.eval_shape(explore(VALUES), {}, quantiles, KEY)
 
 
 def test_gaussian_noise_is_of_half_the_range_and_stays_within_it():

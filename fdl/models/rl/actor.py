@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from flax.typing import Initializer
 from jax.typing import DTypeLike
 
+from fdl.errors import UserError
 from fdl.models.mlp import MLP
 from fdl.models.rl.encoders import ObservationEncoder, encode, uniform
 from fdl.models.rl.policy_heads import DeterministicHead, Head, SquashedGaussianHead
@@ -69,6 +70,7 @@ class Critic(nn.Module):
 
     SAC and TD3 take the minimum of two (clipped double Q-learning), which counters the
     overestimation of a single one. A encoder, if there is one, is shared by all.
+    Discrete actions are no input: the values of all of them are the outputs.
 
     Attributes:
       hidden_sizes: Number of units of each hidden layer.
@@ -77,8 +79,10 @@ class Critic(nn.Module):
         ``encoder(name=...)``; if None, observations are flattened.
       activation: Activation after each hidden layer.
       kernel_init: Initialiser of the kernels; U(±1/√fan_in) as in PyTorch by default.
+      discrete: Whether actions are discrete.
       input_shape: Shape of an observation, for `example`.
-      action_size: Dimensions of an action, for `example`.
+      action_size: Number of discrete actions, or dimensions of a continuous one, for
+        `example`.
       dtype: Dtype of the computation; inferred from inputs and parameters if None.
       param_dtype: Dtype of the parameters.
 
@@ -92,6 +96,7 @@ class Critic(nn.Module):
     encoder: ObservationEncoder | None = None
     activation: Callable[[Array], Array] = nn.relu
     kernel_init: Initializer = uniform
+    discrete: bool = False
     input_shape: Sequence[int] = (17,)
     action_size: int = 6
     dtype: DTypeLike | None = None
@@ -99,18 +104,25 @@ class Critic(nn.Module):
 
     @nn.compact
     def __call__(
-        self, observation: Array, action: Array, *, train: bool = False
+        self, observation: Array, action: Array | None = None, *, train: bool = False
     ) -> Array:
-        """Maps observations [B, ...] and actions [B, A] to values [B, num_critics]."""
+        """Maps observations [B, ...] and actions [B, A] to values [B, num_critics].
+
+        Of discrete actions, maps observations to values [B, action_size, num_critics].
+        """
         dtypes: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        features = encode(self.encoder, observation, "encoder", train=train, **dtypes)
-        x = jnp.concatenate([features, jax.lax.collapse(action, 1)], axis=-1)
+        x = encode(self.encoder, observation, "encoder", train=train, **dtypes)
+        if (action is None) != self.discrete:
+            expected = "observations alone" if self.discrete else "actions as well"
+            raise UserError(f"Critic.discrete={self.discrete}: expected {expected}")
+        if action is not None:
+            x = jnp.concatenate([x, jax.lax.collapse(action, 1)], axis=-1)
         # Separate networks, and not one with several outputs: the minimum of estimates
         # counters overestimation only as far as their errors are independent.
         critics = [
             MLP(
                 hidden_sizes=self.hidden_sizes,
-                num_outputs=1,
+                num_outputs=self.action_size if self.discrete else 1,
                 activation=self.activation,
                 kernel_init=self.kernel_init,
                 name=f"critic_{i}",
@@ -118,12 +130,14 @@ class Critic(nn.Module):
             )
             for i in range(self.num_critics)
         ]
-        return jnp.concatenate([critic(x) for critic in critics], axis=-1)
+        values = [critic(x) for critic in critics]
+        return jnp.stack(values, -1) if self.discrete else jnp.concatenate(values, -1)
 
     def example(self) -> tuple[jax.ShapeDtypeStruct, ...]:
         """Example inputs: one observation of `input_shape` and one action."""
         shapes = (1, *self.input_shape), (1, self.action_size)
-        return tuple(jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes)
+        inputs = tuple(jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes)
+        return inputs[:1] if self.discrete else inputs
 
 
 def sac_actor(**options: Any) -> Actor:

@@ -11,6 +11,7 @@ from jax.typing import DTypeLike
 
 from fdl.errors import UserError
 from fdl.models.layers import conv
+from fdl.models.mlp import normalise
 from fdl.types import Array
 
 # Constructor of an encoder, called with `name=...`.
@@ -30,6 +31,8 @@ class ConvEncoder(nn.Module):
       features: Number of output channels of each convolution.
       kernel_sizes: Height and width of the kernel of each convolution.
       strides: Stride of each convolution.
+      norm: Constructor of the normalisation before each activation, such as
+        `flax.linen.LayerNorm`, which is over the channels; none if None.
       activation: Activation after each convolution.
       kernel_init: Initialiser of the kernels; PyTorch's default by default.
       input_shape: Shape of an observation of `example`.
@@ -40,6 +43,7 @@ class ConvEncoder(nn.Module):
     features: Sequence[int]
     kernel_sizes: Sequence[int]
     strides: Sequence[int]
+    norm: Callable[..., nn.Module] | None = None
     activation: Callable[[Array], Array] = nn.relu
     kernel_init: Initializer = uniform
     input_shape: Sequence[int] = (84, 84, 4)
@@ -49,7 +53,6 @@ class ConvEncoder(nn.Module):
     @nn.compact
     def __call__(self, observation: Array, *, train: bool = False) -> Array:
         """Maps observations [B, H, W, C] to features, float [B, D]."""
-        del train  # Encoders are called with it; this one has no dropout.
         if observation.ndim != 4:
             shape = [*observation.shape]
             raise UserError(f"observation {shape}: expected [B, H, W, C]")
@@ -66,6 +69,8 @@ class ConvEncoder(nn.Module):
                 name=f"conv_{i}",
                 **dtypes,
             )(x)
+            if self.norm is not None:
+                x = normalise(self.norm(name=f"norm_{i}", **dtypes), x, train=train)
             x = self.activation(x)
         return jax.lax.collapse(x, 1)
 

@@ -1,5 +1,6 @@
 """Q-networks: plain, dueling and distributional."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 from flax.typing import Initializer
 from jax.typing import DTypeLike
 
+from fdl.models.layers.noisy_dense import NoisyDense
 from fdl.models.mlp import MLP
 from fdl.models.rl.encoders import (
     ObservationEncoder,
@@ -35,6 +37,10 @@ class QNetwork(nn.Module):
       dueling: Whether to estimate state value and advantages in separate streams.
       num_atoms: Atoms or quantiles of each action; if None, one value and no axis for
         it.
+      norm: Constructor of the normalisation before each activation, such as
+        `flax.linen.LayerNorm`, also of the encoder; none if None.
+      noisy: Whether the dense layers are `NoisyDense`; they are without noise unless
+        they are called with a random key.
       encoder: Factory of a feature extractor in front of the hidden layers, for example
         `nature_encoder`; if None, observations are flattened.
       activation: Activation after each hidden layer.
@@ -53,12 +59,20 @@ class QNetwork(nn.Module):
 
       Dabney et al., `Distributional Reinforcement Learning with Quantile Regression
       <https://arxiv.org/abs/1710.10044>`_, 2017.
+
+      Fortunato et al., `Noisy Networks for Exploration
+      <https://arxiv.org/abs/1706.10295>`_, 2017.
+
+      Gallici et al., `Simplifying Deep Temporal Difference Learning
+      <https://arxiv.org/abs/2407.04811>`_, 2024.
     """
 
     action_size: int
     hidden_sizes: Sequence[int] = (64, 64)
     dueling: bool = False
     num_atoms: int | None = None
+    norm: Callable[..., nn.Module] | None = None
+    noisy: bool = False
     encoder: ObservationEncoder | None = None
     activation: Callable[[Array], Array] = nn.relu
     kernel_init: Initializer = uniform
@@ -71,7 +85,10 @@ class QNetwork(nn.Module):
         """Maps observations [B, ...] to values [B, action_size(, num_atoms)]."""
         dtypes: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         # The name of its parameters stays `torso`, as in what is saved already.
-        x = encode(self.encoder, observation, "torso", train=train, **dtypes)
+        encoder = self.encoder
+        if encoder is not None and self.norm is not None:
+            encoder = functools.partial(encoder, norm=self.norm)
+        x = encode(encoder, observation, "torso", train=train, **dtypes)
         num_atoms = self.num_atoms or 1
 
         def stream(name, num):
@@ -79,10 +96,12 @@ class QNetwork(nn.Module):
                 hidden_sizes=self.hidden_sizes,
                 num_outputs=num * num_atoms,
                 activation=self.activation,
+                norm=self.norm,
+                dense=NoisyDense if self.noisy else nn.Dense,
                 kernel_init=self.kernel_init,
                 name=name,
                 **dtypes,
-            )(x)
+            )(x, train=train)
             return values.reshape(x.shape[0], num, num_atoms)
 
         if self.dueling:

@@ -4,6 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from fdl.errors import UserError
+from fdl.models.mlp import MLP
 from fdl.models.pretrained.layer_rules import dense
 from fdl.models.rl.actor import Actor, sac_actor, td3_actor, twin_critic
 from fdl.models.rl.encoders import minatar_encoder
@@ -133,6 +135,22 @@ def test_critics_differ_and_learn_apart(apply, random_inputs):
     grads = jax.jit(jax.grad(second))(variables)["params"]
     reached = {name: bool(np.any(x["head"]["kernel"])) for name, x in grads.items()}
     assert reached == {"critic_0": False, "critic_1": True, "critic_2": False}
+
+
+def test_critics_of_discrete_actions_have_a_value_for_each(
+    apply, random_variables, random_inputs
+):
+    module, x = twin_critic(**SIZES, discrete=True), random_inputs(4, 5)
+    variables = random_variables(module)
+    params = variables["params"]
+    expected = [
+        apply(MLP((7, 6), 2), {"params": params[f"critic_{i}"]}, x) for i in range(2)
+    ]
+    actual = apply(module, variables, x)
+    chex.assert_trees_all_close(actual, np.stack(expected, axis=-1), rtol=1e-5)
+    message = "Critic.discrete=True: expected observations alone"
+    with pytest.raises(UserError, match=message):
+        module.apply(variables, x, x[:, :2])
 
 
 def test_critics_share_their_torso(apply, random_variables, random_inputs):

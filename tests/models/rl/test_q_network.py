@@ -1,6 +1,7 @@
 import functools
 
 import chex
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -122,6 +123,26 @@ def test_bytes_are_scaled_and_floats_are_not(apply, random_variables, assert_clo
     values = apply(variables, frames)
     assert_close(apply(variables, frames.astype(np.float32) / 255), values, 1e-6)
     assert np.abs(apply(variables, frames.astype(np.float32)) - values).max() > 1
+
+
+def test_networks_are_normalised_before_each_activation(apply, random_variables):
+    module = minatar_dqn(hidden_sizes=(9,), norm=nn.LayerNorm)
+    variables = random_variables(module)
+    x = np.random.default_rng(0).integers(2, size=(3, 10, 10, 4)).astype(np.float32)
+
+    def normalised(x, weights):
+        x = (x - x.mean(axis=-1, keepdims=True)) / x.std(axis=-1, keepdims=True)
+        return np.maximum(x * weights["scale"] + weights["bias"], 0)
+
+    torso, mlp = (variables["params"][name] for name in ("torso", "mlp"))
+    patches = np.lib.stride_tricks.sliding_window_view(x, (3, 3), axis=(1, 2))
+    features = np.einsum("bhwcij,ijcf->bhwf", patches, torso["conv_0"]["kernel"])
+    # Over the channels of a place, and over the hidden units.
+    features = normalised(features + torso["conv_0"]["bias"], torso["norm_0"])
+    hidden = features.reshape(3, -1) @ mlp["dense_0"]["kernel"]
+    hidden = normalised(hidden + mlp["dense_0"]["bias"], mlp["norm_0"])
+    expected = hidden @ mlp["head"]["kernel"] + mlp["head"]["bias"]
+    np.testing.assert_allclose(apply(module, variables, x), expected, atol=2e-3)
 
 
 @pytest.mark.parametrize("num_atoms", [None, 4])
