@@ -59,25 +59,19 @@ def build(config: ConfigDict) -> fdl.Experiment:
     module = fdl.models.QNetwork(env.action.num_values, **config.model)
     network = fdl.models.functional(module, jnp.zeros((1, *env.observation.shape)))
     model = fdl.models.combine(online=network, target=network)
-    model = fdl.models.with_copies(model, target="online")
 
     num_updates = fdl.rl.count_updates(config.num_steps, **config.off_policy)
     optimizer = fdl.optim.chain(**config.optimizer, num_steps=num_updates)
     loss = functools.partial(fdl.losses.huber, **config.huber)
     objective = fdl.objectives.q_learning(model, double=config.double, loss=loss)
-    update = fdl.learners.alternate(
-        {
-            "online": fdl.gradient_step(objective, optimizer, wrt="online"),
-            "target": fdl.learners.every(
-                config.target.period,
-                fdl.learners.target_update("online", "target", config.target.rate),
-            ),
-        }
-    )
-    updates = fdl.Learner(
-        functools.partial(fdl.init_train_state, model, {"online": optimizer}),
-        fdl.learners.counted(update),
-        lambda state: fdl.learners.select_variables(state.variables, "online"),
+    updates = fdl.learners.target_network_learner(
+        model,
+        {"online": objective},
+        optimizer,
+        policy="online",
+        targets={"target": "online"},
+        rate=config.target.rate,
+        periods={"target": config.target.period},
     )
     epsilon = optax.linear_schedule(**config.epsilon)
     learner = fdl.rl.off_policy(
