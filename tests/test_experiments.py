@@ -105,6 +105,7 @@ RESULTS = {
     "theory/scaling": ("min width_128/loss", 2.2, 5),
     "theory/sequential_depth": ("min gpt/ratio", 1, 5),
     "theory/shifted_digits": ("max cnn/accuracy", 0.95, 5),
+    "theory/target_network": ("min copied/growth", 0.9, 10),
     "theory/time_limits": ("max cut_off/episode_return", 80, 10),
     "theory/universal_approximation": ("min width_50/max_error", 0.02, 5),
     "theory/vanishing_gradients": ("max relu_he/log10_ratio", -1, 5),

@@ -21,35 +21,36 @@ def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     """Config of the experiment: sizes, rates and periods."""
     full = size == "full"
     config = ConfigDict()
-    config.num_steps = 195 if full else 4
-    config.log_every = "13 steps" if full else "1 step"
-    config.eval_every = "39 steps" if full else "2 steps"
-    config.save_every = "39 steps" if full else "2 steps"
-    config.steps_per_call = 13 if full else 1
+    config.num_steps = 3120 if full else 4
+    config.log_every = "260 steps" if full else "1 step"
+    config.eval_every = "1040 steps" if full else "2 steps"
+    config.save_every = "1040 steps" if full else "2 steps"
+    config.steps_per_call = 260 if full else 1
     config.keep_memory = False  # Its buffers are small, and its steps many.
     config.best = "max episode_return"
 
     config.env = {"name": "CartPole-v1"}
-    config.model = {"hidden_sizes": (128, 128), "dueling": False}
-    config.replay = {"capacity": 50_000, "discount": 0.99, "num_steps": 3}
+    config.model = {"hidden_sizes": (128, 128) if full else (8,), "dueling": False}
+    config.replay = {"capacity": 50_000, "discount": 0.995, "num_steps": 3}
     config.epsilon = {"init_value": 1.0, "end_value": 0.04, "transition_steps": 8000}
     config.off_policy = {
         "num_envs": 8,
-        "num_steps": 32 if full else 4,
-        "num_updates": 256 if full else 8,
+        "num_steps": 1,
+        "num_updates": 4 if full else 2,
         "learning_starts": 1000 if full else 16,
     }
-    config.batch_size = 128
+    config.batch_size = 128 if full else 8
     config.double = True
-    config.huber = {"delta": 100.0}  # Values are up to 100.
-    config.target = {"period": 128, "rate": 1.0}
+    config.huber = {"delta": 100.0}  # Values are up to 200.
+    config.target_rate = 0.03
     config.optimizer = {
         "name": "adam",
-        "learning_rate": 1e-3,
+        "learning_rate": 4e-3,
         "schedule": "linear",
         "clip_by_global_norm": 10.0,
+        "ema": 0.99,  # Of the weights, which act and are evaluated.
     }
-    config.num_test_episodes = 100 if full else 4
+    config.num_test_episodes = 1000 if full else 4
     return config
 
 
@@ -59,25 +60,18 @@ def build(config: ConfigDict) -> fdl.Experiment:
     module = fdl.models.QNetwork(env.action.num_values, **config.model)
     network = fdl.models.functional(module, jnp.zeros((1, *env.observation.shape)))
     model = fdl.models.combine(online=network, target=network)
-    model = fdl.models.with_copies(model, target="online")
 
     num_updates = fdl.rl.count_updates(config.num_steps, **config.off_policy)
     optimizer = fdl.optim.chain(**config.optimizer, num_steps=num_updates)
     loss = functools.partial(fdl.losses.huber, **config.huber)
     objective = fdl.objectives.q_learning(model, double=config.double, loss=loss)
-    update = fdl.learners.alternate(
-        {
-            "online": fdl.gradient_step(objective, optimizer, wrt="online"),
-            "target": fdl.learners.every(
-                config.target.period,
-                fdl.learners.target_update("online", "target", config.target.rate),
-            ),
-        }
-    )
-    updates = fdl.Learner(
-        functools.partial(fdl.init_train_state, model, {"online": optimizer}),
-        fdl.learners.counted(update),
-        lambda state: fdl.learners.select_variables(state.variables, "online"),
+    updates = fdl.learners.target_network_learner(
+        model,
+        {"online": objective},
+        optimizer,
+        policy="online",
+        targets={"target": "online"},
+        rate=config.target_rate,
     )
     epsilon = optax.linear_schedule(**config.epsilon)
     learner = fdl.rl.off_policy(

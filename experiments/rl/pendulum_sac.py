@@ -7,7 +7,6 @@ It learns from 20,000 steps of the environment. The return over 1,000 greedy epi
 10 to 12 seconds of processor time, and the first 11 more for compilation.
 """
 
-import functools
 from typing import Literal
 
 import jax.numpy as jnp
@@ -60,7 +59,6 @@ def build(config: ConfigDict) -> fdl.Experiment:
         target_critic=critic,
         temperature=fdl.models.scalar(),
     )
-    model = fdl.models.with_copies(model, target_critic="critic")
     actions = fdl.distributions.squashed_normal()
     objectives = {
         "critic": fdl.objectives.soft_critic(model, actions),
@@ -71,23 +69,19 @@ def build(config: ConfigDict) -> fdl.Experiment:
     }
     num_updates = fdl.rl.count_updates(config.num_steps, **config.off_policy)
     optimizer = fdl.optim.chain(**config.optimizer, num_steps=num_updates)
-    updates = {
-        name: fdl.gradient_step(objective, optimizer, wrt=name)
-        for name, objective in objectives.items()
-    }
-    updates["target"] = fdl.learners.target_update(
-        "critic", "target_critic", config.target_rate
+    updates = fdl.learners.target_network_learner(
+        model,
+        objectives,
+        optimizer,
+        policy="actor",
+        targets={"target_critic": "critic"},
+        rate=config.target_rate,
     )
-    optimizers = dict.fromkeys(objectives, optimizer)
     policy = fdl.rl.sampling(actor, actions)
     learner = fdl.rl.off_policy(
         env,
         lambda num_steps: policy,
-        fdl.Learner(
-            functools.partial(fdl.init_train_state, model, optimizers),
-            fdl.learners.counted(fdl.learners.alternate(updates)),
-            lambda state: fdl.learners.select_variables(state.variables, "actor"),
-        ),
+        updates,
         fdl.rl.uniform_replay(**config.replay),
         batch_size=config.batch_size,
         **config.off_policy,

@@ -21,6 +21,7 @@ from fdl.learners.replicas import (
 from fdl.learners.replicate import replicate
 from fdl.learners.statistics import fresh_statistics, refresh_statistics
 from fdl.learners.step_outputs import as_metrics, checked, with_prefix
+from fdl.learners.target_networks import target_network_learner
 from fdl.trees import select_variables, side_by_side
 
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
     "select",
     "select_variables",
     "side_by_side",
+    "target_network_learner",
     "target_update",
     "with_prefix",
 ]

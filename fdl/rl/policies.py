@@ -57,6 +57,22 @@ def greedy(model: Model, distribution: Distribution) -> Policy:
     return policy
 
 
+def deterministic(model: Model) -> Policy:
+    """Deterministic policy, such as the actor of DDPG or TD3.
+
+    Args:
+      model: Model of observations to actions, such as `models.Actor` with a
+        `models.DeterministicHead`; see `gaussian_noise` for its exploration.
+    """
+
+    def policy(variables, observation, key):
+        del key
+        action, _ = model.apply(variables, observation)
+        return action
+
+    return policy
+
+
 def action_probabilities(model: Model) -> Callable[[Variables, Array], Array]:
     """Function of variables and observations to the probabilities of discrete actions.
 

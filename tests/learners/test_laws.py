@@ -187,18 +187,14 @@ def prioritized_dqn(seed):
     del seed  # Experience follows from the key of the state.
     network = models.functional(models.QNetwork(2, (8,)), jnp.zeros((1, 4)))
     model = models.combine(online=network, target=network)
-    model = models.with_copies(model, target="online")
-    optimizer = optax.adam(1e-2)
-    objective = objectives.q_learning(model)
-    target = fdl.learners.target_update("online", "target", rate=1.0)
-    steps = {
-        "online": fdl.gradient_step(objective, optimizer, wrt="online"),
-        "target": fdl.learners.every(2, target),
-    }
-    updates = Learner(
-        partial(fdl.init_train_state, model, {"online": optimizer}),
-        fdl.learners.counted(fdl.learners.alternate(steps)),
-        lambda state: fdl.learners.select_variables(state.variables, "online"),
+    updates = fdl.learners.target_network_learner(
+        model,
+        {"online": objectives.q_learning(model)},
+        optax.adam(1e-2),
+        policy="online",
+        targets={"target": "online"},
+        rate=1.0,
+        periods={"target": 2},
     )
     learner = rl.off_policy(
         cartpole(),

@@ -5,7 +5,7 @@ import pytest
 
 from fdl.envs import box, discrete
 from fdl.errors import UserError
-from fdl.rl import epsilon_greedy, gaussian_noise, noisy
+from fdl.rl import deterministic, epsilon_greedy, gaussian_noise, noisy
 from fdl.rl.exploration import random_actions
 from fdl.types import Model
 
@@ -44,7 +44,7 @@ def test_quantiles_are_no_values_to_choose_by(explore):
 def test_gaussian_noise_is_of_half_the_range_and_stays_within_it():
     spec = box((2,), [-2.0, 0.0], [2.0, 1.0])
     means = jnp.tile(jnp.array([[0.0, 0.9]]), (4000, 1))
-    policy = gaussian_noise(lambda variables, x, key: x, spec, 0.1)
+    policy = gaussian_noise(deterministic(VALUES), spec, 0.1)
     actions = np.asarray(jax.jit(policy)({}, means, KEY))
     np.testing.assert_allclose(actions[:, 0].std(), 0.2, rtol=0.05)
     assert actions[:, 1].max() == 1 and actions[:, 1].min() > 0.6

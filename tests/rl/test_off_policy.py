@@ -1,6 +1,6 @@
 """Off-policy learning against a reference in NumPy, and what it refuses."""
 
-import functools
+import re
 
 import chex
 import jax
@@ -20,7 +20,7 @@ from fdl.rl import (
     prioritized_replay,
     uniform_replay,
 )
-from fdl.types import Env, Learner, Model, Timestep
+from fdl.types import Env, Model, Timestep
 
 SIZES = {
     "num_envs": 2,
@@ -33,9 +33,7 @@ NETWORK = Model(
     lambda key: {"params": jax.random.normal(key, (4, 2))},
     lambda variables, x, key=None, train=False: (x @ variables["params"], {}),
 )
-MODEL = fdl.models.with_copies(
-    fdl.models.combine(online=NETWORK, target=NETWORK), target="online"
-)
+MODEL = fdl.models.combine(online=NETWORK, target=NETWORK)
 
 
 def corridor():
@@ -61,17 +59,18 @@ def corridor():
     return Env(reset, step, box((4,), 0, 1), discrete(2))
 
 
-def q_learner():
-    optimizer = optax.sgd(0.5)
-    objective = objectives.q_learning(MODEL)
-    steps = {
-        "online": fdl.gradient_step(objective, optimizer, wrt="online"),
-        "target": learners.every(2, learners.target_update("online", "target", 1.0)),
-    }
-    return Learner(
-        functools.partial(fdl.init_train_state, MODEL, {"online": optimizer}),
-        learners.counted(learners.alternate(steps)),
-        lambda state: learners.select_variables(state.variables, "online"),
+def q_learner(**options):
+    return learners.target_network_learner(
+        MODEL,
+        {"online": objectives.q_learning(MODEL)},
+        optax.sgd(0.5),
+        **{
+            "policy": "online",
+            "targets": {"target": "online"},
+            "rate": 1.0,
+            "periods": {"target": 2},
+            **options,
+        },
     )
 
 
@@ -185,6 +184,22 @@ def test_what_does_not_fit_is_said_in_one_line(changes, message):
         made = learner(**changes)
         jax.eval_shape(lambda key: made.step(made.init(key), None), jax.random.key(0))
     assert str(raised.value) == message
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (
+            {"periods": {"targt": 2}},
+            "periods: there is no network 'targt'. Did you mean 'target'?",
+        ),
+        ({"targets": {"target": "onlin"}}, "there is no network 'onlin'. Did you mean"),
+        ({"rate": 0.0}, "rate=0.0: expected above 0 and at most 1"),
+    ],
+)
+def test_target_networks_that_do_not_fit_are_said_in_one_line(options, message):
+    with pytest.raises(UserError, match=re.escape(message)):
+        jax.eval_shape(q_learner(**options).init, jax.random.key(0))
 
 
 def test_updates_of_a_run_are_counted():
