@@ -40,6 +40,7 @@ def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
         "learning_starts": 1000 if full else 16,
     }
     config.batch_size = 128 if full else 8
+    config.save_replay = True  # Without, a resumed run fills it anew.
     config.double = True
     config.huber = {"delta": 100.0}  # Values are up to 200.
     config.target_rate = 0.03
@@ -80,6 +81,7 @@ def build(config: ConfigDict) -> fdl.Experiment:
         updates,
         fdl.rl.uniform_replay(**config.replay),
         batch_size=config.batch_size,
+        save_replay=config.save_replay,
         **config.off_policy,
     )
     greedy = fdl.rl.greedy(network, fdl.distributions.categorical())

@@ -37,6 +37,7 @@ def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
         "learning_starts": 400 if full else 8,
     }
     config.batch_size = 128 if full else 4
+    config.save_replay = True  # Without, a resumed run fills it anew.
     config.target_rate = 0.005
     config.target_entropy = -1.0
     config.optimizer = {"name": "adam", "learning_rate": 1e-3, "schedule": "linear"}
@@ -84,6 +85,7 @@ def build(config: ConfigDict) -> fdl.Experiment:
         updates,
         fdl.rl.uniform_replay(**config.replay),
         batch_size=config.batch_size,
+        save_replay=config.save_replay,
         **config.off_policy,
     )
     greedy = fdl.rl.greedy(actor, actions)

@@ -52,7 +52,13 @@ def main(options: argparse.Namespace) -> int:
         count = flops(experiment.learner.step, state, batch)
         variables = jax.eval_shape(experiment.learner.variables, state)
         params = variables.get("params", {})
-        memory = [("state", f"{megabytes(state)}, of which params {megabytes(params)}")]
+        memory = [
+            ("state", f"{megabytes(state)}, of which params {megabytes(params)}"),
+            ("its parts", parts_of(state)),
+        ]
+        if experiment.learner.persist is not None:
+            saved = jax.eval_shape(experiment.learner.persist, state)
+            memory.append(("a checkpoint", f"{num_bytes(saved):,} bytes"))
         if options.memory:
             memory.append(("a step", memory_of(experiment.learner.step, state, batch)))
     out = console()
@@ -122,8 +128,27 @@ def facts(
 
 def megabytes(tree: PyTree) -> str:
     """Size of all arrays of a tree, in MB."""
+    return f"{num_bytes(tree) / 1e6:,.1f} MB"
+
+
+def num_bytes(tree: PyTree) -> int:
+    """Number of bytes of all arrays of a tree."""
     leaves = [leaf for leaf in jax.tree.leaves(tree) if hasattr(leaf, "dtype")]
-    return f"{sum(x.size * x.dtype.itemsize for x in leaves) / 1e6:,.1f} MB"
+    return sum(x.size * x.dtype.itemsize for x in leaves)
+
+
+def parts_of(state: State) -> str:
+    """Bytes of the parts of a state, largest first, such as of a replay memory.
+
+    Those below a hundredth of it are left out.
+    """
+    parts: dict[str, int] = {}
+    for name, leaf in named_leaves(state).items():
+        part = name.split("/")[0]
+        parts[part] = parts.get(part, 0) + num_bytes(leaf)
+    largest = sorted(parts.items(), key=lambda item: -item[1])
+    shown = [part for part in largest if part[1] >= num_bytes(state) / 100]
+    return ", ".join(f"{name} {size:,} bytes" for name, size in shown)
 
 
 def memory_of(step: Callable, state: State, batch: Batch) -> str:

@@ -140,7 +140,7 @@ def train(
             measure = run_setup.test or run_setup.evaluate
             check_claims(claims, measure(variables))
     out.print(greeting(loaded, workdir, start.step, total))
-    left_out = session.left_out(run_setup)
+    left_out = session.left_out(run_setup, start.step)
     if left_out:
         out.print(left_out)
     with progress.shown(out, run_setup.batches, start.step, total) as shows:

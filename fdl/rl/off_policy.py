@@ -56,6 +56,7 @@ def off_policy(
     batch_size: int,
     learning_starts: int,
     priority: Callable[[Variables, Batch], Array] | None = None,
+    save_replay: bool = True,
 ) -> Learner:
     """Off-policy learner, such as DQN or SAC.
 
@@ -78,6 +79,9 @@ def off_policy(
       priority: ``priority(variables, batch)`` of each transition before the update,
         float [B], such as absolute TD errors; for a prioritised memory. It is given the
         variables of all networks in a `TrainState`. Default: priorities stay.
+      save_replay: Whether checkpoints hold the memory. Without, a resumed run begins
+        with an empty one, and learns again once its policy has taken
+        ``learning_starts`` steps.
 
     Raises:
       UserError: A size is below 1, or the memory holds less than a batch; in the first
@@ -97,6 +101,9 @@ def off_policy(
     per_rollout = num_envs * num_steps
     learn = _learning(updates, replay, batch_size, priority)
 
+    def empty_memory(observation):
+        return replay.init(_transition(env, observation))
+
     def init(key):
         train_key, env_key, step_key = jax.random.split(key, 3)
         env_state, observation = reset_all(env, env_key, num_envs)
@@ -107,7 +114,7 @@ def off_policy(
             env_state,
             observation,
             init_episode_stats(num_envs),
-            replay.init(_transition(env, observation)),
+            empty_memory(observation),
         )
 
     def act(state, observation, key):
@@ -134,11 +141,12 @@ def off_policy(
         episode, episodes = update_episode_stats(
             state.episode, transitions.reward, transitions.ended
         )
+        memory = replay.add(state.replay, transitions)
         ready = (state.step + 1) * per_rollout >= learning_starts
+        # Fewer than there were steps, if the memory was not in the checkpoint.
+        ready &= replay.size(memory) >= min(learning_starts, replay.capacity)
         (train, memory), metrics = jax.lax.scan(
-            functools.partial(learn, ready),
-            (state.train, replay.add(state.replay, transitions)),
-            jnp.stack(keys),
+            functools.partial(learn, ready), (state.train, memory), jnp.stack(keys)
         )
         # Metrics are named tuples of sums, which are merged by addition.
         metrics = jax.tree.map(lambda x: x.sum(axis=0), metrics)
@@ -152,7 +160,13 @@ def off_policy(
         )
         return state, {**metrics, **episodes}
 
-    return Learner(init, step, lambda state: updates.variables(state.train))
+    learner = Learner(init, step, lambda state: updates.variables(state.train))
+    if save_replay:
+        return learner
+    return learner._replace(
+        persist=lambda state: state._replace(replay=None),
+        revive=lambda part, key: part._replace(replay=empty_memory(part.observation)),
+    )
 
 
 def count_updates(

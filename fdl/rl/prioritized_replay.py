@@ -93,7 +93,7 @@ def prioritized_replay(
         index, weight = find(tree, strata / batch_size * mass)
         share = weight / mass
         power = beta(ring.num_added * num_envs) if callable(beta) else beta
-        weight = (size_of(ring) * num_envs * share) ** -power
+        weight = (size_of(ring) * share) ** -power
         batch = n_step(ring, index, discount=discount, num_steps=num_steps)
         return {**batch, "weight": weight / weight.max(), "index": index}
 
@@ -105,4 +105,7 @@ def prioritized_replay(
             max_priority=jnp.maximum(state.max_priority, highest),
         )
 
-    return Replay(init, add_rollout, sample, update, capacity)
+    def size(state):
+        return size_of(state.ring)
+
+    return Replay(init, add_rollout, sample, update, size, capacity)

@@ -28,6 +28,7 @@ class Replay(NamedTuple):
       update: ``update(state, index, priority) -> state``, with the priorities, float
         [B], of a batch; of negative indices, there is none. A uniform memory has no
         priorities, and stays as it is.
+      size: ``size(state)``, the number of transitions in it, int32 [].
       capacity: Number of transitions that it holds.
     """
 
@@ -35,6 +36,7 @@ class Replay(NamedTuple):
     add: Callable[[State, Transition], State]
     sample: Callable[[State, int, Key], dict[str, Array]]
     update: Callable[[State, Array, Array], State]
+    size: Callable[[State], Array]
     capacity: int
 
 
@@ -73,8 +75,7 @@ def uniform_replay(capacity: int, *, discount: float, num_steps: int = 1) -> Rep
     check_positive(capacity=capacity, num_steps=num_steps)
 
     def sample(ring, batch_size, key):
-        _, num_envs = ring.data.reward.shape
-        index = jax.random.randint(key, (batch_size,), 0, size_of(ring) * num_envs)
+        index = jax.random.randint(key, (batch_size,), 0, size_of(ring))
         batch = n_step(ring, index, discount=discount, num_steps=num_steps)
         return {**batch, "weight": jnp.ones(batch_size), "index": index}
 
@@ -83,7 +84,7 @@ def uniform_replay(capacity: int, *, discount: float, num_steps: int = 1) -> Rep
         return ring
 
     return Replay(
-        lambda like: empty_ring(like, capacity), add, sample, update, capacity
+        lambda like: empty_ring(like, capacity), add, sample, update, size_of, capacity
     )
 
 
@@ -135,8 +136,9 @@ def add(ring: Ring, transitions: Transition) -> Ring:
 
 
 def size_of(ring: Ring) -> Array:
-    """Number of rows that have been written, int32 []."""
-    return jnp.minimum(ring.num_added, len(ring.data.reward))
+    """Number of transitions in a ring, int32 []."""
+    num_rows, num_envs = ring.data.reward.shape
+    return jnp.minimum(ring.num_added, num_rows) * num_envs
 
 
 def n_step(

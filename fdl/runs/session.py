@@ -1,12 +1,12 @@
 """Training session of a run: logged, evaluated, saved and resumed in its directory."""
 
 import contextlib
+import os
 import pathlib
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-import jax
 from ml_collections import ConfigDict
 
 from fdl.runs.checkpoint import Checkpoints
@@ -19,6 +19,7 @@ from fdl.runs.training_clock import TrainingClock
 from fdl.train.early_stopping import Evaluation, check_metric, monitor, stop_step
 from fdl.train.loop import iterate
 from fdl.train.loop_state import LoopState
+from fdl.trees import named_leaves
 from fdl.types import Batches
 
 # Called with each line of the log: step, "train", "eval" or "test", the values, and the
@@ -94,18 +95,27 @@ def start(
     return Start(step, program.revive(part, setup.keys), checkpoints)
 
 
-def left_out(setup: RunSetup) -> str:
-    """Sentence on the part of the state that checkpoints leave out; empty if none."""
+def left_out(setup: RunSetup, step: int = 0) -> str:
+    """Sentence on the part of the state that checkpoints leave out; empty if none.
+
+    Args:
+      setup: Setup of the run.
+      step: Step from which the run goes on, zero if it begins.
+    """
     if setup.learner.persist is None:
         return ""
     whole, saved = (
-        sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(tree(setup.keys)))
+        named_leaves(tree(setup.keys).state)
         for tree in (setup.program.abstract, setup.program.saved)
     )
-    return (
-        f"checkpoints hold {saved / 2**10:,.0f} of {whole / 2**10:,.0f} KiB: the rest "
-        "is made anew when a run is resumed"
+    sizes = (
+        f"{sum(x.size * x.dtype.itemsize for x in leaves.values()) / 2**10:,.0f}"
+        for leaves in (saved, whole)
     )
+    names = whole.keys() - saved
+    name = (os.path.commonpath(names) if names else "") or "the rest"
+    made = "was made anew" if step else "is made anew when a run is resumed"
+    return f"checkpoints hold {' of '.join(sizes)} KiB: {name} {made}"
 
 
 def train(

@@ -49,6 +49,9 @@ def test_show_says_what_training_would_do(fdl, experiment):
     assert re.search(
         rf"state +{state:.1f} MB, of which params {state / 3:.1f}", called.out
     )
+    # A count is with the moments.
+    moments = 8 * sum(sizes) + 4
+    assert f"opt_state {moments:,} bytes, params {4 * sum(sizes):,} bytes" in called.out
     assert re.search(r"a step +0\.\d MB beside state and batch", called.out)
     called = fdl("show", experiment(), "--tflops=0")
     assert (called.code, called.error.strip()) == (

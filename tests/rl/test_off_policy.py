@@ -84,10 +84,16 @@ def learner(env=None, replay=None, explore=None, **sizes):
     )
 
 
+@functools.cache
+def late():
+    """A learner that learns from its second rollout on; compiled once for all tests."""
+    made = learner(num_steps=6, learning_starts=24, save_replay=False)
+    return made._replace(init=jax.jit(made.init), step=jax.jit(made.step))
+
+
 def test_it_acts_at_random_until_learning_starts_and_greedily_then():
-    init, step, *_ = learner(num_steps=6, learning_starts=24)
-    state = jax.jit(init)(jax.random.key(0))
-    step = jax.jit(step)
+    init, step, *_ = late()
+    state = init(jax.random.key(0))
     first, metrics = step(state, None)
     assert metrics["online/loss"].weight == 0
     chex.assert_trees_all_equal(first.train.params, state.train.params)
@@ -107,6 +113,25 @@ def test_it_acts_at_random_until_learning_starts_and_greedily_then():
     np.testing.assert_array_equal(
         data.next_observation[before][goes_on], data.observation[after][goes_on]
     )
+
+
+def test_a_memory_that_is_not_saved_is_filled_anew_by_the_policy():
+    init, step, *_ = late()
+    assert learner().persist is None
+    state, _ = step(step(init(jax.random.key(0)), None)[0], None)
+    saved = late().persist(state)
+    assert saved.replay is None and saved.train is state.train
+    revived = late().revive(saved, jax.random.key(0))
+    chex.assert_trees_all_equal_shapes_and_dtypes(revived, state)
+    first, metrics = step(revived, None)
+    assert (metrics["online/loss"].weight, first.replay.num_added) == (0, 6)
+    chex.assert_trees_all_equal(first.train, state.train)
+    data = jax.device_get(first.replay.data)
+    values = data.observation[:6] @ state.train.params["online"]
+    np.testing.assert_array_equal(data.action[:6], values.argmax(axis=-1))
+    second, metrics = step(first, None)
+    assert metrics["online/loss"].weight == 2 * SIZES["batch_size"]
+    assert second.train.step == state.train.step + 2
 
 
 def test_an_update_is_that_of_the_batch_that_is_drawn():
