@@ -1,5 +1,6 @@
 """Off-policy learning against a reference in NumPy, and what it refuses."""
 
+import functools
 import re
 
 import chex
