@@ -31,7 +31,7 @@ from fdl.errors import UserError
 from fdl.optim.schedules.warmup import noam_peak
 
 STEPS = {"base": 100_000, "big": 300_000, "eighth": 200, "smoke": 2}
-WARMUP = {"base": 4000, "big": 4000, "eighth": 100, "smoke": 1}
+WARMUP = {"base": 4000, "big": 4000, "eighth": 400, "smoke": 1}
 # Number of averaged checkpoints, and the steps between them.
 AVERAGED = {"base": (5, 1389), "big": (20, 595), "eighth": (5, 10), "smoke": (1, 1)}
 
@@ -93,6 +93,9 @@ def build(config: ConfigDict) -> fdl.Experiment:
         )
     if config.data.path == "multi30k":
         texts = fdl.data.load_splits("multi30k", train="train", validation="validation")
+        # What has learnt so little translates into sentences without an end.
+        few = {name: sentences[:50] for name, sentences in texts.test.items()}
+        texts = texts._replace(test=few)
     else:
         texts = read_parallel(config.data.path, names)
     both = [text for name in names for text in texts.train[name]]
