@@ -53,6 +53,8 @@ OF_THE_USER += [name_of(path) for path in FILES if path.parent.name == "recipes"
 RESULTS = {
     "rl/acrobot_ppo": ("max episode_return", -85, 3),
     "rl/bandits": ("max epsilon_0.1/best", 0.7, 5),
+    "rl/breakout_ppo": ("max episode_return", 25, 5),
+    "rl/breakout_pqn": ("max episode_return", 25, 5),
     "rl/cartpole_a2c": ("max episode_return", 490, 10),
     "rl/cartpole_cloning": ("max episode_return", 490, 10),
     "rl/cartpole_ppo": ("max episode_return", 490, 10),

@@ -1,7 +1,20 @@
 """Break bricks with PPO: Breakout of MinAtar.
 
-fdl train experiments/rl/breakout_ppo.py
-fdl train experiments/rl/breakout_ppo.py:asterix
+    fdl train experiments/rl/breakout_ppo.py
+    fdl train experiments/rl/breakout_ppo.py:asterix
+
+The rules are gymnax's: an episode is cut off after 1,000 steps (2,500 in Freeway), and
+no action is repeated by chance. So a greedy policy plays one of two episodes, by the
+side that the ball starts from.
+
+It learns from 1,998,848 steps of the environment. Then all of 100 greedy test episodes
+have a return of 30.0 with the seed 0, as after a quarter of these steps already: the
+whole wall, and no brick of the next one. That took 285 seconds of processor time, with
+compilation and evaluation. The other games were not trained.
+
+References:
+  Young and Tian, `MinAtar: An Atari-Inspired Testbed for Thorough and Reproducible
+  Reinforcement Learning Experiments <https://arxiv.org/abs/1903.03176>`_, 2019.
 """
 
 from typing import Literal

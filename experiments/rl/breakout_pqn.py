@@ -1,7 +1,24 @@
 """Break bricks with parallelised Q-learning (PQN): Breakout of MinAtar.
 
-fdl train experiments/rl/breakout_pqn.py
-fdl train experiments/rl/breakout_pqn.py:asterix
+    fdl train experiments/rl/breakout_pqn.py
+    fdl train experiments/rl/breakout_pqn.py:asterix
+
+The rules are gymnax's: an episode is cut off after 1,000 steps (2,500 in Freeway), and
+no action is repeated by chance. So a greedy policy plays one of two episodes, by the
+side that the ball starts from.
+
+It learns from 1,998,848 steps of the environment. Then 100 greedy test episodes have a
+mean return of 39.3 with the seed 0 and 29.5 with the seed 1, those from the worse side
+one of 28 and 29. In training, with ε = 0.05, it was 19.0 and 20.2 at the end. A seed
+takes 221 to 271 seconds of processor time, with compilation and evaluation. The other
+games were not trained.
+
+References:
+  Gallici et al., `Simplifying Deep Temporal Difference Learning
+  <https://arxiv.org/abs/2407.04811>`_, 2024, whose sizes and rates these are.
+
+  Young and Tian, `MinAtar: An Atari-Inspired Testbed for Thorough and Reproducible
+  Reinforcement Learning Experiments <https://arxiv.org/abs/1903.03176>`_, 2019.
 """
 
 from typing import Literal
