@@ -1,10 +1,16 @@
 """Balance a pole on a cart with double DQN.
 
-fdl train experiments/rl/cartpole_dqn.py
+    fdl train experiments/rl/cartpole_dqn.py
 
-It learns from 49,920 steps of the environment. The return over 1,000 greedy episodes is
-500.0, 465.0, 500.0 and 296.1 with the seeds 0 to 3.
-A seed takes 24 to 36 seconds of processor time.
+It learns from 24,960 steps of the environment. The return over 1,000 greedy episodes is
+490.1 on average over the seeds 0 to 9, and 443.9 with the worst of them; four reach 500
+in all episodes or nearly all. All ten, in one program, take 129 seconds of processor
+time with its compilation.
+
+What acts and is evaluated is a moving average of the weights: values are about 200, and
+those of both actions differ by little, so that a policy of the latest weights is good
+after one update and bad after the next. With a discount of 0.99 in place of 0.995, and
+rates of 0.001 to 0.0025, seeds ended between 210 and 500.
 """
 
 import functools
