@@ -7,10 +7,9 @@ It learns from 24,960 steps of the environment. The return over 1,000 greedy epi
 in all episodes or nearly all. All ten, in one program, take 129 seconds of processor
 time with its compilation.
 
-What acts and is evaluated is a moving average of the weights: values are about 200, and
-those of both actions differ by little, so that a policy of the latest weights is good
-after one update and bad after the next. With a discount of 0.99 in place of 0.995, and
-rates of 0.001 to 0.0025, seeds ended between 210 and 500.
+What acts and is evaluated is a moving average of the weights, as values of up to 200
+differ by little between the two actions. With a discount of 0.99 and a learning rate of
+0.001, eight trainings of 49,920 steps ended between 213 and 395.
 """
 
 import functools
