@@ -51,6 +51,7 @@ OF_THE_USER += [name_of(path) for path in FILES if path.parent.name == "recipes"
 # What the test is to reach, by the mean of the seeds, and of how many; or the
 # evaluation, where there is no test.
 RESULTS = {
+    "rl/acrobot_dqn": ("max episode_return", -85, 3),
     "rl/acrobot_ppo": ("max episode_return", -85, 3),
     "rl/bandits": ("max epsilon_0.1/best", 0.7, 5),
     "rl/cartpole_a2c": ("max episode_return", 490, 10),
