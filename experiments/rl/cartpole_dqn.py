@@ -1,10 +1,15 @@
 """Balance a pole on a cart with double DQN.
 
-fdl train experiments/rl/cartpole_dqn.py
+    fdl train experiments/rl/cartpole_dqn.py
 
-It learns from 49,920 steps of the environment. The return over 1,000 greedy episodes is
-500.0, 465.0, 500.0 and 296.1 with the seeds 0 to 3.
-A seed takes 24 to 36 seconds of processor time.
+It learns from 24,960 steps of the environment. The return over 1,000 greedy episodes is
+490.1 on average over the seeds 0 to 9, and 443.9 with the worst of them; four reach 500
+in all episodes or nearly all. All ten, in one program, take 129 seconds of processor
+time with its compilation.
+
+What acts and is evaluated is a moving average of the weights, as values of up to 200
+differ by little between the two actions. With a discount of 0.99 and a learning rate of
+0.001, eight trainings of 49,920 steps ended between 213 and 395.
 """
 
 import functools
