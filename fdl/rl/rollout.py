@@ -60,13 +60,16 @@ def unroll(
       UserError: Observations or actions are not as the environment specifies them.
     """
 
-    def step(carry, key):
+    def step(carry, keys):
         env_state, observation = carry
-        act_key, step_key, reset_key = jax.random.split(key, 3)
+        act_key, step_key, reset_key = keys
         action = policy(observation, act_key)
         return step_and_reset(env, env_state, observation, action, step_key, reset_key)
 
-    keys = jax.random.split(key, num_steps)
+    # Split at once: in the scan it would be a loop of tiny programs in each step.
+    keys = jax.vmap(lambda key: jax.random.split(key, 3))(
+        jax.random.split(key, num_steps)
+    )
     carry, transitions = jax.lax.scan(step, (env_state, observation), keys)
     return *carry, transitions
 
