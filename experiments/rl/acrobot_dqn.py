@@ -2,9 +2,9 @@
 
     fdl train experiments/rl/acrobot_dqn.py
 
-It learns from 49,920 steps of the environment. The return over 200 greedy episodes is
--81.6, -83.2 and -79.0 with the seeds 0 to 2. All three, in one program, take 72 seconds
-of processor time with its compilation and two evaluations.
+It learns from 49,920 steps of the environment. The return over 1,000 greedy episodes is
+-81.7 on average over the seeds 0 to 9: nine between -78.8 and -83.5, the worst -85.8.
+All ten, in one program, take 190 seconds of processor time with its compilation.
 """
 
 import functools

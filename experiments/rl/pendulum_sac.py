@@ -3,8 +3,9 @@
 fdl train experiments/rl/pendulum_sac.py
 
 It learns from 20,000 steps of the environment. The return over 1,000 greedy episodes is
--147.9 on average over the seeds 0 to 5, and -148.4 with the worst of them. A seed takes
-10 to 12 seconds of processor time, and the first 11 more for compilation.
+-148.8 on average over the seeds 0 to 9, and -153.1 with the worst of them. The seeds 6
+to 9, -150.2 on average, were trained later than the others, -147.9, and in one program.
+A seed takes 10 to 20 seconds of processor time, and the first 11 more for compilation.
 """
 
 from typing import Literal
