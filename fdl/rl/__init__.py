@@ -1,6 +1,8 @@
 """Reinforcement learning: rollouts, advantage estimation, on-policy learning."""
 
 from fdl.rl import bandits, tabular
+from fdl.rl.bonuses import Bonus, count_bonus, grid_cells
+from fdl.rl.distillation import DistillationState, random_network_distillation
 from fdl.rl.episode_stats import (
     EpisodeStats,
     init_episode_stats,
@@ -37,9 +39,17 @@ from fdl.rl.returns import (
     retrace,
     vtrace,
 )
+from fdl.rl.reward_stats import RewardStats, init_reward_stats, normalize_rewards
 from fdl.rl.rollout import Transition, unroll
+from fdl.rl.running_stats import (
+    RunningStats,
+    init_running_stats,
+    update_running_stats,
+)
 
 __all__ = [
+    "Bonus",
+    "DistillationState",
     "Episode",
     "EpisodeStats",
     "EpisodicState",
@@ -51,11 +61,14 @@ __all__ = [
     "RecurrentPolicy",
     "RecurrentState",
     "Replay",
+    "RewardStats",
     "Ring",
+    "RunningStats",
     "Transition",
     "action_probabilities",
     "actor",
     "bandits",
+    "count_bonus",
     "count_updates",
     "deterministic",
     "discounted_returns",
@@ -64,7 +77,10 @@ __all__ = [
     "gae",
     "gaussian_noise",
     "greedy",
+    "grid_cells",
     "init_episode_stats",
+    "init_reward_stats",
+    "init_running_stats",
     "lambda_returns",
     "map_outputs",
     "mask_actions",
@@ -73,6 +89,7 @@ __all__ = [
     "n_step_returns",
     "noisy",
     "normalize_observations",
+    "normalize_rewards",
     "off_policy",
     "on_episodes",
     "on_policy",
@@ -80,6 +97,7 @@ __all__ = [
     "play",
     "prioritized_replay",
     "q_lambda",
+    "random_network_distillation",
     "record",
     "recurrent_greedy",
     "recurrent_on_policy",
@@ -92,5 +110,6 @@ __all__ = [
     "unroll",
     "update_episode_stats",
     "update_observation_stats",
+    "update_running_stats",
     "vtrace",
 ]

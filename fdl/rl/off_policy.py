@@ -11,6 +11,8 @@ import jax.numpy as jnp
 from fdl.envs.specs import expect
 from fdl.errors import UserError, check_positive
 from fdl.learners import checked
+from fdl.metrics import mean
+from fdl.rl.bonuses import Bonus, update_bonus
 from fdl.rl.episode_stats import (
     EpisodeStats,
     init_episode_stats,
@@ -33,6 +35,7 @@ class OffPolicyState(NamedTuple):
       observation: Current observations of the environments, [N, ...].
       episode: Return and length of the running episodes, [N].
       replay: State of the replay memory.
+      bonus: State of the exploration bonus, or None.
     """
 
     step: Array
@@ -42,6 +45,7 @@ class OffPolicyState(NamedTuple):
     observation: Array
     episode: EpisodeStats
     replay: State
+    bonus: State = None
 
 
 def off_policy(
@@ -57,6 +61,7 @@ def off_policy(
     learning_starts: int,
     priority: Callable[[Variables, Batch], Array] | None = None,
     save_replay: bool = True,
+    bonus: Bonus | None = None,
 ) -> Learner:
     """Off-policy learner, such as DQN or SAC.
 
@@ -82,6 +87,11 @@ def off_policy(
       save_replay: Whether checkpoints hold the memory. Without, a resumed run begins
         with an empty one, and learns again once its policy has taken
         ``learning_starts`` steps.
+      bonus: Exploration bonus, such as `count_bonus`, of the ``next_observation`` of a
+        batch, added to its ``reward``. It is computed when the batch is sampled, not
+        when it is remembered: what has become common since is worth less. Of n-step
+        returns, it is that of the last step. The metric ``bonus`` is its mean. Default:
+        none.
 
     Raises:
       UserError: A size is below 1, or the memory holds less than a batch; in the first
@@ -99,7 +109,7 @@ def off_policy(
             f"memory, {replay.capacity}"
         )
     per_rollout = num_envs * num_steps
-    learn = _learning(updates, replay, batch_size, priority)
+    learn = _learning(updates, replay, batch_size, priority, bonus)
 
     def empty_memory(observation):
         return replay.init(_transition(env, observation))
@@ -115,6 +125,8 @@ def off_policy(
             observation,
             init_episode_stats(num_envs),
             empty_memory(observation),
+            # With a key besides the three that there are.
+            bonus and bonus.init(jax.random.fold_in(key, 3)),
         )
 
     def act(state, observation, key):
@@ -141,12 +153,17 @@ def off_policy(
         episode, episodes = update_episode_stats(
             state.episode, transitions.reward, transitions.ended
         )
+        if bonus is not None:
+            seen = update_bonus(bonus, state.bonus, transitions, unroll_key)
+            state = state._replace(bonus=seen)
         memory = replay.add(state.replay, transitions)
         ready = (state.step + 1) * per_rollout >= learning_starts
         # Fewer than there were steps, if the memory was not in the checkpoint.
         ready &= replay.size(memory) >= min(learning_starts, replay.capacity)
         (train, memory), metrics = jax.lax.scan(
-            functools.partial(learn, ready), (state.train, memory), jnp.stack(keys)
+            functools.partial(learn, ready, state.bonus),
+            (state.train, memory),
+            jnp.stack(keys),
         )
         # Metrics are named tuples of sums, which are merged by addition.
         metrics = jax.tree.map(lambda x: x.sum(axis=0), metrics)
@@ -219,8 +236,11 @@ def _learning(
     replay: Replay,
     batch_size: int,
     priority: Callable[[Variables, Batch], Array] | None,
-) -> Callable[[Array, tuple[State, State], Key], tuple[tuple[State, State], Metrics]]:
-    """Update on a batch from the memory: ``(ready, (train, memory), key)``."""
+    bonus: Bonus | None,
+) -> Callable[
+    [Array, State, tuple[State, State], Key], tuple[tuple[State, State], Metrics]
+]:
+    """Update on a batch from the memory: ``(ready, bonus, (train, memory), key)``."""
     step = checked(updates.step)
 
     def learn(train, batch):
@@ -232,14 +252,19 @@ def _learning(
         shapes = jax.eval_shape(learn, train, batch)[1:]
         return train, *jax.tree.map(jnp.zeros_like, shapes)
 
-    def update(ready, carry, key):
+    def update(ready, explored, carry, key):
         train, memory = carry
         batch = replay.sample(memory, batch_size, key)
+        extra = {}
+        if bonus is not None:
+            reward = bonus.reward(explored, batch["next_observation"])
+            batch = {**batch, "reward": batch["reward"] + reward}
+            extra = {"bonus": mean(reward)}
         # The memory stays out of the condition, which would copy it.
         train, metrics, judged = jax.lax.cond(ready, learn, skip, train, batch)
         if priority is not None:
             index = jnp.where(ready, batch["index"], -1)
             memory = replay.update(memory, index, judged)
-        return (train, memory), metrics
+        return (train, memory), {**metrics, **extra}
 
     return update

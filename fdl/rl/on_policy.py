@@ -12,6 +12,8 @@ from jax.sharding import PartitionSpec
 from fdl.distributions import Distribution
 from fdl.errors import UserError, check_positive
 from fdl.learners import gradient_learner
+from fdl.metrics import mean
+from fdl.rl.bonuses import Bonus, update_bonus
 from fdl.rl.episode_stats import (
     EpisodeStats,
     init_episode_stats,
@@ -21,6 +23,7 @@ from fdl.rl.minibatches import minibatch_steps, shuffle
 from fdl.rl.observation_stats import update_observation_stats
 from fdl.rl.policies import Policy, actor, sampling
 from fdl.rl.returns import gae
+from fdl.rl.reward_stats import RewardStats, init_reward_stats, normalize_rewards
 from fdl.rl.rollout import Transition, reset_all, unroll
 from fdl.types import (
     Array,
@@ -47,6 +50,8 @@ class OnPolicyState(NamedTuple):
       env: States of the environments, [N, ...].
       observation: Current observations of the environments, [N, ...].
       episode: Return and length of the running episodes, [N].
+      rewards: Statistics of the rewards, [N], or None.
+      bonus: State of the exploration bonus, or None.
     """
 
     step: Array
@@ -55,6 +60,8 @@ class OnPolicyState(NamedTuple):
     env: State
     observation: Array
     episode: EpisodeStats
+    rewards: RewardStats | None = None
+    bonus: State = None
 
 
 # Environments are sharded over the devices, and parameters replicated.
@@ -67,6 +74,8 @@ PARTITION = OnPolicyState(
     env=_SHARDED,
     observation=_SHARDED,
     episode=_SHARDED,
+    rewards=_REPLICATED,
+    bonus=_REPLICATED,
 )
 
 
@@ -84,6 +93,8 @@ def on_policy(
     discount: float,
     lambda_: float,
     max_kl: float | None = None,
+    normalize_rewards: bool = False,
+    bonus: Bonus | None = None,
 ) -> Learner:
     """On-policy actor-critic learner, such as PPO or A2C.
 
@@ -114,6 +125,10 @@ def on_policy(
       max_kl: Upper bound of the metric ``approx_kl`` of a minibatch, in nats: the first
         one above it and those after it are left out until the next rollout. The metric
         ``stopped`` is their share. Default: none.
+      normalize_rewards: Whether to learn from rewards that are divided by the running
+        standard deviation of the discounted return; see `normalize_rewards`.
+      bonus: Exploration bonus, such as `count_bonus`, which is added to the rewards,
+        normalised or not. The metric ``bonus`` is its mean. Default: none.
 
     Raises:
       UserError: A size is below 1, ``num_minibatches`` does not divide the rollout, or
@@ -137,6 +152,7 @@ def on_policy(
     experience_of = functools.partial(
         with_advantages, model, distribution, discount=discount, lambda_=lambda_
     )
+    reward_of = functools.partial(_rewards, bonus, discount)
 
     def step(state, batch=None):
         del batch
@@ -146,9 +162,12 @@ def on_policy(
         state, transitions, episodes = collect(
             env, policy, state, unroll_key, num_steps
         )
+        state, reward, bonuses = reward_of(state, transitions, unroll_key)
         # Advantages and log-probabilities are computed once, before the first update:
         # PPO compares each update with the policy that collected the rollout.
-        experience = experience_of(state.train.train_variables, transitions)
+        experience = experience_of(
+            state.train.train_variables, transitions._replace(reward=reward)
+        )
         experience["step"] = jnp.full(size, state.step)
         rows = shuffle(shuffle_key, size, num_epochs, num_minibatches)
         train, metrics = minibatch_steps(
@@ -159,10 +178,18 @@ def on_policy(
         )
         train = train._replace(model_state=model_state)
         state = state._replace(step=state.step + 1, train=train)
-        return state, {**metrics, **episodes}
+        return state, {**metrics, **episodes, **bonuses}
+
+    def init(key):
+        state = initial(env, updates, num_envs, key)
+        if normalize_rewards:
+            state = state._replace(rewards=init_reward_stats(num_envs))
+        if bonus is not None:  # With a key besides the three that there are.
+            state = state._replace(bonus=bonus.init(jax.random.fold_in(key, 3)))
+        return state
 
     return Learner(
-        functools.partial(initial, env, updates, num_envs),
+        init,
         step,
         lambda state: updates.variables(state.train),
         PARTITION,
@@ -216,6 +243,28 @@ def collect(
     )
     after = state._replace(env=env_state, observation=observation, episode=episode)
     return after, transitions, metrics
+
+
+def _rewards(
+    bonus: Bonus | None,
+    discount: float,
+    state: OnPolicyState,
+    transitions: Transition,
+    key: Key,
+) -> tuple[OnPolicyState, Array, Metrics]:
+    """Rewards to learn from, [T, N], with the state and the metrics of their parts."""
+    reward, rewards = transitions.reward, state.rewards
+    if rewards is not None:
+        rewards, reward = normalize_rewards(
+            rewards, reward, transitions.ended, discount=discount
+        )
+        state = state._replace(rewards=rewards)
+    if bonus is None:
+        return state, reward, {}
+    state = state._replace(bonus=update_bonus(bonus, state.bonus, transitions, key))
+    seen = jax.lax.collapse(transitions.next_observation, 0, 2)
+    extra = bonus.reward(state.bonus, seen)
+    return state, reward + extra.reshape(reward.shape), {"bonus": mean(extra)}
 
 
 def with_advantages(

@@ -112,6 +112,41 @@ def test_a_map_is_read_as_it_is_drawn():
     np.testing.assert_allclose(MDPS.two_corners().start[1:15], 1 / 14)
 
 
+def test_the_deep_sea_is_that_of_gymnax():
+    theirs = envs.gymnax("DeepSea-bsuite", randomize_actions=False)  # Of size 8.
+    ours = envs.from_mdp(MDPS.deep_sea(8, seed=None))
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def sail(which, actions):
+        env, key = (theirs, ours)[which], jax.random.key(0)
+
+        def step(state, action):
+            state, timestep = env.step(state, action, key)
+            return state, timestep
+
+        _, timesteps = jax.lax.scan(step, env.reset(key)[0], actions)
+        return timesteps
+
+    sail = jax.vmap(sail, (None, 0))
+    actions = np.random.default_rng(0).integers(2, size=(64, 8), dtype=np.int32)
+    actions[0] = 1  # To the treasure.
+    expected, actual = (sail(which, actions) for which in range(2))
+    np.testing.assert_allclose(actual.reward, expected.reward, atol=1e-7)
+    np.testing.assert_array_equal(actual.terminated, expected.terminated)
+    assert float(actual.reward[0].sum()) == pytest.approx(0.99)
+    cells = jax.nn.one_hot(actual.observation, 64).reshape(64, 8, 8, 8)
+    np.testing.assert_array_equal(cells[:, :-1], expected.observation[:, :-1])
+
+
+def test_the_way_right_differs_from_state_to_state_but_the_best_return_does_not():
+    plain, mixed, other = (MDPS.deep_sea(5, seed=seed) for seed in (None, 0, 1))
+    assert 5 < (mixed.next_state[:-1] != plain.next_state[:-1]).any((1, 2)).sum() < 20
+    assert (mixed.next_state != other.next_state).any()
+    np.testing.assert_array_equal(
+        *(np.sort(mdp.next_state[..., 0], axis=1) for mdp in (plain, mixed))
+    )
+
+
 @pytest.mark.parametrize(
     "call, message",
     [
@@ -122,6 +157,7 @@ def test_a_map_is_read_as_it_is_drawn():
         (lambda: MDPS.grid_world("SSC"), "one start"),
         (lambda: MDPS.grid_world("SG", slip=1.5), r"slip=1.5"),
         (lambda: MDPS.random_walk(4), "num_states=4"),
+        (lambda: MDPS.deep_sea(0), "size=0"),
     ],
 )
 def test_maps_that_are_none_are_one_line(call, message):

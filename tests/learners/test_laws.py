@@ -123,7 +123,7 @@ def cartpole():
     return envs.gymnax("CartPole-v1")
 
 
-def ppo(seed):
+def plain_ppo(seed, **options):
     del seed  # Experience follows from the key of the state.
     model = models.functional(models.ActorCritic(2, (8,)), jnp.zeros((1, 4)))
     model = rl.normalize_observations(model, cartpole().observation)
@@ -139,8 +139,18 @@ def ppo(seed):
         num_minibatches=2,
         discount=0.99,
         lambda_=0.95,
+        **options,
     )
     return learner, data.no_data()
+
+
+def ppo(seed):
+    """Statistics of rewards, and an exploration bonus that is learnt, too."""
+    network = models.functional(models.MLP((), 2), jnp.zeros((1, 4)))
+    bonus = rl.random_network_distillation(
+        network, cartpole().observation, optax.adam(1e-2)
+    )
+    return plain_ppo(seed, normalize_rewards=True, bonus=bonus)
 
 
 def reinforce(seed):
@@ -183,7 +193,7 @@ def recurrent_ppo(seed):
 
 
 def prioritized_dqn(seed):
-    """Actions, a memory and its priorities, and a copied target network."""
+    """Actions, a memory and its priorities, counts, and a copied target network."""
     del seed  # Experience follows from the key of the state.
     network = models.functional(models.QNetwork(2, (8,)), jnp.zeros((1, 4)))
     model = models.combine(online=network, target=network)
@@ -207,6 +217,7 @@ def prioritized_dqn(seed):
         batch_size=4,
         learning_starts=1,
         priority=objectives.td_errors(model),
+        bonus=rl.count_bonus(lambda x: (x[:, 1] > 0).astype(int), 2),
     )
     return learner, data.no_data()
 
@@ -438,6 +449,7 @@ def slow(*values):
 
 QUICK = [with_all_steps, monte_carlo, ppo, pqn, prioritized_dqn, class_sums]
 REST = [
+    plain_ppo,
     reinforce,
     recurrent_ppo,
     noisy_quantile_dqn,

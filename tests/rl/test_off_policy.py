@@ -15,6 +15,7 @@ from fdl import learners, objectives
 from fdl.envs import box, discrete
 from fdl.errors import UserError
 from fdl.rl import (
+    count_bonus,
     count_updates,
     epsilon_greedy,
     off_policy,
@@ -75,12 +76,13 @@ def q_learner(**options):
     )
 
 
-def learner(env=None, replay=None, explore=None, **sizes):
+def learner(env=None, replay=None, explore=None, bonus=None, **sizes):
     return off_policy(
         env or corridor(),
         explore or (lambda num_steps: epsilon_greedy(NETWORK, 0.0)),
         q_learner(),
         replay or uniform_replay(20, discount=0.9, num_steps=2),
+        bonus=bonus,
         **{**SIZES, **sizes},
     )
 
@@ -147,13 +149,22 @@ def test_an_update_is_that_of_the_batch_that_is_drawn():
             "discount": jnp.array([0.9, 0.0, 0.81, 0.9]),
         }
     )
-    init, step, *_ = learner(replay=drawn, learning_starts=1)
+    bonus = count_bonus(lambda x: x.argmax(axis=-1), 4, scale=3.0)
+    init, step, *_ = learner(replay=drawn, learning_starts=1, bonus=bonus)
     state = jax.jit(init)(jax.random.key(1))
-    after, _ = jax.jit(step)(state, None)
+    after, metrics = jax.jit(step)(state, None)
+    # What was reached in the rollout counts, and what is drawn is paid for by it.
+    assert after.bonus.sum() == 6 and after.bonus[1] > 0
+    bonuses = 3 / np.sqrt(np.maximum(after.bonus, 1))[::-1]
+    np.testing.assert_allclose(metrics["bonus"].compute(), bonuses.mean(), rtol=1e-6)
     online = target = np.asarray(state.train.params["online"], np.float64)
     for _ in range(2):
         best = online[::-1].argmax(axis=1)
-        goal = np.arange(4) + [0.9, 0, 0.81, 0.9] * target[::-1][np.arange(4), best]
+        goal = (
+            np.arange(4)
+            + bonuses
+            + [0.9, 0, 0.81, 0.9] * target[::-1][np.arange(4), best]
+        )
         slope = np.clip(online[:, 0] - goal, -1, 1) / 4  # Of the Huber loss.
         online = online - 0.5 * np.stack([slope, 0 * slope], axis=1)
     np.testing.assert_allclose(after.train.params["online"], online, rtol=1e-5)

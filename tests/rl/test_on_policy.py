@@ -14,6 +14,7 @@ from fdl.learners import inject_hyperparameters, repeat, replicate, select
 from fdl.objectives.ppo import ppo
 from fdl.rl import (
     actor,
+    count_bonus,
     episodic,
     gae,
     greedy,
@@ -284,6 +285,42 @@ def test_episodes_are_played_from_their_beginning_to_their_end():
             expected = [10 * 0.5 ** (4 - t) for t in range(4)]
             assert batch["return"].tolist() == [[x] * 2 for x in expected]
             assert metrics["episode_return"].compute() == 0
+
+
+def test_rewards_are_normalised_and_bonuses_added_but_returns_are_the_true_ones():
+    seen = []
+
+    def objective(variables, batch, key=None, *, train=False):
+        jax.debug.callback(lambda x: seen.append(x), batch["return"], ordered=True)
+        return 0.0, ({}, {})
+
+    decided = ACTIONS._replace(sample=lambda params, key: ACTIONS.mode(params))
+    learner = on_policy(
+        corridor(),
+        table(),
+        decided,
+        objective,
+        optax.sgd(0.1),
+        **{**SIZES, "lambda_": 0.0},
+        normalize_rewards=True,
+        bonus=count_bonus(lambda x: x.argmax(axis=-1), 4, scale=0.5),
+    )
+    state = jax.jit(learner.init)(jax.random.key(0))
+    params = {"logits": jnp.array([[0.0, 1.0]] * 4), "values": jnp.zeros(4)}
+    state = state._replace(train=state.train._replace(params=params))
+    step = jax.jit(learner.step)
+    # On and on, from the beginning to the end in three steps: two episodes a rollout.
+    reward = np.array([0, 0, 1, 0, 0, 1])
+    for visits in (8, 16):  # Of each place but the first, where nothing leads to.
+        state, metrics = step(state, None)
+        jax.effects_barrier()
+        expected = reward / reward.std() + 0.5 / np.sqrt(visits)
+        actual = np.sort(seen.pop())  # A minibatch is shuffled.
+        np.testing.assert_allclose(actual, np.sort(expected.repeat(4)), rtol=1e-5)
+        assert metrics["episode_return"].compute() == 1
+        mean = metrics["bonus"].compute()
+        np.testing.assert_allclose(mean, 0.5 / np.sqrt(visits), rtol=1e-6)
+    assert state.bonus.tolist() == [0, 16, 16, 16]
 
 
 @pytest.mark.parametrize("size", ["num_episodes", "max_steps"])
