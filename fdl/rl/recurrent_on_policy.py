@@ -217,8 +217,9 @@ def _acting(
         params, value, carry = one_step(model, variables, observation, carry, resets)
         action = distribution.sample(params, act_key)
         log_prob = distribution.log_prob(params, action)
+        reset_keys = jax.random.split(reset_key, len(action))
         following, transition = step_and_reset(
-            env, env_state, observation, action, step_key, reset_key
+            env, env_state, observation, action, step_key, reset_keys
         )
         # The value of the last observation of an episode, by the carry of that episode.
         going = jnp.zeros_like(resets)

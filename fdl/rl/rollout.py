@@ -62,14 +62,16 @@ def unroll(
 
     def step(carry, keys):
         env_state, observation = carry
-        act_key, step_key, reset_key = keys
+        act_key, step_key, reset_keys = keys
         action = policy(observation, act_key)
-        return step_and_reset(env, env_state, observation, action, step_key, reset_key)
+        return step_and_reset(env, env_state, observation, action, step_key, reset_keys)
 
     # Split at once: in the scan it would be a loop of tiny programs in each step.
-    keys = jax.vmap(lambda key: jax.random.split(key, 3))(
-        jax.random.split(key, num_steps)
-    )
+    def split(keys, num):
+        return jax.vmap(lambda key: jax.random.split(key, num))(keys)
+
+    act_keys, step_keys, reset_keys = split(jax.random.split(key, num_steps), 3).T
+    keys = (act_keys, step_keys, split(reset_keys, len(observation)))
     carry, transitions = jax.lax.scan(step, (env_state, observation), keys)
     return *carry, transitions
 
@@ -80,7 +82,7 @@ def step_and_reset(
     observation: Array,
     action: Array,
     step_key: Key,
-    reset_key: Key,
+    reset_keys: Key,
 ) -> tuple[tuple[State, Array], Transition]:
     """Step of N environments, with a reset of those whose episode ends.
 
@@ -90,7 +92,7 @@ def step_and_reset(
       observation: Current observations of the environments, [N, ...].
       action: Actions, [N, ...].
       step_key: Key of the transitions.
-      reset_key: Key of the resets.
+      reset_keys: Keys of the resets, [N].
 
     Returns:
       States and observations to go on from, [N, ...], and the transitions, [N, ...].
@@ -102,7 +104,7 @@ def step_and_reset(
     transition = Transition(observation, action, *timestep)
     # All environments are reset in each step, and most resets discarded: under vmap a
     # condition would compute both branches anyway.
-    fresh = reset_all(env, reset_key, len(action))
+    fresh = jax.vmap(env.reset)(reset_keys)
     carry = where(transition.ended, fresh, (env_state, timestep.observation))
     return carry, transition
 
