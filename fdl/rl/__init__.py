@@ -1,18 +1,15 @@
 """Reinforcement learning: rollouts, advantage estimation, on-policy learning."""
 
 from fdl.rl import bandits, tabular
-from fdl.rl.bonuses import Bonus, count_bonus, grid_cells
-from fdl.rl.distillation import DistillationState, random_network_distillation
-from fdl.rl.episode_stats import (
-    EpisodeStats,
-    init_episode_stats,
-    update_episode_stats,
-)
 from fdl.rl.episodes import on_episodes, play
 from fdl.rl.episodic import EpisodicState, episodic
-from fdl.rl.exploration import epsilon_greedy, gaussian_noise, noisy
+from fdl.rl.exploration.bonuses import Bonus, count_bonus, grid_cells
+from fdl.rl.exploration.distillation import (
+    DistillationState,
+    random_network_distillation,
+)
+from fdl.rl.exploration.noise import epsilon_greedy, gaussian_noise, noisy
 from fdl.rl.minibatches import minibatch_steps, shuffle
-from fdl.rl.observation_stats import normalize_observations, update_observation_stats
 from fdl.rl.off_policy import OffPolicyState, count_updates, off_policy
 from fdl.rl.on_policy import OnPolicyState, on_policy
 from fdl.rl.parallel_q_learning import parallel_q_learning, q_lambda
@@ -26,11 +23,11 @@ from fdl.rl.policies import (
     mask_actions,
     sampling,
 )
-from fdl.rl.prioritized_replay import PrioritizedState, prioritized_replay
 from fdl.rl.recording import Episode, Player, record
 from fdl.rl.recurrent import RecurrentPolicy, recurrent_greedy, sequences
 from fdl.rl.recurrent_on_policy import RecurrentState, recurrent_on_policy
-from fdl.rl.replay import Replay, Ring, n_step, uniform_replay
+from fdl.rl.replay.prioritized import PrioritizedState, prioritized_replay
+from fdl.rl.replay.uniform import Replay, Ring, n_step, uniform_replay
 from fdl.rl.returns import (
     discounted_returns,
     gae,
@@ -39,9 +36,18 @@ from fdl.rl.returns import (
     retrace,
     vtrace,
 )
-from fdl.rl.reward_stats import RewardStats, init_reward_stats, normalize_rewards
 from fdl.rl.rollout import Transition, unroll
-from fdl.rl.running_stats import (
+from fdl.rl.statistics.episodes import (
+    EpisodeStats,
+    init_episode_stats,
+    update_episode_stats,
+)
+from fdl.rl.statistics.observations import (
+    normalize_observations,
+    update_observation_stats,
+)
+from fdl.rl.statistics.rewards import RewardStats, init_reward_stats, normalize_rewards
+from fdl.rl.statistics.running import (
     RunningStats,
     init_running_stats,
     update_running_stats,

@@ -9,10 +9,10 @@ import optax
 from fdl.distributions import Distribution
 from fdl.errors import check_positive
 from fdl.learners import gradient_learner
-from fdl.rl.observation_stats import update_observation_stats
 from fdl.rl.policies import actor, sampling
 from fdl.rl.returns import discounted_returns
 from fdl.rl.rollout import Transition, reset_all, unroll
+from fdl.rl.statistics.observations import update_observation_stats
 from fdl.types import (
     Array,
     Env,

@@ -12,15 +12,15 @@ from fdl.envs.specs import expect
 from fdl.errors import UserError, check_positive
 from fdl.learners import checked
 from fdl.metrics import mean
-from fdl.rl.bonuses import Bonus, update_bonus
-from fdl.rl.episode_stats import (
+from fdl.rl.exploration.bonuses import Bonus, update_bonus
+from fdl.rl.exploration.noise import Exploration, random_actions
+from fdl.rl.replay.uniform import Replay
+from fdl.rl.rollout import Transition, reset_all, unroll
+from fdl.rl.statistics.episodes import (
     EpisodeStats,
     init_episode_stats,
     update_episode_stats,
 )
-from fdl.rl.exploration import Exploration, random_actions
-from fdl.rl.replay import Replay
-from fdl.rl.rollout import Transition, reset_all, unroll
 from fdl.types import Array, Batch, Env, Key, Learner, Metrics, State, Variables
 
 

@@ -13,18 +13,18 @@ from fdl.distributions import Distribution
 from fdl.errors import UserError, check_positive
 from fdl.learners import gradient_learner
 from fdl.metrics import mean
-from fdl.rl.bonuses import Bonus, update_bonus
-from fdl.rl.episode_stats import (
+from fdl.rl.exploration.bonuses import Bonus, update_bonus
+from fdl.rl.minibatches import minibatch_steps, shuffle
+from fdl.rl.policies import Policy, actor, sampling
+from fdl.rl.returns import gae
+from fdl.rl.rollout import Transition, reset_all, unroll
+from fdl.rl.statistics.episodes import (
     EpisodeStats,
     init_episode_stats,
     update_episode_stats,
 )
-from fdl.rl.minibatches import minibatch_steps, shuffle
-from fdl.rl.observation_stats import update_observation_stats
-from fdl.rl.policies import Policy, actor, sampling
-from fdl.rl.returns import gae
-from fdl.rl.reward_stats import RewardStats, init_reward_stats, normalize_rewards
-from fdl.rl.rollout import Transition, reset_all, unroll
+from fdl.rl.statistics.observations import update_observation_stats
+from fdl.rl.statistics.rewards import RewardStats, init_reward_stats, normalize_rewards
 from fdl.types import (
     Array,
     Env,

@@ -7,12 +7,12 @@ import optax
 
 from fdl.errors import UserError, check_positive
 from fdl.learners import gradient_learner
-from fdl.rl.exploration import Exploration
+from fdl.rl.exploration.noise import Exploration
 from fdl.rl.minibatches import minibatch_steps, shuffle
-from fdl.rl.observation_stats import update_observation_stats
 from fdl.rl.on_policy import PARTITION, collect, initial
 from fdl.rl.returns import lambda_returns
 from fdl.rl.rollout import Transition
+from fdl.rl.statistics.observations import update_observation_stats
 from fdl.types import Array, Env, Learner, Model, Objective, Variables
 
 

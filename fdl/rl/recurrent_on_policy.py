@@ -11,16 +11,16 @@ from jax.sharding import PartitionSpec
 from fdl.distributions import Distribution, checked
 from fdl.errors import UserError, check_positive
 from fdl.learners import gradient_learner
-from fdl.rl.episode_stats import (
+from fdl.rl.minibatches import minibatch_steps, shuffle
+from fdl.rl.recurrent import one_step
+from fdl.rl.returns import gae
+from fdl.rl.rollout import Transition, reset_all, step_and_reset
+from fdl.rl.statistics.episodes import (
     EpisodeStats,
     init_episode_stats,
     update_episode_stats,
 )
-from fdl.rl.minibatches import minibatch_steps, shuffle
-from fdl.rl.observation_stats import update_observation_stats
-from fdl.rl.recurrent import one_step
-from fdl.rl.returns import gae
-from fdl.rl.rollout import Transition, reset_all, step_and_reset
+from fdl.rl.statistics.observations import update_observation_stats
 from fdl.types import (
     Array,
     Env,

@@ -6,7 +6,7 @@ import pytest
 from fdl.envs import box, discrete
 from fdl.errors import UserError
 from fdl.rl import deterministic, epsilon_greedy, gaussian_noise, noisy
-from fdl.rl.exploration import random_actions
+from fdl.rl.exploration.noise import random_actions
 from fdl.types import Model
 
 KEY = jax.random.key(0)

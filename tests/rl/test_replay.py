@@ -7,8 +7,8 @@ import pytest
 
 from fdl.errors import UserError
 from fdl.rl import Transition, prioritized_replay, uniform_replay
-from fdl.rl.replay import n_step
-from fdl.rl.sum_tree import find, init_sum_tree, set_weights, total
+from fdl.rl.replay.sum_tree import find, init_sum_tree, set_weights, total
+from fdl.rl.replay.uniform import n_step
 
 KEY = jax.random.key(0)
 DISCOUNT = 0.9

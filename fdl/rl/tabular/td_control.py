@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from fdl.envs.mdp import draw
 from fdl.errors import check_positive
 from fdl.metrics import mean
-from fdl.rl.episode_stats import (
+from fdl.rl.statistics.episodes import (
     EpisodeStats,
     init_episode_stats,
     update_episode_stats,

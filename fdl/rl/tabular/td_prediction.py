@@ -9,12 +9,12 @@ import jax.numpy as jnp
 from fdl.envs.mdp import draw
 from fdl.errors import check_positive
 from fdl.metrics import mean
-from fdl.rl.episode_stats import (
+from fdl.rl.rollout import Transition, unroll
+from fdl.rl.statistics.episodes import (
     EpisodeStats,
     init_episode_stats,
     update_episode_stats,
 )
-from fdl.rl.rollout import Transition, unroll
 from fdl.rl.tabular.tables import Rate, checked_policy, rate_at
 from fdl.types import Array, Env, Key, Learner, State, Variables
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import jax.numpy as jnp
 
-from fdl.rl.running_stats import (
+from fdl.rl.statistics.running import (
     RunningStats,
     expand,
     init_running_stats,

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import optax
 
 from fdl.errors import UserError, check_positive
-from fdl.rl.replay import (
+from fdl.rl.replay.sum_tree import SumTree, find, init_sum_tree, set_weights, total
+from fdl.rl.replay.uniform import (
     Replay,
     Ring,
     add,
@@ -16,7 +17,6 @@ from fdl.rl.replay import (
     rows_to_add,
     size_of,
 )
-from fdl.rl.sum_tree import SumTree, find, init_sum_tree, set_weights, total
 from fdl.types import Array
 
 # Added to priorities, so that no transition is lost for ever.

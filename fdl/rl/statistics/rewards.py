@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from fdl.rl.running_stats import (
+from fdl.rl.statistics.running import (
     RunningStats,
     init_running_stats,
     update_running_stats,

@@ -9,10 +9,13 @@ import optax
 from fdl import metrics
 from fdl.errors import UserError, check_positive
 from fdl.learners import gradient_learner
-from fdl.rl.bonuses import Bonus
+from fdl.rl.exploration.bonuses import Bonus
 from fdl.rl.minibatches import minibatch_steps, shuffle
-from fdl.rl.observation_stats import normalize_observations, update_observation_stats
-from fdl.rl.running_stats import (
+from fdl.rl.statistics.observations import (
+    normalize_observations,
+    update_observation_stats,
+)
+from fdl.rl.statistics.running import (
     RunningStats,
     init_running_stats,
     update_running_stats,
