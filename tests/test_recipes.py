@@ -136,6 +136,7 @@ def test_batches_keep_to_the_budget_of_tokens(parallel):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::fdl.errors.DataWarning")  # Captions repeat.
 @pytest.mark.parametrize("name", ["wmt14_transformer", "gpt2_124m", "lm1b"])
 def test_an_eighth_of_the_width_learns_more_than_frequencies(name, tmp_path):
     folder = tmp_path / "run"
