@@ -163,7 +163,7 @@ def test_every_experiment_runs_in_its_smallest_size(path, tmp_path, monkeypatch)
     assert not drawn or (tmp_path / "curves.png").stat().st_size > 10_000
 
 
-@pytest.mark.some(16)
+@pytest.mark.some(10)
 @pytest.mark.parametrize("path", BUILT, ids=name_of)
 def test_every_experiment_is_built(path):
     need_data(path)

@@ -51,6 +51,7 @@ def test_folds_are_trained_together_as_each_would_be_alone(fdl, known, tmp_path)
     np.testing.assert_allclose(last["eval/loss"][1], expected, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_run_of_folds_is_resumed_and_evaluated_like_any_other(fdl, known, tmp_path):
     half = tmp_path / "half"
     assert fdl("train", known, "--folds", 2, "--workdir", half).code == 0

@@ -49,6 +49,7 @@ def test_log_prob_and_entropy_are_those_of_scipy(name):
 
 
 @pytest.mark.parametrize("name", [*CASES, "squashed_normal"])
+@pytest.mark.some(3)
 def test_samples_are_distributed_as_scipy_says(name):
     squashed = name == "squashed_normal"
     distribution, params, _ = (squashed_normal(), (MEAN, LOG_STD), U)

@@ -69,7 +69,9 @@ def test_statistics_of_a_moving_average_are_averaged_with_the_weights():
 
 
 @pytest.mark.parametrize(
-    "options", [{"swa": 2}, {"name": "schedule_free_adamw"}], ids=str
+    "options",
+    [{"swa": 2}, pytest.param({"name": "schedule_free_adamw"}, marks=pytest.mark.slow)],
+    ids=str,
 )
 def test_other_averages_have_their_statistics_computed_anew(options):
     learner, state = trained(fresh, **options)

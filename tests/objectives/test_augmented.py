@@ -53,9 +53,8 @@ def test_training_sees_another_batch_at_each_step(objective):
     assert np.isfinite(losses).all()
 
 
-@pytest.mark.parametrize(
-    "name", ["augmented", pytest.param("mixup", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["augmented", "mixup"])
 def test_fused_steps_and_seeds_give_the_same_numbers(name):
     objective = CHANGED[name]
     learner = fdl.gradient_learner(MODEL, objective, optax.sgd(0.1))

@@ -158,6 +158,7 @@ def test_each_epoch_learns_from_every_transition_once():
     assert not (epochs[0] == epochs[1]).all()
 
 
+@pytest.mark.slow
 def test_it_learns_to_walk_a_corridor():
     trained = learner(num_envs=16, num_steps=16, num_epochs=4, num_minibatches=4)
     init, step = jax.vmap(trained.init), jax.vmap(trained.step, (0, None))
