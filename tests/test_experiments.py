@@ -64,7 +64,7 @@ RESULTS = {
     "rl/deep_sea_dqn": ("max counts/episode_return", 0.8, 10),
     "rl/gridworld": ("min q_learning/error", 0, 5),
     "rl/memory_chain_ppo_lstm": ("max lstm/episode_return", 0.95, 5),
-    "rl/mountaincar_dqn": ("max counts/episode_return", -140, 10),
+    "rl/mountaincar_dqn": ("max counts/episode_return", -115, 10),
     "rl/mountaincar_ppo": ("max counts/episode_return", -115, 10),
     "rl/pendulum_ppo": ("max episode_return", -180, 10),
     "rl/cartpole_dqn": ("max episode_return", 400, 10),

@@ -3,13 +3,11 @@
 fdl train experiments/rl/mountaincar_dqn.py --seeds 10
 
 It learns from a reward of 100 for arriving and of nothing else; see `mountaincar_ppo`.
-After 29,952 steps of the environment 1,000 greedy test episodes, in which each step
-costs one, have a mean return of -127.0 with a bonus of counts (interquartile mean
--127.3, the seeds 0 to 9 from -137.8 to -107.1), and of -184.8 without (-196.0, six
-seeds at -200). Both claims hold. All seeds of both take 119 seconds of processor time
-with compiling. Exploration saves time here, and is not needed for ever: after 119,040
-steps, with a memory of 120,000, it is -101.1 and -103.1 with counts and -127.8 and
--107.4 without (seeds 0 and 1).
+After 119,040 steps of the environment 1,000 greedy test episodes, in which each step
+costs one, have a mean return of -106.4 with a bonus of counts (interquartile mean
+-105.3, the seeds 0 to 9 from -119.6 to -99.7), and of -151.9 without (-150.6, from
+-179.0 to -131.2), which arrives as well, but later. After a quarter of these steps it
+is -127.0 with counts, and -184.8 without, with six seeds at -200.
 """
 
 import functools
@@ -27,18 +25,18 @@ def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     """Config of the experiment: sizes, rates and periods."""
     full = size == "full"
     config = ConfigDict()
-    config.num_steps = 117 if full else 4
-    config.log_every = "39 steps" if full else "1 step"
-    config.eval_every = "117 steps" if full else "2 steps"
+    config.num_steps = 465 if full else 4
+    config.log_every = "93 steps" if full else "1 step"
+    config.eval_every = "465 steps" if full else "2 steps"
     config.save_every = "never"
-    config.steps_per_call = 39 if full else 1
+    config.steps_per_call = 93 if full else 1
     config.best = "max counts/episode_return"
 
     config.env = {"name": "MountainCar-v0"}
     config.num_bins = (32, 32)  # Of position and of velocity.
     config.scales = {"counts": 1.0, "plain": 0.0}  # Of the bonus.
     config.model = {"hidden_sizes": (64, 64)}
-    config.replay = {"capacity": 32_000, "discount": 0.99}
+    config.replay = {"capacity": 120_000, "discount": 0.99}
     config.epsilon = {"init_value": 1.0, "end_value": 0.05, "transition_steps": 10_000}
     config.off_policy = {
         "num_envs": 8,
@@ -87,12 +85,12 @@ def build(config: ConfigDict) -> fdl.Experiment:
             fdl.Claim(
                 "with bonuses of counts it drives up the hill (return)",
                 lambda m: m["counts/episode_return"],
-                at_least=-140,
+                at_least=-115,
             ),
             fdl.Claim(
-                "without, it does not yet (return)",
-                lambda m: m["plain/episode_return"],
-                at_most=-150,
+                "and sooner than without (difference of the returns)",
+                lambda m: m["counts/episode_return"] - m["plain/episode_return"],
+                at_least=20,
             ),
         ],
     )

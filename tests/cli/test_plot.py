@@ -89,10 +89,9 @@ def titles(monkeypatch):
     "name",
     [
         "one",
-        "silent",
         *(
             pytest.param(x, marks=pytest.mark.slow)
-            for x in ("numbers", "seeds", "table")
+            for x in ("silent", "numbers", "seeds", "table")
         ),
     ],
 )

@@ -198,6 +198,7 @@ def test_of_several_seeds_the_one_that_went_wrong_is_replayed(fdl, wrong):
     assert re.search(r"x is not finite in example \d+ of the data", called.out)
 
 
+@pytest.mark.slow
 def test_several_devices_are_replayed_on_one(fdl, wrong):
     assert train(fdl, "scan", "--config.mesh.data=2").code == 1
     called = fdl("replay", "run")

@@ -89,7 +89,7 @@ for _entry in ZOO.values():
         for entry in ZOO.values()
     ],
 )
-@pytest.mark.some(16)
+@pytest.mark.some(10)
 def test_models_have_the_published_number_of_parameters(entry):
     shapes = shapes_of(entry.constructor())
     assert count(shapes) == entry.parameters

@@ -58,7 +58,7 @@ def traced(module, dtype):
 
 @pytest.mark.parametrize("lower", [False, pytest.param(True, marks=pytest.mark.slow)])
 @every_family
-@pytest.mark.some(12)
+@pytest.mark.some(6)
 def test_parameters_and_computation_have_the_dtypes_that_are_asked_for(make, lower):
     module = shallow(make(dtype=jnp.bfloat16, param_dtype=jnp.float16))
     stage = traced(module, "float32")
@@ -72,7 +72,7 @@ def test_parameters_and_computation_have_the_dtypes_that_are_asked_for(make, low
 
 
 @every_family
-@pytest.mark.some(12)
+@pytest.mark.some(6)
 def test_models_follow_the_dtype_of_their_parameters_and_inputs(make):
     with jax.enable_x64(True):
         module = shallow(make(param_dtype="float64"))

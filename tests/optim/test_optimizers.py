@@ -154,7 +154,7 @@ def quadratic(weights, grad_fn=None):
 
 
 @pytest.mark.parametrize("name", optim.optimizers.__all__)
-@pytest.mark.some(20)
+@pytest.mark.some(10)
 def test_every_optimizer_descends_and_keeps_the_type_of_its_state(name):
     rate = 1.0 if name in FINDS_ITS_RATE else 1e-3
     optimizer = optim.chain(name, rate, num_steps=100)
