@@ -33,6 +33,18 @@ def named_leaves(tree: Any) -> dict[str, Any]:
     return {path_name(path): leaf for path, leaf in jax.tree.leaves_with_path(tree)}
 
 
+def num_bytes(tree: Any) -> int:
+    """Number of bytes of all arrays of a tree, or of their shapes and dtypes.
+
+    Example:
+      >>> import numpy as np
+      >>> num_bytes({"kernel": np.zeros((2, 3), np.float32), "name": "dense"})
+      24
+    """
+    leaves = [leaf for leaf in jax.tree.leaves(tree) if hasattr(leaf, "dtype")]
+    return sum(x.size * x.dtype.itemsize for x in leaves)
+
+
 def matches(path: str, pattern: str) -> bool:
     """True if a pattern matches one or more consecutive names anywhere in a path.
 

@@ -16,7 +16,7 @@ from fdl.errors import UserError
 from fdl.runs.experiment import build, load
 from fdl.runs.experiment_files import summary, user_code
 from fdl.runs.run_setup import setup
-from fdl.trees import named_leaves
+from fdl.trees import named_leaves, num_bytes
 from fdl.types import Batch, Batches, Params, PyTree, State
 
 
@@ -129,12 +129,6 @@ def facts(
 def megabytes(tree: PyTree) -> str:
     """Size of all arrays of a tree, in MB."""
     return f"{num_bytes(tree) / 1e6:,.1f} MB"
-
-
-def num_bytes(tree: PyTree) -> int:
-    """Number of bytes of all arrays of a tree."""
-    leaves = [leaf for leaf in jax.tree.leaves(tree) if hasattr(leaf, "dtype")]
-    return sum(x.size * x.dtype.itemsize for x in leaves)
 
 
 def parts_of(state: State) -> str:

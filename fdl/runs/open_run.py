@@ -125,14 +125,12 @@ def restore(
     checkpoints = Checkpoints(
         workdir / "checkpoints", keep=config.keep, best=config.best
     )
-    like = setup.program.saved(setup.keys)
 
     def read() -> tuple[int, LoopState]:
         step = find_step(checkpoints, workdir, checkpoint)
-        return step, checkpoints.restore(step, like)
+        return step, _state_at(setup, checkpoints, step)
 
-    step, part = read_anew(checkpoints, read)
-    return step, setup.program.revive(part, setup.keys)
+    return read_anew(checkpoints, read)
 
 
 def read_anew(checkpoints: Checkpoints, read: Callable[[], T]) -> T:
@@ -199,9 +197,14 @@ def read_variables(run: Run, checkpoints: Checkpoints, step: int) -> Variables:
     """
     if run.loaded.config.save_model:
         return checkpoints.read_variables(step)
-    part = checkpoints.restore(step, run.setup.program.saved(run.setup.keys))
-    loop_state = run.setup.program.revive(part, run.setup.keys)
-    return run.setup.learner.variables(loop_state.state)
+    state = _state_at(run.setup, checkpoints, step).state
+    return run.setup.learner.variables(state)
+
+
+def _state_at(setup: RunSetup, checkpoints: Checkpoints, step: int) -> LoopState:
+    """Loop state of a checkpoint, whole."""
+    part = checkpoints.restore(step, setup.program.saved(setup.keys))
+    return setup.program.revive(part, setup.keys)
 
 
 def find_steps(

@@ -19,7 +19,7 @@ from fdl.runs.training_clock import TrainingClock
 from fdl.train.early_stopping import Evaluation, check_metric, monitor, stop_step
 from fdl.train.loop import iterate
 from fdl.train.loop_state import LoopState
-from fdl.trees import named_leaves
+from fdl.trees import named_leaves, num_bytes
 from fdl.types import Batches
 
 # Called with each line of the log: step, "train", "eval" or "test", the values, and the
@@ -108,10 +108,7 @@ def left_out(setup: RunSetup, step: int = 0) -> str:
         named_leaves(tree(setup.keys).state)
         for tree in (setup.program.abstract, setup.program.saved)
     )
-    sizes = (
-        f"{sum(x.size * x.dtype.itemsize for x in leaves.values()) / 2**10:,.0f}"
-        for leaves in (saved, whole)
-    )
+    sizes = (f"{num_bytes(leaves) / 2**10:,.0f}" for leaves in (saved, whole))
     names = whole.keys() - saved
     name = (os.path.commonpath(names) if names else "") or "the rest"
     made = "was made anew" if step else "is made anew when a run is resumed"
