@@ -107,15 +107,9 @@ def scaled(network, observation):
     return fdl.Model(network.init, apply)
 
 
-def sparse(env):
-    """Environment that pays for arriving alone, as the continuous mountain car does."""
-
-    def step(state, action, key):
-        state, timestep = env.step(state, action, key)
-        reward = jnp.where(timestep.terminated, 100.0, 0.0)
-        return state, timestep._replace(reward=reward)
-
-    return env._replace(step=step)
+def arriving(timestep):
+    """Reward for arriving alone, as that of the continuous mountain car."""
+    return jnp.where(timestep.terminated, 100.0, 0.0)
 
 
 def learner_of(config, env, network, scale):
@@ -137,7 +131,7 @@ def learner_of(config, env, network, scale):
     epsilon = optax.linear_schedule(**config.epsilon)
     cells = fdl.rl.grid_cells(env.observation, config.num_bins)
     return fdl.rl.off_policy(
-        sparse(env),
+        fdl.envs.map_rewards(env, arriving),
         lambda num_steps: fdl.rl.epsilon_greedy(network, epsilon(num_steps)),
         updates,
         fdl.rl.uniform_replay(**config.replay),

@@ -101,15 +101,9 @@ def build(config: ConfigDict) -> fdl.Experiment:
     )
 
 
-def sparse(env):
-    """Environment that pays for arriving alone, as the continuous mountain car does."""
-
-    def step(state, action, key):
-        state, timestep = env.step(state, action, key)
-        reward = jnp.where(timestep.terminated, 100.0, 0.0)
-        return state, timestep._replace(reward=reward)
-
-    return env._replace(step=step)
+def arriving(timestep):
+    """Reward for arriving alone, as that of the continuous mountain car."""
+    return jnp.where(timestep.terminated, 100.0, 0.0)
 
 
 def learner_of(config, env, model, scale):
@@ -119,7 +113,7 @@ def learner_of(config, env, model, scale):
     num_updates = config.num_steps * rollout.num_epochs * rollout.num_minibatches
     cells = fdl.rl.grid_cells(env.observation, config.num_bins)
     return fdl.rl.on_policy(
-        sparse(env),
+        fdl.envs.map_rewards(env, arriving),
         model,
         actions,
         fdl.objectives.ppo(model, actions, **config.ppo),

@@ -65,7 +65,7 @@ def build(config: ConfigDict) -> fdl.Experiment:
     objective = fdl.objectives.ppo(model, actions, **config.ppo)
     policy = fdl.rl.greedy(fdl.rl.actor(model), actions)
     learner = fdl.rl.on_policy(
-        scaled(env, config.reward_scale),
+        fdl.envs.map_rewards(env, lambda x: config.reward_scale * x.reward),
         model,
         actions,
         objective,
@@ -80,13 +80,3 @@ def build(config: ConfigDict) -> fdl.Experiment:
         num_episodes=config.num_test_episodes,
         model=model,
     )
-
-
-def scaled(env, scale):
-    """Environment whose rewards are multiplied by a number."""
-
-    def step(state, action, key):
-        state, timestep = env.step(state, action, key)
-        return state, timestep._replace(reward=scale * timestep.reward)
-
-    return env._replace(step=step)

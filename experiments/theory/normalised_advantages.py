@@ -96,11 +96,6 @@ def build(config: ConfigDict) -> fdl.Experiment:
 
 def learner_of(config, env, model, normalize, scale):
     """PPO in an environment whose rewards are scaled."""
-
-    def step(state, action, key):
-        state, timestep = env.step(state, action, key)
-        return state, timestep._replace(reward=scale * timestep.reward)
-
     actions = fdl.distributions.categorical()
     objective = fdl.objectives.ppo(
         model, actions, normalize_advantages=normalize, **config.ppo
@@ -108,7 +103,7 @@ def learner_of(config, env, model, normalize, scale):
     rollout = config.on_policy
     num_updates = config.num_steps * rollout.num_epochs * rollout.num_minibatches
     optimizer = fdl.optim.chain(**config.optimizer, num_steps=num_updates)
-    scaled = env._replace(step=step)
+    scaled = fdl.envs.map_rewards(env, lambda timestep: scale * timestep.reward)
     return fdl.rl.on_policy(scaled, model, actions, objective, optimizer, **rollout)
 
 

@@ -9,6 +9,7 @@ from fdl.envs.specs import box, discrete
 from fdl.envs.wrappers import (
     clip_actions,
     frame_stack,
+    map_rewards,
     one_hot_observations,
     scale_actions,
     sticky_actions,
@@ -25,6 +26,7 @@ __all__ = [
     "frame_stack",
     "from_mdp",
     "gymnax",
+    "map_rewards",
     "mdps",
     "one_hot_observations",
     "play_in_gymnasium",

@@ -4,6 +4,7 @@ Those that change what is observed, or what an action does, leave the environmen
 without its name: a policy of it would be none of gymnasium's environment of that name.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -12,7 +13,7 @@ import numpy as np
 
 from fdl.envs.specs import box
 from fdl.errors import UserError, check_positive
-from fdl.types import Array, Env, Spec, State
+from fdl.types import Array, Env, Spec, State, Timestep
 
 
 class TimeLimitState(NamedTuple):
@@ -182,6 +183,31 @@ def scale_actions(env: Env) -> Env:
 
     scaled = box(bounds.shape, -1, 1, bounds.dtype)
     return env._replace(step=step, action=scaled, name="")
+
+
+def map_rewards(env: Env, function: Callable[[Timestep], Array]) -> Env:
+    """Environment whose rewards are a function of those of another one.
+
+    Args:
+      env: Environment.
+      function: ``function(timestep)``, the reward of a step, float [].
+
+    Example:
+      One that pays for the end of an episode alone:
+
+      >>> from fdl import envs
+      >>> env = envs.gymnax("MountainCar-v0")
+      >>> sparse = map_rewards(env, lambda timestep: jnp.float32(timestep.terminated))
+      >>> state, _ = sparse.reset(jax.random.key(0))
+      >>> sparse.step(state, jnp.array(1), jax.random.key(1))[1].reward
+      Array(0., dtype=float32)
+    """
+
+    def step(state, action, key):
+        state, timestep = env.step(state, action, key)
+        return state, timestep._replace(reward=function(timestep))
+
+    return env._replace(step=step)
 
 
 def sticky_actions(env: Env, probability: float = 0.25) -> Env:

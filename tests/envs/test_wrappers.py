@@ -117,6 +117,17 @@ def test_scaled_actions_span_the_bounds():
     assert (env.action.minimum, env.action.maximum) == (-1, 1)
 
 
+def test_rewards_are_a_function_of_the_timestep():
+    env = envs.map_rewards(counting(end=2), lambda x: 10 * x.reward + x.terminated)
+    state, _ = env.reset(jax.random.key(0))
+    rewards = []
+    for _ in range(2):
+        state, timestep = env.step(state, jnp.int32(1), jax.random.key(1))
+        rewards.append(float(timestep.reward))
+        assert (timestep.observation == jnp.stack([2.0 * state, 1])).all()
+    assert rewards == [10, 21]
+
+
 def test_sticky_actions_repeat_the_one_that_was_taken():
     env = envs.sticky_actions(counting(end=0), 0.25)
     actions = np.tile(np.arange(10), 300)
