@@ -5,8 +5,7 @@ import jax.numpy as jnp
 
 from fdl import losses, metrics
 from fdl.errors import check_type
-from fdl.objectives.q_learning import values_of
-from fdl.types import Array, Batch, Model, Objective, Variables
+from fdl.types import Array, Metrics, Model, Objective
 
 NETWORKS = "fdl.models.combine(actor=..., critic=..., target_actor=...)"
 
@@ -56,7 +55,11 @@ def deterministic_critic(
         targets = batch["reward"] + batch["discount"] * next_values(
             variables, batch, key
         )
-        return critic_loss(model, variables, batch, targets, train=train)
+        values, model_state = model.apply(
+            variables, "critic", batch["observation"], batch["action"], train=train
+        )
+        loss, monitored = critic_loss(values, targets, batch["weight"])
+        return loss, (model_state, monitored)
 
     return objective
 
@@ -88,24 +91,17 @@ def deterministic_actor(model: Model) -> Objective:
     return objective
 
 
-def critic_loss(
-    model: Model,
-    variables: Variables,
-    batch: Batch,
-    targets: Array,
-    *,
-    train: bool,
-    discrete: bool = False,
-):
-    """Loss of all critics against the same targets, float [B], as an objective's."""
-    inputs = (batch["observation"], batch["action"])[: 1 if discrete else 2]
-    values, model_state = model.apply(variables, "critic", *inputs, train=train)
-    if discrete:
-        values = values_of(values, batch["action"])
+def critic_loss(values: Array, targets: Array, weight: Array) -> tuple[Array, Metrics]:
+    """Loss of all critics against the same targets, and its metrics.
+
+    Args:
+      values: Values of the critics, float [B, critics].
+      targets: Targets, float [B], which get no gradient.
+      weight: Importance weights, float [B].
+    """
     targets = jax.lax.stop_gradient(targets)
     errors = losses.squared_error(
         values, jnp.broadcast_to(targets[:, None], values.shape)
     )
-    loss = metrics.mean(batch["weight"] * errors.sum(axis=-1) / 2)
-    monitored = {"loss": loss, "value": metrics.mean(values)}
-    return loss.compute(), (model_state, monitored)
+    loss = metrics.mean(weight * errors.sum(axis=-1) / 2)
+    return loss.compute(), {"loss": loss, "value": metrics.mean(values)}

@@ -1,5 +1,7 @@
 """Soft actor-critic (SAC): critic, actor and temperature."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 
@@ -8,7 +10,8 @@ from fdl.distributions import Distribution, checked
 from fdl.distributions.distribution import array_of
 from fdl.errors import check_type
 from fdl.objectives.deterministic_policy import critic_loss
-from fdl.types import Array, Key, Model, Objective, PyTree, Variables
+from fdl.objectives.q_learning import values_of
+from fdl.types import Array, Batch, Key, Model, Objective, PyTree, Variables
 
 NETWORKS = "fdl.models.combine(actor=..., critic=..., temperature=...)"
 
@@ -57,9 +60,11 @@ def soft_critic(
         log_temperature, _ = model.apply(variables, "temperature")
         soft = value + jnp.exp(log_temperature) * entropy
         targets = batch["reward"] + batch["discount"] * soft
-        return critic_loss(
-            model, variables, batch, targets, train=train, discrete=discrete
+        values, model_state = _of_batch(
+            model, variables, batch, train=train, discrete=discrete
         )
+        loss, monitored = critic_loss(values, targets, batch["weight"])
+        return loss, (model_state, monitored)
 
     return objective
 
@@ -149,6 +154,17 @@ def _acting(distribution: Distribution, discrete: bool):
         return jax.nn.softmax(array_of(params)), distribution.entropy(params)
 
     return expect if discrete else sample
+
+
+def _of_batch(
+    model: Model, variables: Variables, batch: Batch, *, train: bool, discrete: bool
+) -> tuple[Array, PyTree]:
+    """Values of the actions of a batch, float [B, critics], and the model state."""
+    apply = partial(model.apply, variables, "critic", batch["observation"], train=train)
+    if not discrete:
+        return apply(batch["action"])
+    values, model_state = apply()
+    return values_of(values, batch["action"]), model_state
 
 
 def _lowest(

@@ -1,10 +1,11 @@
-"""Training steps on minibatches of the same data."""
+"""Training steps on minibatches of the same data, such as a rollout."""
 
 import jax
 import jax.numpy as jnp
 
-from fdl.errors import UserError, near
-from fdl.types import Array, Batch, Key, Mean, Metrics, State, Step
+from fdl.errors import UserError, check_positive, near
+from fdl.rl.statistics.observations import update_observation_stats
+from fdl.types import Array, Batch, Key, Mean, Metrics, State, Step, TrainState
 
 
 def minibatch_steps(
@@ -39,6 +40,56 @@ def minibatch_steps(
         state, metrics = jax.lax.scan(learn, state, rows)
     # Metrics are named tuples of sums, which are merged by addition.
     return state, jax.tree.map(lambda x: x.sum(axis=0), metrics)
+
+
+def rollout_steps(
+    step: Step,
+    train: TrainState,
+    experience: Batch,
+    rows: Array,
+    observation: Array,
+    *,
+    max_kl: float | None = None,
+) -> tuple[TrainState, Metrics]:
+    """Training steps on minibatches of a rollout; see `minibatch_steps`.
+
+    Observation statistics are updated after them, so that the policy which is improved
+    is the one that has acted.
+
+    Args:
+      step: ``step(state, batch) -> (state, metrics)``.
+      train: State before the first step.
+      experience: Arrays of the rollout that share their leading axis.
+      rows: Row indices of each minibatch, int [U, B].
+      observation: Observations of the rollout, [T, N, ...].
+      max_kl: Upper bound of the metric ``approx_kl`` of a minibatch. Default: none.
+    """
+    train, metrics = minibatch_steps(step, train, experience, rows, max_kl=max_kl)
+    model_state = update_observation_stats(train.model_state, observation)
+    return train._replace(model_state=model_state), metrics
+
+
+def rollout_size(
+    *, num_envs: int, num_steps: int, num_epochs: int, num_minibatches: int
+) -> int:
+    """Number of transitions of a rollout, which minibatches divide.
+
+    Raises:
+      UserError: A size is below 1, or ``num_minibatches`` does not divide the rollout.
+    """
+    check_positive(
+        num_envs=num_envs,
+        num_steps=num_steps,
+        num_epochs=num_epochs,
+        num_minibatches=num_minibatches,
+    )
+    size = num_envs * num_steps
+    if size % num_minibatches:
+        raise UserError(
+            f"num_minibatches={num_minibatches}: expected a divisor of "
+            f"num_envs * num_steps = {size}"
+        )
+    return size
 
 
 def _until(max_kl, learn):

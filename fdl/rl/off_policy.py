@@ -12,15 +12,12 @@ from fdl.envs.specs import expect
 from fdl.errors import UserError, check_positive
 from fdl.learners import checked
 from fdl.metrics import mean
+from fdl.rl.collection import collect
 from fdl.rl.exploration.bonuses import Bonus, update_bonus
 from fdl.rl.exploration.noise import Exploration, random_actions
 from fdl.rl.replay.uniform import Replay
-from fdl.rl.rollout import Transition, reset_all, unroll
-from fdl.rl.statistics.episodes import (
-    EpisodeStats,
-    init_episode_stats,
-    update_episode_stats,
-)
+from fdl.rl.rollout import Transition, reset_all
+from fdl.rl.statistics.episodes import EpisodeStats, init_episode_stats
 from fdl.types import Array, Batch, Env, Key, Learner, Metrics, State, Variables
 
 
@@ -142,16 +139,8 @@ def off_policy(
         unroll_key, *keys = jax.random.split(
             jax.random.fold_in(state.key, state.step), 1 + num_updates
         )
-        env_state, observation, transitions = unroll(
-            env,
-            functools.partial(act, state),
-            state.env,
-            state.observation,
-            unroll_key,
-            num_steps,
-        )
-        episode, episodes = update_episode_stats(
-            state.episode, transitions.reward, transitions.ended
+        state, transitions, episodes = collect(
+            env, functools.partial(act, state), state, unroll_key, num_steps
         )
         if bonus is not None:
             seen = update_bonus(bonus, state.bonus, transitions, unroll_key)
@@ -167,14 +156,7 @@ def off_policy(
         )
         # Metrics are named tuples of sums, which are merged by addition.
         metrics = jax.tree.map(lambda x: x.sum(axis=0), metrics)
-        state = state._replace(
-            step=state.step + 1,
-            train=train,
-            env=env_state,
-            observation=observation,
-            episode=episode,
-            replay=memory,
-        )
+        state = state._replace(step=state.step + 1, train=train, replay=memory)
         return state, {**metrics, **episodes}
 
     learner = Learner(init, step, lambda state: updates.variables(state.train))

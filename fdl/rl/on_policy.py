@@ -10,20 +10,15 @@ import optax
 from jax.sharding import PartitionSpec
 
 from fdl.distributions import Distribution
-from fdl.errors import UserError, check_positive
 from fdl.learners import gradient_learner
 from fdl.metrics import mean
+from fdl.rl.collection import collect
 from fdl.rl.exploration.bonuses import Bonus, update_bonus
-from fdl.rl.minibatches import minibatch_steps, shuffle
-from fdl.rl.policies import Policy, actor, sampling
+from fdl.rl.minibatches import rollout_size, rollout_steps, shuffle
+from fdl.rl.policies import actor, sampling
 from fdl.rl.returns import gae
-from fdl.rl.rollout import Transition, reset_all, unroll
-from fdl.rl.statistics.episodes import (
-    EpisodeStats,
-    init_episode_stats,
-    update_episode_stats,
-)
-from fdl.rl.statistics.observations import update_observation_stats
+from fdl.rl.rollout import Transition, reset_all
+from fdl.rl.statistics.episodes import EpisodeStats, init_episode_stats
 from fdl.rl.statistics.rewards import RewardStats, init_reward_stats, normalize_rewards
 from fdl.types import (
     Array,
@@ -135,18 +130,12 @@ def on_policy(
         the distribution is none; in the first step, also: the model is no actor-critic,
         or its actions are not those of the environment.
     """
-    size = num_envs * num_steps
-    check_positive(
+    size = rollout_size(
         num_envs=num_envs,
         num_steps=num_steps,
         num_epochs=num_epochs,
         num_minibatches=num_minibatches,
     )
-    if size % num_minibatches:
-        raise UserError(
-            f"num_minibatches={num_minibatches}: expected a divisor of "
-            f"num_envs * num_steps = {size}"
-        )
     policy = sampling(actor(model), distribution)
     updates = gradient_learner(model, objective, optimizer)
     experience_of = functools.partial(
@@ -159,9 +148,8 @@ def on_policy(
         unroll_key, shuffle_key = jax.random.split(
             jax.random.fold_in(state.key, state.step)
         )
-        state, transitions, episodes = collect(
-            env, policy, state, unroll_key, num_steps
-        )
+        act = functools.partial(policy, state.train.train_variables)
+        state, transitions, episodes = collect(env, act, state, unroll_key, num_steps)
         state, reward, bonuses = reward_of(state, transitions, unroll_key)
         # Advantages and log-probabilities are computed once, before the first update:
         # PPO compares each update with the policy that collected the rollout.
@@ -170,13 +158,14 @@ def on_policy(
         )
         experience["step"] = jnp.full(size, state.step)
         rows = shuffle(shuffle_key, size, num_epochs, num_minibatches)
-        train, metrics = minibatch_steps(
-            updates.step, state.train, experience, rows, max_kl=max_kl
+        train, metrics = rollout_steps(
+            updates.step,
+            state.train,
+            experience,
+            rows,
+            transitions.observation,
+            max_kl=max_kl,
         )
-        model_state = update_observation_stats(
-            train.model_state, transitions.observation
-        )
-        train = train._replace(model_state=model_state)
         state = state._replace(step=state.step + 1, train=train)
         return state, {**metrics, **episodes, **bonuses}
 
@@ -216,33 +205,6 @@ def initial(env: Env, updates: Learner, num_envs: int, key: Key) -> OnPolicyStat
         observation,
         init_episode_stats(num_envs),
     )
-
-
-def collect(
-    env: Env, policy: Policy, state: OnPolicyState, key: Key, num_steps: int
-) -> tuple[OnPolicyState, Transition, Metrics]:
-    """Rollout of the policy of a state, and the metrics of its episodes.
-
-    Args:
-      env: Environment.
-      policy: Policy, which is given the variables that are trained.
-      state: State before the rollout.
-      key: Key of actions, transitions and resets.
-      num_steps: Number of steps of the rollout, T.
-
-    Returns:
-      The state whose environments have gone on, the transitions, [T, N, ...], and
-      metrics.
-    """
-    act = functools.partial(policy, state.train.train_variables)
-    env_state, observation, transitions = unroll(
-        env, act, state.env, state.observation, key, num_steps
-    )
-    episode, metrics = update_episode_stats(
-        state.episode, transitions.reward, transitions.ended
-    )
-    after = state._replace(env=env_state, observation=observation, episode=episode)
-    return after, transitions, metrics
 
 
 def _rewards(

@@ -5,14 +5,13 @@ import functools
 import jax
 import optax
 
-from fdl.errors import UserError, check_positive
 from fdl.learners import gradient_learner
+from fdl.rl.collection import collect
 from fdl.rl.exploration.noise import Exploration
-from fdl.rl.minibatches import minibatch_steps, shuffle
-from fdl.rl.on_policy import PARTITION, collect, initial
+from fdl.rl.minibatches import rollout_size, rollout_steps, shuffle
+from fdl.rl.on_policy import PARTITION, initial
 from fdl.rl.returns import lambda_returns
 from fdl.rl.rollout import Transition
-from fdl.rl.statistics.observations import update_observation_stats
 from fdl.types import Array, Env, Learner, Model, Objective, Variables
 
 
@@ -65,18 +64,12 @@ def parallel_q_learning(
       Gallici et al., `Simplifying Deep Temporal Difference Learning
       <https://arxiv.org/abs/2407.04811>`_, 2024.
     """
-    size = num_envs * num_steps
-    check_positive(
+    size = rollout_size(
         num_envs=num_envs,
         num_steps=num_steps,
         num_epochs=num_epochs,
         num_minibatches=num_minibatches,
     )
-    if size % num_minibatches:
-        raise UserError(
-            f"num_minibatches={num_minibatches}: expected a divisor of "
-            f"num_envs * num_steps = {size}"
-        )
     updates = gradient_learner(model, objective, optimizer)
 
     def step(state, batch=None):
@@ -85,9 +78,8 @@ def parallel_q_learning(
             jax.random.fold_in(state.key, state.step)
         )
         policy = explore(state.step * size)
-        state, transitions, episodes = collect(
-            env, policy, state, unroll_key, num_steps
-        )
+        act = functools.partial(policy, state.train.train_variables)
+        state, transitions, episodes = collect(env, act, state, unroll_key, num_steps)
         targets = q_lambda(
             model,
             state.train.train_variables,
@@ -101,13 +93,13 @@ def parallel_q_learning(
             "return": targets,
         }
         rows = shuffle(shuffle_key, size, num_epochs, num_minibatches)
-        train, metrics = minibatch_steps(
-            updates.step, state.train, jax.tree.map(_flat, experience), rows
+        train, metrics = rollout_steps(
+            updates.step,
+            state.train,
+            jax.tree.map(_flat, experience),
+            rows,
+            transitions.observation,
         )
-        model_state = update_observation_stats(
-            train.model_state, transitions.observation
-        )
-        train = train._replace(model_state=model_state)
         state = state._replace(step=state.step + 1, train=train)
         return state, {**metrics, **episodes}
 

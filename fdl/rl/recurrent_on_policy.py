@@ -11,7 +11,7 @@ from jax.sharding import PartitionSpec
 from fdl.distributions import Distribution, checked
 from fdl.errors import UserError, check_positive
 from fdl.learners import gradient_learner
-from fdl.rl.minibatches import minibatch_steps, shuffle
+from fdl.rl.minibatches import rollout_steps, shuffle
 from fdl.rl.recurrent import one_step
 from fdl.rl.returns import gae
 from fdl.rl.rollout import Transition, reset_all, step_and_reset
@@ -20,7 +20,6 @@ from fdl.rl.statistics.episodes import (
     init_episode_stats,
     update_episode_stats,
 )
-from fdl.rl.statistics.observations import update_observation_stats
 from fdl.types import (
     Array,
     Env,
@@ -179,16 +178,18 @@ def recurrent_on_policy(
         )
         experience = _experience(state, steps, discount=discount, lambda_=lambda_)
         rows = shuffle(shuffle_key, num_envs, num_epochs, num_minibatches)
-        train, metrics = minibatch_steps(
-            updates.step, state.train, experience, rows, max_kl=max_kl
-        )
-        model_state = update_observation_stats(
-            train.model_state, transition.observation
+        train, metrics = rollout_steps(
+            updates.step,
+            state.train,
+            experience,
+            rows,
+            transition.observation,
+            max_kl=max_kl,
         )
         state = RecurrentState(
             state.step + 1,
             state.key,
-            train._replace(model_state=model_state),
+            train,
             env_state,
             observation,
             carry,

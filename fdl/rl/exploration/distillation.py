@@ -82,9 +82,9 @@ def random_network_distillation(
         variables = {**state.train.train_variables, "params": state.target}
         return model.apply(variables, observation)[0]
 
-    def errors_of(state, observation):
+    def errors_of(state, observation, features):
         guess, _ = model.apply(state.train.train_variables, observation)
-        return jnp.square(guess - features_of(state, observation)).mean(axis=-1)
+        return jnp.square(guess - features).mean(axis=-1)
 
     def init(key):
         target_key, train_key = jax.random.split(key)
@@ -99,11 +99,12 @@ def random_network_distillation(
         data = {"observation": observation, "features": features}
         train, _ = minibatch_steps(learner.step, state.train, data, rows)
         state = state._replace(train=train)
-        errors = update_running_stats(state.errors, errors_of(state, observation))
-        return state._replace(errors=errors)
+        errors = errors_of(state, observation, features)
+        return state._replace(errors=update_running_stats(state.errors, errors))
 
     def reward(state, observation):
-        return scale * state.errors.scale(errors_of(state, observation))
+        features = features_of(state, observation)
+        return scale * state.errors.scale(errors_of(state, observation, features))
 
     return Bonus(init, update, reward)
 
