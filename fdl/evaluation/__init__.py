@@ -9,6 +9,13 @@ from fdl.evaluation.examples import (
     target_name,
 )
 from fdl.evaluation.export import as_csv, as_json, prediction_rows
+from fdl.evaluation.generative import (
+    embedder,
+    latent_decoder,
+    prior_sampler,
+    reconstructor,
+    sampler,
+)
 from fdl.evaluation.language_model import language_model, log_likelihoods
 from fdl.evaluation.predict import predict
 from fdl.evaluation.predictors import classifier, only_input, regressor, tagger
@@ -25,15 +32,20 @@ __all__ = [
     "changes",
     "classifier",
     "compare",
+    "embedder",
     "evaluate_examples",
     "language_model",
+    "latent_decoder",
     "log_likelihoods",
     "on_dataset",
     "only_input",
     "predict",
     "prediction_rows",
+    "prior_sampler",
     "published_abilities",
+    "reconstructor",
     "regressor",
+    "sampler",
     "score_examples",
     "tagger",
     "target_name",
