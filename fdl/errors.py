@@ -114,6 +114,46 @@ def check_positive(**sizes: int) -> None:
             raise UserError(f"{name}={size}: expected at least 1")
 
 
+def check_probability(**values: Any) -> None:
+    """Checks that numbers are between 0 and 1: probabilities, discount factors.
+
+    Traced numbers are not checked: their values are not known.
+
+    Args:
+      **values: Numbers by name.
+
+    Raises:
+      UserError: One of them is outside, or NaN.
+
+    Example:
+      >>> check_probability(discount=99)
+      Traceback (most recent call last):
+      fdl.errors.UserError: discount=99: expected a number from 0 to 1
+    """
+    for name, value in values.items():
+        if isinstance(value, (int, float)) and not 0 <= value <= 1:
+            raise UserError(f"{name}={value}: expected a number from 0 to 1")
+
+
+def check_nonnegative(**values: Any) -> None:
+    """Checks that numbers are at least 0, unless they are traced.
+
+    Args:
+      **values: Numbers by name.
+
+    Raises:
+      UserError: One of them is below, or NaN.
+
+    Example:
+      >>> check_nonnegative(clip=-0.2)
+      Traceback (most recent call last):
+      fdl.errors.UserError: clip=-0.2: expected at least 0
+    """
+    for name, value in values.items():
+        if isinstance(value, (int, float)) and not value >= 0:
+            raise UserError(f"{name}={value}: expected at least 0")
+
+
 def check_type(name: str, value: Any, kind: type, example: str) -> None:
     """Checks the type of an argument.
 

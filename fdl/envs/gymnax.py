@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fdl.envs.specs import box, discrete
-from fdl.errors import UserError, near
+from fdl.errors import UserError, check_positive, near
 from fdl.types import Env, PyTree, Spec, Timestep
 
 # A time limit that no episode reaches, and whose comparison with an int32 count of
@@ -31,7 +31,8 @@ def gymnax(name: str, **params: Any) -> Env:
         in place of gymnax's defaults.
 
     Raises:
-      UserError: There is no environment or parameter of that name.
+      UserError: There is no environment or parameter of that name, or no step in an
+        episode.
 
     Example:
       >>> env = gymnax("CartPole-v1", max_steps_in_episode=200)
@@ -52,6 +53,7 @@ def gymnax(name: str, **params: Any) -> Env:
     for unknown in params.keys() - vars(defaults).keys():
         hint = near(unknown, vars(defaults))
         raise UserError(f"{name} has no parameter {unknown!r}. {hint}")
+    check_positive(**{k: x for k, x in params.items() if k == "max_steps_in_episode"})
     limited = defaults.replace(**params)
     endless = limited.replace(max_steps_in_episode=FOREVER)
 

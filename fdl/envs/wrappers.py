@@ -174,8 +174,9 @@ def scale_actions(env: Env) -> Env:
     """
     bounds = _continuous(env)
     low, high = (np.asarray(bound) for bound in (bounds.minimum, bounds.maximum))
-    if not (np.isfinite(low) & np.isfinite(high)).all():
-        raise UserError(f"env.action.maximum={high}: expected finite bounds")
+    for name, bound in (("minimum", low), ("maximum", high)):
+        if not np.isfinite(bound).all():
+            raise UserError(f"env.action.{name}={bound}: expected finite bounds")
 
     def step(state, action, key):
         scaled = (low + high) / 2 + action * (high - low) / 2

@@ -7,7 +7,7 @@ import optax
 
 from fdl import losses, metrics
 from fdl.distributions import Distribution, checked
-from fdl.errors import check_type
+from fdl.errors import check_nonnegative, check_type
 from fdl.objectives.actor_critic import weighted_loss
 from fdl.objectives.standardized import standardized
 from fdl.types import Array, Model, Objective
@@ -53,7 +53,8 @@ def ppo(
       deviates from one by more than ``clip``.
 
     Raises:
-      UserError: The distribution is none: a function that was not called, say.
+      UserError: The distribution is none: a function that was not called, say; or a
+        clip is negative.
 
     References:
       Schulman et al., `Proximal Policy Optimization Algorithms
@@ -64,6 +65,7 @@ def ppo(
     """
     check_type("model", model, Model, "fdl.models.functional(module)")
     distribution = checked(distribution)
+    check_nonnegative(clip=clip, value_clip=value_clip)
 
     def objective(variables, batch, key=None, *, train=False):
         (params, values), model_state = model.apply(

@@ -37,7 +37,12 @@ def samples(
       >>> figure.axes[0].images[0].get_array().shape
       (26, 26)
     """
-    figure = new_figure(5.2, 5.2, title)
+    values = np.asarray(values)
+    shape = 1.0
+    if num_columns is not None and values.ndim > 2:  # As high as the grid is.
+        num_rows = -(-min(len(values), MOST_SAMPLES) // num_columns)
+        shape = num_rows * values.shape[1] / (num_columns * values.shape[2])
+    figure = new_figure(5.2, max(1.0, 5.2 * shape) + (0.4 if title else 0), title)
     draw_examples(figure.add_subplot(), values, num_columns)
     return figure
 
@@ -139,11 +144,14 @@ def draw_examples(
             values = values.reshape(*values.shape[:3], -1)
             values = values.mean(axis=-1, keepdims=True)
         values = values.squeeze(-1) if values.shape[-1] == 1 else values
-    low, high = min(0.0, np.nanmin(values)), max(1.0, np.nanmax(values))
+    finite = np.isfinite(values)
+    low = values.min(where=finite, initial=0)
+    high = values.max(where=finite, initial=1)
+    values = np.where(finite, values, np.nan)
     if num_columns is None:
         num_columns = int(np.ceil(np.sqrt(len(values))))
     grid = montage((values - low) / (high - low), num_columns)
-    grid = np.nan_to_num(grid, nan=1.0)  # Gaps are white.
+    grid = np.nan_to_num(grid, nan=1.0)  # Gaps are white, and so are NaN.
     axes.imshow(grid, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
 
 

@@ -11,7 +11,7 @@ from fdl.metrics.run_scores import performance_profile, resampled
 from fdl.plots.class_names import literal
 from fdl.plots.figure import colors, drawable, new_figure
 
-NUM_RESAMPLES = 500
+NUM_RESAMPLES = 2000
 
 
 def performance_profiles(

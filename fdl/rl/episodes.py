@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from fdl.errors import check_positive
 from fdl.rl.policies import Policy
 from fdl.rl.recurrent import RecurrentPolicy, with_carry
 from fdl.rl.rollout import reset_all, step_all
@@ -25,13 +26,18 @@ def on_episodes(
       env: Environment.
       policy: Policy to evaluate, such as `greedy(model, distribution)`.
       num_episodes: Number of episodes, played in parallel.
-      max_steps: Maximum number of steps of an episode.
+      max_steps: Maximum number of steps of an episode; one that has not ended by then
+        counts as it is.
       seed: Seed of resets, transitions and stochastic policies.
 
     Returns:
       ``evaluate(variables)``, to the mean ``episode_return`` and ``episode_length``,
       and the lowest return of an episode, ``episode_return_min``.
+
+    Raises:
+      UserError: There is no episode, or no step.
     """
+    check_positive(num_episodes=num_episodes, max_steps=max_steps)
 
     @jax.jit
     def evaluate_on_device(variables):

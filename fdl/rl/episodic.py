@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from fdl.distributions import Distribution
-from fdl.errors import check_positive
+from fdl.errors import check_positive, check_probability
 from fdl.learners import gradient_learner
 from fdl.rl.policies import actor, sampling
 from fdl.rl.returns import discounted_returns
@@ -82,6 +82,7 @@ def episodic(
     """
     check_positive(num_episodes=num_episodes, max_steps=max_steps)
     policy = sampling(actor(model), distribution)
+    check_probability(discount=discount)
     updates = gradient_learner(model, objective, optimizer)
 
     def init(key):

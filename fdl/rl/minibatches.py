@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from fdl.errors import UserError, check_positive, near
+from fdl.errors import UserError, check_nonnegative, check_positive, near
 from fdl.rl.statistics.observations import update_observation_stats
 from fdl.types import Array, Batch, Key, Mean, Metrics, State, Step, TrainState
 
@@ -26,8 +26,9 @@ def minibatch_steps(
       ``stopped``, the share of the steps that were not taken.
 
     Raises:
-      UserError: There is a ``max_kl``, but no such metric.
+      UserError: There is a ``max_kl``, but no such metric, or it is negative.
     """
+    check_nonnegative(max_kl=max_kl)
 
     def learn(state, rows):
         return step(state, jax.tree.map(lambda x: x[rows], data))
@@ -101,7 +102,8 @@ def _until(max_kl, learn):
         if "approx_kl" not in metrics:
             hint = near("approx_kl", metrics)
             raise UserError(f"max_kl={max_kl}: expected a metric 'approx_kl'. {hint}")
-        taken = going & (metrics["approx_kl"].compute() <= max_kl)
+        # A divergence of NaN is no reason to stop: its metrics are to tell of it.
+        taken = going & ~(metrics["approx_kl"].compute() > max_kl)
         state, metrics = jax.tree.map(
             lambda new, old: jnp.where(taken, new, old),
             (after, metrics),

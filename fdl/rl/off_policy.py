@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from fdl.envs.specs import expect
-from fdl.errors import UserError, check_positive
+from fdl.errors import UserError, check_nonnegative, check_positive
 from fdl.learners import checked
 from fdl.metrics import mean
 from fdl.rl.collection import collect
@@ -91,8 +91,9 @@ def off_policy(
         none.
 
     Raises:
-      UserError: A size is below 1, or the memory holds less than a batch; in the first
-        step, also: actions are not those of the environment.
+      UserError: A size is below 1, the memory holds less than a batch, or there are
+        priorities that it does not take; in the first step, also: actions are not those
+        of the environment.
     """
     check_positive(
         num_envs=num_envs,
@@ -100,10 +101,16 @@ def off_policy(
         num_updates=num_updates,
         batch_size=batch_size,
     )
+    check_nonnegative(learning_starts=learning_starts)
     if replay.capacity < batch_size:
         raise UserError(
             f"batch_size={batch_size}: expected at most the capacity of the replay "
             f"memory, {replay.capacity}"
+        )
+    if priority is not None and replay.update is None:
+        raise UserError(
+            "priority: expected a memory that samples by priorities, such as "
+            "prioritized_replay"
         )
     per_rollout = num_envs * num_steps
     learn = _learning(updates, replay, batch_size, priority, bonus)
@@ -186,13 +193,15 @@ def count_updates(
       learning_starts: Number of environment steps before the first update.
 
     Raises:
-      UserError: Learning starts after the end of the run.
+      UserError: A size is below 1, or learning starts after the end of the run.
 
     Example:
       >>> sizes = {"num_envs": 2, "num_steps": 5, "num_updates": 3}
       >>> count_updates(4, **sizes, learning_starts=20)
       9
     """
+    check_positive(num_envs=num_envs, num_steps=num_steps, num_updates=num_updates)
+    check_nonnegative(learning_starts=learning_starts)
     total = num_rollouts * num_envs * num_steps
     if learning_starts > total:
         raise UserError(
@@ -244,7 +253,7 @@ def _learning(
             extra = {"bonus": mean(reward)}
         # The memory stays out of the condition, which would copy it.
         train, metrics, judged = jax.lax.cond(ready, learn, skip, train, batch)
-        if priority is not None:
+        if replay.update is not None and priority is not None:
             index = jnp.where(ready, batch["index"], -1)
             memory = replay.update(memory, index, judged)
         return (train, memory), {**metrics, **extra}

@@ -3,13 +3,13 @@
 import functools
 from typing import NamedTuple
 
-import chex
 import jax
 import jax.numpy as jnp
 import optax
 from jax.sharding import PartitionSpec
 
 from fdl.distributions import Distribution
+from fdl.errors import UserError, check_nonnegative, check_probability
 from fdl.learners import gradient_learner
 from fdl.metrics import mean
 from fdl.rl.collection import collect
@@ -127,8 +127,9 @@ def on_policy(
 
     Raises:
       UserError: A size is below 1, ``num_minibatches`` does not divide the rollout, or
-        the distribution is none; in the first step, also: the model is no actor-critic,
-        or its actions are not those of the environment.
+        the distribution is none, or the discount or λ is outside [0, 1]; in the first
+        step, also: the model is no actor-critic, or its actions are not those of the
+        environment.
     """
     size = rollout_size(
         num_envs=num_envs,
@@ -136,6 +137,8 @@ def on_policy(
         num_epochs=num_epochs,
         num_minibatches=num_minibatches,
     )
+    check_probability(discount=discount, lambda_=lambda_)
+    check_nonnegative(max_kl=max_kl)
     policy = sampling(actor(model), distribution)
     updates = gradient_learner(model, objective, optimizer)
     experience_of = functools.partial(
@@ -257,7 +260,11 @@ def with_advantages(
     # Not the values shifted by a step: after a reset, the next row is of another
     # episode, and a truncated one is bootstrapped from its own last observation.
     (_, next_values), _ = model.apply(variables, flat.next_observation)
-    chex.assert_equal_shape([values, next_values, flat.reward])
+    if values.shape != flat.reward.shape:
+        raise UserError(
+            f"values {[*values.shape]}: expected {[*flat.reward.shape]} of the model, "
+            "one of each observation"
+        )
     advantage = gae(
         transitions.reward,
         values.reshape(transitions.reward.shape),

@@ -5,6 +5,7 @@ import functools
 import jax
 import optax
 
+from fdl.errors import check_probability
 from fdl.learners import gradient_learner
 from fdl.rl.collection import collect
 from fdl.rl.exploration.noise import Exploration
@@ -70,6 +71,7 @@ def parallel_q_learning(
         num_epochs=num_epochs,
         num_minibatches=num_minibatches,
     )
+    check_probability(discount=discount, lambda_=lambda_)
     updates = gradient_learner(model, objective, optimizer)
 
     def step(state, batch=None):

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fdl.errors import check_positive
 from fdl.rl.policies import Policy
 from fdl.rl.recurrent import RecurrentPolicy, with_carry
 from fdl.rl.rollout import Transition, reset_all, step_all
@@ -72,7 +73,11 @@ def record(
 
     Returns:
       Episodes, each with the steps up to its own end.
+
+    Raises:
+      UserError: There is no episode, or no step.
     """
+    check_positive(num_episodes=num_episodes, max_steps=max_steps)
     env, policy = player.env, with_carry(player.policy)
     reset_key, play_key = jax.random.split(key)
 

@@ -9,7 +9,7 @@ import optax
 from jax.sharding import PartitionSpec
 
 from fdl.distributions import Distribution, checked
-from fdl.errors import UserError, check_positive
+from fdl.errors import UserError, check_positive, check_probability
 from fdl.learners import gradient_learner
 from fdl.rl.minibatches import rollout_steps, shuffle
 from fdl.rl.recurrent import one_step
@@ -146,6 +146,7 @@ def recurrent_on_policy(
             f"num_envs={num_envs}, as a minibatch has whole sequences"
         )
     act = _acting(env, model, checked(distribution))
+    check_probability(discount=discount, lambda_=lambda_)
     updates = gradient_learner(model, objective, optimizer)
 
     def init(key):

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from fdl.envs.specs import expect
+from fdl.errors import UserError
 from fdl.types import Array, Env, Key, State, Timestep
 
 
@@ -116,8 +117,13 @@ def reset_all(env: Env, key: Key, num_envs: int) -> tuple[State, Array]:
       env: Environment.
       key: Key of the resets.
       num_envs: Number of environments, N.
+
+    Raises:
+      UserError: Observations are not as the environment specifies them.
     """
-    return jax.vmap(env.reset)(jax.random.split(key, num_envs))
+    env_state, observation = jax.vmap(env.reset)(jax.random.split(key, num_envs))
+    expect("observation", observation, env.observation)
+    return env_state, observation
 
 
 def step_all(
@@ -141,6 +147,18 @@ def step_all(
     keys = jax.random.split(key, len(action))
     env_state, timestep = jax.vmap(env.step)(env_state, action, keys)
     expect("observation", timestep.observation, env.observation)
+    for name, kind in (
+        ("reward", jnp.floating),
+        ("terminated", jnp.bool_),
+        ("truncated", jnp.bool_),
+    ):
+        x = jnp.asarray(getattr(timestep, name))
+        if x.shape != (len(action),) or not jnp.issubdtype(x.dtype, kind):
+            expected = "float" if kind is jnp.floating else "bool"
+            raise UserError(
+                f"{name} {x.dtype} {['N', *x.shape[1:]]} of env.step: expected "
+                f"{expected} ['N']".replace("'", "")
+            )
     return env_state, timestep
 
 

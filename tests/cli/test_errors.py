@@ -193,6 +193,8 @@ def test_a_mistake_on_the_command_line_is_told(fdl, experiment, arguments, expec
         (["trian", "tiny.py"], "invalid choice: 'trian'"),
         (["train"], "required: experiment"),
         (["train", "tiny.py", "--sedes", "3"], "unrecognized arguments: --sedes"),
+        # No short form of --seeds.
+        (["train", "tiny.py", "--seed", "3"], "unrecognized arguments: --seed"),
         (
             ["train", "tiny.py", "--batch_size=3"],
             "unrecognized arguments: --batch_size=3; keys of the config are set by "

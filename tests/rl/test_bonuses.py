@@ -125,3 +125,10 @@ def test_minibatches_divide_a_rollout(num_minibatches):
         bonus = distillation(num_minibatches=num_minibatches)
         seen = jax.ShapeDtypeStruct((8, 3), jnp.float32)
         jax.eval_shape(bonus.update, jax.eval_shape(bonus.init, KEY), seen, KEY)
+
+
+def test_cells_that_there_are_not_count_as_the_nearest():
+    bonus = rl.count_bonus(lambda x: x, 3)
+    state = jax.jit(bonus.update)(bonus.init(KEY), jnp.array([5, 5, -1]), KEY)
+    assert state.tolist() == [1, 0, 2]
+    np.testing.assert_allclose(bonus.reward(state, jnp.array([7, -4])), [0.5**0.5, 1])

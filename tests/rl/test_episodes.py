@@ -80,3 +80,9 @@ def test_actions_that_the_environment_does_not_take_are_an_error():
     evaluate = rl.on_episodes(lottery(), policy, num_episodes=2)
     with pytest.raises(UserError, match=r"action int32 \[N\]: expected float32 \[N\]"):
         evaluate({"params": jnp.int32(0)})
+
+
+@pytest.mark.parametrize("name", ["num_episodes", "max_steps"])
+def test_no_episode_and_no_step_are_told_at_once(name):
+    with pytest.raises(UserError, match=f"{name}=0: expected at least 1"):
+        rl.on_episodes(None, None, **{"num_episodes": 1, name: 0})

@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from fdl import models
 from fdl.envs import box, discrete
 from fdl.errors import UserError
 from fdl.rl import deterministic, epsilon_greedy, gaussian_noise, noisy
@@ -62,3 +63,15 @@ def test_random_actions_are_uniform_within_their_bounds():
     assert -2 <= real.min() < -1.9 and 0.9 < real.max() < 1
     with pytest.raises(UserError, match="has no bounds"):
         random_actions(box((1,)), 3, KEY)
+
+
+def test_a_network_without_noise_does_not_explore_by_it():
+    network = models.functional(models.QNetwork(2))
+    with pytest.raises(UserError, match="noisy=False: expected a network with noise"):
+        noisy(network)
+
+
+@pytest.mark.parametrize("epsilon", [-0.1, 3.0, float("nan")])
+def test_probabilities_to_explore_are_from_0_to_1(epsilon):
+    with pytest.raises(UserError, match=f"epsilon={epsilon}: expected"):
+        epsilon_greedy(VALUES, epsilon)

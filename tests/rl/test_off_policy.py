@@ -206,6 +206,12 @@ def test_it_learns_to_walk_a_corridor():
     "changes, message",
     [
         ({"num_updates": 0}, "num_updates=0: expected at least 1"),
+        ({"learning_starts": -5}, "learning_starts=-5: expected at least 0"),
+        (
+            {"priority": lambda variables, batch: batch["reward"]},
+            "priority: expected a memory that samples by priorities, such as "
+            "prioritized_replay",
+        ),
         (
             {"batch_size": 21},
             "batch_size=21: expected at most the capacity of the replay memory, 20",
@@ -243,6 +249,8 @@ def test_updates_of_a_run_are_counted():
     sizes = {name: SIZES[name] for name in ("num_envs", "num_steps", "num_updates")}
     for starts, expected in ((0, 8), (6, 8), (7, 6), (24, 2)):
         assert count_updates(4, **sizes, learning_starts=starts) == expected
+    with pytest.raises(UserError, match="num_steps=0: expected at least 1"):
+        count_updates(4, **sizes | {"num_steps": 0}, learning_starts=0)
     with pytest.raises(UserError) as raised:
         count_updates(4, **sizes, learning_starts=25)
     assert str(raised.value) == (

@@ -227,10 +227,33 @@ def test_discounts_are_traced_with_the_numbers_of_each():
     assert not np.allclose(found[0]["values"], found[1]["values"])
 
 
-@pytest.mark.parametrize("sizes", [{"num_minibatches": 5}, {"num_envs": 0}])
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {"num_minibatches": 5},
+        {"num_envs": 0},
+        {"discount": 2.0},
+        {"lambda_": -0.1},
+        {"max_kl": -1.0},
+        {"max_kl": float("nan")},
+    ],
+)
 def test_sizes_that_do_not_fit_are_an_error(sizes):
-    with pytest.raises(UserError, match=next(iter(sizes))):
+    ((name, value),) = sizes.items()
+    with pytest.raises(UserError, match=f"{name}={value}: expected"):
         learner(**sizes)
+
+
+def test_a_divergence_of_nan_is_in_the_metrics():
+    """It would otherwise stop all updates, and a run go on without learning."""
+
+    def step(state, batch):
+        mean = Mean(batch["kl"].sum(), jnp.float32(1))
+        return state + 1, {"approx_kl": mean}
+
+    data, rows = {"kl": jnp.array([0.1, jnp.nan, 0.1])}, jnp.arange(3)[:, None]
+    state, metrics = jax.jit(lambda: minibatch_steps(step, 0, data, rows, max_kl=0.5))()
+    assert state == 3 and np.isnan(metrics["approx_kl"].compute())
 
 
 def test_a_divergence_above_its_bound_ends_the_updates_of_a_rollout():

@@ -176,3 +176,25 @@ def test_sizes_that_do_not_fit_are_said_in_one_line(make, message):
     with pytest.raises(UserError) as raised:
         make()
     assert str(raised.value) == message
+
+
+def test_rewards_of_the_next_episode_do_not_count_even_if_they_are_nan():
+    end = np.array([[False], [True], [False]])
+    past = history(3, num_envs=1)._replace(
+        reward=np.array([[1.0], [1.0], [np.nan]], np.float32),
+        terminated=end,
+        truncated=np.zeros_like(end),
+    )
+    ring = filled(uniform_replay(3, discount=DISCOUNT, num_steps=3), past, 3, 3)
+    batch = jax.jit(lambda ring: n_step(ring, jnp.arange(3), discount=0.9, num_steps=3))
+    np.testing.assert_allclose(batch(ring)["reward"], [1.9, 1.0, np.nan], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"discount": -2.0}, {"discount": 1.5}, {"alpha": np.nan}, {"beta": -3.0}],
+)
+def test_options_out_of_range_are_told(options):
+    ((name, value),) = options.items()
+    with pytest.raises(UserError, match=f"{name}={value}: expected"):
+        prioritized_replay(4, **{"discount": 0.9, **options})

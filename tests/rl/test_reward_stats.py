@@ -22,3 +22,10 @@ def test_rewards_are_divided_as_by_numpy_and_gymnasium():
         expected = reward[rows] / np.sqrt(reference.var + 1e-8)
         np.testing.assert_allclose(actual, expected, rtol=2e-5)
         np.testing.assert_allclose(stats.total, total, rtol=1e-5)
+
+
+def test_where_returns_do_not_vary_rewards_stay_as_they_are():
+    reward, ended = np.full((5, 2), 3.0, np.float32), np.ones((5, 2), bool)
+    normalize = jax.jit(lambda *rest: normalize_rewards(*rest, discount=0.9))
+    _, actual = normalize(init_reward_stats(2), reward, ended)
+    np.testing.assert_array_equal(actual, reward)

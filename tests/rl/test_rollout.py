@@ -6,6 +6,7 @@ import pytest
 from fdl.envs import box, discrete
 from fdl.errors import UserError
 from fdl.rl import unroll
+from fdl.rl.rollout import reset_all
 from fdl.types import Env, Timestep
 
 KEY = jax.random.key(0)
@@ -105,3 +106,40 @@ def test_observations_other_than_specified_are_an_error():
 
     with pytest.raises(UserError, match=r"observation float32 \[N, 1\]: .*\[N, 2\]"):
         jax.eval_shape(go, state, observation)
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        (
+            {"reward": lambda x: x.astype(jnp.int32)},
+            "reward int32 [N] of env.step: expected float [N]",
+        ),
+        (
+            {"reward": lambda x: x[None]},
+            "reward float32 [N, 1] of env.step: expected float [N]",
+        ),
+        (
+            {"terminated": lambda x: x.astype(jnp.int32)},
+            "terminated int32 [N] of env.step: expected bool [N]",
+        ),
+    ],
+)
+def test_environments_that_break_their_contract_are_told(changes, message):
+    def step(state, action, key):
+        state, timestep = corridor().step(state, action, key)
+        changed = {name: f(getattr(timestep, name)) for name, f in changes.items()}
+        return state, timestep._replace(**changed)
+
+    env = corridor()._replace(step=step)
+    with pytest.raises(UserError) as raised:
+        jax.eval_shape(lambda: unroll(env, policy, *reset_all(env, KEY, 2), KEY, 3))
+    assert str(raised.value) == message
+
+
+def test_first_observations_are_those_of_the_specification():
+    env = corridor()._replace(observation=box((1,), dtype="int32"))
+    with pytest.raises(
+        UserError, match=r"observation float32 \[N, 1\]: expected int32"
+    ):
+        jax.eval_shape(lambda: reset_all(env, KEY, 2))

@@ -38,7 +38,8 @@ def count_bonus(
 
     Args:
       cells: ``cells(observation)``, the number of the cell that each is counted in,
-        int [B], such as `grid_cells`.
+        int [B], such as `grid_cells`. A number that is none from 0 to ``num_cells - 1``
+        counts as the nearest of these.
       num_cells: Number of cells.
       scale: Bonus of what is seen for the first time.
 
@@ -58,17 +59,20 @@ def count_bonus(
     """
     check_positive(num_cells=num_cells)
 
+    def cell_of(observation):
+        return jnp.clip(cells(observation), 0, num_cells - 1)
+
     def init(key):
         del key
         return jnp.zeros(num_cells, jnp.int32)
 
     def update(counts, observation, key):
         del key
-        return counts.at[cells(observation)].add(1)
+        return counts.at[cell_of(observation)].add(1)
 
     def reward(counts, observation):
         # Of what was never seen, as if it were seen now.
-        return scale / jnp.sqrt(jnp.maximum(counts[cells(observation)], 1))
+        return scale / jnp.sqrt(jnp.maximum(counts[cell_of(observation)], 1))
 
     return Bonus(init, update, reward)
 

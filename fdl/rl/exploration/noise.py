@@ -6,7 +6,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from fdl.errors import UserError
+from fdl.errors import UserError, check_probability
 from fdl.rl.policies import Policy
 from fdl.types import Array, Key, Model, Spec, Variables
 
@@ -22,7 +22,8 @@ def epsilon_greedy(model: Model, epsilon: float | Array) -> Policy:
       epsilon: Probability ε of an action that is uniformly random, float [].
 
     Raises:
-      UserError: When it acts: the outputs of the model are no such values.
+      UserError: ε is outside [0, 1]; when it acts: the outputs of the model are no such
+        values.
 
     Example:
       With a schedule, for `off_policy`:
@@ -33,6 +34,7 @@ def epsilon_greedy(model: Model, epsilon: float | Array) -> Policy:
       >>> epsilon = optax.linear_schedule(1.0, 0.05, transition_steps=10_000)
       >>> explore = lambda num_steps: rl.epsilon_greedy(model, epsilon(num_steps))
     """
+    check_probability(epsilon=epsilon)
 
     def policy(variables, observation, key):
         values = _values(model, variables, observation)
@@ -53,12 +55,15 @@ def noisy(model: Model) -> Policy:
         ``QNetwork(noisy=True)``; each observation has noise of its own.
 
     Raises:
-      UserError: When it acts: the outputs of the model are no such values.
+      UserError: The network has no noise; when it acts: the outputs of the model are no
+        such values.
 
     References:
       Fortunato et al., `Noisy Networks for Exploration
       <https://arxiv.org/abs/1706.10295>`_, 2017.
     """
+    if not getattr(model.module, "noisy", True):
+        raise UserError("model.module.noisy=False: expected a network with noise")
 
     def policy(variables, observation, key):
         def act(observation, key):

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from fdl.errors import UserError, check_positive
+from fdl.errors import check_nonnegative, check_positive, check_probability
 from fdl.rl.replay.sum_tree import SumTree, find, init_sum_tree, set_weights, total
 from fdl.rl.replay.uniform import (
     Replay,
@@ -62,16 +62,17 @@ def prioritized_replay(
         the number of transitions that were added.
 
     Raises:
-      UserError: A size is below 1, α is negative or, once they are known, the number of
-        environments does not divide the capacity.
+      UserError: A size is below 1, the discount is outside [0, 1], α or β is negative
+        or, once they are known, the number of environments does not divide the
+        capacity.
 
     References:
       Schaul et al., `Prioritized Experience Replay
       <https://arxiv.org/abs/1511.05952>`_, 2015.
     """
     check_positive(capacity=capacity, num_steps=num_steps)
-    if alpha < 0:
-        raise UserError(f"alpha={alpha}: expected at least 0")
+    check_probability(discount=discount)
+    check_nonnegative(alpha=alpha, beta=beta)
 
     def init(transition):
         ring = empty_ring(transition, capacity)

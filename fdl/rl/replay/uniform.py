@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from fdl.errors import UserError, check_positive
+from fdl.errors import UserError, check_positive, check_probability
 from fdl.rl.rollout import Transition
 from fdl.types import Array, Key, State
 
@@ -26,8 +26,8 @@ class Replay(NamedTuple):
         N, ...], in place of the oldest ones.
       sample: ``sample(state, batch_size, key) -> batch``, drawn with replacement.
       update: ``update(state, index, priority) -> state``, with the priorities, float
-        [B], of a batch; of negative indices, there is none. A uniform memory has no
-        priorities, and stays as it is.
+        [B], of a batch; of negative indices, there is none. None of a uniform
+        memory, which has no priorities.
       size: ``size(state)``, the number of transitions in it, int32 [].
       capacity: Number of transitions that it holds.
     """
@@ -35,7 +35,7 @@ class Replay(NamedTuple):
     init: Callable[[Transition], State]
     add: Callable[[State, Transition], State]
     sample: Callable[[State, int, Key], dict[str, Array]]
-    update: Callable[[State, Array, Array], State]
+    update: Callable[[State, Array, Array], State] | None
     size: Callable[[State], Array]
     capacity: int
 
@@ -65,26 +65,24 @@ def uniform_replay(capacity: int, *, discount: float, num_steps: int = 1) -> Rep
       num_steps: n of n-step returns; see `n_step`.
 
     Raises:
-      UserError: A size is below 1, or, once they are known, the number of environments
-        does not divide the capacity, or a rollout is larger than the memory.
+      UserError: A size is below 1, the discount is outside [0, 1], or, once they
+        are known, the number of environments does not divide the capacity, or a rollout
+        is larger than the memory.
 
     References:
       Lin, `Self-Improving Reactive Agents Based on Reinforcement Learning, Planning
       and Teaching <https://doi.org/10.1007/BF00992699>`_, 1992.
     """
     check_positive(capacity=capacity, num_steps=num_steps)
+    check_probability(discount=discount)
 
     def sample(ring, batch_size, key):
         index = jax.random.randint(key, (batch_size,), 0, size_of(ring))
         batch = n_step(ring, index, discount=discount, num_steps=num_steps)
         return {**batch, "weight": jnp.ones(batch_size), "index": index}
 
-    def update(ring, index, priority):
-        del index, priority
-        return ring
-
     return Replay(
-        lambda like: empty_ring(like, capacity), add, sample, update, size_of, capacity
+        lambda like: empty_ring(like, capacity), add, sample, None, size_of, capacity
     )
 
 
@@ -175,7 +173,9 @@ def n_step(
     last = over | (ahead == age[:, None])
     counts = jnp.cumsum(last, axis=1) - last == 0
     steps = counts.sum(axis=1)
-    reward = (counts * discount**ahead * ring.data.reward[rows, envs]).sum(axis=1)
+    # Selected, and not multiplied by zero: the next episode may have a NaN.
+    reward = jnp.where(counts, ring.data.reward[rows, envs], 0)
+    reward = (discount**ahead * reward).sum(axis=1)
     final = rows[jnp.arange(len(index)), steps - 1]
     terminated = ring.data.terminated[final, env]
     return {

@@ -21,8 +21,12 @@ class RunningStats(NamedTuple):
     var: Array
 
     def scale(self, x: Array) -> Array:
-        """Arrays [..., *shape], divided by the standard deviation √(var + 1e-8)."""
-        return x / expand(jnp.sqrt(self.var + 1e-8), x.ndim)
+        """Arrays [..., *shape], divided by the standard deviation √(var + 1e-8).
+
+        Where the variance is zero they stay as they are.
+        """
+        deviation = jnp.sqrt(jnp.where(self.var > 0, self.var + 1e-8, 1))
+        return x / expand(deviation, x.ndim)
 
 
 def init_running_stats(shape: tuple[int, ...] = ()) -> RunningStats:
