@@ -10,7 +10,7 @@ from rich.table import Table
 from fdl import evaluation
 from fdl.cli.arguments import add_checkpoint, existing_output_path
 from fdl.cli.compare_csv import LETTERS, examples_as_csv, replicates_as_csv
-from fdl.cli.compare_returns import draw_profiles, returns_in_words, returns_of
+from fdl.cli.compare_returns import draw_returns, returns_in_words, returns_of
 from fdl.cli.console import console, print_table, warn
 from fdl.errors import UserError
 from fdl.metrics.names import in_order
@@ -110,8 +110,8 @@ def main(options: argparse.Namespace) -> int:
         write_text(output, report.csv)
         out.print(f"  {output}  {report.rows}")
         return 0
-    draw_profiles(report.returns, output)
-    out.print(f"  {output}  performance profiles")
+    draw_returns(report.returns, runs, output)
+    out.print(f"  {output}  performance profiles and learning curves")
     return 0
 
 

@@ -14,6 +14,9 @@ from fdl.metrics.run_scores import (
     probability_of_improvement,
     stratified_interval,
 )
+from fdl.runs.directory import writing
+from fdl.runs.log import read_lines
+from fdl.runs.open_run import Run
 
 RETURN = "episode_return"  # Metric of `fdl.rl.on_episodes`.
 
@@ -47,8 +50,15 @@ def bounded(found: Interval) -> str:
     return f"{found.value:.4g} ({found.low:.4g} .. {found.high:.4g})"
 
 
-def draw_profiles(returns: Mapping[str, np.ndarray], path: pathlib.Path) -> None:
-    """Draws the performance profiles of runs.
+def draw_returns(
+    returns: Mapping[str, np.ndarray], runs: Sequence[Run], path: pathlib.Path
+) -> None:
+    """Draws the performance profiles of runs, and their curves by environment steps.
+
+    Args:
+      returns: Returns of the seeds of each run, by its letter.
+      runs: The runs.
+      path: Path of the picture.
 
     Raises:
       UserError: There are no returns.
@@ -60,4 +70,26 @@ def draw_profiles(returns: Mapping[str, np.ndarray], path: pathlib.Path) -> None
         )
     from fdl import plots  # Imports matplotlib.
 
-    plots.save(plots.performance_profiles(returns, name="return"), path)
+    named = {
+        f"{x}: {run.loaded.name}": (x, run)
+        for x, run in zip(returns, runs, strict=True)
+    }
+    scores = {name: returns[letter] for name, (letter, _) in named.items()}
+    curves = {name: found for name, (_, run) in named.items() if (found := curve(run))}
+    figure = plots.performance_profiles(scores, curves=curves, name="return")
+    with writing(path):
+        plots.save(figure, path)
+
+
+def curve(run: Run) -> tuple[np.ndarray, np.ndarray] | None:
+    """Environment steps [T] and returns in training, float [T, S]; None without."""
+    unit, key = run.setup.batches.unit, f"train/{RETURN}"
+    rows = [
+        row
+        for row in read_lines(run.workdir / "metrics.jsonl")
+        if row.get(key) is not None and unit in row
+    ]
+    if not rows:
+        return None
+    values = [np.ravel(row[key]).astype(float) for row in rows]
+    return np.array([row[unit] for row in rows]), np.stack(values)

@@ -172,3 +172,14 @@ def test_a_performance_profile_falls_from_all_runs_to_none():
         assert shares[0] == 1 and shares[-1] == 0
     (band, _) = axes.collections
     assert band.get_paths()[0].vertices[:, 1].max() <= 1
+
+
+def test_sample_efficiency_is_the_interquartile_mean_over_environment_steps():
+    values = np.random.default_rng(0).normal(size=(100, 8))
+    values[0] = np.nan  # No episode has ended yet.
+    curves = {"A": (10 * np.arange(100), values)}
+    _, axes = plots.performance_profiles({"A": values[-1]}, curves=curves).axes
+    steps, middle = axes.lines[0].get_data()
+    np.testing.assert_array_equal(steps, 10 * np.arange(1, 100, 2))
+    expected = np.sort(values[1::2], axis=1)[:, 2:-2].mean(axis=1)
+    np.testing.assert_allclose(middle, expected)
