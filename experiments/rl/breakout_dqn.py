@@ -6,6 +6,16 @@
 The rules are gymnax's: an episode is cut off after 1,000 steps (2,500 in Freeway), and
 no action is repeated by chance. So a greedy policy plays one of two episodes, by the
 side that the ball starts from.
+
+It learns from 999,936 steps of the environment. Then 100 greedy test episodes have a
+mean return of 27.9 ± 3.1 over the seeds 0 to 2, from 24.5 to 34.1. In training, with
+ε = 0.05, it is 16.1 at the end, where that of `rl/breakout_pqn` is 15.2 after as many
+steps. All three, in one program, take 13 minutes on one CPU core with compilation and
+evaluation. The other games were not trained.
+
+References:
+  Young and Tian, `MinAtar: An Atari-Inspired Testbed for Thorough and Reproducible
+  Reinforcement Learning Experiments <https://arxiv.org/abs/1903.03176>`_, 2019.
 """
 
 from typing import Literal
