@@ -17,6 +17,7 @@ from fdl.evaluation.generative import (
     sampler,
 )
 from fdl.evaluation.language_model import language_model, log_likelihoods
+from fdl.evaluation.latent_variables import active_units, importance_sampled
 from fdl.evaluation.predict import predict
 from fdl.evaluation.predictors import classifier, only_input, regressor, tagger
 from fdl.evaluation.published import published_abilities
@@ -26,6 +27,7 @@ from fdl.evaluation.translation import translator
 __all__ = [
     "EvaluatedExamples",
     "ExampleScores",
+    "active_units",
     "as_csv",
     "as_json",
     "batch_shapes",
@@ -34,6 +36,7 @@ __all__ = [
     "compare",
     "embedder",
     "evaluate_examples",
+    "importance_sampled",
     "language_model",
     "latent_decoder",
     "log_likelihoods",

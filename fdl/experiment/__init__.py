@@ -8,7 +8,13 @@ from fdl.experiment.ngrams import with_ngrams
 from fdl.experiment.reinforcement_learning import reinforcement_learning
 from fdl.experiment.sequence_task import sequence_task
 from fdl.experiment.supervised import supervised
-from fdl.experiment.tasks import Task, classification, regression, tagging
+from fdl.experiment.tasks import (
+    Task,
+    classification,
+    regression,
+    tagging,
+    variational,
+)
 from fdl.experiment.text_classification import (
     text_classification,
     word_classification,
@@ -29,6 +35,7 @@ __all__ = [
     "tagging",
     "text_classification",
     "translation",
+    "variational",
     "with_baselines",
     "with_ngrams",
     "word_classification",
