@@ -2,6 +2,7 @@
 
 from fdl.evaluation.compare import changes, compare
 from fdl.evaluation.dataset import on_dataset
+from fdl.evaluation.disentanglement import mutual_information_gap
 from fdl.evaluation.examples import (
     EvaluatedExamples,
     batch_shapes,
@@ -40,6 +41,7 @@ __all__ = [
     "language_model",
     "latent_decoder",
     "log_likelihoods",
+    "mutual_information_gap",
     "on_dataset",
     "only_input",
     "predict",

@@ -4,6 +4,7 @@ from fdl.experiment.baselines import with_baselines
 from fdl.experiment.comparison import compare
 from fdl.experiment.fine_tuning import fine_tuning
 from fdl.experiment.language import language_modelling
+from fdl.experiment.log_likelihood import with_log_likelihood
 from fdl.experiment.ngrams import with_ngrams
 from fdl.experiment.reinforcement_learning import reinforcement_learning
 from fdl.experiment.sequence_task import sequence_task
@@ -37,6 +38,7 @@ __all__ = [
     "translation",
     "variational",
     "with_baselines",
+    "with_log_likelihood",
     "with_ngrams",
     "word_classification",
 ]

@@ -1,0 +1,156 @@
+"""Latents collapse onto the prior under a decoder that needs none; free nats help.
+
+fdl train experiments/theory/posterior_collapse.py --seeds 5
+"""
+
+from typing import Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+import fdl
+
+
+def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
+    """Config of the experiment: sizes, rates and periods."""
+    config = ConfigDict()
+    config.num_epochs = 60 if size == "full" else 1
+    config.log_every = "5 epochs"
+    config.eval_every = "10 epochs"
+    config.save_every = "never"
+    config.steps_per_call = 41
+    config.best = "min factorised/loss"
+
+    config.batch_size = 32
+    config.num_units = 256
+    config.latent_size = 8
+    config.beta = 16.0  # Of the arm with a large one.
+    config.free_nats = 0.5  # Of each latent.
+    config.optimizer = {
+        "name": "adamw",
+        "learning_rate": 2e-3,
+        "schedule": "cosine",
+        "weight_decay": 0.3,
+    }
+    return config
+
+
+def build(config: ConfigDict) -> fdl.Experiment:
+    """Experiment of a config."""
+    splits = fdl.data.binarized(fdl.data.load_splits("digits"), threshold=8)
+    sizes = config.num_units, config.latent_size
+    factorised = fdl.models.VAE(sizes[:1], sizes[1], input_shape=(8, 8, 1))
+    autoregressive = AutoregressiveVAE(*sizes)
+    kinds = {
+        "factorised": (factorised, {}),
+        "large_beta": (factorised, {"beta": config.beta}),
+        "autoregressive": (autoregressive, {}),
+        "free_nats": (autoregressive, {"free_nats": config.free_nats}),
+    }
+    arms = {}
+    for name, (network, options) in kinds.items():
+        arm = fdl.supervised(
+            config,
+            splits,
+            fdl.data.preprocessing.images((8, 8, 1), white=1),
+            network,
+            fdl.experiment.variational(**options),
+        )
+        arms[name] = with_active_units(arm, config, splits)
+    return fdl.experiment.compare(arms)
+
+
+def with_active_units(
+    arm: fdl.Experiment, config: ConfigDict, splits: fdl.data.Splits
+) -> fdl.Experiment:
+    """Also counts the latents that depend on the image."""
+
+    def beside(evaluate, split):
+        batches = fdl.data.batches(split, len(split["image"]), shuffle=False)
+        count = fdl.evaluation.active_units(
+            arm.model, batches, preprocess=arm.examples.preprocess
+        )
+        return lambda variables: {**evaluate(variables), **count(variables)}
+
+    return arm._replace(
+        evaluate=beside(arm.evaluate, splits.validation),
+        test=beside(arm.test, splits.test),
+    )
+
+
+class AutoregressiveVAE(nn.Module):
+    """VAE whose decoder sees the pixels before each one, beside the latents (MADE).
+
+    Attributes:
+      num_units: Number of hidden units of the encoder, and of the decoder.
+      latent_size: Number of latents.
+    """
+
+    num_units: int
+    latent_size: int
+
+    def setup(self):
+        """Creates the layers."""
+        self.hidden = nn.Dense(self.num_units)
+        self.mean = nn.Dense(self.latent_size)
+        self.log_var = nn.Dense(self.latent_size)
+        self.of_latents = nn.Dense(self.num_units)
+        self.of_pixels = MaskedDense(64, self.num_units)
+        self.logits = MaskedDense(self.num_units, 64, to_pixels=True)
+
+    def __call__(self, images, *, train=False, sample=None):
+        """Maps images [B, 8, 8, 1] to logits, and to mean and log-variance."""
+        mean, log_var = self.encode(images)
+        latents = mean
+        if train if sample is None else sample:
+            noise = jax.random.normal(self.make_rng("dropout"), mean.shape)
+            latents = mean + jnp.exp(log_var / 2) * noise
+        pixels = images.reshape(len(images), 64)
+        hidden = nn.relu(self.of_latents(latents) + self.of_pixels(pixels))
+        logits = self.logits(hidden).reshape(images.shape)
+        return fdl.models.VAEOutput(logits, mean, log_var)
+
+    def encode(self, images):
+        """Maps images [B, 8, 8, 1] to posterior mean and log-variance."""
+        hidden = nn.relu(self.hidden(images.reshape(len(images), 64)))
+        return self.mean(hidden), self.log_var(hidden)
+
+    def example(self):
+        """Example inputs: one image."""
+        return (jax.ShapeDtypeStruct((1, 8, 8, 1), jnp.float32),)
+
+
+class MaskedDense(nn.Module):
+    """Dense layer of MADE, without the connections from a pixel to itself or before.
+
+    Hidden unit i has degree d = i mod the number of pixels: it sees the pixels 0 to
+    d - 1, and is seen by the pixels from d on.
+
+    Attributes:
+      num_inputs: Number of inputs: of pixels, or of hidden units.
+      num_outputs: Number of outputs: of hidden units, or of pixels.
+      to_pixels: Whether the outputs are pixels.
+
+    References:
+      Germain et al., `MADE <https://arxiv.org/abs/1502.03509>`_, 2015.
+    """
+
+    num_inputs: int
+    num_outputs: int
+    to_pixels: bool = False
+
+    @nn.compact
+    def __call__(self, inputs):
+        """Maps inputs [B, num_inputs] to outputs [B, num_outputs]."""
+        rows, columns = np.arange(self.num_inputs), np.arange(self.num_outputs)
+        if self.to_pixels:
+            mask = rows[:, None] % self.num_outputs <= columns
+        else:
+            mask = rows[:, None] < columns % self.num_inputs
+        init = nn.initializers.lecun_normal()
+        kernel = self.param("kernel", init, (self.num_inputs, self.num_outputs))
+        bias = self.param("bias", nn.initializers.zeros, (self.num_outputs,))
+        return inputs @ (kernel * mask) + bias[None]
