@@ -18,9 +18,9 @@ POSITIONS, SIZES = 9, 4  # Numbers of values of the factors.
 def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
-    config.num_steps = 3000 if size == "full" else 10
+    config.num_steps = 2000 if size == "full" else 10
     config.log_every = "200 steps"
-    config.eval_every = "1000 steps"
+    config.eval_every = "500 steps"
     config.save_every = "never"
     config.steps_per_call = 100
     config.best = "min beta_1/loss"

@@ -17,7 +17,7 @@ import fdl
 def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
-    config.num_epochs = 60 if size == "full" else 1
+    config.num_epochs = 40 if size == "full" else 1
     config.log_every = "5 epochs"
     config.eval_every = "10 epochs"
     config.save_every = "never"
@@ -27,7 +27,7 @@ def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     config.batch_size = 32
     config.num_units = 256
     config.latent_size = 8
-    config.beta = 16.0  # Of the arm with a large one.
+    config.beta = 16.0  # Weight of the divergence, where it is large.
     config.free_nats = 0.5  # Of each latent.
     config.optimizer = {
         "name": "adamw",
@@ -44,11 +44,13 @@ def build(config: ConfigDict) -> fdl.Experiment:
     sizes = config.num_units, config.latent_size
     factorised = fdl.models.VAE(sizes[:1], sizes[1], input_shape=(8, 8, 1))
     autoregressive = AutoregressiveVAE(*sizes)
+    free = {"free_nats": config.free_nats}
     kinds = {
         "factorised": (factorised, {}),
         "large_beta": (factorised, {"beta": config.beta}),
+        "large_beta_free": (factorised, {"beta": config.beta, **free}),
         "autoregressive": (autoregressive, {}),
-        "free_nats": (autoregressive, {"free_nats": config.free_nats}),
+        "autoregressive_free": (autoregressive, free),
     }
     arms = {}
     for name, (network, options) in kinds.items():
@@ -60,7 +62,37 @@ def build(config: ConfigDict) -> fdl.Experiment:
             fdl.experiment.variational(**options),
         )
         arms[name] = with_active_units(arm, config, splits)
-    return fdl.experiment.compare(arms)
+    return fdl.experiment.compare(
+        arms,
+        claims=[
+            fdl.Claim(
+                "with a large β all latents collapse (nats of divergence)",
+                lambda m: m["large_beta/kl"],
+                at_most=0.01,
+            ),
+            fdl.Claim(
+                "free nats keep all of them active",
+                lambda m: m["large_beta_free/active_units"],
+                at_least=8,
+            ),
+            fdl.Claim(
+                "and win back most of the bound (nats)",
+                lambda m: m["large_beta/loss"] - m["large_beta_free/loss"],
+                at_least=4,
+            ),
+            fdl.Claim(
+                "a decoder that sees the pixels hardly needs latents (divergence of "
+                "that which sees none, over its own)",
+                lambda m: m["factorised/kl"] / m["autoregressive/kl"],
+                at_least=4,
+            ),
+            fdl.Claim(
+                "free nats make it use them (nats of divergence)",
+                lambda m: m["autoregressive_free/kl"],
+                at_least=2.5,
+            ),
+        ],
+    )
 
 
 def with_active_units(
@@ -84,6 +116,8 @@ def with_active_units(
 class AutoregressiveVAE(nn.Module):
     """VAE whose decoder sees the pixels before each one, beside the latents (MADE).
 
+    The latents shift the logits that the pixels before give.
+
     Attributes:
       num_units: Number of hidden units of the encoder, and of the decoder.
       latent_size: Number of latents.
@@ -97,8 +131,9 @@ class AutoregressiveVAE(nn.Module):
         self.hidden = nn.Dense(self.num_units)
         self.mean = nn.Dense(self.latent_size)
         self.log_var = nn.Dense(self.latent_size)
-        self.of_latents = nn.Dense(self.num_units)
+        self.of_latents = nn.Dense(64)
         self.of_pixels = MaskedDense(64, self.num_units)
+        self.direct = MaskedDense(64, 64)
         self.logits = MaskedDense(self.num_units, 64, to_pixels=True)
 
     def __call__(self, images, *, train=False, sample=None):
@@ -109,9 +144,9 @@ class AutoregressiveVAE(nn.Module):
             noise = jax.random.normal(self.make_rng("dropout"), mean.shape)
             latents = mean + jnp.exp(log_var / 2) * noise
         pixels = images.reshape(len(images), 64)
-        hidden = nn.relu(self.of_latents(latents) + self.of_pixels(pixels))
-        logits = self.logits(hidden).reshape(images.shape)
-        return fdl.models.VAEOutput(logits, mean, log_var)
+        logits = self.logits(nn.relu(self.of_pixels(pixels)))
+        logits += self.direct(pixels) + self.of_latents(latents)
+        return fdl.models.VAEOutput(logits.reshape(images.shape), mean, log_var)
 
     def encode(self, images):
         """Maps images [B, 8, 8, 1] to posterior mean and log-variance."""

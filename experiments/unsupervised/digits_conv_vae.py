@@ -13,7 +13,7 @@ import fdl
 def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
-    config.num_epochs = 100 if size == "full" else 1
+    config.num_epochs = 60 if size == "full" else 1
     config.log_every = "2 epochs"
     config.eval_every = "10 epochs"
     config.save_every = "10 epochs"

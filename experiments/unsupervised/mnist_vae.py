@@ -24,7 +24,7 @@ def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
 
     config.batch_size = 128
     config.optimizer = {"name": "adam", "learning_rate": 1e-3, "schedule": "cosine"}
-    config.num_samples = 100 if size == "full" else 2  # For the log-likelihood.
+    config.num_samples = 40 if size == "full" else 2  # For the log-likelihood.
     return config
 
 
