@@ -1,6 +1,18 @@
 """Bound the likelihood of binarised 8x8 digits by several samples, beside one.
 
 fdl train experiments/unsupervised/digits_iwae.py --seeds 5
+
+Two networks alike, after 50 epochs; of 360 test images, in nats (mean ± standard error
+of the seeds 0 to 4):
+
+* one trained by the ELBO: bound -19.01 ± 0.05, log-likelihood -18.39 ± 0.02;
+* one trained by the bound of 8 samples: -17.99 ± 0.02, log-likelihood -17.77 ± 0.01;
+  by one sample its ELBO is -19.43 ± 0.07.
+
+Log-likelihoods are by importance sampling with 1000 samples; their standard error is
+0.20 by the spread of the images, and 0.005 by that of the samples. IWAE's gap is
+smaller by 0.40 nats, and its bound is higher by 1.02: both claims hold. All five take
+67 seconds of processor time.
 """
 
 from typing import Literal
