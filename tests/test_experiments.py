@@ -111,7 +111,7 @@ RESULTS = {
     "theory/noisy_labels": ("max l2/accuracy", 0.75, 5),
     "theory/normalised_advantages": ("max normalised_0.001/episode_return", 450, 10),
     "theory/overfitting": ("min dropout/mse", 4000, 5),
-    "theory/posterior_collapse": ("max large_beta/active_units", 0, 5),
+    "theory/posterior_collapse": ("min large_beta/kl", 0.01, 5),
     "theory/scaling": ("min width_128/loss", 2.2, 5),
     "theory/sequential_depth": ("min gpt/ratio", 1, 5),
     "theory/shifted_digits": ("max cnn/accuracy", 0.95, 5),

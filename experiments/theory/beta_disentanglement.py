@@ -18,17 +18,17 @@ POSITIONS, SIZES = 9, 4  # Numbers of values of the factors.
 def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
-    config.num_steps = 2000 if size == "full" else 10
+    config.num_steps = 3000 if size == "full" else 10
     config.log_every = "200 steps"
     config.eval_every = "500 steps"
     config.save_every = "never"
     config.steps_per_call = 100
     config.best = "min beta_1/loss"
 
-    config.batch_size = 64
-    config.num_held_out = 2000 if size == "full" else 100
+    config.batch_size = 32
+    config.num_held_out = 1000 if size == "full" else 100
     config.betas = (1.0, 4.0, 8.0)
-    config.model = {"hidden_sizes": (256,), "latent_size": 6}
+    config.model = {"hidden_sizes": (128,), "latent_size": 6}
     config.optimizer = {"name": "adam", "learning_rate": 1e-3}
     return config
 

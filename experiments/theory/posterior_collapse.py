@@ -1,6 +1,26 @@
-"""Latents collapse onto the prior under a decoder that needs none; free nats help.
+"""Latents collapse onto the prior; free nats keep them in use.
 
 fdl train experiments/theory/posterior_collapse.py --seeds 5
+
+VAEs of binarised 8x8 digits with eight latents, after 40 epochs; divergence from the
+prior and negative ELBO of 360 test images, in nats (mean ± standard error of the seeds
+0 to 4):
+
+* pixels independent given the latents: 5.46 ± 0.04 and 18.79 ± 0.03;
+* the same with β = 16: 0.0008 and 24.64 ± 0.01, as of independent pixels, no latent
+  active; with 0.5 free nats for each latent 3.45 ± 0.01 and 20.07 ± 0.08, all eight
+  active;
+* pixels that see those before them: 0.72 ± 0.03 and 18.09 ± 0.03; with free nats 4.07
+  ± 0.01 and 18.71 ± 0.03.
+
+All five claims hold. The decoder that sees pixels has the better bound while it hardly
+uses its latents: free nats cost it 0.6 nats, and buy a code. Its eight latents are
+active by the variance of their means, little as they say. All five take 51 seconds of
+processor time.
+
+Bowman et al., `Generating Sentences from a Continuous Space
+<https://arxiv.org/abs/1511.06349>`_, 2015, describe the collapse; free nats are of
+Kingma et al., 2016 (see `fdl.objectives.variational`).
 """
 
 from typing import Literal
