@@ -2,6 +2,7 @@
 
 from fdl.evaluation.compare import changes, compare
 from fdl.evaluation.dataset import on_dataset
+from fdl.evaluation.disentanglement import mutual_information_gap
 from fdl.evaluation.examples import (
     EvaluatedExamples,
     batch_shapes,
@@ -17,6 +18,7 @@ from fdl.evaluation.generative import (
     sampler,
 )
 from fdl.evaluation.language_model import language_model, log_likelihoods
+from fdl.evaluation.latent_variables import active_units, importance_sampled
 from fdl.evaluation.predict import predict
 from fdl.evaluation.predictors import classifier, only_input, regressor, tagger
 from fdl.evaluation.published import published_abilities
@@ -26,6 +28,7 @@ from fdl.evaluation.translation import translator
 __all__ = [
     "EvaluatedExamples",
     "ExampleScores",
+    "active_units",
     "as_csv",
     "as_json",
     "batch_shapes",
@@ -34,9 +37,11 @@ __all__ = [
     "compare",
     "embedder",
     "evaluate_examples",
+    "importance_sampled",
     "language_model",
     "latent_decoder",
     "log_likelihoods",
+    "mutual_information_gap",
     "on_dataset",
     "only_input",
     "predict",

@@ -4,11 +4,18 @@ from fdl.experiment.baselines import with_baselines
 from fdl.experiment.comparison import compare
 from fdl.experiment.fine_tuning import fine_tuning
 from fdl.experiment.language import language_modelling
+from fdl.experiment.log_likelihood import with_log_likelihood
 from fdl.experiment.ngrams import with_ngrams
 from fdl.experiment.reinforcement_learning import reinforcement_learning
 from fdl.experiment.sequence_task import sequence_task
 from fdl.experiment.supervised import supervised
-from fdl.experiment.tasks import Task, classification, regression, tagging
+from fdl.experiment.tasks import (
+    Task,
+    classification,
+    regression,
+    tagging,
+    variational,
+)
 from fdl.experiment.text_classification import (
     text_classification,
     word_classification,
@@ -29,7 +36,9 @@ __all__ = [
     "tagging",
     "text_classification",
     "translation",
+    "variational",
     "with_baselines",
+    "with_log_likelihood",
     "with_ngrams",
     "word_classification",
 ]

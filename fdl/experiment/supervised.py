@@ -7,6 +7,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from fdl import config as configs
@@ -89,6 +90,7 @@ def supervised(
         model = initialised(model, variables)
     objective = task.objective(model, inputs=name)
     _check_outputs(model, example, task, splits)
+    _check_inputs(preprocessing, task, splits)
     batches = whole = splits.train
     if not isinstance(splits.train, Batches):
         batches = data.batches(splits.train, config.batch_size, config.seed)
@@ -140,6 +142,20 @@ def _check_outputs(
     for name, part in splits._asdict().items():
         if isinstance(part, Mapping):
             task.check(shape[-1], part, name)
+
+
+def _check_inputs(preprocessing: Preprocessing, task: Task, splits: Splits) -> None:
+    """Checks the inputs of the examples that lie in memory, as a model sees them."""
+    if task.check_inputs is None:
+        return
+    name, preprocess = only_input(preprocessing), preprocessor(preprocessing)
+    for part_name, part in splits._asdict().items():
+        if isinstance(part, Mapping) and name in part:
+            # Preprocessing scales or shifts each number alone: those between the
+            # extremes need not be seen.
+            extremes = np.stack([part[name].min(axis=0), part[name].max(axis=0)])
+            found = preprocess({name: jnp.asarray(extremes)})[name]
+            task.check_inputs(np.asarray(found), part_name)
 
 
 def _one_epoch(config: Any, source: Source | Batches) -> Batches:

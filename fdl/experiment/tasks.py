@@ -22,6 +22,9 @@ class Task(NamedTuple):
       abilities: ``ability(model, preprocessing)`` by name, such as ``predict``.
       check: ``check(num_outputs, examples, name)``, a `UserError` if the model does not
         have the outputs for all examples of a part of the data; None for no check.
+      check_inputs: ``check_inputs(inputs, name)``, a `UserError` if preprocessed inputs
+        of a part of the data are not valid; None for no check. It is given the least
+        and the greatest value of each number of an input, [2, ...].
 
     Example:
       >>> autoencoding = Task(objectives.reconstruction)
@@ -30,6 +33,7 @@ class Task(NamedTuple):
     objective: Callable[..., Objective]
     abilities: Mapping[str, Callable[[Model, Preprocessing], Ability]] = NOTHING
     check: Callable[[int, Mapping[str, np.ndarray], str], None] | None = None
+    check_inputs: Callable[[np.ndarray, str], None] | None = None
 
 
 def classification(*, classes: Sequence[str] = (), **options: Any) -> Task:
@@ -163,3 +167,65 @@ def regression(
     )
     predict = partial(evaluation.regressor, mean=mean, std=std)
     return Task(objective, {"predict": predict})
+
+
+def variational(
+    objective: Callable[..., Objective] = objectives.variational, **options: Any
+) -> Task:
+    """Variational autoencoder of pixels between 0 and 1, with a Bernoulli likelihood.
+
+    Its abilities are ``sample``, ``embed`` (the posterior mean), ``decode`` and
+    ``reconstruct``; pixels are probabilities.
+
+    Args:
+      objective: `objectives.variational` or `objectives.importance_weighted`.
+      **options: Its arguments, such as ``beta`` or ``num_samples``.
+
+    Example:
+      >>> task = variational(objectives.importance_weighted, num_samples=16)
+      >>> list(task.abilities)
+      ['sample', 'embed', 'decode', 'reconstruct']
+    """
+
+    def of_latents(make: Callable[..., Ability]) -> Callable[..., Ability]:
+        return lambda model, _: make(
+            model, latent_size=model.module.latent_size, logits=True
+        )
+
+    return Task(
+        partial(objective, **options),
+        {
+            "sample": of_latents(evaluation.prior_sampler),
+            "embed": evaluation.embedder,
+            "decode": of_latents(evaluation.latent_decoder),
+            "reconstruct": partial(evaluation.reconstructor, logits=True),
+        },
+        check_inputs=check_probabilities,
+    )
+
+
+def check_probabilities(inputs: np.ndarray, name: str) -> None:
+    """Checks that inputs are between 0 and 1, outside of compilation.
+
+    In a program it can only be seen that the loss becomes NaN.
+
+    Args:
+      inputs: Preprocessed inputs, [N, ...].
+      name: Name of the examples, for the message.
+
+    Raises:
+      UserError: One is not.
+
+    Example:
+      >>> check_probabilities(np.array([[0.0, 1.0], [0.5, 2.0]]), "train")
+      Traceback (most recent call last):
+      fdl.errors.UserError: train: pixel=2.0: expected 0 to 1, for a Bernoulli \
+likelihood; the preprocessing scales them, as images(shape, white=255) does
+    """
+    wrong = inputs[~((inputs >= 0) & (inputs <= 1))]  # NaN fails both comparisons.
+    if wrong.size:
+        raise UserError(
+            f"{name}: pixel={wrong[0]:.4}: expected 0 to 1, for a Bernoulli "
+            "likelihood; the preprocessing scales them, as images(shape, white=255) "
+            "does"
+        )

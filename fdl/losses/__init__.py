@@ -6,6 +6,12 @@ from fdl.losses.clipped_surrogate import clipped_surrogate
 from fdl.losses.ctc import ctc
 from fdl.losses.ctc_decoding import ctc_greedy
 from fdl.losses.divergences import distillation, kl_divergence
+from fdl.losses.elbo import (
+    bernoulli_nll,
+    gaussian_kl,
+    importance_weighted_elbo,
+    negative_elbo,
+)
 from fdl.losses.label_weights import check_labels, label_weights
 from fdl.losses.likelihoods import gaussian_nll, poisson_nll
 from fdl.losses.negative_sampling import negative_sampling
@@ -21,6 +27,7 @@ from fdl.losses.regression import (
 
 __all__ = [
     "absolute_error",
+    "bernoulli_nll",
     "binary_cross_entropy",
     "binary_focal",
     "check_labels",
@@ -31,15 +38,18 @@ __all__ = [
     "ctc_greedy",
     "distillation",
     "focal",
+    "gaussian_kl",
     "gaussian_nll",
     "hinge",
     "huber",
+    "importance_weighted_elbo",
     "kernels",
     "kl_divergence",
     "l1_penalty",
     "l2_penalty",
     "label_weights",
     "log_cosh",
+    "negative_elbo",
     "negative_sampling",
     "poisson_nll",
     "quantile",

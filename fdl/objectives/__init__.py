@@ -9,6 +9,7 @@ from fdl.objectives.deterministic_policy import (
     deterministic_actor,
     deterministic_critic,
 )
+from fdl.objectives.importance_weighted import importance_weighted
 from fdl.objectives.language_modelling import language_modelling
 from fdl.objectives.masked_language_modelling import masked_language_modelling
 from fdl.objectives.penalised import penalised
@@ -25,6 +26,7 @@ from fdl.objectives.soft_actor_critic import (
     soft_critic,
     soft_temperature,
 )
+from fdl.objectives.variational import variational
 
 __all__ = [
     "actor_critic",
@@ -34,6 +36,7 @@ __all__ = [
     "ctc",
     "deterministic_actor",
     "deterministic_critic",
+    "importance_weighted",
     "language_modelling",
     "masked_language_modelling",
     "mixed",
@@ -51,4 +54,5 @@ __all__ = [
     "soft_critic",
     "soft_temperature",
     "td_errors",
+    "variational",
 ]

@@ -3,11 +3,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fdl import experiment
+import fdl
+from fdl import data, experiment, models, objectives
 from fdl.errors import UserError
+from fdl.experiment.tasks import check_probabilities
 from fdl.types import Model
 
-PROGRAMS = 20
+PROGRAMS = 60
 
 TAGS = np.array([[1, 0, 2, -1], [2, 2, -1, -1]])
 # One of five tags is wrong, and so one of two texts.
@@ -36,3 +38,79 @@ def test_tags_have_outputs_for_them():
     check(3, {"tags": TAGS}, "train")
     with pytest.raises(UserError, match="train, row 1: tags=2: expected 0 to 1, as"):
         check(2, {"tags": TAGS}, "train")
+
+
+CONFIG = fdl.config.base()
+CONFIG.update({"num_epochs": 1, "batch_size": 4, "optimizer": {}})
+IMAGES = np.random.default_rng(0).integers(2, size=(6, 2, 2, 1)).astype(np.uint8)
+
+
+def autoencoder(task=None, *, train=IMAGES, white=1):
+    parts = ({"image": images} for images in (train, IMAGES, IMAGES))
+    return experiment.supervised(
+        CONFIG,
+        data.Splits(*parts),
+        data.preprocessing.images((2, 2, 1), white=white),
+        models.VAE((3,), latent_size=2, input_shape=(2, 2, 1)),
+        task or experiment.variational(),
+    )
+
+
+def test_what_a_vae_can_be_asked_for():
+    made = autoencoder()
+    variables = jax.jit(made.model.init)(jax.random.key(0))
+    asked = {
+        "sample": {"temperature": np.zeros(1, np.float32)},
+        "embed": {"image": IMAGES},
+        "decode": {"embedding": np.zeros((1, 2), np.float32)},
+        "reconstruct": {"image": IMAGES},
+    }
+    found = {
+        name: fdl.evaluation.predict(ability, variables, asked[name])
+        for name, ability in made.abilities.items()
+    }
+    (mean, _), _ = made.model.apply(variables, IMAGES * 1.0, method="encode")
+    np.testing.assert_allclose(found["embed"]["embedding"], mean, atol=1e-6)
+
+    def decode(latents):
+        logits, _ = made.model.apply(variables, latents, method="decode")
+        return 1 / (1 + np.exp(-np.asarray(logits)))
+
+    restored = found["reconstruct"]["reconstruction"]
+    np.testing.assert_allclose(restored, decode(mean), atol=1e-6)
+    # A temperature of zero is the mean of the prior.
+    middle = decode(np.zeros((1, 2), np.float32))
+    np.testing.assert_allclose(found["decode"]["sample"], middle, atol=1e-6)
+    np.testing.assert_allclose(found["sample"]["sample"], middle, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "objective", [objectives.variational, objectives.importance_weighted]
+)
+def test_pixels_beyond_one_are_told_before_training(objective):
+    task = experiment.variational(objective)
+    wrong = IMAGES.copy()
+    wrong[4, 1, 0, 0] = 5
+    autoencoder(task, train=wrong, white=5)
+    with pytest.raises(UserError, match=r"pixel=5\.0: expected 0 to 1, for a B"):
+        autoencoder(task, train=wrong)
+
+
+@pytest.mark.parametrize("value", [-0.5, np.nan])
+def test_what_is_no_probability_is_told(value):
+    with pytest.raises(UserError, match=f"test: pixel={value}: expected 0 to 1"):
+        check_probabilities(np.array([0.5, value]), "test")
+
+
+def test_the_log_likelihood_is_tested_beside_the_bound():
+    made = experiment.with_log_likelihood(autoencoder(), num_samples=50)
+    variables = jax.jit(made.model.init)(jax.random.key(0))
+    found = made.test(variables)
+    assert found["log_likelihood"] > -found["loss"] - 1
+    expected = fdl.evaluation.active_units(
+        made.model, made.examples.batches, preprocess=made.examples.preprocess
+    )(variables)
+    assert {"active_units": found["active_units"]} == expected
+    assert set(made.evaluate(variables)) == {"loss", "reconstruction", "kl"}
+    with pytest.raises(UserError, match="expected one with a test, examples and a mod"):
+        experiment.with_log_likelihood(made._replace(test=None))

@@ -32,6 +32,7 @@ IMAGES = {
     "image": RANDOM.normal(size=(50, 4, 4, 1)).astype(np.float32),
     "label": RANDOM.integers(3, size=50).astype(np.int32),
 }
+BINARY = {"image": (IMAGES["image"] > 0).astype(np.float32)}
 TEXTS = {"tokens": RANDOM.integers(7, size=(50, 6)).astype(np.int32)}
 FEATURES = {
     "features": RANDOM.normal(size=(50, 5)).astype(np.float32),
@@ -71,6 +72,19 @@ def autoencoder(seed):
     return gradient_learner(
         module, IMAGES["image"], objectives.reconstruction, IMAGES, seed
     )
+
+
+def variational_autoencoder(seed):
+    """Latents are drawn, and some of them have free nats."""
+    module = models.VAE((8,), latent_size=2, input_shape=(4, 4, 1))
+    objective = partial(objectives.variational, beta=2.0, free_nats=0.1)
+    return gradient_learner(module, BINARY["image"], objective, BINARY, seed)
+
+
+def importance_weighted_autoencoder(seed):
+    module = models.VAE((8,), latent_size=2, input_shape=(4, 4, 1))
+    objective = partial(objectives.importance_weighted, num_samples=3)
+    return gradient_learner(module, BINARY["image"], objective, BINARY, seed)
 
 
 def language_model(seed):
@@ -462,6 +476,8 @@ REST = [
     convolutional_classifier,
     regressor,
     autoencoder,
+    variational_autoencoder,
+    importance_weighted_autoencoder,
     language_model,
     masked_language_model,
     schedule_free_and_sharpness_aware,
@@ -575,6 +591,7 @@ def test_resuming_equals_not_stopping_bit_for_bit(make, tmp_path):
         *map(slow, (with_all_steps, comparison, ppo, pqn, prioritized_dqn, gan)),
         slow(actor_critic_with_a_target),
         *map(slow, (convolutional_classifier, regressor, autoencoder)),
+        *map(slow, (variational_autoencoder, importance_weighted_autoencoder)),
         slow(truncated_backpropagation),
         *map(slow, (language_model, masked_language_model)),
         *map(slow, (schedule_free_and_sharpness_aware, adapters)),

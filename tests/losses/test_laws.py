@@ -32,6 +32,7 @@ LOSSES = {
         CLASSES,
     ),
     "focal": (losses.focal, LOGITS, CLASSES),
+    "gaussian_kl": (losses.gaussian_kl, LOGITS, NUMBERS),
     "gaussian_nll": (losses.gaussian_nll, LOGITS[..., :2], NUMBERS[..., 0]),
     "hinge": (losses.hinge, LOGITS, ANSWERS),
     "huber": (losses.huber, LOGITS, NUMBERS),
@@ -55,11 +56,14 @@ def cases(table):
 def test_every_loss_is_here():
     named = {name.split()[-1] for name in {**LOSSES, **OF_FRAMES}}
     others = {
+        "bernoulli_nll",
         "check_labels",
         "ctc_greedy",
         "clipped_surrogate",
+        "importance_weighted_elbo",
         "kernels",
         "label_weights",
+        "negative_elbo",
         "negative_sampling",
     }
     others |= {"l1_penalty", "l2_penalty"}

@@ -1,0 +1,43 @@
+"""Encode binarised MNIST in twenty latents: the variational autoencoder of flax.
+
+fdl train experiments/unsupervised/mnist_vae.py
+"""
+
+from typing import Literal
+
+from ml_collections import ConfigDict
+
+import fdl
+
+
+def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
+    """Config of the experiment: sizes, rates and periods."""
+    config = ConfigDict()
+    if size == "full":
+        config.num_epochs = 10
+    else:
+        config.num_steps = 4
+    config.log_every = "200 steps"
+    config.eval_every = "1 epoch"
+    config.save_every = "1 epoch"
+    config.steps_per_call = 50
+
+    config.batch_size = 128
+    config.optimizer = {"name": "adam", "learning_rate": 1e-3, "schedule": "cosine"}
+    config.num_samples = 40 if size == "full" else 2  # For the log-likelihood.
+    return config
+
+
+def build(config: ConfigDict) -> fdl.Experiment:
+    """Experiment of a config."""
+    experiment = fdl.supervised(
+        config,
+        fdl.data.binarized(fdl.data.load_splits("mnist"), threshold=127),
+        fdl.data.preprocessing.images((28, 28, 1), white=1),
+        fdl.models.vae_mnist(),
+        fdl.experiment.variational(),
+    )
+    num_samples = config.num_samples
+    return fdl.experiment.with_log_likelihood(
+        experiment, num_samples=num_samples, samples_at_once=min(num_samples, 20)
+    )
