@@ -2,6 +2,7 @@
 
 from fdl.evaluation.compare import changes, compare
 from fdl.evaluation.dataset import on_dataset
+from fdl.evaluation.distances import energy_distance
 from fdl.evaluation.examples import (
     EvaluatedExamples,
     batch_shapes,
@@ -17,6 +18,10 @@ from fdl.evaluation.generative import (
     sampler,
 )
 from fdl.evaluation.language_model import language_model, log_likelihoods
+from fdl.evaluation.partition_function import (
+    LogPartition,
+    annealed_importance_sampling,
+)
 from fdl.evaluation.predict import predict
 from fdl.evaluation.predictors import classifier, only_input, regressor, tagger
 from fdl.evaluation.published import published_abilities
@@ -26,6 +31,8 @@ from fdl.evaluation.translation import translator
 __all__ = [
     "EvaluatedExamples",
     "ExampleScores",
+    "LogPartition",
+    "annealed_importance_sampling",
     "as_csv",
     "as_json",
     "batch_shapes",
@@ -33,6 +40,7 @@ __all__ = [
     "classifier",
     "compare",
     "embedder",
+    "energy_distance",
     "evaluate_examples",
     "language_model",
     "latent_decoder",

@@ -5,6 +5,7 @@ from fdl.losses.classification import crammer_singer, cross_entropy, focal
 from fdl.losses.clipped_surrogate import clipped_surrogate
 from fdl.losses.ctc import ctc
 from fdl.losses.ctc_decoding import ctc_greedy
+from fdl.losses.dequantization import bits_per_dimension, dequantize
 from fdl.losses.divergences import distillation, kl_divergence
 from fdl.losses.label_weights import check_labels, label_weights
 from fdl.losses.likelihoods import gaussian_nll, poisson_nll
@@ -23,12 +24,14 @@ __all__ = [
     "absolute_error",
     "binary_cross_entropy",
     "binary_focal",
+    "bits_per_dimension",
     "check_labels",
     "clipped_surrogate",
     "crammer_singer",
     "cross_entropy",
     "ctc",
     "ctc_greedy",
+    "dequantize",
     "distillation",
     "focal",
     "gaussian_nll",
