@@ -31,7 +31,7 @@ class RBM(nn.Module):
     Attributes:
       num_hidden: Number H of hidden units.
       input_shape: Shape of an example, whose values are the V visible units.
-      num_chains: Number of persistent chains, which start at random states; 0 for none.
+      num_chains: Number of persistent chains, which start at random states; None for none.
       dtype: Computation dtype; that of inputs and parameters if None.
       param_dtype: Dtype of the parameters.
 
@@ -52,7 +52,7 @@ class RBM(nn.Module):
 
     num_hidden: int
     input_shape: Sequence[int] = (28, 28, 1)
-    num_chains: int = 0
+    num_chains: int | None = None
     dtype: DTypeLike | None = None
     param_dtype: DTypeLike = "float32"
 
