@@ -32,6 +32,9 @@ COMMANDS = {
     "generate": "continue texts with a trained language model",
     "translate": "translate texts with a trained encoder-decoder, or several of them",
     "score": "likelihood and perplexity of texts under a trained language model",
+    "sample": "draw samples of a generative model: a grid of images, or arrays",
+    "embed": "embed examples by a trained model, a row for each",
+    "interpolate": "decode points between the embeddings of examples",
     "play": "watch the trained policy of a run, and record its episodes",
     "export": "write the trained model of a run into a folder of its own",
     "runs": "list runs: their state, what differs in their configs, their metrics",
@@ -87,6 +90,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
+    def __init__(self, **options):
+        # `--seed 3` is not to mean `--seeds 3`.
+        super().__init__(**{"allow_abbrev": False, **options})
+
     def error(self, message: str) -> NoReturn:
         super().error(printable(message))
 

@@ -1,7 +1,6 @@
 """`fdl play`: watch the trained policy of a run, and record its episodes."""
 
 import argparse
-import io
 import pathlib
 from collections.abc import Sequence
 
@@ -9,6 +8,7 @@ import jax
 import numpy as np
 
 from fdl import rl
+from fdl.cli.abilities import write_npz
 from fdl.cli.arguments import add_checkpoint, add_run, add_seed, existing_output_path
 from fdl.cli.console import say, warn
 from fdl.config import in_range
@@ -114,10 +114,7 @@ def write_record(path: pathlib.Path, episodes: Sequence[rl.Episode]) -> int:
     }
     lengths = [len(x.transitions.reward) for x in episodes]
     arrays["episode"] = np.repeat(np.arange(len(episodes)), lengths)
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)
-    with writing(path):
-        write_bytes(path, buffer.getvalue())
+    write_npz(path, arrays)
     return len(arrays["reward"])
 
 

@@ -5,6 +5,7 @@ import argparse
 from fdl.cli.arguments import add_checkpoint, add_run, add_seed
 from fdl.cli.console import say, warn
 from fdl.runs.directory import check_no_links
+from fdl.runs.generative_plots import animate
 from fdl.runs.open_run import open_run, restore
 from fdl.runs.plots_of_run import draw, metric_plots_of, prediction_plots_of
 
@@ -14,6 +15,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
     add_checkpoint(parser)
     add_seed(parser)
+    parser.add_argument(
+        "--gif", action="store_true", help="also animate the pictures of evaluations"
+    )
 
 
 def main(options: argparse.Namespace) -> int:
@@ -30,6 +34,8 @@ def main(options: argparse.Namespace) -> int:
         run.variables_of(loop_state, member),
         run.title(step, member),
     )
+    if options.gif:
+        plots.append(("the animation", lambda: [animate(run.workdir)]))
     paths, all_drawn = draw(plots, warn)
     for path in paths:
         say(f"  {path}")

@@ -71,17 +71,24 @@ def reconstructor(
 
 
 def latent_decoder(
-    model: Model, *, latent_size: int, method: str = "decode", logits: bool = False
+    model: Model,
+    preprocessing: Preprocessing | None = None,
+    *,
+    latent_size: int,
+    method: str = "decode",
+    logits: bool = False,
 ) -> Ability:
     """Example of each ``embedding``, float [B, D]: ``sample``, float32 [B, ...].
 
     Args:
       model: Model with a method of embeddings to examples, or to several outputs of
         which they are the first.
+      preprocessing: Not used, as its inputs are embeddings.
       latent_size: Dimension D of an embedding.
       method: Name of the method: "decode" of autoencoders, "inverse" of flows.
       logits: Whether the outputs are logits of probabilities.
     """
+    del preprocessing
 
     def decode(variables: Variables, batch: Mapping[str, Array], key: Key):
         outputs, _ = model.apply(variables, batch["embedding"], key=key, method=method)
@@ -98,7 +105,12 @@ def latent_decoder(
 
 
 def prior_sampler(
-    model: Model, *, latent_size: int, method: str = "decode", logits: bool = False
+    model: Model,
+    preprocessing: Preprocessing | None = None,
+    *,
+    latent_size: int,
+    method: str = "decode",
+    logits: bool = False,
 ) -> Ability:
     """Samples of a model with the prior N(0, I): ``sample``, float32 [B, ...].
 
@@ -107,10 +119,12 @@ def prior_sampler(
 
     Args:
       model: Model with a method of latents to examples; see `latent_decoder`.
+      preprocessing: Not used, as its inputs are temperatures.
       latent_size: Dimension of the latents.
       method: Name of the method: "decode" of autoencoders, "inverse" of flows.
       logits: Whether the outputs are logits of probabilities, which are the sample.
     """
+    del preprocessing
     decode = latent_decoder(
         model, latent_size=latent_size, method=method, logits=logits
     )

@@ -12,6 +12,7 @@ from fdl.plots.curves import curves
 from fdl.plots.episodes import episode, gif
 from fdl.plots.figure import COLORS, colors, new_figure, save
 from fdl.plots.filters import filters, weights
+from fdl.plots.generative import generative, samples
 from fdl.plots.layer_stats import layer_stats
 from fdl.plots.lr_range_test import lr_range_test
 from fdl.plots.mistakes import mistakes, worst
@@ -30,6 +31,7 @@ __all__ = [
     "curves",
     "episode",
     "filters",
+    "generative",
     "gif",
     "layer_stats",
     "loss_by_position",
@@ -42,6 +44,7 @@ __all__ = [
     "reliability",
     "residuals",
     "roc",
+    "samples",
     "save",
     "token_surprise",
     "weights",

@@ -5,7 +5,13 @@ import pathlib
 from collections.abc import Callable, Sequence
 
 from fdl.errors import RunError, UserError, describe
-from fdl.runs import language_plots, metric_plots, prediction_plots, translation_plots
+from fdl.runs import (
+    generative_plots,
+    language_plots,
+    metric_plots,
+    prediction_plots,
+    translation_plots,
+)
 from fdl.types import Experiment, Variables
 
 # A description, and a function that draws and returns the paths of its files.
@@ -71,13 +77,16 @@ def prediction_plots_of(
       variables: Variables of the trained model, of the seed.
       title: Title of the plots: experiment, seed and step.
     """
-    if experiment.examples is None:
+    if experiment.examples is None and "sample" not in experiment.abilities:
         return []
     kinds = {
         "predict": ("the predictions", prediction_plots.figures),
         "score": ("the text", language_plots.figures),
         "translate": ("the attention", translation_plots.figures),
     }
+    made = next((x for x in generative_plots.NAMES if x in experiment.abilities), None)
+    if made is not None:
+        kinds[made] = ("what the model makes", generative_plots.figures)
 
     def make(figures: Callable) -> list[pathlib.Path]:
         return [

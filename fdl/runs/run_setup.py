@@ -12,6 +12,7 @@ from fdl.errors import UserError
 from fdl.learners import evaluate_each, replicate
 from fdl.runs.checkpoint import policy
 from fdl.runs.early_stopping import rule_of_config
+from fdl.runs.generative_plots import Draw, drawer
 from fdl.runs.layer_hook import Measure, layer_measure
 from fdl.train.early_stopping import EarlyStoppingRule
 from fdl.train.loop import Program, compiled
@@ -37,6 +38,8 @@ class RunSetup(NamedTuple):
       rule: Early stopping rule; None if there is none.
       samples: ``samples(variables)``, text that the model of the first seed generates;
         None if there is none.
+      pictures: ``pictures(variables, title)``, a figure of what the model of the first
+        seed makes, to be drawn at each evaluation; None if there is none.
       save_model: True if checkpoints hold the variables of the model beside the state.
     """
 
@@ -51,6 +54,7 @@ class RunSetup(NamedTuple):
     layers: Measure | None = None
     rule: EarlyStoppingRule | None = None
     samples: Callable[[Variables], str] | None = None
+    pictures: Draw | None = None
     save_model: bool = True
 
 
@@ -70,13 +74,14 @@ def setup(experiments: Sequence[Experiment], config: ConfigDict) -> RunSetup:
     learner, batches = first.learner, first.batches
     evaluate: Any = first.evaluate
     test: Any = first.test
-    samples = first.samples
+    samples, pictures = first.samples, drawer(first)
     keys = jax.random.key(config.seed)
     if num_seeds > 1:
         learner, batches = _of_seeds(experiments)
         evaluate = evaluate_each([evaluate] * num_seeds)
         test = test and evaluate_each([test] * num_seeds)
         samples = samples and _of_first_seed(samples)
+        pictures = pictures and _of_first_seed(pictures)
         keys = jnp.stack([jax.random.key(config.seed + i) for i in range(num_seeds)])
     mesh = make_mesh(config.mesh.to_dict())
     num_steps = configs.num_steps(config, batches.steps_per_epoch)
@@ -104,13 +109,14 @@ def setup(experiments: Sequence[Experiment], config: ConfigDict) -> RunSetup:
         measure,
         rule,
         samples,
+        pictures,
         config.save_model,
     )
 
 
-def _of_first_seed(samples: Callable[[Variables], str]) -> Callable[[Variables], str]:
-    """Samples of the model of the first of several seeds."""
-    return lambda variables: samples(select_variables(variables, 0))
+def _of_first_seed(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Function of the variables of the first of several seeds."""
+    return lambda variables, *rest: function(select_variables(variables, 0), *rest)
 
 
 def _of_seeds(experiments: Sequence[Experiment]) -> tuple[Learner, Batches]:

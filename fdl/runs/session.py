@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 
 from fdl.runs.checkpoint import Checkpoints
 from fdl.runs.early_stopping import logged_evaluations
+from fdl.runs.generative_plots import save_step
 from fdl.runs.layer_hook import layer_hook
 from fdl.runs.log import RunLog, last_values, read_lines, to_json
 from fdl.runs.run_setup import RunSetup
@@ -210,7 +211,15 @@ def _advance(
     advance = _time_first_call(setup.program.advance, compiled)
     update, over = monitor(setup.rule, _evaluations(setup, workdir, start.step))
     hooks = session_hooks(
-        setup, start.checkpoints, clock, write, write_samples, log.sync, update, over
+        setup,
+        start.checkpoints,
+        clock,
+        write,
+        write_samples,
+        lambda step, figure: save_step(figure, workdir, step),
+        log.sync,
+        update,
+        over,
     )
     in_order = [hooks.log, hooks.evaluate, hooks.save_best, hooks.save]
     if setup.layers is not None:

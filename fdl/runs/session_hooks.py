@@ -14,6 +14,8 @@ from fdl.types import Variables
 Write = Callable[[int, str, Mapping[str, Any]], None]
 # Called with the text that a model generates: step and text.
 WriteText = Callable[[int, str], None]
+# Called with a figure of what a model makes: step and figure.
+WritePicture = Callable[[int, Any], object]
 
 
 class SessionHooks(NamedTuple):
@@ -48,6 +50,7 @@ def session_hooks(
     clock: TrainingClock,
     write: Write,
     write_samples: WriteText,
+    write_picture: WritePicture,
     sync: Callable[[], None],
     update: Callable[[Mapping[str, Any]], None],
     over: Callable[[], bool],
@@ -60,6 +63,7 @@ def session_hooks(
       clock: Clock that has a lap at each log, and leaves out all other hooks.
       write: Called with each line of the log.
       write_samples: Called with the text that the model generates, if it does.
+      write_picture: Called with a figure of what the model makes, if there is one.
       sync: Flushes the log to disk.
       update: Called with each evaluation, for early stopping.
       over: True if the run stops early.
@@ -83,6 +87,8 @@ def session_hooks(
         write(step, "eval", values)
         if setup.samples is not None:
             write_samples(step, setup.samples(variables))
+        if setup.pictures is not None:
+            write_picture(step, setup.pictures(variables, f"step {step}"))
         # Checked at the first evaluation, as the first save may be hours later.
         checkpoints.check(values)
         last = _Evaluation(step, values, variables)

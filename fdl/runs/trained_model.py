@@ -81,6 +81,11 @@ def ability(trained: TrainedModel, name: str, place: object) -> Ability:
     return trained.abilities[name]
 
 
+def is_run(path: Path) -> bool:
+    """True if a path is that of a run directory."""
+    return (pathlib.Path(path) / "run.json").is_file()
+
+
 def load_trained(
     path: Path,
     *,
@@ -106,7 +111,7 @@ def load_trained(
       UserError: There is no such folder, or it is not valid.
     """
     path = pathlib.Path(path)
-    if (path / "run.json").is_file():
+    if is_run(path):
         return load_run(
             path,
             checkpoint=checkpoint,
@@ -146,7 +151,7 @@ def load_model(folder: Path, *, experiment_file: Path | None = None) -> TrainedM
         not those of the network.
     """
     folder = pathlib.Path(folder)
-    if (folder / "run.json").is_file():
+    if is_run(folder):
         raise UserError(f"{folder} is a run directory: expected an export (load_run)")
     name, model, abilities, content = read_description(folder)
     if experiment_file is not None:

@@ -1,0 +1,195 @@
+"""Plots of generative models: samples, reconstructions, interpolations, latents."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from fdl.errors import UserError
+from fdl.plots.figure import colors, drawable, new_figure
+from fdl.plots.filters import montage
+
+MOST_SAMPLES = 400
+MOST_CLASSES = 20  # Of a legend.
+
+
+def samples(
+    values: np.ndarray, *, title: str = "", num_columns: int | None = None
+) -> Figure:
+    """Plots examples: images in a grid, points in the plane, others as rows of numbers.
+
+    Images of one channel are grey, of three channels in colour; of other numbers of
+    channels the mean is drawn.
+
+    Args:
+      values: Examples, float [N, H, W, C], [N, H, W], [N, 2] or [N, D]. Pixels are
+        shown between 0 and 1, or between their extremes if some lie outside. At most
+        400 are drawn, of points all.
+      title: Title of the figure; none if empty.
+      num_columns: Number of images in a row. Default: those of a square.
+
+    Raises:
+      UserError: There is no example, or it has another shape.
+
+    Example:
+      >>> figure = samples(np.zeros((9, 8, 8, 1)))
+      >>> figure.axes[0].images[0].get_array().shape
+      (26, 26)
+    """
+    figure = new_figure(5.2, 5.2, title)
+    draw_examples(figure.add_subplot(), values, num_columns)
+    return figure
+
+
+def generative(
+    *,
+    samples: np.ndarray | None = None,
+    originals: np.ndarray | None = None,
+    reconstructions: np.ndarray | None = None,
+    embedding: np.ndarray | None = None,
+    labels: np.ndarray | None = None,
+    title: str = "",
+) -> Figure:
+    """Plots what a model makes, side by side: reconstructions, samples, latents.
+
+    Args:
+      samples: Samples of the model, [N, ...]; see `samples`.
+      originals: Examples, [M, ...].
+      reconstructions: Their reconstructions, [M, ...], which are drawn below them.
+      embedding: Embeddings of examples, float [K, D]; of more than two dimensions their
+        first two principal components are drawn.
+      labels: Classes of these examples, int [K], for the colours. Default: one colour.
+      title: Title of the figure; none if empty.
+
+    Raises:
+      UserError: There is nothing to draw, or of another shape.
+    """
+    shown = [
+        originals is not None and reconstructions is not None,
+        samples is not None,
+        embedding is not None,
+    ]
+    if not any(shown):
+        raise UserError("expected samples, reconstructions or an embedding to plot")
+    figure = new_figure(5 * sum(shown), 5.2, title)
+    panels = iter(np.atleast_1d(figure.subplots(1, sum(shown))))
+    if originals is not None and reconstructions is not None:
+        axes = next(panels)
+        pairs, num_columns = in_pairs(originals, reconstructions)
+        draw_examples(axes, pairs, num_columns)
+        axes.set_title("examples, each above its reconstruction", fontsize=10)
+    if samples is not None:
+        axes = next(panels)
+        draw_examples(axes, samples)
+        axes.set_title("samples", fontsize=10)
+    if embedding is not None:
+        axes = next(panels)
+        draw_embedding(axes, embedding, labels)
+    return figure
+
+
+def in_pairs(
+    originals: np.ndarray, reconstructions: np.ndarray, num_columns: int = 8
+) -> tuple[np.ndarray, int]:
+    """Rows of examples above rows of their reconstructions, and their length.
+
+    Args:
+      originals: Examples, [M, ...].
+      reconstructions: Their reconstructions, [M, ...].
+      num_columns: Largest number of examples in a row.
+
+    Returns:
+      Both in turns, [2 M', ...], of as many whole rows as there are, and the number in
+      a row.
+    """
+    size = max(1, min(num_columns, len(originals)))
+    count = len(originals) // size
+    rows = [
+        np.asarray(x)[: count * size].reshape(count, 1, size, *np.shape(x)[1:])
+        for x in (originals, reconstructions)
+    ]
+    stacked = np.concatenate(rows, axis=1)
+    return stacked.reshape(-1, *stacked.shape[3:]), size
+
+
+def draw_examples(
+    axes: Axes, values: np.ndarray, num_columns: int | None = None
+) -> None:
+    """Draws examples into axes; see `samples`."""
+    values = drawable(np.asarray(values))
+    if values.ndim < 2 or not values.size:
+        raise UserError(
+            f"samples of shape {list(values.shape)}: expected [N, H, W, C], [N, H, W] "
+            "or [N, D]"
+        )
+    if values.shape[1:] == (2,):
+        axes.plot(*values.T, ".", markersize=2, color=colors(1)[0])
+        axes.set_aspect("equal", "datalim")
+        axes.grid(alpha=0.3)
+        return
+    axes.set_axis_off()
+    values = values[:MOST_SAMPLES]
+    if values.ndim == 2:
+        axes.imshow(values, aspect="auto", cmap="viridis", interpolation="nearest")
+        return
+    if values.ndim != 3:
+        # Neither grey nor RGB: the mean over all axes but height and width.
+        if values.ndim != 4 or values.shape[-1] not in (1, 3):
+            values = values.reshape(*values.shape[:3], -1)
+            values = values.mean(axis=-1, keepdims=True)
+        values = values.squeeze(-1) if values.shape[-1] == 1 else values
+    low, high = min(0.0, np.nanmin(values)), max(1.0, np.nanmax(values))
+    if num_columns is None:
+        num_columns = int(np.ceil(np.sqrt(len(values))))
+    grid = montage((values - low) / (high - low), num_columns)
+    grid = np.nan_to_num(grid, nan=1.0)  # Gaps are white.
+    axes.imshow(grid, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+
+
+def draw_embedding(
+    axes: Axes,
+    embedding: np.ndarray,
+    labels: np.ndarray | None = None,
+    classes: Sequence[str] = (),
+) -> None:
+    """Draws embeddings into axes, coloured by class.
+
+    Args:
+      axes: Axes to draw into.
+      embedding: Embeddings, float [K, D]; of more than two dimensions their first two
+        principal components are drawn.
+      labels: Classes, int [K]. Default: one colour.
+      classes: Names of the classes. Default: they are numbered.
+    """
+    points = drawable(np.asarray(embedding).reshape(len(embedding), -1))
+    size = points.shape[1]
+    caption = f"embedding, {size} number{'s' * (size > 1)}"
+    if size > 2:
+        points = principal_components(points)
+        caption += ": two principal components"
+    elif size == 1:
+        points = np.pad(points, ((0, 0), (0, 1)))
+    found = np.zeros(len(points), int) if labels is None else np.asarray(labels)
+    names = np.unique(found)
+    for label, color in zip(names, colors(len(names)), strict=True):
+        chosen = points[found == label]
+        name = classes[label] if 0 <= label < len(classes) else str(label)
+        axes.plot(*chosen.T, ".", markersize=3, color=color, label=name)
+    if 1 < len(names) <= MOST_CLASSES:
+        axes.legend(fontsize=7, markerscale=2, ncols=2)
+    axes.set_title(caption, fontsize=10)
+    axes.grid(alpha=0.3)
+
+
+def principal_components(points: np.ndarray, num: int = 2) -> np.ndarray:
+    """First principal components of points [K, D], float64 [K, num]."""
+    centred = points - points.mean(axis=0)
+    _, _, directions = np.linalg.svd(centred, full_matrices=False)
+    directions = directions[:num]
+    # The sign of a direction is arbitrary: the largest weight is made positive, so that
+    # pictures of two steps of a training can be compared.
+    largest = np.abs(directions).argmax(axis=1)
+    signs = np.sign(directions[np.arange(len(directions)), largest])
+    found = centred @ (directions * signs[:, None]).T
+    return np.pad(found, ((0, 0), (0, num - found.shape[1])))
