@@ -25,7 +25,7 @@ def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     config.steps_per_call = 100
 
     config.batch_size = 128
-    config.model = {"num_layers": 6, "hidden_sizes": (64, 64)}
+    config.model = {"num_layers": 6, "hidden_sizes": (64, 64), "max_log_scale": 2.0}
     config.optimizer = {
         "name": "adam",
         "learning_rate": 2e-3,
@@ -43,12 +43,13 @@ def build(config: ConfigDict) -> fdl.Experiment:
     def sampler(model, _):
         return fdl.evaluation.prior_sampler(model, latent_size=2, method="inverse")
 
+    abilities = {"sample": sampler, "log_density": fdl.evaluation.log_density}
     experiment = fdl.supervised(
         config,
         splits,
         fdl.data.preprocessing.arrays(features=points),
         fdl.models.RealNVP(**config.model),
-        fdl.experiment.Task(fdl.objectives.density, {"sample": sampler}),
+        fdl.experiment.Task(fdl.objectives.density, abilities),
         claims=[
             fdl.Claim(
                 "samples are close to held-out points (energy distance)",

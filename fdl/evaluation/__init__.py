@@ -18,6 +18,7 @@ from fdl.evaluation.generative import (
     sampler,
 )
 from fdl.evaluation.language_model import language_model, log_likelihoods
+from fdl.evaluation.log_density import log_density
 from fdl.evaluation.partition_function import (
     LogPartition,
     annealed_importance_sampling,
@@ -44,6 +45,7 @@ __all__ = [
     "evaluate_examples",
     "language_model",
     "latent_decoder",
+    "log_density",
     "log_likelihoods",
     "on_dataset",
     "only_input",

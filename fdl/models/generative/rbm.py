@@ -31,7 +31,7 @@ class RBM(nn.Module):
     Attributes:
       num_hidden: Number H of hidden units.
       input_shape: Shape of an example, whose values are the V visible units.
-      num_chains: Number of persistent chains, which start at random states; None for none.
+      num_chains: Number of persistent chains, of random states at first; or None.
       dtype: Computation dtype; that of inputs and parameters if None.
       param_dtype: Dtype of the parameters.
 

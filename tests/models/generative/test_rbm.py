@@ -189,7 +189,7 @@ def test_bfloat16_computes_in_bfloat16_and_sums_in_float32(joint):
 def test_what_cannot_be_is_told():
     large = RBM(num_hidden=21, input_shape=(21,))
     variables = jax.eval_shape(functional(large).init, jax.random.key(0))
-    with pytest.raises(UserError, match="num_hidden=21, .* at most 20 units"):
+    with pytest.raises(UserError, match=r"num_hidden=21, .* at most 20 units"):
         jax.eval_shape(lambda v: large.apply(v, method="log_partition"), variables)
     with pytest.raises(UserError, match="expected inputs of 4 values, got 3"):
         functional(MODULE).apply(VARIABLES, np.zeros((2, 3), np.float32))
