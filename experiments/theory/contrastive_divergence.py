@@ -33,7 +33,7 @@ def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     config.batch_size = 14
     config.model = {"num_hidden": 8, "input_shape": (3, 3, 1)}
     config.num_chains = 100
-    config.optimizer = {"name": "sgd", "learning_rate": 0.1}
+    config.optimizer = {"name": "momentum", "learning_rate": 0.05, "momentum": 0.9}
     return config
 
 

@@ -18,7 +18,7 @@ from fdl.types import Ability, Evaluate
 def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
-    config.num_steps = 3000 if size == "full" else 10
+    config.num_steps = 2000 if size == "full" else 10
     config.log_every = "100 steps"
     config.eval_every = "1000 steps"
     config.save_every = "never"
@@ -30,7 +30,7 @@ def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
         "name": "adam",
         "learning_rate": 2e-3,
         "schedule": "cosine",
-        "clip_by_global_norm": 1.0,
+        "clip_by_global_norm": 100.0,
     }
     return config
 

@@ -18,19 +18,19 @@ from fdl.types import Ability, Evaluate
 def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
-    config.num_steps = 3000 if size == "full" else 10
+    config.num_steps = 4000 if size == "full" else 10
     config.log_every = "100 steps"
     config.eval_every = "1000 steps"
     config.save_every = "never"
     config.steps_per_call = 100
 
     config.batch_size = 128
-    config.model = {"num_layers": 6, "hidden_sizes": (64, 64), "max_log_scale": 2.0}
+    config.model = {"num_layers": 12, "hidden_sizes": (64, 64), "max_log_scale": 2.0}
     config.optimizer = {
         "name": "adam",
         "learning_rate": 2e-3,
         "schedule": "cosine",
-        "clip_by_global_norm": 1.0,
+        "clip_by_global_norm": 100.0,
     }
     return config
 
