@@ -11,7 +11,10 @@ def test_the_image_lies_as_the_grid_and_ends_ten_nats_below_its_peak():
     x, y = np.meshgrid(np.linspace(-1, 3, 5), np.linspace(-2, 2, 3))
     values = 4 * x - y
     values[0, 0] = -np.inf
-    points = {"data": np.array([[0.0, 0.5], [5.0, 0.0], [0.0, 1.0]]), "samples": np.zeros((3, 2))}
+    points = {
+        "data": np.array([[0.0, 0.5], [5.0, 0.0], [0.0, 1.0]]),
+        "samples": np.zeros((3, 2)),
+    }
     figure = plots.density(values, EXTENT, points)
     image = figure.axes[0].images[0]
     peak = values.max()
@@ -31,7 +34,10 @@ def test_the_image_lies_as_the_grid_and_ends_ten_nats_below_its_peak():
         ((np.zeros(3), EXTENT), r"log_density of shape \[3\]: expected"),
         ((np.full((2, 2), -np.inf), EXTENT), "expected finite numbers"),
         ((np.zeros((2, 2)), (1, 0, 0, 1)), "expected left < right"),
-        ((np.zeros((2, 2)), EXTENT, {"a": np.zeros((4, 3))}), r"points\['a'\] of \[4, 3"),
+        (
+            (np.zeros((2, 2)), EXTENT, {"a": np.zeros((4, 3))}),
+            r"points\['a'\] of \[4, 3",
+        ),
     ],
 )
 def test_what_cannot_be_drawn_is_told(arguments, text):
