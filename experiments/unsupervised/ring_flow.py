@@ -2,7 +2,12 @@
 
 fdl train experiments/unsupervised/ring_flow.py --seeds 5
 
-RESULT
+An energy distance of 0.0117 ± 0.0023 between 2000 samples and as many held-out points
+(mean ± standard error of the seeds 0 to 4; worst 0.0203), where training points are
+0.0038 away from them; the negative log-likelihood is -0.524 ± 0.034 nats, that of a
+mixture of eight Gaussians -1.072. The difference is in threads of density between the
+Gaussians: a flow is continuous and cannot cut the plane into islands. The claim holds
+for the mean of the seeds. All five take 11 minutes on two CPU cores that had other work.
 """
 
 from typing import Literal
