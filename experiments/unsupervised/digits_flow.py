@@ -16,9 +16,9 @@ import fdl
 def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
-    config.num_steps = 2000 if size == "full" else 10
+    config.num_steps = 1500 if size == "full" else 10
     config.log_every = "100 steps"
-    config.eval_every = "250 steps"
+    config.eval_every = "500 steps"
     config.save_every = "never"
     config.steps_per_call = 50
     config.best = "min bits_per_dimension"

@@ -21,9 +21,9 @@ def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     """Config of the experiment: sizes, rates and periods."""
     full = size == "full"
     config = ConfigDict()
-    config.num_steps = 10_000 if full else 10
+    config.num_steps = 6000 if full else 10
     config.log_every = "500 steps"
-    config.eval_every = "2500 steps"
+    config.eval_every = "2000 steps"
     config.save_every = "never"
     config.steps_per_call = 250
     config.best = "max log_likelihood"

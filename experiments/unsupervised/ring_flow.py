@@ -7,7 +7,7 @@ An energy distance of 0.0117 ± 0.0023 between 2000 samples and as many held-out
 0.0038 away from them; the negative log-likelihood is -0.524 ± 0.034 nats, that of a
 mixture of eight Gaussians -1.072. The difference is in threads of density between the
 Gaussians: a flow is continuous and cannot cut the plane into islands. The claim holds
-for the mean of the seeds. All five take 11 minutes on two CPU cores that had other work.
+for the mean of the seeds. All five take 11 minutes on two busy CPU cores.
 """
 
 from typing import Literal
