@@ -3,6 +3,7 @@
 from fdl.evaluation.compare import changes, compare
 from fdl.evaluation.dataset import on_dataset
 from fdl.evaluation.disentanglement import mutual_information_gap
+from fdl.evaluation.distances import energy_distance
 from fdl.evaluation.examples import (
     EvaluatedExamples,
     batch_shapes,
@@ -19,6 +20,11 @@ from fdl.evaluation.generative import (
 )
 from fdl.evaluation.language_model import language_model, log_likelihoods
 from fdl.evaluation.latent_variables import active_units, importance_sampled
+from fdl.evaluation.log_density import log_density
+from fdl.evaluation.partition_function import (
+    LogPartition,
+    annealed_importance_sampling,
+)
 from fdl.evaluation.predict import predict
 from fdl.evaluation.predictors import classifier, only_input, regressor, tagger
 from fdl.evaluation.published import published_abilities
@@ -29,6 +35,8 @@ __all__ = [
     "EvaluatedExamples",
     "ExampleScores",
     "active_units",
+    "LogPartition",
+    "annealed_importance_sampling",
     "as_csv",
     "as_json",
     "batch_shapes",
@@ -36,10 +44,12 @@ __all__ = [
     "classifier",
     "compare",
     "embedder",
+    "energy_distance",
     "evaluate_examples",
     "importance_sampled",
     "language_model",
     "latent_decoder",
+    "log_density",
     "log_likelihoods",
     "mutual_information_gap",
     "on_dataset",

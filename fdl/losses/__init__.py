@@ -5,6 +5,7 @@ from fdl.losses.classification import crammer_singer, cross_entropy, focal
 from fdl.losses.clipped_surrogate import clipped_surrogate
 from fdl.losses.ctc import ctc
 from fdl.losses.ctc_decoding import ctc_greedy
+from fdl.losses.dequantization import bits_per_dimension, dequantize
 from fdl.losses.divergences import distillation, kl_divergence
 from fdl.losses.elbo import (
     bernoulli_nll,
@@ -30,12 +31,14 @@ __all__ = [
     "bernoulli_nll",
     "binary_cross_entropy",
     "binary_focal",
+    "bits_per_dimension",
     "check_labels",
     "clipped_surrogate",
     "crammer_singer",
     "cross_entropy",
     "ctc",
     "ctc_greedy",
+    "dequantize",
     "distillation",
     "focal",
     "gaussian_kl",

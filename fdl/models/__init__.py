@@ -17,6 +17,9 @@ from fdl.models.generative.dcgan import (
     dcgan_generator,
 )
 from fdl.models.generative.ddpm_unet import DDPMUNet, ddpm_256, ddpm_cifar10
+from fdl.models.generative.gaussian_mixture import GaussianMixture
+from fdl.models.generative.logit_flow import LogitFlow
+from fdl.models.generative.rbm import RBM, rbm_mnist
 from fdl.models.generative.realnvp import RealNVP, realnvp
 from fdl.models.generative.vae import VAE, VAEOutput, conv_vae, vae_mnist
 from fdl.models.initialised import initialised
@@ -174,6 +177,7 @@ __all__ = [
     "GPT",
     "MAE",
     "MLP",
+    "RBM",
     "RNN",
     "VAE",
     "VGG",
@@ -197,9 +201,11 @@ __all__ = [
     "EfficientNet",
     "FeedForward",
     "GaussianHead",
+    "GaussianMixture",
     "GaussianParams",
     "LeNet1998",
     "Llama",
+    "LogitFlow",
     "MLPMixer",
     "MobileNetV2",
     "NoisyDense",
@@ -298,6 +304,7 @@ __all__ = [
     "padding_mask",
     "patchify",
     "qr_dqn",
+    "rbm_mnist",
     "realnvp",
     "resize_positions",
     "resnet18",

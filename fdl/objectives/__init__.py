@@ -4,7 +4,9 @@ from fdl.objectives.actor_critic import actor_critic
 from fdl.objectives.augmented import augmented, mixed
 from fdl.objectives.binary_classification import binary_classification
 from fdl.objectives.classification import classification
+from fdl.objectives.contrastive_divergence import contrastive_divergence
 from fdl.objectives.ctc import ctc
+from fdl.objectives.density import density
 from fdl.objectives.deterministic_policy import (
     deterministic_actor,
     deterministic_critic,
@@ -33,7 +35,9 @@ __all__ = [
     "augmented",
     "binary_classification",
     "classification",
+    "contrastive_divergence",
     "ctc",
+    "density",
     "deterministic_actor",
     "deterministic_critic",
     "importance_weighted",

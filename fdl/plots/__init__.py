@@ -9,6 +9,7 @@ from fdl.plots.attention_maps import attention_maps
 from fdl.plots.comparison import comparison
 from fdl.plots.confusion_matrix import confusion_matrix
 from fdl.plots.curves import curves
+from fdl.plots.density import density
 from fdl.plots.episodes import episode, gif
 from fdl.plots.figure import COLORS, colors, new_figure, save
 from fdl.plots.filters import filters, weights
@@ -29,6 +30,7 @@ __all__ = [
     "comparison",
     "confusion_matrix",
     "curves",
+    "density",
     "episode",
     "filters",
     "generative",

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from fdl.errors import RunError, UserError, describe
 from fdl.runs import (
+    density_plots,
     generative_plots,
     language_plots,
     metric_plots,
@@ -83,6 +84,7 @@ def prediction_plots_of(
         "predict": ("the predictions", prediction_plots.figures),
         "score": ("the text", language_plots.figures),
         "translate": ("the attention", translation_plots.figures),
+        "log_density": ("the density", density_plots.figures),
     }
     made = next((x for x in generative_plots.NAMES if x in experiment.abilities), None)
     if made is not None:

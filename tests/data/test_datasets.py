@@ -88,3 +88,25 @@ def test_mnist_has_the_published_mean_and_deviation(mnist_dir):
     image = fdl.data.load("mnist", "train", manual_dir=mnist_dir.parent)["image"] / 255
     assert round(image.mean(), 4) == 0.1307
     assert round(image.std(), 4) == 0.3081
+
+
+def test_the_ring_is_eight_gaussians_on_a_circle():
+    parts = [fdl.data.load("ring", split) for split in ("train", "test")]
+    assert [len(part["label"]) for part in parts] == [8000, 2000]
+    points, label = (
+        np.concatenate([part[name] for part in parts]) for name in ("features", "label")
+    )
+    assert points.dtype == np.float32
+    angle = label * np.pi / 4
+    noise = points - 2 * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+    np.testing.assert_allclose(np.cov(noise.T), 0.0025 * np.eye(2), atol=1e-4)
+    np.testing.assert_allclose(np.bincount(label) / 10_000, 0.125, atol=0.01)
+    assert len(np.unique(points, axis=0)) == 10_000  # None is in both splits.
+
+
+def test_the_moons_are_those_of_scikit_learn():
+    points, label = sklearn.make_moons(10_000, noise=0.1, random_state=0)
+    for split, part in (("train", slice(8000)), ("test", slice(8000, None))):
+        source = fdl.data.load("moons", split)
+        np.testing.assert_array_equal(source["features"], np.float32(points[part]))
+        np.testing.assert_array_equal(source["label"], label[part])

@@ -85,6 +85,26 @@ def importance_weighted_autoencoder(seed):
     module = models.VAE((8,), latent_size=2, input_shape=(4, 4, 1))
     objective = partial(objectives.importance_weighted, num_samples=3)
     return gradient_learner(module, BINARY["image"], objective, BINARY, seed)
+def flow(seed):
+    """Of dequantised values, and so with a key in training and in evaluation."""
+    source = {"image": (np.abs(IMAGES["image"]) > 0.5).astype(np.float32)}
+    module = models.LogitFlow(models.RealNVP(2, (8,)), input_shape=(4, 4, 1))
+    objective = partial(objectives.density, levels=2)
+    return gradient_learner(module, source["image"], objective, source, seed)
+
+
+def gaussian_mixture(seed):
+    module = models.GaussianMixture(3, (5,))
+    objective = partial(objectives.density, inputs="features")
+    return gradient_learner(module, FEATURES["features"], objective, FEATURES, seed)
+
+
+def boltzmann_machine(seed):
+    """Its Markov chains go on from step to step."""
+    source = {"image": (IMAGES["image"] > 0).astype(np.float32)}
+    module = models.RBM(6, (4, 4, 1), num_chains=8)
+    objective = partial(objectives.contrastive_divergence, persistent=True)
+    return gradient_learner(module, source["image"], objective, source, seed)
 
 
 def language_model(seed):
@@ -478,6 +498,9 @@ REST = [
     autoencoder,
     variational_autoencoder,
     importance_weighted_autoencoder,
+    flow,
+    gaussian_mixture,
+    boltzmann_machine,
     language_model,
     masked_language_model,
     schedule_free_and_sharpness_aware,
@@ -592,6 +615,7 @@ def test_resuming_equals_not_stopping_bit_for_bit(make, tmp_path):
         slow(actor_critic_with_a_target),
         *map(slow, (convolutional_classifier, regressor, autoencoder)),
         *map(slow, (variational_autoencoder, importance_weighted_autoencoder)),
+        *map(slow, (flow, gaussian_mixture, boltzmann_machine)),
         slow(truncated_backpropagation),
         *map(slow, (language_model, masked_language_model)),
         *map(slow, (schedule_free_and_sharpness_aware, adapters)),

@@ -110,6 +110,7 @@ _ENTRIES = (  # By family, and from small to large.
     Entry(models.c51, 2_155_062, papers.C51),
     Entry(models.dueling_dqn, 3_300_019, papers.DUELING_DQN),
     Entry(models.qr_dqn, 3_530_928, papers.QR_DQN),
+    Entry(models.rbm_mnist, 393_284, papers.RBM),
     Entry(models.realnvp, 804_888, papers.REALNVP),
     Entry(models.atari_lstm_ppo, 2_008_627, papers.DRQN),
     Entry(models.resnet18, 11_689_512, papers.RESNET),

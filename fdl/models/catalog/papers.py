@@ -205,6 +205,12 @@ QR_DQN = Paper(
     "Distributional Reinforcement Learning with Quantile Regression",
     "https://arxiv.org/abs/1710.10044",
 )
+RBM = Paper(
+    "Salakhutdinov and Murray",
+    2008,
+    "On the Quantitative Analysis of Deep Belief Networks",
+    "https://doi.org/10.1145/1390156.1390266",
+)
 REALNVP = Paper(
     "Dinh, Sohl-Dickstein and Bengio",
     2016,

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from fdl.errors import UserError
 from fdl.models.mlp import MLP
 from fdl.types import Array
 
@@ -113,7 +114,16 @@ class RealNVP(nn.Module):
         return log_normal + log_det
 
     def forward(self, x: Array) -> tuple[Array, Array]:
-        """Maps data [B, D] to noise [B, D] and log |det| of the Jacobian, float [B]."""
+        """Maps data [B, D] to noise [B, D] and log |det| of the Jacobian, float [B].
+
+        Raises:
+          UserError: The data has one coordinate only, or is not [B, D].
+        """
+        if x.ndim != 2 or x.shape[1] < 2:
+            raise UserError(
+                f"inputs of shape {[*x.shape]}: expected [B, D] with D of at least 2: "
+                "coupling layers scale some coordinates by functions of the others"
+            )
         log_det = jnp.zeros(x.shape[0], x.dtype)
         for i, layer in enumerate(self.layers):
             mask = self._mask(i, x)

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from fdl.errors import UserError
 from fdl.models import functional
 from fdl.models.generative.realnvp import RealNVP
 
@@ -59,17 +60,24 @@ def test_inverting_undoes_the_flow(case):
 
 
 @every_size
-def test_the_determinant_is_that_of_the_full_jacobian(case):
-    variables, x = case
+def test_the_determinant_is_that_of_the_full_jacobian_in_float64(case):
+    with jax.enable_x64(True):
+        variables, x = jax.tree.map(np.float64, case)
 
-    def forward(x):
-        z, log_det = FLOW.apply(variables, x[None], method="forward")
-        return z[0], log_det[0]
+        def forward(x):
+            z, log_det = FLOW.apply(variables, x[None], method="forward")
+            return z[0], log_det[0]
 
-    jacobian, log_det = jax.jit(jax.vmap(jax.jacfwd(forward, has_aux=True)))(x)
-    expected = np.linalg.slogdet(np.asarray(jacobian, np.float64))[1]
-    chex.assert_trees_all_close(np.float64(log_det), expected, atol=1e-5)
+        run = jax.jit(jax.vmap(jax.jacfwd(forward, has_aux=True)))
+        jacobian, log_det = jax.device_get(run(x))
+    expected = np.linalg.slogdet(jacobian)[1]
+    np.testing.assert_allclose(log_det, expected, rtol=1e-12)
     assert np.abs(expected).max() > 0.1
+
+
+def test_there_is_nothing_to_couple_in_one_dimension():
+    with pytest.raises(UserError, match=r"shape \[6, 1\]: expected .* at least 2"):
+        jax.eval_shape(FLOW.init, jax.random.key(0), np.zeros((6, 1), np.float32))
 
 
 def test_the_density_integrates_to_one(apply, random_variables):
