@@ -4,7 +4,7 @@ from fdl.data import augment, preprocessing, text
 from fdl.data.batches import batches, order
 from fdl.data.drawn import drawn, drawn_splits
 from fdl.data.in_turn import in_turn
-from fdl.data.load_splits import encode_splits, load_splits
+from fdl.data.load_splits import binarized, encode_splits, load_splits
 from fdl.data.loading import load
 from fdl.data.preprocessing import Preprocessing, encoder, preprocessor, standardize
 from fdl.data.read_inputs import read_inputs
@@ -25,6 +25,7 @@ __all__ = [
     "Table",
     "augment",
     "batches",
+    "binarized",
     "bundled_rows",
     "class_weights",
     "drawn",

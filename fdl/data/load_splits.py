@@ -2,9 +2,12 @@
 
 from typing import Any
 
+import numpy as np
+
 from fdl.data.loading import load
 from fdl.data.preprocessing import Preprocessing, encoder
 from fdl.data.splits import Splits
+from fdl.errors import UserError, near
 
 
 def load_splits(
@@ -57,3 +60,36 @@ def encode_splits(splits: Splits, preprocessing: Preprocessing) -> Splits:
     """
     encode = encoder(preprocessing)
     return Splits(*(part and {**part, **encode(part)} for part in splits))
+
+
+def binarized(splits: Splits, threshold: float, *, name: str = "image") -> Splits:
+    """Binarised images: 1 where a pixel is above a threshold, and 0 elsewhere.
+
+    They suit a Bernoulli likelihood, whose bounds are comparable only between models
+    of images that were binarised alike.
+
+    Args:
+      splits: Arrays by name, in the units of the data.
+      threshold: Threshold, in the same units.
+      name: Name of the images, int or float [N, ...].
+
+    Returns:
+      The splits with images uint8 [N, ...], 0 or 1; other arrays stay as they are.
+
+    Raises:
+      UserError: There are no such images.
+
+    Example:
+      >>> splits = binarized(load_splits("digits"), threshold=8)
+      >>> splits.train["image"].dtype, int(splits.train["image"].max())
+      (dtype('uint8'), 1)
+    """
+    for part in splits:
+        if part is not None and name not in part:
+            raise UserError(f"name={name!r}: expected an array. {near(name, part)}")
+    return Splits(
+        *(
+            part and {**part, name: (part[name] > threshold).astype(np.uint8)}
+            for part in splits
+        )
+    )

@@ -111,6 +111,23 @@ def test_splits_are_standardised_by_the_training_part_alone():
     assert without_test.test is None
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_pixels_above_the_threshold_are_one(dtype):
+    images = np.array([[[7], [8]], [[9], [16]]], dtype)
+    given = fdl.data.Splits({"image": images, "label": LABELS}, {"image": images[:1]})
+    found = fdl.data.binarized(given, threshold=8)
+    np.testing.assert_array_equal(found.train["image"], [[[0], [0]], [[1], [1]]])
+    np.testing.assert_array_equal(found.validation["image"], [[[0], [0]]])
+    assert found.train["image"].dtype == np.uint8
+    assert found.train["label"] is LABELS and found.test is None
+
+
+def test_images_to_binarise_that_are_not_there_are_told():
+    given = fdl.data.Splits({"pixels": LABELS}, {"pixels": LABELS})
+    with pytest.raises(UserError, match="name='image': expected an array"):
+        fdl.data.binarized(given, threshold=8)
+
+
 FOLDED = fdl.data.Splits({"labels": LABELS}, {"labels": LABELS})
 
 
