@@ -1,5 +1,6 @@
 """Evaluation: metrics on a dataset, predictions, paired comparisons."""
 
+from fdl.evaluation.codebook import check_codebook
 from fdl.evaluation.compare import changes, compare
 from fdl.evaluation.dataset import on_dataset
 from fdl.evaluation.examples import (
@@ -17,6 +18,7 @@ from fdl.evaluation.generative import (
     sampler,
 )
 from fdl.evaluation.language_model import language_model, log_likelihoods
+from fdl.evaluation.pixels import pixel_sampler
 from fdl.evaluation.predict import predict
 from fdl.evaluation.predictors import classifier, only_input, regressor, tagger
 from fdl.evaluation.published import published_abilities
@@ -30,6 +32,7 @@ __all__ = [
     "as_json",
     "batch_shapes",
     "changes",
+    "check_codebook",
     "classifier",
     "compare",
     "embedder",
@@ -39,6 +42,7 @@ __all__ = [
     "log_likelihoods",
     "on_dataset",
     "only_input",
+    "pixel_sampler",
     "predict",
     "prediction_rows",
     "prior_sampler",

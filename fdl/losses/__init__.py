@@ -10,6 +10,7 @@ from fdl.losses.label_weights import check_labels, label_weights
 from fdl.losses.likelihoods import gaussian_nll, poisson_nll
 from fdl.losses.negative_sampling import negative_sampling
 from fdl.losses.penalties import kernels, l1_penalty, l2_penalty
+from fdl.losses.pixels import pixel_nll
 from fdl.losses.regression import (
     absolute_error,
     huber,
@@ -18,6 +19,7 @@ from fdl.losses.regression import (
     quantile_huber,
     squared_error,
 )
+from fdl.losses.vector_quantisation import commitment
 
 __all__ = [
     "absolute_error",
@@ -25,6 +27,7 @@ __all__ = [
     "binary_focal",
     "check_labels",
     "clipped_surrogate",
+    "commitment",
     "crammer_singer",
     "cross_entropy",
     "ctc",
@@ -41,6 +44,7 @@ __all__ = [
     "label_weights",
     "log_cosh",
     "negative_sampling",
+    "pixel_nll",
     "poisson_nll",
     "quantile",
     "quantile_huber",

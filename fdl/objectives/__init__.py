@@ -12,6 +12,7 @@ from fdl.objectives.deterministic_policy import (
 from fdl.objectives.language_modelling import language_modelling
 from fdl.objectives.masked_language_modelling import masked_language_modelling
 from fdl.objectives.penalised import penalised
+from fdl.objectives.pixel_likelihood import pixel_likelihood
 from fdl.objectives.policy_gradient import policy_gradient
 from fdl.objectives.ppo import ppo
 from fdl.objectives.preference import preference
@@ -25,6 +26,7 @@ from fdl.objectives.soft_actor_critic import (
     soft_critic,
     soft_temperature,
 )
+from fdl.objectives.vector_quantised import vector_quantised
 
 __all__ = [
     "actor_critic",
@@ -38,6 +40,7 @@ __all__ = [
     "masked_language_modelling",
     "mixed",
     "penalised",
+    "pixel_likelihood",
     "policy_gradient",
     "ppo",
     "preference",
@@ -51,4 +54,5 @@ __all__ = [
     "soft_critic",
     "soft_temperature",
     "td_errors",
+    "vector_quantised",
 ]
