@@ -26,7 +26,7 @@ def get_config(size: Literal["full", "levels", "smoke"] = "full") -> ConfigDict:
         "name": "adamw",
         "learning_rate": 3e-3,
         "schedule": "cosine",
-        "warmup": 41,
+        "warmup": 1 / 12,
         "clip_by_global_norm": 1.0,
         "weight_decay": 0.01,
         "ema": 0.99,

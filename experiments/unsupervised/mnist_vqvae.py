@@ -24,6 +24,7 @@ def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     config.log_every = 40
     config.eval_every = 400
     config.save_every = 400
+    config.best = "min vqvae/mse"
     config.steps_per_call = 8 if size == "smoke" else 40
 
     config.batch_size = 64
