@@ -47,8 +47,5 @@ def build(config: ConfigDict) -> fdl.Experiment:
         fdl.models.PixelTransformer(
             config.num_values, input_shape=shape, **config.model
         ),
-        fdl.experiment.Task(
-            fdl.objectives.pixel_likelihood,
-            {"sample": lambda model, _: fdl.evaluation.pixel_sampler(model)},
-        ),
+        fdl.experiment.pixels(),
     )

@@ -45,8 +45,5 @@ def build(config: ConfigDict) -> fdl.Experiment:
         splits,
         fdl.data.preprocessing.images(shape, white=white),
         fdl.models.PixelCNN(config.num_values, input_shape=shape, **config.model),
-        fdl.experiment.Task(
-            fdl.objectives.pixel_likelihood,
-            {"sample": lambda model, _: fdl.evaluation.pixel_sampler(model)},
-        ),
+        fdl.experiment.pixels(),
     )

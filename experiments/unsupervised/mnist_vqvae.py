@@ -22,20 +22,20 @@ def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     config = ConfigDict()
     config.num_steps = 8 if size == "smoke" else 800
     config.log_every = 40
-    config.eval_every = 400
+    config.eval_every = 800
     config.save_every = 400
     config.best = "min vqvae/mse"
     config.steps_per_call = 8 if size == "smoke" else 40
 
-    config.batch_size = 64
+    config.batch_size = 32
     config.vqvae = {
         "features": (16, 32),
         "num_codes": 64,
         "code_size": 8,
-        "min_count": 0.05,
+        "min_count": 1.0,
     }
     config.variance = 0.095  # Of all pixels of the training images.
-    config.prior = {"features": 24, "num_layers": 4, "first_kernel_size": 5}
+    config.prior = {"features": 16, "num_layers": 4, "first_kernel_size": 5}
     config.optimizers = {
         name: {"name": "adam", "learning_rate": 2e-3, "schedule": "cosine"}
         for name in ("vqvae", "prior")
