@@ -13,7 +13,7 @@ import fdl
 def get_config(size: Literal["full", "levels", "smoke"] = "full") -> ConfigDict:
     """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
-    config.num_epochs = 1 if size == "smoke" else 20
+    config.num_epochs = 1 if size == "smoke" else 24
     config.log_every = "2 epochs"
     config.eval_every = "4 epochs"
     config.save_every = "4 epochs"
@@ -21,12 +21,12 @@ def get_config(size: Literal["full", "levels", "smoke"] = "full") -> ConfigDict:
 
     config.num_values = 17 if size == "levels" else 2
     config.batch_size = 16
-    config.model = {"num_layers": 2, "num_heads": 4, "hidden_size": 64, "dropout": 0.1}
+    config.model = {"num_layers": 2, "num_heads": 4, "hidden_size": 64, "dropout": 0.0}
     config.optimizer = {
         "name": "adamw",
-        "learning_rate": 2e-3,
+        "learning_rate": 4e-3,
         "schedule": "cosine",
-        "warmup": 1 / 20,
+        "warmup": 1 / 24,
         "clip_by_global_norm": 1.0,
         "weight_decay": 0.01,
         "ema": 0.99,

@@ -137,7 +137,7 @@ class VectorQuantizer(nn.Module):
         each, vectors = each.reshape(-1), vectors.reshape(-1, self.code_size)
         members = jax.nn.one_hot(codes.reshape(-1), self.num_codes) * each[:, None]
         # A batch of weight zero, all of which is padding, changes nothing.
-        decay = jnp.where(each.sum() > 0, self.decay, 1.0)
+        decay = jnp.where(each.sum() > 0, self.decay or 0.0, 1.0)
         new = decay * self.counts.value + (1 - decay) * members.sum(axis=0)
         moved = decay * self.sums.value + (1 - decay) * members.T @ vectors
         if self.min_count:
