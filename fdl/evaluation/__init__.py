@@ -1,5 +1,6 @@
 """Evaluation: metrics on a dataset, predictions, paired comparisons."""
 
+from fdl.evaluation.codebook import check_codebook
 from fdl.evaluation.compare import changes, compare
 from fdl.evaluation.dataset import on_dataset
 from fdl.evaluation.disentanglement import mutual_information_gap
@@ -25,6 +26,7 @@ from fdl.evaluation.partition_function import (
     LogPartition,
     annealed_importance_sampling,
 )
+from fdl.evaluation.pixels import pixel_sampler
 from fdl.evaluation.predict import predict
 from fdl.evaluation.predictors import classifier, only_input, regressor, tagger
 from fdl.evaluation.published import published_abilities
@@ -41,6 +43,7 @@ __all__ = [
     "as_json",
     "batch_shapes",
     "changes",
+    "check_codebook",
     "classifier",
     "compare",
     "embedder",
@@ -54,6 +57,7 @@ __all__ = [
     "mutual_information_gap",
     "on_dataset",
     "only_input",
+    "pixel_sampler",
     "predict",
     "prediction_rows",
     "prior_sampler",

@@ -6,6 +6,7 @@ from fdl.experiment.fine_tuning import fine_tuning
 from fdl.experiment.language import language_modelling
 from fdl.experiment.log_likelihood import with_log_likelihood
 from fdl.experiment.ngrams import with_ngrams
+from fdl.experiment.pixels import pixels
 from fdl.experiment.reinforcement_learning import reinforcement_learning
 from fdl.experiment.sequence_task import sequence_task
 from fdl.experiment.supervised import supervised
@@ -29,6 +30,7 @@ __all__ = [
     "compare",
     "fine_tuning",
     "language_modelling",
+    "pixels",
     "regression",
     "reinforcement_learning",
     "sequence_task",

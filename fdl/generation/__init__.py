@@ -4,6 +4,7 @@ from fdl.generation.beam import Beams, beam_search, gnmt, power
 from fdl.generation.decoder import Decoder, decoder
 from fdl.generation.ensemble import ensemble
 from fdl.generation.generate import Generated, generate, stream
+from fdl.generation.pixels import sample_pixels
 from fdl.generation.sampling import (
     Filter,
     compose,
@@ -33,6 +34,7 @@ __all__ = [
     "min_p",
     "power",
     "repetition_penalty",
+    "sample_pixels",
     "stream",
     "stream_text",
     "temperature",

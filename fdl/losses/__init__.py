@@ -17,6 +17,7 @@ from fdl.losses.label_weights import check_labels, label_weights
 from fdl.losses.likelihoods import gaussian_nll, poisson_nll
 from fdl.losses.negative_sampling import negative_sampling
 from fdl.losses.penalties import kernels, l1_penalty, l2_penalty
+from fdl.losses.pixels import pixel_nll
 from fdl.losses.regression import (
     absolute_error,
     huber,
@@ -25,6 +26,7 @@ from fdl.losses.regression import (
     quantile_huber,
     squared_error,
 )
+from fdl.losses.vector_quantisation import commitment
 
 __all__ = [
     "absolute_error",
@@ -34,6 +36,7 @@ __all__ = [
     "bits_per_dimension",
     "check_labels",
     "clipped_surrogate",
+    "commitment",
     "crammer_singer",
     "cross_entropy",
     "ctc",
@@ -54,6 +57,7 @@ __all__ = [
     "log_cosh",
     "negative_elbo",
     "negative_sampling",
+    "pixel_nll",
     "poisson_nll",
     "quantile",
     "quantile_huber",

@@ -11,6 +11,7 @@ unless it is masked, as it would otherwise pass for a wrong or even a right answ
 from fdl.metrics import bootstrap, exact, paired_comparison, replicate_comparison
 from fdl.metrics.accuracy import accuracy, mean, top_k_accuracy
 from fdl.metrics.calibration import calibration_error
+from fdl.metrics.codebook import code_perplexity, codes_used
 from fdl.metrics.confusion import confusion_matrix
 from fdl.metrics.correlation import balanced_accuracy, matthews_correlation
 from fdl.metrics.error_rates import (
@@ -53,6 +54,8 @@ __all__ = [
     "calibration_error",
     "character_error_rate",
     "chrf",
+    "code_perplexity",
+    "codes_used",
     "cohen_kappa",
     "confusion_matrix",
     "exact",

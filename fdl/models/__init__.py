@@ -20,8 +20,14 @@ from fdl.models.generative.ddpm_unet import DDPMUNet, ddpm_256, ddpm_cifar10
 from fdl.models.generative.gaussian_mixture import GaussianMixture
 from fdl.models.generative.logit_flow import LogitFlow
 from fdl.models.generative.rbm import RBM, rbm_mnist
+from fdl.models.generative.pixel_transformer import (
+    PixelTransformer,
+    pixel_transformer,
+)
+from fdl.models.generative.pixelcnn import PixelCNN, pixelcnn
 from fdl.models.generative.realnvp import RealNVP, realnvp
 from fdl.models.generative.vae import VAE, VAEOutput, conv_vae, vae_mnist
+from fdl.models.generative.vqvae import VQVAE, VQVAEOutput, vqvae
 from fdl.models.initialised import initialised
 from fdl.models.language.bert import BERT, bert_base, bert_large, bert_tiny
 from fdl.models.language.bert_pretraining import BERTPretraining, bert_base_pretraining
@@ -181,6 +187,7 @@ __all__ = [
     "RNN",
     "VAE",
     "VGG",
+    "VQVAE",
     "Actor",
     "ActorCritic",
     "AlexNet",
@@ -209,6 +216,8 @@ __all__ = [
     "MLPMixer",
     "MobileNetV2",
     "NoisyDense",
+    "PixelCNN",
+    "PixelTransformer",
     "ProjectionHead",
     "Published",
     "QNetwork",
@@ -227,6 +236,7 @@ __all__ = [
     "TransformerBlock",
     "UNet",
     "VAEOutput",
+    "VQVAEOutput",
     "ViT",
     "WideResNet",
     "alexnet",
@@ -303,6 +313,8 @@ __all__ = [
     "nielsen_shallow",
     "padding_mask",
     "patchify",
+    "pixel_transformer",
+    "pixelcnn",
     "qr_dqn",
     "rbm_mnist",
     "realnvp",
@@ -354,6 +366,7 @@ __all__ = [
     "vit_l16",
     "vit_s16",
     "vit_ti16",
+    "vqvae",
     "wide_resnet50_2",
     "with_copies",
     "wrn16_4",

@@ -15,6 +15,7 @@ from fdl.objectives.importance_weighted import importance_weighted
 from fdl.objectives.language_modelling import language_modelling
 from fdl.objectives.masked_language_modelling import masked_language_modelling
 from fdl.objectives.penalised import penalised
+from fdl.objectives.pixel_likelihood import pixel_likelihood
 from fdl.objectives.policy_gradient import policy_gradient
 from fdl.objectives.ppo import ppo
 from fdl.objectives.preference import preference
@@ -29,6 +30,7 @@ from fdl.objectives.soft_actor_critic import (
     soft_temperature,
 )
 from fdl.objectives.variational import variational
+from fdl.objectives.vector_quantised import vector_quantised
 
 __all__ = [
     "actor_critic",
@@ -45,6 +47,7 @@ __all__ = [
     "masked_language_modelling",
     "mixed",
     "penalised",
+    "pixel_likelihood",
     "policy_gradient",
     "ppo",
     "preference",
@@ -59,4 +62,5 @@ __all__ = [
     "soft_temperature",
     "td_errors",
     "variational",
+    "vector_quantised",
 ]

@@ -38,6 +38,7 @@ FEATURES = {
     "features": RANDOM.normal(size=(50, 5)).astype(np.float32),
     "target": RANDOM.normal(size=50).astype(np.float32),
 }
+PIXELS = {"image": RANDOM.integers(3, size=(50, 4, 4, 1)).astype(np.int32)}
 
 
 def gradient_learner(module, example, objective, source, seed):
@@ -105,6 +106,51 @@ def boltzmann_machine(seed):
     module = models.RBM(6, (4, 4, 1), num_chains=8)
     objective = partial(objectives.contrastive_divergence, persistent=True)
     return gradient_learner(module, source["image"], objective, source, seed)
+def pixelcnn(seed):
+    module = models.PixelCNN(3, 4, 2, first_kernel_size=3, dropout=0.5)
+    return gradient_learner(
+        module, PIXELS["image"], objectives.pixel_likelihood, PIXELS, seed
+    )
+
+
+def vqvae(seed):
+    """Moving averages of a codebook, whose dead codes begin again at random."""
+    module = models.VQVAE((4,), num_codes=4, code_size=2, min_count=0.5)
+    return gradient_learner(
+        module, IMAGES["image"], objectives.vector_quantised, IMAGES, seed
+    )
+
+
+def codes_and_their_prior(seed):
+    """Two networks: one learns codes, the other, in the same step, their prior."""
+    codes = models.VQVAE((4,), num_codes=4, code_size=2, input_shape=(4, 4, 1))
+    prior = models.PixelCNN(4, 4, 2, first_kernel_size=3, input_shape=(2, 2, 1))
+    model = models.combine(
+        codes=models.functional(codes), prior=models.functional(prior)
+    )
+
+    def of(name, module):
+        def apply(variables, *inputs, **options):
+            return model.apply(variables, name, *inputs, **options)
+
+        return model._replace(apply=apply, module=module)
+
+    likelihood = objectives.pixel_likelihood(of("prior", prior), inputs="codes")
+
+    def of_codes(variables, batch, key=None, *, train=False):
+        values, _ = model.apply(variables, "codes", batch["image"], method="encode")
+        batch = {**batch, "codes": values[..., None]}
+        return likelihood(variables, batch, key, train=train)
+
+    optimizers = {name: optax.sgd(0.1) for name in ("codes", "prior")}
+    quantised = objectives.vector_quantised(of("codes", codes))
+    steps = {
+        name: fdl.gradient_step(objective, optimizers[name], wrt=name)
+        for name, objective in (("codes", quantised), ("prior", of_codes))
+    }
+    init = partial(fdl.init_train_state, model, optimizers)
+    learner = Learner(init, fdl.learners.counted(fdl.learners.alternate(steps)))
+    return learner, data.batches(IMAGES, 12, seed)
 
 
 def language_model(seed):
@@ -501,6 +547,9 @@ REST = [
     flow,
     gaussian_mixture,
     boltzmann_machine,
+    pixelcnn,
+    vqvae,
+    codes_and_their_prior,
     language_model,
     masked_language_model,
     schedule_free_and_sharpness_aware,
@@ -617,6 +666,7 @@ def test_resuming_equals_not_stopping_bit_for_bit(make, tmp_path):
         *map(slow, (variational_autoencoder, importance_weighted_autoencoder)),
         *map(slow, (flow, gaussian_mixture, boltzmann_machine)),
         slow(truncated_backpropagation),
+        *map(slow, (pixelcnn, vqvae, codes_and_their_prior)),
         *map(slow, (language_model, masked_language_model)),
         *map(slow, (schedule_free_and_sharpness_aware, adapters)),
     ],

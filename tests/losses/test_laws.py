@@ -31,6 +31,7 @@ LOSSES = {
         LOGITS,
         CLASSES,
     ),
+    "commitment": (losses.commitment, LOGITS, NUMBERS),
     "focal": (losses.focal, LOGITS, CLASSES),
     "gaussian_kl": (losses.gaussian_kl, LOGITS, NUMBERS),
     "gaussian_nll": (losses.gaussian_nll, LOGITS[..., :2], NUMBERS[..., 0]),
@@ -45,7 +46,10 @@ LOSSES = {
     "squared_error": (losses.squared_error, LOGITS, NUMBERS),
 }
 FRAMES = RANDOM.normal(size=(2, 5, 4))
-OF_FRAMES = {"ctc": (losses.ctc, FRAMES, np.array([[1, 1], [2, 3]]))}
+OF_FRAMES = {
+    "ctc": (losses.ctc, FRAMES, np.array([[1, 1], [2, 3]])),
+    "pixel_nll": (losses.pixel_nll, FRAMES, np.arange(10).reshape(2, 5) % 4),
+}
 
 
 def cases(table):

@@ -137,7 +137,9 @@ def test_every_metric_obeys_the_laws():
     of_runs = {"interquartile_mean", "optimality_gap", "performance_profile"}
     of_runs |= {"probability_of_improvement", "stratified_interval"}
     modules = {"bootstrap", "exact", "paired_comparison", "replicate_comparison"}
-    assert named | modules | of_texts | of_runs == {*metrics.__all__} - {"CorpusScore"}
+    of_codes = {"code_perplexity", "codes_used"}
+    others = modules | of_texts | of_runs | of_codes
+    assert named | others == {*metrics.__all__} - {"CorpusScore"}
 
 
 def test_uneven_batches_merge_to_the_whole():

@@ -104,6 +104,8 @@ _ENTRIES = (  # By family, and from small to large.
     Entry(models.nielsen_conv2_two_hidden, 95_770, papers.NIELSEN),
     Entry(models.nielsen_conv1, 289_630, papers.NIELSEN),
     Entry(models.nielsen_conv2_dropout, 1_672_570, papers.NIELSEN),
+    Entry(models.pixel_transformer, 894_080, papers.PIXEL_TRANSFORMER),
+    Entry(models.pixelcnn, 200_386, papers.PIXELCNN),
     Entry(models.cartpole_dqn, 4_610, papers.DQN),
     Entry(models.minatar_dqn, 132_566, papers.MINATAR),
     Entry(models.nature_dqn, 1_693_362, papers.DQN),
@@ -148,6 +150,7 @@ _ENTRIES = (  # By family, and from small to large.
     Entry(
         models.vit_l16, 304_326_632, papers.VIT, ("vit_l_16", "vit_large_patch16_224")
     ),
+    Entry(models.vqvae, 109_969, papers.VQVAE),
     Entry(models.wrn40_2, 2_243_546, papers.WIDE_RESNET),
     Entry(models.wrn16_4, 2_748_890, papers.WIDE_RESNET),
     Entry(models.wrn40_4, 8_949_210, papers.WIDE_RESNET),

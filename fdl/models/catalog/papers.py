@@ -210,6 +210,17 @@ RBM = Paper(
     2008,
     "On the Quantitative Analysis of Deep Belief Networks",
     "https://doi.org/10.1145/1390156.1390266",
+PIXELCNN = Paper(
+    "van den Oord, Kalchbrenner and Kavukcuoglu",
+    2016,
+    "Pixel Recurrent Neural Networks",
+    "https://arxiv.org/abs/1601.06759",
+)
+PIXEL_TRANSFORMER = Paper(
+    "Chen et al.",
+    2020,
+    "Generative Pretraining from Pixels",
+    "https://proceedings.mlr.press/v119/chen20s.html",
 )
 REALNVP = Paper(
     "Dinh, Sohl-Dickstein and Bengio",
@@ -288,6 +299,12 @@ VIT = Paper(
     2020,
     "An Image is Worth 16x16 Words: Transformers for Image Recognition at Scale",
     "https://arxiv.org/abs/2010.11929",
+)
+VQVAE = Paper(
+    "van den Oord, Vinyals and Kavukcuoglu",
+    2017,
+    "Neural Discrete Representation Learning",
+    "https://arxiv.org/abs/1711.00937",
 )
 WIDE_RESNET = Paper(
     "Zagoruyko and Komodakis",
