@@ -8,12 +8,19 @@ from fdl.experiment.ngrams import with_ngrams
 from fdl.experiment.reinforcement_learning import reinforcement_learning
 from fdl.experiment.sequence_task import sequence_task
 from fdl.experiment.supervised import supervised
-from fdl.experiment.tasks import Task, classification, regression, tagging
+from fdl.experiment.tasks import (
+    Task,
+    classification,
+    reconstruction,
+    regression,
+    tagging,
+)
 from fdl.experiment.text_classification import (
     text_classification,
     word_classification,
 )
 from fdl.experiment.translation import Side, translation
+from fdl.experiment.unsupervised_baselines import with_unsupervised_baselines
 
 __all__ = [
     "Side",
@@ -22,6 +29,7 @@ __all__ = [
     "compare",
     "fine_tuning",
     "language_modelling",
+    "reconstruction",
     "regression",
     "reinforcement_learning",
     "sequence_task",
@@ -31,5 +39,6 @@ __all__ = [
     "translation",
     "with_baselines",
     "with_ngrams",
+    "with_unsupervised_baselines",
     "word_classification",
 ]

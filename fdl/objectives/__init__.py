@@ -4,6 +4,7 @@ from fdl.objectives.actor_critic import actor_critic
 from fdl.objectives.augmented import augmented, mixed
 from fdl.objectives.binary_classification import binary_classification
 from fdl.objectives.classification import classification
+from fdl.objectives.contractive_reconstruction import contractive_reconstruction
 from fdl.objectives.ctc import ctc
 from fdl.objectives.deterministic_policy import (
     deterministic_actor,
@@ -16,7 +17,7 @@ from fdl.objectives.policy_gradient import policy_gradient
 from fdl.objectives.ppo import ppo
 from fdl.objectives.preference import preference
 from fdl.objectives.q_learning import q_learning, q_regression, td_errors
-from fdl.objectives.reconstruction import reconstruction
+from fdl.objectives.reconstruction import denoising_reconstruction, reconstruction
 from fdl.objectives.regression import regression
 from fdl.objectives.sequence_to_sequence import sequence_to_sequence
 from fdl.objectives.skip_gram import skip_gram
@@ -25,13 +26,16 @@ from fdl.objectives.soft_actor_critic import (
     soft_critic,
     soft_temperature,
 )
+from fdl.objectives.sparse_reconstruction import sparse_reconstruction
 
 __all__ = [
     "actor_critic",
     "augmented",
     "binary_classification",
     "classification",
+    "contractive_reconstruction",
     "ctc",
+    "denoising_reconstruction",
     "deterministic_actor",
     "deterministic_critic",
     "language_modelling",
@@ -50,5 +54,6 @@ __all__ = [
     "soft_actor",
     "soft_critic",
     "soft_temperature",
+    "sparse_reconstruction",
     "td_errors",
 ]

@@ -9,6 +9,7 @@ from fdl.plots.attention_maps import attention_maps
 from fdl.plots.comparison import comparison
 from fdl.plots.confusion_matrix import confusion_matrix
 from fdl.plots.curves import curves
+from fdl.plots.embedding import embedding
 from fdl.plots.episodes import episode, gif
 from fdl.plots.figure import COLORS, colors, new_figure, save
 from fdl.plots.filters import filters, weights
@@ -28,6 +29,7 @@ __all__ = [
     "comparison",
     "confusion_matrix",
     "curves",
+    "embedding",
     "episode",
     "filters",
     "gif",

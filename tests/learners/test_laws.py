@@ -73,6 +73,27 @@ def autoencoder(seed):
     )
 
 
+def denoising_autoencoder(seed):
+    """The noise of a step is drawn from its key."""
+    module = models.Autoencoder((8,), code_size=2)
+    objective = partial(
+        objectives.denoising_reconstruction, corrupt=data.augment.gaussian_noise(0.5)
+    )
+    return gradient_learner(module, IMAGES["image"], objective, IMAGES, seed)
+
+
+def sparse_autoencoder(seed):
+    module = models.Autoencoder((8,), code_size=6, code_activation=nn.sigmoid)
+    objective = partial(objectives.sparse_reconstruction, strength=0.1, target=0.1)
+    return gradient_learner(module, IMAGES["image"], objective, IMAGES, seed)
+
+
+def contractive_autoencoder(seed):
+    module = models.Autoencoder((8,), code_size=2, activation=nn.tanh)
+    objective = partial(objectives.contractive_reconstruction, strength=0.1)
+    return gradient_learner(module, IMAGES["image"], objective, IMAGES, seed)
+
+
 def language_model(seed):
     module = models.GPT(1, 2, 4, vocab_size=7, max_length=6, dropout=0.5)
     objective = partial(objectives.language_modelling, pad_token=0, chunk_size=2)
@@ -462,6 +483,9 @@ REST = [
     convolutional_classifier,
     regressor,
     autoencoder,
+    denoising_autoencoder,
+    sparse_autoencoder,
+    contractive_autoencoder,
     language_model,
     masked_language_model,
     schedule_free_and_sharpness_aware,

@@ -58,9 +58,12 @@ def test_every_loss_is_here():
         "check_labels",
         "ctc_greedy",
         "clipped_surrogate",
+        "code_l1",
+        "contractive",
         "kernels",
         "label_weights",
         "negative_sampling",
+        "sparsity_kl",
     }
     others |= {"l1_penalty", "l2_penalty"}
     assert set(losses.__all__) - named == others
