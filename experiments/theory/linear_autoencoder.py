@@ -20,16 +20,18 @@ NETWORKS = {"linear": (), "deep": (32,)}  # Sizes of linear hidden layers.
 def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
-    config.num_steps = 3000 if size == "full" else 10
-    config.log_every = "100 steps"
-    config.eval_every = "300 steps"
+    config.num_steps = 600 if size == "full" else 10
+    config.log_every = "50 steps"
+    config.eval_every = "100 steps"
     config.save_every = "never"
-    config.steps_per_call = 100
+    config.steps_per_call = 50
     config.best = "min linear/loss"
 
-    config.batch_size = 1293  # All examples: the last directions are nearly equal.
+    config.batch_size = 1293  # All examples.
     config.code_size = 8
-    config.optimizer = {"name": "adam", "learning_rate": 1e-2, "schedule": "cosine"}
+    # The variances of the eighth and the ninth component are nearly equal: after 3000
+    # steps of Adam the error is that of PCA, but an angle of 28 degrees is left.
+    config.optimizer = {"name": "lbfgs", "learning_rate": None}
     return config
 
 

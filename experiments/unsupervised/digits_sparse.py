@@ -19,7 +19,7 @@ ACTIVE = 0.05  # Share of its largest activation from which on a unit is active.
 def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
-    config.num_epochs = 100 if size == "full" else 1
+    config.num_epochs = 60 if size == "full" else 1
     config.log_every = "2 epochs"
     config.eval_every = "20 epochs"
     config.save_every = "never"
@@ -31,7 +31,7 @@ def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     config.num_components = 8  # Of PCA, to compare with.
     config.hidden_sizes = (256,)
     config.optimizer = {"name": "adam", "learning_rate": 1e-3}
-    config.strength = 1e-3  # Of the L1 norm of a code.
+    config.strength = 1e-2  # Of the L1 norm of a code.
     return config
 
 

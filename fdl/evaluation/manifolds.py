@@ -58,12 +58,12 @@ class Nearest(NamedTuple):
     """Nearest training example of each sample; see `nearest_examples`.
 
     Attributes:
-      distance: Euclidean distance, float64 [M].
-      index: Index of the training example, int [M].
+      distances: Euclidean distances, float64 [M].
+      indices: Indices of the training examples, int [M].
     """
 
-    distance: np.ndarray
-    index: np.ndarray
+    distances: np.ndarray
+    indices: np.ndarray
 
 
 def nearest_examples(samples: Any, train: Any) -> Nearest:
@@ -81,16 +81,16 @@ def nearest_examples(samples: Any, train: Any) -> Nearest:
 
     Example:
       >>> nearest_examples([[0.0, 3.0]], [[5.0, 5.0], [4.0, 0.0]])
-      Nearest(distance=array([5.]), index=array([1]))
+      Nearest(distances=array([5.]), indices=array([1]))
     """
     samples, train = two_samples(samples, train)
     found = []
     for start in range(0, len(samples), ROWS):
         squared = squared_distances(samples[start : start + ROWS], train)
-        index = squared.argmin(axis=1)
-        found.append((squared[np.arange(len(index)), index], index))
-    squared, index = map(np.concatenate, zip(*found, strict=True))
-    return Nearest(np.sqrt(squared), index)
+        indices = squared.argmin(axis=1)
+        found.append((squared[np.arange(len(indices)), indices], indices))
+    squared, indices = map(np.concatenate, zip(*found, strict=True))
+    return Nearest(np.sqrt(squared), indices)
 
 
 def _squared_radii(points: np.ndarray, k: int) -> np.ndarray:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from fdl.errors import UserError
@@ -87,8 +88,8 @@ def probe_interval(right: np.ndarray, **options: Any) -> bootstrap.Interval:
       right: True where the class is right, bool [M], as of a probe.
       **options: Further arguments of `fdl.metrics.bootstrap.interval`.
     """
-    right = np.asarray(right)
-    return bootstrap.interval(accuracy, right, np.ones(len(right), bool), **options)
+    shares = jnp.asarray(right, jnp.int32)
+    return bootstrap.interval(accuracy, shares, jnp.ones_like(shares), **options)
 
 
 def label_curve(

@@ -188,7 +188,7 @@ def reconstruction(
     """
     if logits:
         options = {"loss": losses.binary_cross_entropy, **options}
-    abilities = {
+    abilities: dict[str, Callable[[Model, Preprocessing], Ability]] = {
         "embed": evaluation.embedder,
         "decode": lambda model, _: evaluation.latent_decoder(
             model, latent_size=code_size, logits=logits

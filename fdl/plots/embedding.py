@@ -65,7 +65,15 @@ def embedding(
         rows = drawable(flat[labels == label])
         color = "0.7" if label < 0 else palette[label]
         name = "no class" if label < 0 else shown[label]
-        axes.scatter(*rows.T, s=9, color=color, linewidths=0, alpha=0.8, label=name)
+        axes.scatter(
+            rows[:, 0],
+            rows[:, 1],
+            s=9,
+            color=color,
+            linewidths=0,
+            alpha=0.8,
+            label=name,
+        )
     axes.set(xlabel=literal(names[0]), ylabel=literal(names[1]))
     # Both axes of a projection have one unit.
     axes.set_aspect("equal", adjustable="datalim")

@@ -64,11 +64,11 @@ def test_the_nearest_training_example_is_that_of_scikit_learn():
     found = evaluation.nearest_examples(FAKE, REAL)
     nearest = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(X)
     distance, index = nearest.kneighbors(Y)
-    np.testing.assert_array_equal(found.index, index[:, 0])
-    np.testing.assert_allclose(found.distance, distance[:, 0], atol=1e-12)
+    np.testing.assert_array_equal(found.indices, index[:, 0])
+    np.testing.assert_allclose(found.distances, distance[:, 0], atol=1e-12)
     copies = evaluation.nearest_examples(REAL[::-1] + 0, REAL)
-    np.testing.assert_array_equal(copies.index, np.arange(30)[::-1])
-    np.testing.assert_array_equal(copies.distance, 0)
+    np.testing.assert_array_equal(copies.indices, np.arange(30)[::-1])
+    np.testing.assert_array_equal(copies.distances, 0)
 
 
 def test_entropies_of_classes_are_those_of_scipy():

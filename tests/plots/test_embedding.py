@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from sklearn.decomposition import PCA
+from threadpoolctl import threadpool_limits
 
 from fdl import plots
 from fdl.errors import UserError
@@ -34,7 +35,8 @@ def test_more_dimensions_are_projected_onto_principal_components():
 def test_t_sne_keeps_neighbours_together():
     points = np.repeat(np.eye(3, 6) * 20, 8, axis=0) + POINTS[:24, [2, 3, 4, 2, 3, 4]]
     labels = np.repeat(np.arange(3), 8)
-    drawn = offsets(plots.embedding(points, labels, method="tsne"))
+    with threadpool_limits(1):  # Threads of a loaded machine wait for each other.
+        drawn = offsets(plots.embedding(points, labels, method="tsne"))
     centres = np.array([part.mean(axis=0) for part in drawn])
     for label, part in enumerate(drawn):
         distances = np.linalg.norm(part[:, None] - centres, axis=-1)
