@@ -40,7 +40,7 @@ def sample_precision_recall(real: Any, samples: Any, *, k: int = 3) -> SampleQua
     Example:
       >>> real, samples = [[0.0], [1.0], [2.0], [9.0]], [[0.5], [1.5], [0.8]]
       >>> tuple(sample_precision_recall(real, samples, k=1))
-      (1.0, 0.25)
+      (1.0, 0.5)
 
     References:
       Kynkäänniemi et al., `Improved Precision and Recall Metric for Assessing
