@@ -19,10 +19,10 @@ from fdl import evaluation
 def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
-    config.num_epochs = 60 if size == "full" else 1
+    config.num_epochs = 50 if size == "full" else 1
     config.log_every = "2 epochs"
-    config.eval_every = "30 epochs"
-    config.save_every = "30 epochs"
+    config.eval_every = "25 epochs"
+    config.save_every = "25 epochs"
     config.steps_per_call = 82
     config.best = "max k_means_nmi"
 

@@ -16,9 +16,9 @@ import fdl
 def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
-    config.num_epochs = 50 if size == "full" else 1
+    config.num_epochs = 25 if size == "full" else 1
     config.log_every = "2 epochs"
-    config.eval_every = "10 epochs"
+    config.eval_every = "5 epochs"
     config.save_every = "never"
     config.steps_per_call = 82
     config.best = "min contractive/loss"

@@ -2,7 +2,12 @@
 
 fdl train experiments/unsupervised/digits_denoising.py --seeds 5
 
-RESULT
+Both have eight numbers for an image. Of 360 test images with Gaussian noise of standard
+deviation 0.25, the plain autoencoder restores the clean ones with a mean squared error
+of 0.03192 ± 0.00045, the denoising one with 0.01999 ± 0.00011 (mean ± standard error of
+the seeds 0 to 4; worst 0.03327 and 0.02025). Of clean images it is 0.01281 ± 0.00008
+and 0.01502 ± 0.00011 (worst 0.01540), where PCA has 0.02470. Both claims hold. All
+five seeds take 42 seconds of processor time, with compiling.
 """
 
 from functools import partial
@@ -67,7 +72,7 @@ def build(config: ConfigDict) -> fdl.Experiment:
                 "of noisy images, the denoising one restores more (share of the error "
                 "that is gone)",
                 lambda m: 1 - m["denoising/noisy_loss"] / m["plain/noisy_loss"],
-                at_least=0.2,
+                at_least=0.3,
             ),
             fdl.Claim(
                 "of clean images, its error is at most 0.7 of PCA's",
