@@ -1,20 +1,18 @@
 """Squeeze 8x8 digits through eight numbers, beside PCA with as many components.
 
-fdl train experiments/unsupervised/digits_autoencoder.py
+fdl train experiments/unsupervised/digits_autoencoder.py --seeds 5
 
 A mean squared error of 0.01275 ± 0.00011 on 360 test images (mean ± standard error of
-the seeds 0 to 4; worst 0.01311), where PCA has 0.02470. A seed trains for 3 seconds on
-two CPU cores.
+the seeds 0 to 4; worst 0.01311), where PCA has 0.02470: the claim holds. A seed trains
+for 3 seconds on two CPU cores.
 """
 
 from typing import Literal
 
-import numpy as np
 from ml_collections import ConfigDict
 from sklearn.decomposition import PCA
 
 import fdl
-from fdl.types import Evaluate
 
 
 def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
@@ -35,25 +33,20 @@ def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
 def build(config: ConfigDict) -> fdl.Experiment:
     """Experiment of a config."""
     splits = fdl.data.load_splits("digits")
+    code_size = config.model.code_size
     experiment = fdl.supervised(
         config,
         splits,
         fdl.data.preprocessing.images((8, 8, 1), white=16),
-        fdl.models.Autoencoder(**config.model),
-        fdl.experiment.Task(fdl.objectives.reconstruction),
+        fdl.models.Autoencoder(**config.model, input_shape=(8, 8, 1)),
+        fdl.experiment.reconstruction(code_size),
+        claims=[
+            fdl.Claim(
+                "the error is at most 0.7 of PCA's with as many numbers",
+                lambda m: m["loss"] / m["pca_loss"],
+                at_most=0.7,
+            )
+        ],
     )
-    train, validation, test = (
-        split["image"].reshape(len(split["image"]), -1) / 16 for split in splits
-    )
-    pca = PCA(config.model.code_size, svd_solver="full").fit(train)
-    return experiment._replace(
-        evaluate=beside_pca(experiment.evaluate, pca, validation),
-        test=beside_pca(experiment.test, pca, test),
-    )
-
-
-def beside_pca(evaluate: Evaluate, pca: PCA, images: np.ndarray) -> Evaluate:
-    """Evaluation with the mean squared error of PCA on the same images."""
-    restored = pca.inverse_transform(pca.transform(images))
-    loss = float(np.mean((restored - images) ** 2))
-    return lambda variables: {**evaluate(variables), "pca_loss": loss}
+    pca = PCA(code_size, svd_solver="full")
+    return fdl.experiment.with_unsupervised_baselines(experiment, splits, {"pca": pca})

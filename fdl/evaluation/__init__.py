@@ -5,6 +5,10 @@ from fdl.evaluation.compare import changes, compare
 from fdl.evaluation.dataset import on_dataset
 from fdl.evaluation.disentanglement import mutual_information_gap
 from fdl.evaluation.distances import energy_distance
+from fdl.evaluation.clusters import cluster_scores, k_means_scores, purity
+from fdl.evaluation.compare import changes, compare
+from fdl.evaluation.dataset import on_dataset
+from fdl.evaluation.embeddings import on_embeddings, together
 from fdl.evaluation.examples import (
     EvaluatedExamples,
     batch_shapes,
@@ -12,6 +16,11 @@ from fdl.evaluation.examples import (
     target_name,
 )
 from fdl.evaluation.export import as_csv, as_json, prediction_rows
+from fdl.evaluation.features import (
+    SampleClasses,
+    frechet_distance,
+    sample_classes,
+)
 from fdl.evaluation.generative import (
     embedder,
     latent_decoder,
@@ -19,6 +28,7 @@ from fdl.evaluation.generative import (
     reconstructor,
     sampler,
 )
+from fdl.evaluation.kernels import Floor, median_distance, mmd, real_against_real
 from fdl.evaluation.language_model import language_model, log_likelihoods
 from fdl.evaluation.latent_variables import active_units, importance_sampled
 from fdl.evaluation.log_density import log_density
@@ -27,8 +37,20 @@ from fdl.evaluation.partition_function import (
     annealed_importance_sampling,
 )
 from fdl.evaluation.pixels import pixel_sampler
+from fdl.evaluation.manifolds import (
+    Nearest,
+    SampleQuality,
+    nearest_examples,
+    sample_precision_recall,
+)
 from fdl.evaluation.predict import predict
 from fdl.evaluation.predictors import classifier, only_input, regressor, tagger
+from fdl.evaluation.probes import (
+    knn_probe,
+    label_curve,
+    linear_probe,
+    probe_interval,
+)
 from fdl.evaluation.published import published_abilities
 from fdl.evaluation.scores import ExampleScores, score_examples
 from fdl.evaluation.translation import translator
@@ -39,12 +61,17 @@ __all__ = [
     "active_units",
     "LogPartition",
     "annealed_importance_sampling",
+    "Floor",
+    "Nearest",
+    "SampleClasses",
+    "SampleQuality",
     "as_csv",
     "as_json",
     "batch_shapes",
     "changes",
     "check_codebook",
     "classifier",
+    "cluster_scores",
     "compare",
     "embedder",
     "energy_distance",
@@ -55,18 +82,36 @@ __all__ = [
     "log_density",
     "log_likelihoods",
     "mutual_information_gap",
+    "frechet_distance",
+    "k_means_scores",
+    "knn_probe",
+    "label_curve",
+    "language_model",
+    "latent_decoder",
+    "linear_probe",
+    "log_likelihoods",
+    "median_distance",
+    "mmd",
+    "nearest_examples",
     "on_dataset",
+    "on_embeddings",
     "only_input",
     "pixel_sampler",
     "predict",
     "prediction_rows",
     "prior_sampler",
+    "probe_interval",
     "published_abilities",
+    "purity",
+    "real_against_real",
     "reconstructor",
     "regressor",
+    "sample_classes",
+    "sample_precision_recall",
     "sampler",
     "score_examples",
     "tagger",
     "target_name",
+    "together",
     "translator",
 ]

@@ -16,12 +16,16 @@ from fdl.experiment.tasks import (
     regression,
     tagging,
     variational,
+    reconstruction,
+    regression,
+    tagging,
 )
 from fdl.experiment.text_classification import (
     text_classification,
     word_classification,
 )
 from fdl.experiment.translation import Side, translation
+from fdl.experiment.unsupervised_baselines import with_unsupervised_baselines
 
 __all__ = [
     "Side",
@@ -31,6 +35,7 @@ __all__ = [
     "fine_tuning",
     "language_modelling",
     "pixels",
+    "reconstruction",
     "regression",
     "reinforcement_learning",
     "sequence_task",
@@ -42,5 +47,6 @@ __all__ = [
     "with_baselines",
     "with_log_likelihood",
     "with_ngrams",
+    "with_unsupervised_baselines",
     "word_classification",
 ]

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fdl import evaluation, metrics, objectives
+from fdl import evaluation, losses, metrics, objectives
 from fdl.data.preprocessing import Preprocessing
 from fdl.data.statistics import mean_and_std
 from fdl.errors import UserError, near
@@ -229,3 +229,34 @@ likelihood; the preprocessing scales them, as images(shape, white=255) does
             "likelihood; the preprocessing scales them, as images(shape, white=255) "
             "does"
         )
+def reconstruction(
+    code_size: int,
+    *,
+    objective: Callable[..., Objective] = objectives.reconstruction,
+    logits: bool = False,
+    **options: Any,
+) -> Task:
+    """Reconstruction by an autoencoder: embeds, decodes and reconstructs.
+
+    Args:
+      code_size: Size of the code.
+      objective: Objective of reconstruction, such as
+        `objectives.contractive_reconstruction`.
+      logits: Whether outputs are logits of pixels in [0, 1]: then the loss is the
+        binary cross-entropy, and reconstructions are probabilities.
+      **options: Further arguments of the objective, such as ``strength``.
+
+    Example:
+      >>> list(reconstruction(8).abilities)
+      ['embed', 'decode', 'reconstruct']
+    """
+    if logits:
+        options = {"loss": losses.binary_cross_entropy, **options}
+    abilities: dict[str, Callable[[Model, Preprocessing], Ability]] = {
+        "embed": evaluation.embedder,
+        "decode": lambda model, _: evaluation.latent_decoder(
+            model, latent_size=code_size, logits=logits
+        ),
+        "reconstruct": partial(evaluation.reconstructor, logits=logits),
+    }
+    return Task(partial(objective, **options), abilities)

@@ -3,6 +3,7 @@
 from fdl.losses.binary import binary_cross_entropy, binary_focal, hinge
 from fdl.losses.classification import crammer_singer, cross_entropy, focal
 from fdl.losses.clipped_surrogate import clipped_surrogate
+from fdl.losses.codes import code_l1, contractive, sparsity_kl
 from fdl.losses.ctc import ctc
 from fdl.losses.ctc_decoding import ctc_greedy
 from fdl.losses.dequantization import bits_per_dimension, dequantize
@@ -37,6 +38,8 @@ __all__ = [
     "check_labels",
     "clipped_surrogate",
     "commitment",
+    "code_l1",
+    "contractive",
     "crammer_singer",
     "cross_entropy",
     "ctc",
@@ -61,5 +64,6 @@ __all__ = [
     "poisson_nll",
     "quantile",
     "quantile_huber",
+    "sparsity_kl",
     "squared_error",
 ]

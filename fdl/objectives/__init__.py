@@ -5,6 +5,7 @@ from fdl.objectives.augmented import augmented, mixed
 from fdl.objectives.binary_classification import binary_classification
 from fdl.objectives.classification import classification
 from fdl.objectives.contrastive_divergence import contrastive_divergence
+from fdl.objectives.contractive_reconstruction import contractive_reconstruction
 from fdl.objectives.ctc import ctc
 from fdl.objectives.density import density
 from fdl.objectives.deterministic_policy import (
@@ -20,7 +21,7 @@ from fdl.objectives.policy_gradient import policy_gradient
 from fdl.objectives.ppo import ppo
 from fdl.objectives.preference import preference
 from fdl.objectives.q_learning import q_learning, q_regression, td_errors
-from fdl.objectives.reconstruction import reconstruction
+from fdl.objectives.reconstruction import denoising_reconstruction, reconstruction
 from fdl.objectives.regression import regression
 from fdl.objectives.sequence_to_sequence import sequence_to_sequence
 from fdl.objectives.skip_gram import skip_gram
@@ -31,6 +32,7 @@ from fdl.objectives.soft_actor_critic import (
 )
 from fdl.objectives.variational import variational
 from fdl.objectives.vector_quantised import vector_quantised
+from fdl.objectives.sparse_reconstruction import sparse_reconstruction
 
 __all__ = [
     "actor_critic",
@@ -40,6 +42,9 @@ __all__ = [
     "contrastive_divergence",
     "ctc",
     "density",
+    "contractive_reconstruction",
+    "ctc",
+    "denoising_reconstruction",
     "deterministic_actor",
     "deterministic_critic",
     "importance_weighted",
@@ -60,6 +65,7 @@ __all__ = [
     "soft_actor",
     "soft_critic",
     "soft_temperature",
+    "sparse_reconstruction",
     "td_errors",
     "variational",
     "vector_quantised",

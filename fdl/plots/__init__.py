@@ -10,6 +10,7 @@ from fdl.plots.comparison import comparison
 from fdl.plots.confusion_matrix import confusion_matrix
 from fdl.plots.curves import curves
 from fdl.plots.density import density
+from fdl.plots.embedding import embedding
 from fdl.plots.episodes import episode, gif
 from fdl.plots.figure import COLORS, colors, new_figure, save
 from fdl.plots.filters import filters, weights
@@ -31,6 +32,7 @@ __all__ = [
     "confusion_matrix",
     "curves",
     "density",
+    "embedding",
     "episode",
     "filters",
     "generative",

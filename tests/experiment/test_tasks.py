@@ -1,3 +1,5 @@
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -5,6 +7,8 @@ import pytest
 
 import fdl
 from fdl import data, experiment, models, objectives
+from fdl import evaluation, experiment, models
+from fdl.data import preprocessing
 from fdl.errors import UserError
 from fdl.experiment.tasks import check_probabilities
 from fdl.types import Model
@@ -114,3 +118,29 @@ def test_the_log_likelihood_is_tested_beside_the_bound():
     assert set(made.evaluate(variables)) == {"loss", "reconstruction", "kl"}
     with pytest.raises(UserError, match="expected one with a test, examples and a mod"):
         experiment.with_log_likelihood(made._replace(test=None))
+@pytest.mark.parametrize("logits", [False, True])
+def test_an_autoencoder_embeds_decodes_and_reconstructs(logits):
+    """Hinton's, narrower; decoded embeddings are the reconstructions."""
+    module = models.deep_autoencoder(
+        hidden_sizes=(6,), code_size=3, input_shape=(2, 2, 1)
+    )
+    model = models.functional(module)
+    variables = jax.jit(model.init)(jax.random.key(0))
+    images = np.random.default_rng(0).integers(17, size=(5, 2, 2, 1)).astype(np.uint8)
+    task = experiment.reconstruction(3, logits=logits)
+    pixels = preprocessing.images((2, 2, 1), white=16)
+    found = {
+        name: partial(evaluation.predict, make(model, pixels), variables)
+        for name, make in task.abilities.items()
+    }
+    restored = found["reconstruct"]({"image": images})["reconstruction"]
+    embedding = found["embed"]({"image": images})["embedding"]
+    assert embedding.shape == (5, 3)
+    decoded = found["decode"]({"embedding": embedding})["sample"]
+    np.testing.assert_allclose(decoded, restored, rtol=1e-5, atol=1e-6)
+    batch = {"image": jnp.asarray(images / 16)}
+    loss, _ = jax.jit(task.objective(model, inputs="image"))(variables, batch)
+    x, y = images / 16.0, restored.astype(np.float64)
+    cross_entropy = -(x * np.log(y) + (1 - x) * np.log(1 - y)) if logits else None
+    expected = cross_entropy.mean() if logits else ((x - y) ** 2).mean()
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)

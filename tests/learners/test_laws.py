@@ -151,6 +151,25 @@ def codes_and_their_prior(seed):
     init = partial(fdl.init_train_state, model, optimizers)
     learner = Learner(init, fdl.learners.counted(fdl.learners.alternate(steps)))
     return learner, data.batches(IMAGES, 12, seed)
+def denoising_autoencoder(seed):
+    """The noise of a step is drawn from its key."""
+    module = models.Autoencoder((8,), code_size=2)
+    objective = partial(
+        objectives.denoising_reconstruction, corrupt=data.augment.gaussian_noise(0.5)
+    )
+    return gradient_learner(module, IMAGES["image"], objective, IMAGES, seed)
+
+
+def sparse_autoencoder(seed):
+    module = models.Autoencoder((8,), code_size=6, code_activation=nn.sigmoid)
+    objective = partial(objectives.sparse_reconstruction, strength=0.1, target=0.1)
+    return gradient_learner(module, IMAGES["image"], objective, IMAGES, seed)
+
+
+def contractive_autoencoder(seed):
+    module = models.Autoencoder((8,), code_size=2, activation=nn.tanh)
+    objective = partial(objectives.contractive_reconstruction, strength=0.1)
+    return gradient_learner(module, IMAGES["image"], objective, IMAGES, seed)
 
 
 def language_model(seed):
@@ -550,6 +569,9 @@ REST = [
     pixelcnn,
     vqvae,
     codes_and_their_prior,
+    denoising_autoencoder,
+    sparse_autoencoder,
+    contractive_autoencoder,
     language_model,
     masked_language_model,
     schedule_free_and_sharpness_aware,

@@ -65,10 +65,13 @@ def test_every_loss_is_here():
         "ctc_greedy",
         "clipped_surrogate",
         "importance_weighted_elbo",
+        "code_l1",
+        "contractive",
         "kernels",
         "label_weights",
         "negative_elbo",
         "negative_sampling",
+        "sparsity_kl",
     }
     others |= {"l1_penalty", "l2_penalty"}
     assert set(losses.__all__) - named == others

@@ -18,6 +18,7 @@ from fdl.data.augment.geometric import (
     rotation,
     vertical_flip,
 )
+from fdl.data.augment.masking import masking_noise
 from fdl.data.augment.mixup import cutmix, mixup
 from fdl.data.augment.rand_augment import rand_augment
 from fdl.data.augment.word_dropout import word_dropout
@@ -31,6 +32,7 @@ __all__ = [
     "cutout",
     "gaussian_noise",
     "horizontal_flip",
+    "masking_noise",
     "mixup",
     "normalize",
     "one_of",

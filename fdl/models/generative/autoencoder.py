@@ -103,9 +103,9 @@ class Decoder(nn.Module):
 class Autoencoder(nn.Module):
     """Autoencoder: reconstructs its inputs from a low-dimensional code.
 
-    Codes and reconstructions have no activation: for pixels between 0 and 1, the loss
-    decides whether reconstructions are intensities or logits. The methods `encode` and
-    `decode` are the two halves. Intermediates: ``code``.
+    Reconstructions have no activation: for pixels between 0 and 1, the loss decides
+    whether they are intensities or logits. The methods `encode` and `decode` are the
+    two halves. Intermediates: ``code``.
 
     Attributes:
       hidden_sizes: Numbers of units of the encoder's hidden layers, mirrored in the
@@ -115,6 +115,8 @@ class Autoencoder(nn.Module):
         height and width; a dense autoencoder if empty.
       activation: Activation after each hidden layer.
       input_shape: Shape of an input, and of the outputs of `decode`.
+      code_activation: Activation of the code, such as a ReLU for a sparse code; None
+        for a linear code.
       dtype: Dtype of the computation; inferred from inputs and parameters if None.
       param_dtype: Dtype of the parameters.
 
@@ -137,6 +139,7 @@ class Autoencoder(nn.Module):
     features: Sequence[int] = ()
     activation: Callable[[Array], Array] = nn.relu
     input_shape: Sequence[int] = (28, 28, 1)
+    code_activation: Callable[[Array], Array] | None = None
     dtype: DTypeLike | None = None
     param_dtype: DTypeLike = "float32"
 
@@ -156,7 +159,8 @@ class Autoencoder(nn.Module):
 
     def encode(self, inputs: Array) -> Array:
         """Maps inputs [B, ...] to codes, float [B, code_size]."""
-        return self.encoder(inputs)
+        code = self.encoder(inputs)
+        return code if self.code_activation is None else self.code_activation(code)
 
     def decode(self, code: Array) -> Array:
         """Maps codes [B, code_size] to reconstructions, float [B, *input_shape]."""

@@ -1,0 +1,70 @@
+"""Squeeze 8x8 digits through eight numbers by a linear autoencoder: PCA by gradient.
+
+fdl train experiments/unsupervised/digits_pca.py --seeds 5
+
+RESULT
+"""
+
+from typing import Literal
+
+import numpy as np
+from ml_collections import ConfigDict
+from scipy.linalg import subspace_angles
+from sklearn.decomposition import PCA
+
+import fdl
+
+
+def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
+    """Config of the experiment: sizes, rates and periods."""
+    config = ConfigDict()
+    config.num_steps = 600 if size == "full" else 10
+    config.log_every = "50 steps"
+    config.eval_every = "100 steps"
+    config.save_every = "200 steps"
+    config.steps_per_call = 50
+
+    config.batch_size = 1293  # All examples.
+    config.code_size = 8
+    # The variances of the eighth and the ninth component are nearly equal: after 3000
+    # steps of Adam the error is that of PCA, but an angle of 28 degrees is left.
+    config.optimizer = {"name": "lbfgs", "learning_rate": None}
+    return config
+
+
+def build(config: ConfigDict) -> fdl.Experiment:
+    """Experiment of a config."""
+    splits = fdl.data.load_splits("digits")
+    experiment = fdl.supervised(
+        config,
+        splits,
+        fdl.data.preprocessing.images((8, 8, 1), white=16),
+        fdl.models.Autoencoder((), config.code_size, input_shape=(8, 8, 1)),
+        fdl.experiment.reconstruction(config.code_size),
+        claims=[
+            fdl.Claim(
+                "the error is that of PCA (share above it)",
+                lambda m: m["loss"] / m["pca_loss"] - 1,
+                at_most=0.01,
+            ),
+            fdl.Claim(
+                "the subspace is that of PCA (largest principal angle, degrees)",
+                lambda m: m["angle"],
+                at_most=5,
+            ),
+        ],
+    )
+    pca = PCA(config.code_size, svd_solver="full")
+    components = pca.fit(splits.train["image"].reshape(-1, 64) / 16).components_
+
+    def angle(variables):
+        decoder = variables["params"]["decoder"]["mlp"]["head"]["kernel"]
+        angles = subspace_angles(components.T, np.asarray(decoder, np.float64).T)
+        return {"angle": float(np.degrees(angles.max()))}
+
+    together = fdl.evaluation.together
+    experiment = experiment._replace(
+        evaluate=together(experiment.evaluate, angle),
+        test=together(experiment.test, angle),
+    )
+    return fdl.experiment.with_unsupervised_baselines(experiment, splits, {"pca": pca})
