@@ -1,13 +1,11 @@
 """Evaluation: metrics on a dataset, predictions, paired comparisons."""
 
+from fdl.evaluation.clusters import cluster_scores, k_means_scores, purity
 from fdl.evaluation.codebook import check_codebook
 from fdl.evaluation.compare import changes, compare
 from fdl.evaluation.dataset import on_dataset
 from fdl.evaluation.disentanglement import mutual_information_gap
 from fdl.evaluation.distances import energy_distance
-from fdl.evaluation.clusters import cluster_scores, k_means_scores, purity
-from fdl.evaluation.compare import changes, compare
-from fdl.evaluation.dataset import on_dataset
 from fdl.evaluation.embeddings import on_embeddings, together
 from fdl.evaluation.examples import (
     EvaluatedExamples,
@@ -32,17 +30,17 @@ from fdl.evaluation.kernels import Floor, median_distance, mmd, real_against_rea
 from fdl.evaluation.language_model import language_model, log_likelihoods
 from fdl.evaluation.latent_variables import active_units, importance_sampled
 from fdl.evaluation.log_density import log_density
-from fdl.evaluation.partition_function import (
-    LogPartition,
-    annealed_importance_sampling,
-)
-from fdl.evaluation.pixels import pixel_sampler
 from fdl.evaluation.manifolds import (
     Nearest,
     SampleQuality,
     nearest_examples,
     sample_precision_recall,
 )
+from fdl.evaluation.partition_function import (
+    LogPartition,
+    annealed_importance_sampling,
+)
+from fdl.evaluation.pixels import pixel_sampler
 from fdl.evaluation.predict import predict
 from fdl.evaluation.predictors import classifier, only_input, regressor, tagger
 from fdl.evaluation.probes import (
@@ -58,13 +56,13 @@ from fdl.evaluation.translation import translator
 __all__ = [
     "EvaluatedExamples",
     "ExampleScores",
-    "active_units",
-    "LogPartition",
-    "annealed_importance_sampling",
     "Floor",
+    "LogPartition",
     "Nearest",
     "SampleClasses",
     "SampleQuality",
+    "active_units",
+    "annealed_importance_sampling",
     "as_csv",
     "as_json",
     "batch_shapes",
@@ -76,22 +74,19 @@ __all__ = [
     "embedder",
     "energy_distance",
     "evaluate_examples",
-    "importance_sampled",
-    "language_model",
-    "latent_decoder",
-    "log_density",
-    "log_likelihoods",
-    "mutual_information_gap",
     "frechet_distance",
+    "importance_sampled",
     "k_means_scores",
     "knn_probe",
     "label_curve",
     "language_model",
     "latent_decoder",
     "linear_probe",
+    "log_density",
     "log_likelihoods",
     "median_distance",
     "mmd",
+    "mutual_information_gap",
     "nearest_examples",
     "on_dataset",
     "on_embeddings",

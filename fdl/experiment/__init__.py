@@ -13,12 +13,10 @@ from fdl.experiment.supervised import supervised
 from fdl.experiment.tasks import (
     Task,
     classification,
-    regression,
-    tagging,
-    variational,
     reconstruction,
     regression,
     tagging,
+    variational,
 )
 from fdl.experiment.text_classification import (
     text_classification,

@@ -229,6 +229,8 @@ likelihood; the preprocessing scales them, as images(shape, white=255) does
             "likelihood; the preprocessing scales them, as images(shape, white=255) "
             "does"
         )
+
+
 def reconstruction(
     code_size: int,
     *,

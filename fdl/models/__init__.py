@@ -19,12 +19,12 @@ from fdl.models.generative.dcgan import (
 from fdl.models.generative.ddpm_unet import DDPMUNet, ddpm_256, ddpm_cifar10
 from fdl.models.generative.gaussian_mixture import GaussianMixture
 from fdl.models.generative.logit_flow import LogitFlow
-from fdl.models.generative.rbm import RBM, rbm_mnist
 from fdl.models.generative.pixel_transformer import (
     PixelTransformer,
     pixel_transformer,
 )
 from fdl.models.generative.pixelcnn import PixelCNN, pixelcnn
+from fdl.models.generative.rbm import RBM, rbm_mnist
 from fdl.models.generative.realnvp import RealNVP, realnvp
 from fdl.models.generative.vae import VAE, VAEOutput, conv_vae, vae_mnist
 from fdl.models.generative.vqvae import VQVAE, VQVAEOutput, vqvae

@@ -4,8 +4,8 @@ from fdl.objectives.actor_critic import actor_critic
 from fdl.objectives.augmented import augmented, mixed
 from fdl.objectives.binary_classification import binary_classification
 from fdl.objectives.classification import classification
-from fdl.objectives.contrastive_divergence import contrastive_divergence
 from fdl.objectives.contractive_reconstruction import contractive_reconstruction
+from fdl.objectives.contrastive_divergence import contrastive_divergence
 from fdl.objectives.ctc import ctc
 from fdl.objectives.density import density
 from fdl.objectives.deterministic_policy import (
@@ -30,21 +30,20 @@ from fdl.objectives.soft_actor_critic import (
     soft_critic,
     soft_temperature,
 )
+from fdl.objectives.sparse_reconstruction import sparse_reconstruction
 from fdl.objectives.variational import variational
 from fdl.objectives.vector_quantised import vector_quantised
-from fdl.objectives.sparse_reconstruction import sparse_reconstruction
 
 __all__ = [
     "actor_critic",
     "augmented",
     "binary_classification",
     "classification",
+    "contractive_reconstruction",
     "contrastive_divergence",
     "ctc",
-    "density",
-    "contractive_reconstruction",
-    "ctc",
     "denoising_reconstruction",
+    "density",
     "deterministic_actor",
     "deterministic_critic",
     "importance_weighted",

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 import fdl
-from fdl import data, experiment, models, objectives
-from fdl import evaluation, experiment, models
+from fdl import data, evaluation, experiment, models, objectives
 from fdl.data import preprocessing
 from fdl.errors import UserError
 from fdl.experiment.tasks import check_probabilities
@@ -118,6 +117,8 @@ def test_the_log_likelihood_is_tested_beside_the_bound():
     assert set(made.evaluate(variables)) == {"loss", "reconstruction", "kl"}
     with pytest.raises(UserError, match="expected one with a test, examples and a mod"):
         experiment.with_log_likelihood(made._replace(test=None))
+
+
 @pytest.mark.parametrize("logits", [False, True])
 def test_an_autoencoder_embeds_decodes_and_reconstructs(logits):
     """Hinton's, narrower; decoded embeddings are the reconstructions."""

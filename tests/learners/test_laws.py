@@ -86,6 +86,8 @@ def importance_weighted_autoencoder(seed):
     module = models.VAE((8,), latent_size=2, input_shape=(4, 4, 1))
     objective = partial(objectives.importance_weighted, num_samples=3)
     return gradient_learner(module, BINARY["image"], objective, BINARY, seed)
+
+
 def flow(seed):
     """Of dequantised values, and so with a key in training and in evaluation."""
     source = {"image": (np.abs(IMAGES["image"]) > 0.5).astype(np.float32)}
@@ -106,6 +108,8 @@ def boltzmann_machine(seed):
     module = models.RBM(6, (4, 4, 1), num_chains=8)
     objective = partial(objectives.contrastive_divergence, persistent=True)
     return gradient_learner(module, source["image"], objective, source, seed)
+
+
 def pixelcnn(seed):
     module = models.PixelCNN(3, 4, 2, first_kernel_size=3, dropout=0.5)
     return gradient_learner(
@@ -151,6 +155,8 @@ def codes_and_their_prior(seed):
     init = partial(fdl.init_train_state, model, optimizers)
     learner = Learner(init, fdl.learners.counted(fdl.learners.alternate(steps)))
     return learner, data.batches(IMAGES, 12, seed)
+
+
 def denoising_autoencoder(seed):
     """The noise of a step is drawn from its key."""
     module = models.Autoencoder((8,), code_size=2)

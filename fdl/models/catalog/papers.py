@@ -193,6 +193,18 @@ NIELSEN = Paper(
     "Neural Networks and Deep Learning",
     "http://neuralnetworksanddeeplearning.com",
 )
+PIXELCNN = Paper(
+    "van den Oord, Kalchbrenner and Kavukcuoglu",
+    2016,
+    "Pixel Recurrent Neural Networks",
+    "https://arxiv.org/abs/1601.06759",
+)
+PIXEL_TRANSFORMER = Paper(
+    "Chen et al.",
+    2020,
+    "Generative Pretraining from Pixels",
+    "https://proceedings.mlr.press/v119/chen20s.html",
+)
 PPO = Paper(
     "Schulman et al.",
     2017,
@@ -210,17 +222,6 @@ RBM = Paper(
     2008,
     "On the Quantitative Analysis of Deep Belief Networks",
     "https://doi.org/10.1145/1390156.1390266",
-PIXELCNN = Paper(
-    "van den Oord, Kalchbrenner and Kavukcuoglu",
-    2016,
-    "Pixel Recurrent Neural Networks",
-    "https://arxiv.org/abs/1601.06759",
-)
-PIXEL_TRANSFORMER = Paper(
-    "Chen et al.",
-    2020,
-    "Generative Pretraining from Pixels",
-    "https://proceedings.mlr.press/v119/chen20s.html",
 )
 REALNVP = Paper(
     "Dinh, Sohl-Dickstein and Bengio",
