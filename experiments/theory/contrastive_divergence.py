@@ -2,7 +2,14 @@
 
 fdl train experiments/theory/contrastive_divergence.py --seeds 5
 
-RESULT
+A machine of 9 visible and 8 hidden units learns the 14 images of 3x3 pixels that are
+made of whole rows or columns; their log-likelihood is at most -log 14 = -2.639 nats.
+The exact gradient ends at -2.698 ± 0.007, CD-10 at -2.742 ± 0.009, CD-1 at -3.129 ±
+0.043, and persistent chains, which mix badly here, at -3.088 ± 0.072 (mean ± standard
+error of the seeds 0 to 4). Early on, the expected gradient of CD-1 is 21.8 ± 1.4
+degrees off the exact one, that of CD-10 0.0003; where CD-1 ends, 86 ± 2 degrees, and
+that of CD-30 26 ± 4. All five claims hold. All five seeds take 41 seconds of processor
+time.
 """
 
 import itertools

@@ -2,7 +2,10 @@
 
 fdl train experiments/unsupervised/digits_flow.py --seeds 5
 
-RESULT
+2.342 ± 0.004 bits per dimension, 103.9 nats an image, on 360 test images (mean ±
+standard error of the seeds 0 to 4; worst 2.348): a bound from above, with one draw of
+the noise. Equal probabilities of the 17 levels have 4.087. All five seeds take 42
+seconds of processor time.
 """
 
 from functools import partial

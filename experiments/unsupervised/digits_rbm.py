@@ -2,7 +2,12 @@
 
 fdl train experiments/unsupervised/digits_rbm.py --seeds 5
 
-RESULT
+With 64 hidden units and persistent contrastive divergence, a log-likelihood of -18.43 ±
+0.02 nats on 360 binarised test images (mean ± standard error of the seeds 0 to 4; worst
+-18.49), by annealed importance sampling with 200 chains, whose own standard error is
+0.01. With ``--config.model.num_hidden=16`` the sum over the hidden states is there as
+well: on validation, seed 0, -19.205 exactly and -19.196 ± 0.007 by annealing. All five
+seeds take 35 seconds of processor time.
 """
 
 from collections.abc import Callable

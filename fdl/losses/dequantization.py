@@ -28,8 +28,9 @@ def dequantize(values: Array, key: Key, *, levels: int) -> Array:
       UserError: There are fewer than two levels.
 
     Example:
+      >>> import jax.numpy as jnp
       >>> y = dequantize(jnp.array([0.0, 0.5, 1.0]), jax.random.key(0), levels=3)
-      >>> jnp.floor(3 * y).tolist()
+      >>> jnp.floor(3 * y).tolist()  # Each in its level.
       [0.0, 1.0, 2.0]
 
     References:
@@ -59,6 +60,7 @@ def bits_per_dimension(nll: Array, num_dimensions: int, *, levels: int = 1) -> A
       UserError: There are no dimensions, or no levels.
 
     Example:
+      >>> import jax.numpy as jnp
       >>> bits_per_dimension(jnp.zeros(1), 64, levels=256)  # A uniform density.
       Array([8.], dtype=float32)
     """

@@ -23,8 +23,8 @@ def density(
 
     Of discrete values the likelihood is that of probabilities: with ``levels``, inputs
     are dequantised by uniform noise, and the loss, −log p(y) + D log L, is a bound from
-    above on −log P(x). The noise is drawn from the key: `evaluation.on_dataset` gives
-    the same one each time, so that an evaluation is deterministic.
+    above on −log P(x), in the mean over the noise. It is drawn from the key: an
+    evaluation by `evaluation.on_dataset` gives the same one each time.
 
     Args:
       model: Model of inputs [B, ...] to log-densities, float [B], such as
