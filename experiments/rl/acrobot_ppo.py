@@ -3,8 +3,9 @@
     fdl train experiments/rl/acrobot_ppo.py
 
 It learns from 999,424 steps of the environment. Then 1,000 greedy test episodes have a
-mean return of -76.7 with the seeds 0 to 2: -75.8, -75.8 and -78.5. The longest episodes
-took 255, 459 and 500 steps, the last of which is the limit.
+mean return of -78.1 over the seeds 0 to 9, and -82.9 with the worst of them. The longest
+episode of a seed took 323 steps on average, and once the limit of 500. All ten, in one
+program, take under two minutes on one CPU core with compilation and evaluation.
 """
 
 from typing import Literal

@@ -7,10 +7,11 @@ The rules are gymnax's: an episode is cut off after 1,000 steps (2,500 in Freewa
 no action is repeated by chance. So a greedy policy plays one of two episodes, by the
 side that the ball starts from.
 
-It learns from 1,998,848 steps of the environment. Then all of 100 greedy test episodes
-have a return of 30.0 with the seed 0, as after a quarter of these steps already: the
-whole wall, and no brick of the next one. That took 285 seconds of processor time, with
-compilation and evaluation. The other games were not trained.
+It learns from 1,998,848 steps of the environment. Then 100 greedy test episodes have a
+mean return of 44.9 ± 5.8 over the seeds 0 to 4, from 29.0 to 61.4 (the wall has 30
+bricks, and then comes the next one); so does the policy that samples, 43.5. All five,
+in one program, take 24 minutes on one CPU core with compilation and evaluation. The
+other games were not trained.
 
 References:
   Young and Tian, `MinAtar: An Atari-Inspired Testbed for Thorough and Reproducible
