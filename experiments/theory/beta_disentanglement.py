@@ -3,8 +3,8 @@
 fdl train experiments/theory/beta_disentanglement.py --seeds 5
 
 Squares of four sizes at 9x9 positions, drawn on the fly, and six latents. The mutual
-information gap (MIG) of 1000 test images is 1 if the column, the row and the size have a
-latent each, and 0 if none stands out. After 3000 steps (mean ± standard error of the
+information gap (MIG) of 1000 test images is 1 if the column, the row and the size each
+have a latent, and 0 if none stands out. After 3000 steps (mean ± standard error of the
 seeds 0 to 4):
 
 * β = 1: gap 0.076 ± 0.005, divergence 10.7 ± 0.2 nats, -ELBO 15.3 ± 0.1;
@@ -12,9 +12,8 @@ seeds 0 to 4):
 * β = 8: gap 0.155 ± 0.055, divergence 2.97 ± 0.01 nats, -ELBO 32.6 ± 0.2.
 
 Both claims hold. That β = 4 has a larger gap than β = 1 is undecided: by 0.067, of the
-seeds -0.022 to 0.197, with a 95 % interval of -0.04 to 0.17. A latent may turn a factor
-with another, which costs nothing: column and row are alike. All five take 70 seconds of
-processor time.
+seeds -0.022 to 0.197, with a 95 % interval of -0.04 to 0.17. All five take 70 seconds
+of processor time.
 
 Higgins et al., `beta-VAE <https://openreview.net/forum?id=Sy2fzU9gl>`_, 2017, find that
 β > 1 disentangles; Locatello et al., `Challenging Common Assumptions in the
