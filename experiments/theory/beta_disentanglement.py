@@ -1,6 +1,24 @@
-"""A β-VAE finds the factors that images are made of; with β = 1 it mixes them.
+"""A β-VAE says less of an image; whether it disentangles its factors stays open.
 
 fdl train experiments/theory/beta_disentanglement.py --seeds 5
+
+Squares of four sizes at 9x9 positions, drawn on the fly, and six latents. The mutual
+information gap (MIG) of 1000 test images is 1 if the column, the row and the size each
+have a latent, and 0 if none stands out. After 3000 steps (mean ± standard error of the
+seeds 0 to 4):
+
+* β = 1: gap 0.076 ± 0.005, divergence 10.7 ± 0.2 nats, -ELBO 15.3 ± 0.1;
+* β = 4: gap 0.143 ± 0.034, divergence 5.20 ± 0.05 nats, -ELBO 22.3 ± 0.2;
+* β = 8: gap 0.155 ± 0.055, divergence 2.97 ± 0.01 nats, -ELBO 32.6 ± 0.2.
+
+Both claims hold. That β = 4 has a larger gap than β = 1 is undecided: by 0.067, of the
+seeds -0.022 to 0.197, with a 95 % interval of -0.04 to 0.17. All five take 70 seconds
+of processor time.
+
+Higgins et al., `beta-VAE <https://openreview.net/forum?id=Sy2fzU9gl>`_, 2017, find that
+β > 1 disentangles; Locatello et al., `Challenging Common Assumptions in the
+Unsupervised Learning of Disentangled Representations
+<https://arxiv.org/abs/1811.12359>`_, 2019, that the seed matters more.
 """
 
 from typing import Literal
@@ -51,7 +69,21 @@ def build(config: ConfigDict) -> fdl.Experiment:
             evaluate=with_gap(arm.evaluate, arm, splits.validation),
             test=with_gap(arm.test, arm, splits.test),
         )
-    return fdl.experiment.compare(arms)
+    return fdl.experiment.compare(
+        arms,
+        claims=[
+            fdl.Claim(
+                "with β = 1 no factor has a latent of its own (gap)",
+                lambda m: m["beta_1/gap"],
+                at_most=0.12,
+            ),
+            fdl.Claim(
+                "with β = 8 the latents say less (share of the divergence)",
+                lambda m: m["beta_8/kl"] / m["beta_1/kl"],
+                at_most=0.4,
+            ),
+        ],
+    )
 
 
 def draw(key):

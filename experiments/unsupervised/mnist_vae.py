@@ -1,6 +1,13 @@
 """Encode binarised MNIST in twenty latents: the variational autoencoder of flax.
 
 fdl train experiments/unsupervised/mnist_vae.py
+
+A negative ELBO of 89.16 nats on 10,000 test images after 10 epochs (seed 0 alone), of
+which 29.29 are the divergence from the prior; all latents are active. The
+log-likelihood, by importance sampling with 40 samples, is -84.76 nats, still a lower
+bound; its standard error is 0.25 by the spread of the images. Pixels are white above
+127: results on pixels that are grey, or drawn, are not comparable. Training and test
+take 60 seconds of processor time.
 """
 
 from typing import Literal
