@@ -5,7 +5,10 @@ fdl train experiments/unsupervised/digits_pixelcnn.py:levels
 
 Binarised, a negative log-likelihood of 17.38 ± 0.04 nats on 360 test images (mean ±
 standard error of the seeds 0 to 4; worst 17.47), 0.392 bits per dimension; it is exact,
-where a VAE has a bound. Five seeds train for 103 seconds of processor time. LEVELS
+where a VAE has a bound. Five seeds train for 103 seconds of processor time.
+
+On the 17 levels, 83.1 nats, 1.874 bits per dimension; seed 0 alone, 37 seconds. Figures
+of binarised images and of levels do not compare.
 """
 
 from typing import Literal

@@ -8,8 +8,8 @@ codes that it gives them. A sample is a grid of codes from the prior, decoded.
 On the 10,000 test images, a mean squared error of 0.0073 of a pixel; all 64 codes are
 in use, with a perplexity of 48.6; and the prior has a negative log-likelihood of 122.8
 nats for the 49 codes of an image, 2.51 a code, where codes that are all as likely have
-4.16. Seed 0 alone, which trains for half an epoch, 66 seconds of processor time. Samples
-are strokes, of which the larger part make no digit; at a temperature of 0.7 more do.
+4.16. Seed 0 alone, which trains for half an epoch, 66 seconds of processor time.
+Samples are strokes, most of which make no digit; at a temperature of 0.7 more do.
 """
 
 from functools import partial

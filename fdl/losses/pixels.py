@@ -23,6 +23,7 @@ def pixel_nll(logits: Array, values: Array) -> Array:
     Example:
       Of a uniform model, a pixel of four values costs log 4:
 
+      >>> import jax.numpy as jnp
       >>> pixel_nll(jnp.zeros((1, 2, 4)), jnp.array([[0, 3]]))
       Array([2.7725887], dtype=float32)
     """
