@@ -19,16 +19,16 @@ import fdl
 def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
-    config.num_steps = 1500 if size == "full" else 10
-    config.log_every = "50 steps"
-    config.eval_every = "300 steps"
+    config.num_steps = 3000 if size == "full" else 10
+    config.log_every = "100 steps"
+    config.eval_every = "600 steps"
     config.save_every = "never"
-    config.steps_per_call = 50
+    config.steps_per_call = 100
     config.best = "min numbers_8/loss"
 
     config.batch_size = 1293  # All examples: the gradient is without noise.
     config.code_sizes = (2, 8)
-    config.optimizer = {"name": "momentum", "learning_rate": 1.0, "momentum": 0.95}
+    config.optimizer = {"name": "momentum", "learning_rate": 1.0, "momentum": 0.98}
     return config
 
 
@@ -56,6 +56,14 @@ def build(config: ConfigDict) -> fdl.Experiment:
             arm, splits, {"pca": pca}
         )
         claims += claims_of(name)
+    claims.append(
+        fdl.Claim(
+            "numbers_8: its directions are not the components (mean cosine of each "
+            "component with the nearest direction)",
+            lambda m: m["numbers_8/cosine"],
+            at_most=0.8,
+        )
+    )
     return fdl.experiment.compare(arms, claims=claims)
 
 
@@ -72,12 +80,6 @@ def claims_of(name):
             f"{name}: so is the subspace (largest principal angle, degrees)",
             lambda m: m[f"{name}/angle"],
             at_most=1,
-        ),
-        fdl.Claim(
-            f"{name}: its directions are not the components (mean cosine of each "
-            "component with the nearest direction)",
-            lambda m: m[f"{name}/cosine"],
-            at_most=0.95,
         ),
     ]
 

@@ -19,15 +19,15 @@ import fdl
 def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
-    config.num_steps = 1500 if size == "full" else 10
-    config.log_every = "50 steps"
-    config.eval_every = "300 steps"
-    config.save_every = "500 steps"
-    config.steps_per_call = 50
+    config.num_steps = 3000 if size == "full" else 10
+    config.log_every = "100 steps"
+    config.eval_every = "600 steps"
+    config.save_every = "1000 steps"
+    config.steps_per_call = 100
 
     config.batch_size = 1293  # All examples: the gradient is without noise.
     config.code_size = 8
-    config.optimizer = {"name": "momentum", "learning_rate": 1.0, "momentum": 0.95}
+    config.optimizer = {"name": "momentum", "learning_rate": 1.0, "momentum": 0.98}
     return config
 
 
