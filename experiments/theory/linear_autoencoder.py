@@ -2,7 +2,13 @@
 
 fdl train experiments/theory/linear_autoencoder.py --seeds 5
 
-RESULT
+With 2 and 8 numbers for an image of 8x8 pixels, the mean squared error on 360 test
+images is 0.053135 and 0.024699 for each of five seeds, above PCA's by a share of at
+most 0.0001. The largest principal angle between the columns of the decoder and the
+components is 0.0007 ± 0.0001 and 0.0060 ± 0.0008 degrees (mean ± standard error of the
+seeds 0 to 4; worst 0.0081). The columns are any basis of the subspace: of 8, the cosine
+of a component with the nearest one is 0.63 ± 0.02. All five claims hold. All five seeds
+take 24 seconds of processor time, with compiling.
 """
 
 from typing import Literal
