@@ -2,7 +2,11 @@
 
 fdl train experiments/unsupervised/digits_pca.py --seeds 5
 
-RESULT
+A mean squared error of 0.024699 on 360 test images for each of five seeds, above PCA's
+by a share of at most 0.0001. The largest principal angle between the columns of the
+decoder and the eight components is 0.0060 ± 0.0008 degrees (mean ± standard error of
+the seeds 0 to 4; worst 0.0081). Both claims hold. All five seeds take 17 seconds of
+processor time, with compiling.
 """
 
 from typing import Literal
