@@ -1,8 +1,14 @@
-"""Clusters of digits: k-means on learned features is nearer to the classes.
+"""Clusters of digits: k-means on learned features, and on pixels.
 
 fdl train experiments/unsupervised/digits_clusters.py --seeds 5
 
-RESULT
+Clusters of the eight numbers of a denoising autoencoder have a normalised mutual
+information with the classes of 360 test images of 0.744 ± 0.008, those of pixels 0.729
+(mean ± standard error of the seeds 0 to 4; least 0.721). The claim is undecided: the
+difference of 0.015 has a 95 % interval from -0.006 to 0.036. A Gaussian mixture of
+pixels is better than either, with 0.827. A probe of the five nearest codes reads 95.2 ±
+0.2 % of the images, a linear one 94.2 ± 0.3 %. All five seeds take 29 seconds of
+processor time, with compiling.
 """
 
 from functools import partial

@@ -2,7 +2,13 @@
 
 fdl train experiments/unsupervised/digits_contractive.py --seeds 5
 
-RESULT
+Both have eight numbers for an image. On 360 test images the squared norm of the
+encoder's Jacobian is 0.892 ± 0.018 in place of 5.53 ± 0.22 of a plain autoencoder (mean
+± standard error of the seeds 0 to 4); divided by the variance of the code, as a small
+code alone would evade the penalty, 2.28 ± 0.02 in place of 3.34 ± 0.04. The mean
+squared error is 0.01420 ± 0.00012 (worst 0.01450) and 0.01375 ± 0.00005, where PCA has
+0.02470. All four claims hold. All five seeds take 3.5 minutes on two CPU cores that are
+busy with other work.
 """
 
 from typing import Literal
@@ -55,7 +61,7 @@ def build(config: ConfigDict) -> fdl.Experiment:
                 at_most=0.75,
             ),
             fdl.Claim(
-                "the error is no larger for it (ratio)",
+                "the error is hardly larger for it (ratio)",
                 lambda m: m["contractive/loss"] / m["plain/loss"],
                 at_most=1.1,
             ),

@@ -2,11 +2,16 @@
 
 fdl train experiments/unsupervised/digits_pca.py --seeds 5
 
-RESULT
+A mean squared error of 0.024699 on 360 test images for each of five seeds, above PCA's
+by a share of at most 0.0001. The largest principal angle between the columns of the
+decoder and the eight components is 0.0060 ± 0.0008 degrees (mean ± standard error of
+the seeds 0 to 4; worst 0.0081). Both claims hold. All five seeds take 17 seconds of
+processor time, with compiling.
 """
 
 from typing import Literal
 
+import jax
 import numpy as np
 from ml_collections import ConfigDict
 from scipy.linalg import subspace_angles
@@ -18,27 +23,26 @@ import fdl
 def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
-    config.num_steps = 600 if size == "full" else 10
-    config.log_every = "50 steps"
-    config.eval_every = "100 steps"
-    config.save_every = "200 steps"
-    config.steps_per_call = 50
+    config.num_steps = 3000 if size == "full" else 10
+    config.log_every = "100 steps"
+    config.eval_every = "600 steps"
+    config.save_every = "1000 steps"
+    config.steps_per_call = 100
 
-    config.batch_size = 1293  # All examples.
+    config.batch_size = 1293  # All examples: the gradient is without noise.
     config.code_size = 8
-    # The variances of the eighth and the ninth component are nearly equal: after 3000
-    # steps of Adam the error is that of PCA, but an angle of 28 degrees is left.
-    config.optimizer = {"name": "lbfgs", "learning_rate": None}
+    config.optimizer = {"name": "momentum", "learning_rate": 1.0, "momentum": 0.98}
     return config
 
 
 def build(config: ConfigDict) -> fdl.Experiment:
     """Experiment of a config."""
-    splits = fdl.data.load_splits("digits")
+    splits = centred(fdl.data.load_splits("digits"))
+    images = jax.ShapeDtypeStruct((8, 8, 1), np.float32)
     experiment = fdl.supervised(
         config,
         splits,
-        fdl.data.preprocessing.images((8, 8, 1), white=16),
+        fdl.data.preprocessing.arrays(image=images),
         fdl.models.Autoencoder((), config.code_size, input_shape=(8, 8, 1)),
         fdl.experiment.reconstruction(config.code_size),
         claims=[
@@ -50,12 +54,12 @@ def build(config: ConfigDict) -> fdl.Experiment:
             fdl.Claim(
                 "the subspace is that of PCA (largest principal angle, degrees)",
                 lambda m: m["angle"],
-                at_most=5,
+                at_most=1,
             ),
         ],
     )
     pca = PCA(config.code_size, svd_solver="full")
-    components = pca.fit(splits.train["image"].reshape(-1, 64) / 16).components_
+    components = pca.fit(splits.train["image"].reshape(-1, 64)).components_
 
     def angle(variables):
         decoder = variables["params"]["decoder"]["mlp"]["head"]["kernel"]
@@ -68,3 +72,18 @@ def build(config: ConfigDict) -> fdl.Experiment:
         test=together(experiment.test, angle),
     )
     return fdl.experiment.with_unsupervised_baselines(experiment, splits, {"pca": pca})
+
+
+def centred(splits):
+    """Pixels from 0 to 1 minus the mean training image, as PCA takes them.
+
+    Otherwise the mean is by far the largest of all directions, and the others, which
+    differ little, need a hundred times as many steps.
+    """
+    mean = splits.train["image"].mean(axis=0)
+    return fdl.data.Splits(
+        *(
+            {**part, "image": ((part["image"] - mean) / 16).astype(np.float32)}
+            for part in splits
+        )
+    )
