@@ -3,9 +3,9 @@
     fdl train experiments/rl/acrobot_ppo.py
 
 It learns from 999,424 steps of the environment. Then 1,000 greedy test episodes have a
-mean return of -78.1 over the seeds 0 to 9, and -82.9 with the worst of them. The longest
-episode of a seed took 323 steps on average, and once the limit of 500. All ten, in one
-program, take under two minutes on one CPU core with compilation and evaluation.
+mean return of -78.1 over the seeds 0 to 9, and -82.9 with the worst of them. The
+longest episode of a seed took 323 steps on average, and once the limit of 500. All ten,
+in one program, take under two minutes on one CPU core with compilation and evaluation.
 """
 
 from typing import Literal
