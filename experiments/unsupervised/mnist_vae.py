@@ -32,17 +32,22 @@ def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     config.batch_size = 128
     config.optimizer = {"name": "adam", "learning_rate": 1e-3, "schedule": "cosine"}
     config.num_samples = 40 if size == "full" else 2  # For the log-likelihood.
+    config.num_drawn = 1000 if size == "full" else 8
     return config
 
 
 def build(config: ConfigDict) -> fdl.Experiment:
     """Experiment of a config."""
+    splits = fdl.data.binarized(fdl.data.load_splits("mnist"), threshold=127)
     experiment = fdl.supervised(
         config,
-        fdl.data.binarized(fdl.data.load_splits("mnist"), threshold=127),
+        splits,
         fdl.data.preprocessing.images((28, 28, 1), white=1),
         fdl.models.vae_mnist(),
         fdl.experiment.variational(),
+    )
+    experiment = fdl.experiment.with_sample_measures(
+        experiment, splits, num_samples=config.num_drawn
     )
     num_samples = config.num_samples
     return fdl.experiment.with_log_likelihood(

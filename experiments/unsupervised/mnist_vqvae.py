@@ -40,6 +40,7 @@ def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
         "code_size": 8,
         "min_count": 1.0,
     }
+    config.num_drawn = 8 if size == "smoke" else 1000
     config.variance = 0.095  # Of all pixels of the training images.
     config.prior = {"features": 16, "num_layers": 4, "first_kernel_size": 5}
     config.optimizers = {
@@ -70,16 +71,19 @@ def build(config: ConfigDict) -> fdl.Experiment:
     evaluate = partial(
         fdl.evaluation.on_dataset, together(objectives), preprocess=preprocess
     )
-    validation, test = (
-        evaluate(fdl.data.batches(split, 500, shuffle=False)) for split in splits[1:]
-    )
+    held_out = [fdl.data.batches(split, 500, shuffle=False) for split in splits[1:]]
+    validation, test = map(evaluate, held_out)
     codes_used = partial(fdl.evaluation.check_codebook, metric="vqvae/codes_used")
-    return fdl.Experiment(
+    experiment = fdl.Experiment(
         learner(config, model, objectives),
         fdl.data.transform(batches, preprocess),
         codes_used(validation),
         test=codes_used(test),
-        abilities={"sample": sampler(model, prior)},
+        abilities=abilities(model, prior, preprocessing),
+        examples=fdl.types.Examples(held_out[1], together(objectives), preprocess),
+    )
+    return fdl.experiment.with_sample_measures(
+        experiment, splits, num_samples=config.num_drawn
     )
 
 
@@ -138,8 +142,10 @@ def learner(
     )
 
 
-def sampler(model: Model, prior: fdl.models.PixelCNN) -> fdl.types.Ability:
-    """Samples: codes are drawn from the prior, and decoded to pixels from 0 to 1."""
+def abilities(
+    model: Model, prior: fdl.models.PixelCNN, preprocessing: fdl.data.Preprocessing
+) -> dict[str, fdl.types.Ability]:
+    """Samples, whose codes are drawn from the prior, and reconstructions."""
     of_prior = fdl.models.functional(prior)
 
     def draw(variables, temperature, key):
@@ -148,4 +154,8 @@ def sampler(model: Model, prior: fdl.models.PixelCNN) -> fdl.types.Ability:
         images, _ = model.apply(variables, "vqvae", codes.squeeze(-1), method="decode")
         return images.clip(0, 1)
 
-    return fdl.evaluation.sampler(draw)
+    reconstruct = fdl.evaluation.reconstructor(
+        model._replace(apply=lambda v, *x, **o: model.apply(v, "vqvae", *x, **o)),
+        preprocessing,
+    )
+    return {"sample": fdl.evaluation.sampler(draw), "reconstruct": reconstruct}

@@ -1,12 +1,17 @@
 """Evaluation: metrics on a dataset, predictions, paired comparisons."""
 
-from fdl.evaluation.clusters import cluster_scores, k_means_scores, purity
 from fdl.evaluation.codebook import check_codebook
 from fdl.evaluation.compare import changes, compare
 from fdl.evaluation.dataset import on_dataset
-from fdl.evaluation.disentanglement import mutual_information_gap
-from fdl.evaluation.distances import energy_distance
-from fdl.evaluation.embeddings import on_embeddings, together
+from fdl.evaluation.embeddings.clusters import cluster_scores, k_means_scores, purity
+from fdl.evaluation.embeddings.disentanglement import mutual_information_gap
+from fdl.evaluation.embeddings.on_embeddings import on_embeddings, together
+from fdl.evaluation.embeddings.probes import (
+    knn_probe,
+    label_curve,
+    linear_probe,
+    probe_interval,
+)
 from fdl.evaluation.examples import (
     EvaluatedExamples,
     batch_shapes,
@@ -14,11 +19,6 @@ from fdl.evaluation.examples import (
     target_name,
 )
 from fdl.evaluation.export import as_csv, as_json, prediction_rows
-from fdl.evaluation.features import (
-    SampleClasses,
-    frechet_distance,
-    sample_classes,
-)
 from fdl.evaluation.generative import (
     embedder,
     latent_decoder,
@@ -26,16 +26,9 @@ from fdl.evaluation.generative import (
     reconstructor,
     sampler,
 )
-from fdl.evaluation.kernels import Floor, median_distance, mmd, real_against_real
 from fdl.evaluation.language_model import language_model, log_likelihoods
 from fdl.evaluation.latent_variables import active_units, importance_sampled
 from fdl.evaluation.log_density import log_density
-from fdl.evaluation.manifolds import (
-    Nearest,
-    SampleQuality,
-    nearest_examples,
-    sample_precision_recall,
-)
 from fdl.evaluation.partition_function import (
     LogPartition,
     annealed_importance_sampling,
@@ -43,13 +36,25 @@ from fdl.evaluation.partition_function import (
 from fdl.evaluation.pixels import pixel_sampler
 from fdl.evaluation.predict import predict
 from fdl.evaluation.predictors import classifier, only_input, regressor, tagger
-from fdl.evaluation.probes import (
-    knn_probe,
-    label_curve,
-    linear_probe,
-    probe_interval,
-)
 from fdl.evaluation.published import published_abilities
+from fdl.evaluation.samples.classifiers import (
+    SampleClasses,
+    frechet_distance,
+    sample_classes,
+)
+from fdl.evaluation.samples.distances import energy_distance
+from fdl.evaluation.samples.kernels import (
+    Floor,
+    median_distance,
+    mmd,
+    real_against_real,
+)
+from fdl.evaluation.samples.manifolds import (
+    Nearest,
+    SampleQuality,
+    nearest_examples,
+    sample_precision_recall,
+)
 from fdl.evaluation.scores import ExampleScores, score_examples
 from fdl.evaluation.translation import translator
 

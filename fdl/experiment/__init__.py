@@ -8,6 +8,7 @@ from fdl.experiment.log_likelihood import with_log_likelihood
 from fdl.experiment.ngrams import with_ngrams
 from fdl.experiment.pixels import pixels
 from fdl.experiment.reinforcement_learning import reinforcement_learning
+from fdl.experiment.sample_measures import with_sample_measures
 from fdl.experiment.sequence_task import sequence_task
 from fdl.experiment.supervised import supervised
 from fdl.experiment.tasks import (
@@ -45,6 +46,7 @@ __all__ = [
     "with_baselines",
     "with_log_likelihood",
     "with_ngrams",
+    "with_sample_measures",
     "with_unsupervised_baselines",
     "word_classification",
 ]

@@ -3,8 +3,8 @@
 from typing import Any
 
 from fdl.errors import UserError
-from fdl.evaluation import active_units, importance_sampled
-from fdl.types import Evaluate, Experiment
+from fdl.evaluation import active_units, importance_sampled, together
+from fdl.types import Experiment
 
 
 def with_log_likelihood(experiment: Experiment, **options: Any) -> Experiment:
@@ -41,13 +41,4 @@ def with_log_likelihood(experiment: Experiment, **options: Any) -> Experiment:
     source: dict[str, Any] = {"inputs": inputs, "preprocess": examples.preprocess}
     of_examples = importance_sampled(model, examples.batches, **{**source, **options})
     of_latents = active_units(model, examples.batches, **source)
-    return experiment._replace(test=_all(test, of_examples, of_latents))
-
-
-def _all(*evaluations: Evaluate) -> Evaluate:
-    """Metrics of all evaluations."""
-
-    def evaluate(variables):
-        return {k: x for one in evaluations for k, x in one(variables).items()}
-
-    return evaluate
+    return experiment._replace(test=together(test, of_examples, of_latents))

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fdl.errors import UserError
-from fdl.evaluation.points import squared_distances, two_samples
+from fdl.evaluation.samples.points import squared_distances, two_samples
 
 
 def mmd(x: Any, y: Any, *, bandwidth: float | None = None) -> float:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fdl.errors import UserError
-from fdl.evaluation.points import two_samples
+from fdl.evaluation.samples.points import two_samples
 
 
 class SampleClasses(NamedTuple):

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fdl.errors import UserError
-from fdl.evaluation.points import squared_distances, two_samples
+from fdl.evaluation.samples.points import squared_distances, two_samples
 
 ROWS = 1024  # Rows of distances that are computed at once.
 

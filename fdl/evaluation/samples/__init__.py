@@ -1,0 +1,1 @@
+"""Measures of samples: distances of distributions, precision, nearest examples."""
