@@ -2,9 +2,9 @@
 
 fdl train experiments/unsupervised/digits_pixel_transformer.py
 
-Binarised, a negative log-likelihood of 17.73 nats on 360 test images, 0.400 bits per
-dimension; seed 0 alone, which trains for 59 seconds of processor time. It is exact,
-where a VAE has a bound.
+Binarised, a negative log-likelihood of 17.83 ± 0.04 nats on 360 test images (mean ±
+standard error of the seeds 0 to 4; worst 17.93), 0.402 bits per dimension; it is exact,
+where a VAE has a bound. Five seeds train for 227 seconds of processor time.
 """
 
 from typing import Literal

@@ -61,12 +61,14 @@ def test_every_loss_is_here():
     named = {name.split()[-1] for name in {**LOSSES, **OF_FRAMES}}
     others = {
         "bernoulli_nll",
+        "bits_per_dimension",
         "check_labels",
         "ctc_greedy",
         "clipped_surrogate",
         "importance_weighted_elbo",
         "code_l1",
         "contractive",
+        "dequantize",
         "kernels",
         "label_weights",
         "negative_elbo",
