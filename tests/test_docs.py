@@ -25,7 +25,7 @@ import pytest
 from fdl import cli, models
 from fdl.runs.experiment_files import files, name_of
 
-PROGRAMS = 400
+PROGRAMS = 440
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

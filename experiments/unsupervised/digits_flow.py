@@ -8,7 +8,6 @@ the noise. Equal probabilities of the 17 levels have 4.087. All five seeds take 
 seconds of processor time.
 """
 
-from functools import partial
 from typing import Literal
 
 from ml_collections import ConfigDict
@@ -42,19 +41,10 @@ def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
 def build(config: ConfigDict) -> fdl.Experiment:
     """Experiment of a config."""
     flow = fdl.models.RealNVP(**config.model)
-
-    def sampler(model, _):
-        return fdl.evaluation.prior_sampler(model, latent_size=64, method="inverse")
-
-    abilities = {
-        "sample": sampler,
-        "embed": partial(fdl.evaluation.embedder, method="forward"),
-        "log_density": fdl.evaluation.log_density,
-    }
     return fdl.supervised(
         config,
         fdl.data.load_splits("digits"),
         fdl.data.preprocessing.images((8, 8, 1), white=16),
         fdl.models.LogitFlow(flow, input_shape=(8, 8, 1)),
-        fdl.experiment.Task(partial(fdl.objectives.density, levels=17), abilities),
+        fdl.experiment.flow(64, levels=17),
     )

@@ -17,7 +17,6 @@ import numpy as np
 from ml_collections import ConfigDict
 
 import fdl
-from fdl.types import Ability, Evaluate
 
 
 def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
@@ -44,17 +43,12 @@ def build(config: ConfigDict) -> fdl.Experiment:
     """Experiment of a config."""
     splits = fdl.data.load_splits("ring")
     points = jax.ShapeDtypeStruct((2,), np.dtype("float32"))
-
-    def sampler(model, _):
-        return fdl.evaluation.prior_sampler(model, latent_size=2, method="inverse")
-
-    abilities = {"sample": sampler, "log_density": fdl.evaluation.log_density}
     experiment = fdl.supervised(
         config,
         splits,
         fdl.data.preprocessing.arrays(features=points),
         fdl.models.RealNVP(**config.model),
-        fdl.experiment.Task(fdl.objectives.density, abilities),
+        fdl.experiment.flow(2),
         claims=[
             fdl.Claim(
                 "samples are close to held-out points (energy distance)",
@@ -63,28 +57,4 @@ def build(config: ConfigDict) -> fdl.Experiment:
             )
         ],
     )
-    validation, test = (part["features"] for part in splits[1:])
-    train, sample = splits.train["features"], experiment.abilities["sample"]
-    return experiment._replace(
-        evaluate=with_samples(experiment.evaluate, sample, validation, train),
-        test=with_samples(experiment.test, sample, test, train),
-    )
-
-
-def with_samples(
-    evaluate: Evaluate, sample: Ability, points: np.ndarray, train: np.ndarray
-) -> Evaluate:
-    """Also measures energy distances to held-out points: of samples and training data.
-
-    There are as many samples, and as many training points, as held-out ones.
-    """
-    inputs = {"temperature": np.ones(len(points), np.float32)}
-    floor = fdl.evaluation.energy_distance(train[: len(points)], points)
-
-    def evaluate_both(variables):
-        samples = fdl.evaluation.predict(sample, variables, inputs)["sample"]
-        distance = fdl.evaluation.energy_distance(samples, points)
-        metrics = {"energy_distance": distance, "real_energy_distance": floor}
-        return {**evaluate(variables), **metrics}
-
-    return evaluate_both
+    return fdl.experiment.with_energy_distance(experiment, splits)

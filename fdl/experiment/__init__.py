@@ -6,25 +6,23 @@ from fdl.experiment.fine_tuning import fine_tuning
 from fdl.experiment.language import language_modelling
 from fdl.experiment.log_likelihood import with_log_likelihood
 from fdl.experiment.ngrams import with_ngrams
-from fdl.experiment.pixels import pixels
 from fdl.experiment.reinforcement_learning import reinforcement_learning
-from fdl.experiment.sample_measures import with_sample_measures
+from fdl.experiment.sample_measures import with_energy_distance, with_sample_measures
 from fdl.experiment.sequence_task import sequence_task
 from fdl.experiment.supervised import supervised
-from fdl.experiment.tasks import (
-    Task,
-    classification,
-    reconstruction,
-    regression,
-    tagging,
-    variational,
-)
+from fdl.experiment.tasks import Task, classification, regression, tagging
 from fdl.experiment.text_classification import (
     text_classification,
     word_classification,
 )
 from fdl.experiment.translation import Side, translation
 from fdl.experiment.unsupervised_baselines import with_unsupervised_baselines
+from fdl.experiment.unsupervised_tasks import (
+    flow,
+    pixels,
+    reconstruction,
+    variational,
+)
 
 __all__ = [
     "Side",
@@ -32,6 +30,7 @@ __all__ = [
     "classification",
     "compare",
     "fine_tuning",
+    "flow",
     "language_modelling",
     "pixels",
     "reconstruction",
@@ -44,6 +43,7 @@ __all__ = [
     "translation",
     "variational",
     "with_baselines",
+    "with_energy_distance",
     "with_log_likelihood",
     "with_ngrams",
     "with_sample_measures",

@@ -9,7 +9,7 @@ import numpy as np
 from fdl import evaluation
 from fdl.data.splits import Splits
 from fdl.errors import UserError
-from fdl.types import Experiment, Variables
+from fdl.types import Evaluate, Experiment, Variables
 
 
 def with_sample_measures(
@@ -103,6 +103,48 @@ def with_sample_measures(
         return measures(drawn.reshape(num_samples, -1), real, "sample") | of_real()
 
     return experiment._replace(test=evaluation.together(test, of_samples))
+
+
+def with_energy_distance(
+    experiment: Experiment, splits: Splits, *, inputs: str = "features"
+) -> Experiment:
+    """Also measures the energy distance of samples to held-out points.
+
+    There are as many samples as held-out points, and as many training points, whose
+    distance to them is the floor.
+
+    Args:
+      experiment: Experiment with an ability ``sample``, whose samples are in the units
+        of the data.
+      splits: Arrays by name that it is made of.
+      inputs: Name of the points, [N, ...].
+
+    Returns:
+      The experiment, whose evaluation and test have the metrics ``energy_distance`` and
+      ``real_energy_distance``, too.
+    """
+    sample = experiment.abilities["sample"]
+
+    def beside(evaluate: Evaluate, held_out: Any) -> Evaluate:
+        points = held_out[inputs]
+        others = splits.train[inputs][: len(points)]
+
+        @functools.cache
+        def floor() -> float:
+            return evaluation.energy_distance(others, points)
+
+        def distances(variables: Variables) -> dict[str, float]:
+            asked = {"temperature": np.ones(len(points), np.float32)}
+            drawn = evaluation.predict(sample, variables, asked)["sample"]
+            distance = evaluation.energy_distance(drawn, points)
+            return {"energy_distance": distance, "real_energy_distance": floor()}
+
+        return evaluation.together(evaluate, distances)
+
+    return experiment._replace(
+        evaluate=beside(experiment.evaluate, splits.validation),
+        test=experiment.test and beside(experiment.test, splits.test),
+    )
 
 
 def _perceptron() -> Any:

@@ -9,10 +9,10 @@ import fdl
 from fdl import data, evaluation, experiment, models, objectives
 from fdl.data import preprocessing
 from fdl.errors import UserError
-from fdl.experiment.tasks import check_probabilities
+from fdl.experiment.unsupervised_tasks import check_probabilities
 from fdl.types import Model
 
-PROGRAMS = 60
+PROGRAMS = 70
 
 TAGS = np.array([[1, 0, 2, -1], [2, 2, -1, -1]])
 # One of five tags is wrong, and so one of two texts.
