@@ -8,10 +8,10 @@ log-likelihood, by importance sampling with 40 samples, is -84.76 nats, still a 
 bound; its standard error is 0.25 by the spread of the images. Pixels are white above
 127: results on pixels that are grey, or drawn, are not comparable.
 
-1,000 samples, beside as many test images: the confidence of a classifier is 0.76 (0.97),
-the entropy of the classes 2.24 nats (2.29 of at most 2.30), the median distance to the
-nearest training image 6.05 (6.08), so that there are no copies; the precision is 1.00
-(0.86), but the recall 0.05 (0.86): a sample is the mean of its pixels, and what is
+1,000 samples, beside as many test images: the confidence of a classifier is 0.76
+(0.97), the entropy of the classes 2.24 nats (2.29 of at most 2.30), the median distance
+to the nearest training image 6.05 (6.08), so that there are no copies; the precision is
+1.00 (0.86), but the recall 0.05 (0.86): a sample is the mean of its pixels, and what is
 blurred lies between the images. Training and test take 129 seconds of processor time.
 """
 

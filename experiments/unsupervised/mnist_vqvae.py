@@ -5,11 +5,15 @@ fdl train experiments/unsupervised/mnist_vqvae.py
 Both are trained at once: in each step, the VQ-VAE on the images, and the prior on the
 codes that it gives them. A sample is a grid of codes from the prior, decoded.
 
-On the 10,000 test images, a mean squared error of 0.0073 of a pixel; all 64 codes are
-in use, with a perplexity of 48.6; and the prior has a negative log-likelihood of 122.8
-nats for the 49 codes of an image, 2.51 a code, where codes that are all as likely have
-4.16. Seed 0 alone, which trains for half an epoch, 66 seconds of processor time.
-Samples are strokes, most of which make no digit; at a temperature of 0.7 more do.
+On the 10,000 test images, a mean squared error of 0.0038 of a pixel; all 64 codes are
+in use, with a perplexity of 38.0; and the prior has a negative log-likelihood of 89.6
+nats for the 49 codes of an image, 1.83 a code, where codes that are all as likely have
+4.16 (seed 0 alone).
+
+1,000 samples, beside as many test images: the confidence of a classifier is 0.82
+(0.97), the entropy of the classes 2.26 nats (2.29), the median distance to the nearest
+training image 5.63 (4.44), so that there are no copies; the precision is 0.68 (0.85)
+and the recall 0.77 (0.86). Training and test take 6 minutes of processor time.
 """
 
 from functools import partial
@@ -26,10 +30,10 @@ SHAPE = (28, 28, 1)
 def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
     """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
-    config.num_steps = 8 if size == "smoke" else 800
-    config.log_every = 40
-    config.eval_every = 800
-    config.save_every = 400
+    config.num_steps = 8 if size == "smoke" else 7200
+    config.log_every = "400 steps"
+    config.eval_every = "1800 steps"
+    config.save_every = "1800 steps"
     config.best = "min vqvae/mse"
     config.steps_per_call = 8 if size == "smoke" else 40
 
