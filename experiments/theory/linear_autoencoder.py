@@ -51,7 +51,7 @@ def build(config: ConfigDict) -> fdl.Experiment:
             splits,
             fdl.data.preprocessing.arrays(image=images),
             fdl.models.Autoencoder((), size, input_shape=(8, 8, 1)),
-            fdl.experiment.reconstruction(size),
+            fdl.experiment.reconstruction(),
         )
         arm = arm._replace(
             evaluate=beside(arm.evaluate, components),

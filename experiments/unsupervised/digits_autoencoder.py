@@ -39,7 +39,7 @@ def build(config: ConfigDict) -> fdl.Experiment:
         splits,
         fdl.data.preprocessing.images((8, 8, 1), white=16),
         fdl.models.Autoencoder(**config.model, input_shape=(8, 8, 1)),
-        fdl.experiment.reconstruction(code_size),
+        fdl.experiment.reconstruction(),
         claims=[
             fdl.Claim(
                 "the error is at most 0.7 of PCA's with as many numbers",

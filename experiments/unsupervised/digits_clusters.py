@@ -51,7 +51,6 @@ def build(config: ConfigDict) -> fdl.Experiment:
         fdl.data.preprocessing.images((8, 8, 1), white=16),
         fdl.models.Autoencoder(**config.model, input_shape=(8, 8, 1)),
         fdl.experiment.reconstruction(
-            config.model.code_size,
             objective=fdl.objectives.denoising_reconstruction,
             corrupt=fdl.data.augment.gaussian_noise(config.std),
         ),

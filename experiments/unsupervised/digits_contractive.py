@@ -82,7 +82,6 @@ def arm(config, splits, strength):
         fdl.data.preprocessing.images((8, 8, 1), white=16),
         fdl.models.Autoencoder(**config.model, input_shape=(8, 8, 1)),
         fdl.experiment.reconstruction(
-            config.model.code_size,
             objective=fdl.objectives.contractive_reconstruction,
             strength=strength,
         ),

@@ -54,7 +54,7 @@ def build(config: ConfigDict) -> fdl.Experiment:
             splits,
             images,
             module,
-            fdl.experiment.reconstruction(config.model.code_size, objective=objective),
+            fdl.experiment.reconstruction(objective=objective),
         )
         of_noise = denoising(arm.model, evaluation=True)
         arms[name] = arm._replace(

@@ -44,7 +44,7 @@ def build(config: ConfigDict) -> fdl.Experiment:
         splits,
         fdl.data.preprocessing.arrays(image=images),
         fdl.models.Autoencoder((), config.code_size, input_shape=(8, 8, 1)),
-        fdl.experiment.reconstruction(config.code_size),
+        fdl.experiment.reconstruction(),
         claims=[
             fdl.Claim(
                 "the error is that of PCA (share above it)",

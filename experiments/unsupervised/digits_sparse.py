@@ -80,7 +80,6 @@ def arm(config, splits, strength):
             code_activation=nn.relu,
         ),
         fdl.experiment.reconstruction(
-            config.code_size,
             objective=fdl.objectives.sparse_reconstruction,
             strength=strength,
         ),

@@ -13,7 +13,7 @@ from fdl.errors import UserError
 from fdl.runs.process import prepare
 from fdl.runs.trained_model import ability
 
-MAX_STEPS = 1000
+MAX_STEPS = 100  # As many fit into a picture.
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,7 +54,10 @@ def main(options: argparse.Namespace) -> int:
     points = points.reshape(-1, ends.shape[1]).astype(np.float32)
     found = evaluation.predict(decode, trained.variables, {"embedding": points})
     arrays = {**found, "embedding": points}
-    sample.write(output, arrays, trained.title, num_columns=options.steps)
+    kind = "great circles" if options.spherical else "lines"
+    shown = ", ".join(names[row] for row in rows)
+    title = f"{trained.title}: {kind} through the examples {shown}"
+    sample.write(output, arrays, title, num_columns=options.steps)
     noun = "line" if len(rows) == 2 else "lines"
     say(f"{trained.title}: {len(rows) - 1} {noun} of {options.steps}, in {output}")
     return 0

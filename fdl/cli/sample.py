@@ -15,7 +15,8 @@ from fdl.runs.directory import writing
 from fdl.runs.process import prepare
 from fdl.runs.trained_model import ability, load_trained
 
-MAX_SAMPLES = 1 << 20
+MAX_SAMPLES, MAX_DRAWN = 1 << 20, 10_000
+MAX_TEMPERATURE = 1e6
 PICTURE, ARRAYS = ".png", ".npz"
 
 
@@ -44,11 +45,13 @@ def main(options: argparse.Namespace) -> int:
     """Draws samples, and writes them."""
     output = existing_output_path(options.output, (PICTURE, ARRAYS))
     assert output is not None
-    in_range("--num", options.num, 1, MAX_SAMPLES)
+    most = MAX_DRAWN if output.suffix == PICTURE else MAX_SAMPLES
+    in_range("--num", options.num, 1, most)
     in_range("--seed", options.seed, 0, 2**32 - 1)
-    if not 0 <= options.temperature < np.inf:
+    if not 0 <= options.temperature <= MAX_TEMPERATURE:
         raise UserError(
-            f"--temperature={options.temperature}: expected a number of at least 0"
+            f"--temperature={options.temperature}: expected a number from 0 to "
+            f"{MAX_TEMPERATURE:g}"
         )
     prepare()
     trained = load_trained(

@@ -274,7 +274,8 @@ def print_results(
     for name, description in (
         ("metrics.jsonl", "every number"),
         ("curves.png", "the curves"),
-        ("plots", "plots of the predictions; fdl plot draws them anew"),
+        ("plots", "plots of the model; fdl plot draws them anew"),
+        ("samples", "what the model makes, at each evaluation"),
         ("checkpoints", f"the state; {again}"),
         ("config.json", "what was run"),
     ):

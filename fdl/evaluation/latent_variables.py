@@ -20,7 +20,7 @@ def importance_sampled(
     batches: Batches,
     *,
     num_samples: int = 1000,
-    samples_at_once: int = 50,
+    samples_at_once: int | None = None,
     seed: int = 0,
     inputs: str = "image",
     likelihood: Loss = losses.bernoulli_nll,
@@ -37,7 +37,7 @@ def importance_sampled(
       batches: Batches of the data, not shuffled.
       num_samples: Number of samples K of each example.
       samples_at_once: Number of samples that are decoded at once, which bounds the
-        memory; divides K.
+        memory; divides K. Default: the largest divisor up to 50.
       seed: Seed of the samples, which are the same each time.
       inputs: Name of the inputs in a batch.
       likelihood: Function of outputs and inputs to the negative log-likelihood of each
@@ -64,6 +64,8 @@ def importance_sampled(
     check_epochs(batches)
     if num_samples < 2:
         raise UserError(f"num_samples={num_samples}: expected at least 2")
+    if samples_at_once is None:
+        samples_at_once = max(n for n in range(1, 51) if num_samples % n == 0)
     if samples_at_once < 1 or num_samples % samples_at_once:
         raise UserError(
             f"samples_at_once={samples_at_once}: expected a divisor of "

@@ -15,6 +15,7 @@ from fdl import data, evaluation, optim
 from fdl.data.preprocessing import Preprocessing, preprocessor
 from fdl.data.sources import Source, num_examples
 from fdl.data.splits import Splits
+from fdl.errors import UserError
 from fdl.evaluation import only_input
 from fdl.experiment.tasks import Task, classification
 from fdl.learners import fresh_statistics, gradient_learner
@@ -146,11 +147,18 @@ def _check_outputs(
 
 def _check_inputs(preprocessing: Preprocessing, task: Task, splits: Splits) -> None:
     """Checks the inputs of the examples that lie in memory, as a model sees them."""
-    if task.check_inputs is None:
-        return
     name, preprocess = only_input(preprocessing), preprocessor(preprocessing)
+    expected = preprocessing.inputs[name].shape
     for part_name, part in splits._asdict().items():
-        if isinstance(part, Mapping) and name in part:
+        if not isinstance(part, Mapping) or name not in part:
+            continue
+        found = np.shape(part[name])[1:]
+        if found != tuple(expected):
+            raise UserError(
+                f"{part_name}: {name!r} is {[*found]} in each example: expected "
+                f"{[*expected]}, as the preprocessing has it"
+            )
+        if task.check_inputs is not None:
             # Preprocessing scales or shifts each number alone: those between the
             # extremes need not be seen.
             extremes = np.stack([part[name].min(axis=0), part[name].max(axis=0)])

@@ -32,9 +32,11 @@ def variational(
     """
 
     def of_latents(make: Callable[..., Ability]) -> Callable[..., Ability]:
-        return lambda model, _: make(
-            model, latent_size=model.module.latent_size, logits=True
-        )
+        def ability(model: Model, preprocessing: Preprocessing) -> Ability:
+            check_input_shape(model, preprocessing)
+            return make(model, latent_size=model.module.latent_size, logits=True)
+
+        return ability
 
     return Task(
         partial(objective, **options),
@@ -46,6 +48,24 @@ def variational(
         },
         check_inputs=check_probabilities,
     )
+
+
+def check_input_shape(model: Model, preprocessing: Preprocessing) -> None:
+    """Checks that what a network decodes has the shape of its inputs.
+
+    Args:
+      model: Model of a module with ``input_shape``, the shape of its outputs.
+      preprocessing: Preprocessing of its inputs.
+
+    Raises:
+      UserError: The shapes differ.
+    """
+    found = tuple(model.module.input_shape)
+    expected = preprocessing.inputs[evaluation.only_input(preprocessing)].shape
+    if found != tuple(expected):
+        raise UserError(
+            f"input_shape={found}: expected {tuple(expected)}, the shape of an example"
+        )
 
 
 def check_probabilities(inputs: np.ndarray, name: str) -> None:
@@ -76,16 +96,14 @@ likelihood; the preprocessing scales them, as images(shape, white=255) does
 
 
 def reconstruction(
-    code_size: int,
     *,
     objective: Callable[..., Objective] = objectives.reconstruction,
     logits: bool = False,
     **options: Any,
 ) -> Task:
-    """Reconstruction by an autoencoder: embeds, decodes and reconstructs.
+    """Reconstruction by a `models.Autoencoder`: embeds, decodes and reconstructs.
 
     Args:
-      code_size: Size of the code.
       objective: Objective of reconstruction, such as
         `objectives.contractive_reconstruction`.
       logits: Whether outputs are logits of pixels in [0, 1]: then the loss is the
@@ -93,16 +111,21 @@ def reconstruction(
       **options: Further arguments of the objective, such as ``strength``.
 
     Example:
-      >>> list(reconstruction(8).abilities)
+      >>> list(reconstruction().abilities)
       ['embed', 'decode', 'reconstruct']
     """
     if logits:
         options = {"loss": losses.binary_cross_entropy, **options}
+
+    def decode(model: Model, preprocessing: Preprocessing) -> Ability:
+        check_input_shape(model, preprocessing)
+        return evaluation.latent_decoder(
+            model, latent_size=model.module.code_size, logits=logits
+        )
+
     abilities: dict[str, Callable[[Model, Preprocessing], Ability]] = {
         "embed": evaluation.embedder,
-        "decode": lambda model, _: evaluation.latent_decoder(
-            model, latent_size=code_size, logits=logits
-        ),
+        "decode": decode,
         "reconstruct": partial(evaluation.reconstructor, logits=logits),
     }
     return Task(partial(objective, **options), abilities)

@@ -75,6 +75,8 @@ def variational(
         loss = supervised.to_minimise(measured["loss"])
         if train and (beta != 1 or free_nats):
             divergence = beta * jnp.maximum(_of_latents(kl, mask), free_nats).sum()
+            # Of a batch that is masked entirely there are no free nats to pay.
+            divergence *= measured["kl"].weight > 0
             loss = supervised.to_minimise(measured["reconstruction"]) + divergence
         return loss, (model_state, measured)
 

@@ -10,7 +10,6 @@ from fdl.errors import UserError
 from fdl.plots.figure import colors, drawable, new_figure
 from fdl.plots.filters import montage
 
-MOST_SAMPLES = 400
 MOST_CLASSES = 20  # Of a legend.
 
 
@@ -24,8 +23,7 @@ def samples(
 
     Args:
       values: Examples, float [N, H, W, C], [N, H, W], [N, 2] or [N, D]. Pixels are
-        shown between 0 and 1, or between their extremes if some lie outside. At most
-        400 are drawn, of points all.
+        shown between 0 and 1, or between their extremes if some lie outside.
       title: Title of the figure; none if empty.
       num_columns: Number of images in a row. Default: those of a square.
 
@@ -38,11 +36,12 @@ def samples(
       (26, 26)
     """
     values = np.asarray(values)
-    shape = 1.0
+    shape, width = 1.0, 5.2
     if num_columns is not None and values.ndim > 2:  # As high as the grid is.
-        num_rows = -(-min(len(values), MOST_SAMPLES) // num_columns)
+        num_rows = -(-len(values) // num_columns)
+        width = min(20.0, max(width, 0.35 * num_columns))
         shape = num_rows * values.shape[1] / (num_columns * values.shape[2])
-    figure = new_figure(5.2, max(1.0, 5.2 * shape) + (0.4 if title else 0), title)
+    figure = new_figure(width, max(1.0, width * shape) + (0.4 if title else 0), title)
     draw_examples(figure.add_subplot(), values, num_columns)
     return figure
 
@@ -81,6 +80,10 @@ def generative(
     panels = iter(np.atleast_1d(figure.subplots(1, sum(shown))))
     if originals is not None and reconstructions is not None:
         axes = next(panels)
+        originals = np.asarray(originals)
+        if originals.min() >= 0 and originals.max() <= 1:
+            # What overshoots would make a black background grey.
+            reconstructions = np.clip(reconstructions, 0, 1)
         pairs, num_columns = in_pairs(originals, reconstructions)
         draw_examples(axes, pairs, num_columns)
         axes.set_title("examples, each above its reconstruction", fontsize=10)
@@ -134,7 +137,6 @@ def draw_examples(
         axes.grid(alpha=0.3)
         return
     axes.set_axis_off()
-    values = values[:MOST_SAMPLES]
     if values.ndim == 2:
         axes.imshow(values, aspect="auto", cmap="viridis", interpolation="nearest")
         return
@@ -187,6 +189,9 @@ def draw_embedding(
     if 1 < len(names) <= MOST_CLASSES:
         axes.legend(fontsize=7, markerscale=2, ncols=2)
     axes.set_title(caption, fontsize=10)
+    axes.set(xlabel="first number", ylabel="second number")
+    if size > 2:
+        axes.set(xlabel="first component", ylabel="second component")
     axes.grid(alpha=0.3)
 
 

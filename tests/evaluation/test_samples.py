@@ -114,3 +114,22 @@ def test_the_frechet_distance_of_equal_features_is_zero_also_of_rank_one():
 def test_what_cannot_be_measured_is_told(call, message):
     with pytest.raises(UserError, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: evaluation.energy_distance([[np.nan]], [[1.0]]), "finite numbers"),
+        (lambda: evaluation.sample_classes([[np.nan, np.nan]]), "expected rows"),
+        (lambda: evaluation.mmd([[1.0]] * 9, [[1.0]] * 9), "the median distance is 0"),
+        (
+            lambda: evaluation.k_means_scores(
+                np.eye(3), None, np.eye(3), [0, 1, 2], num_clusters=5
+            ),
+            "num_clusters=5: expected at most the 3 examples",
+        ),
+    ],
+)
+def test_what_has_no_measure_is_told(call, message):
+    with pytest.raises(UserError, match=message):
+        call()

@@ -128,7 +128,7 @@ def test_an_autoencoder_embeds_decodes_and_reconstructs(logits):
     model = models.functional(module)
     variables = jax.jit(model.init)(jax.random.key(0))
     images = np.random.default_rng(0).integers(17, size=(5, 2, 2, 1)).astype(np.uint8)
-    task = experiment.reconstruction(3, logits=logits)
+    task = experiment.reconstruction(logits=logits)
     pixels = preprocessing.images((2, 2, 1), white=16)
     found = {
         name: partial(evaluation.predict, make(model, pixels), variables)
@@ -145,3 +145,25 @@ def test_an_autoencoder_embeds_decodes_and_reconstructs(logits):
     cross_entropy = -(x * np.log(y) + (1 - x) * np.log(1 - y)) if logits else None
     expected = cross_entropy.mean() if logits else ((x - y) ** 2).mean()
     np.testing.assert_allclose(loss, expected, rtol=1e-5)
+
+
+def test_the_shape_that_is_decoded_is_that_of_an_example():
+    with pytest.raises(UserError, match=r"input_shape=\(28, 28, 1\): expected \(2, 2"):
+        experiment.variational().abilities["sample"](
+            models.functional(models.VAE((3,), 2)),
+            preprocessing.images((2, 2, 1), white=1),
+        )
+
+
+def test_examples_of_another_shape_than_the_preprocessing_are_told():
+    images = {"image": np.zeros((20, 2, 2), np.uint8)}
+    config = fdl.config.base()
+    config.update({"num_epochs": 1, "batch_size": 4, "optimizer": {}})
+    with pytest.raises(UserError, match=r"train: 'image' is \[2, 2\] in each example"):
+        fdl.supervised(
+            config,
+            data.Splits(images, images, images),
+            preprocessing.images((2, 2, 1), white=1),
+            models.VAE((3,), latent_size=2, input_shape=(2, 2, 1)),
+            experiment.variational(),
+        )

@@ -24,7 +24,7 @@ PLAIN = fdl.supervised(
     SPLITS,
     fdl.data.preprocessing.images((2, 2, 1), white=16),
     fdl.models.Autoencoder((), 2, input_shape=(2, 2, 1)),
-    fdl.experiment.reconstruction(2),
+    fdl.experiment.reconstruction(),
 )
 ALONE = PLAIN._replace(
     evaluate=lambda variables: {"loss": 1.0}, test=lambda variables: {"loss": 2.0}

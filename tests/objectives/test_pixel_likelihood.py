@@ -7,6 +7,7 @@ import pytest
 
 from fdl import objectives
 from fdl.errors import UserError
+from fdl.models.layers.pixel_values import pixel_values
 from fdl.types import Model
 
 RANDOM = np.random.default_rng(0)
@@ -87,3 +88,8 @@ def test_huge_logits_stay_finite():
 def test_models_of_other_outputs_are_told():
     with pytest.raises(UserError, match=r"outputs of the model \[2, 5\]: expected log"):
         measured(np.zeros(5), {"image": np.zeros((2, 1, 1, 1), int)})
+
+
+def test_pixels_that_are_not_from_0_to_1_have_no_value():
+    pixels = jnp.array([jnp.nan, -0.02, 1.02, 0.5, 1.0])
+    assert pixel_values(pixels, 17).tolist() == [-1, -1, -1, 8, 16]

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from fdl.errors import UserError
+from fdl.errors import UserError, check_positive
 
 
 def purity(labels: Any, clusters: Any) -> float:
@@ -99,6 +99,11 @@ def k_means_scores(
     train, embeddings = (
         np.asarray(x, np.float64).reshape(len(x), -1) for x in (train, embeddings)
     )
+    check_positive(num_clusters=num_clusters)
+    if num_clusters > len(train):
+        raise UserError(
+            f"num_clusters={num_clusters}: expected at most the {len(train)} examples"
+        )
     k_means = KMeans(num_clusters, n_init=num_starts, random_state=seed).fit(train)
     return cluster_scores(labels, k_means.predict(embeddings))
 

@@ -48,8 +48,9 @@ def sample_classes(probabilities: Any) -> SampleClasses:
     if (
         p.ndim != 2
         or not p.size
-        or (p < 0).any()
-        or abs(p.sum(axis=1) - 1).max() > 1e-3
+        # So written, NaN does not pass.
+        or not (p >= 0).all()
+        or not (abs(p.sum(axis=1) - 1) <= 1e-3).all()
     ):
         raise UserError(
             f"probabilities of shape {[*p.shape]}: expected rows [M, C] that are not "

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from fdl.errors import UserError
+from fdl.evaluation.samples.points import two_samples
 
 ROWS = 256  # Rows of distances that are computed at once.
 
@@ -22,7 +22,7 @@ def energy_distance(x: Any, y: Any) -> float:
       y: Points of the same shape, [M, ...].
 
     Raises:
-      UserError: There are no points, or their shapes differ.
+      UserError: There are no points, their shapes differ, or they are not finite.
 
     Example:
       >>> energy_distance([[0.0], [2.0]], [[1.0], [1.0]])  # 2 · 1 − 1 − 0
@@ -32,13 +32,7 @@ def energy_distance(x: Any, y: Any) -> float:
       Székely and Rizzo, `Energy statistics: A class of statistics based on distances
       <https://doi.org/10.1016/j.jspi.2013.03.018>`_, 2013.
     """
-    x, y = (np.asarray(points, np.float64) for points in (x, y))
-    if x.shape[1:] != y.shape[1:] or not x.size or not y.size:
-        raise UserError(
-            f"x of shape {[*x.shape]}, y of shape {[*y.shape]}: expected points of one "
-            "shape, [N, ...] and [M, ...]"
-        )
-    x, y = x.reshape(len(x), -1), y.reshape(len(y), -1)
+    x, y = two_samples(x, y)
     within = _mean_distance(x, x) + _mean_distance(y, y)
     return 2 * _mean_distance(x, y) - within
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fdl.errors import UserError
+from fdl.errors import UserError, check_positive
 from fdl.evaluation.samples.points import squared_distances, two_samples
 
 
@@ -37,7 +37,12 @@ def mmd(x: Any, y: Any, *, bandwidth: float | None = None) -> float:
     """
     x, y = two_samples(x, y, at_least=2)
     sigma = median_distance(x, y) if bandwidth is None else bandwidth
-    if not sigma > 0:
+    if bandwidth is None and not sigma > 0:
+        raise UserError(
+            "bandwidth=None: expected a number, as the median distance is 0: half of "
+            "the points are equal"
+        )
+    if not sigma**2 > 0:
         raise UserError(f"bandwidth={sigma}: expected a positive number")
 
     def kernel_sum(a: np.ndarray, b: np.ndarray) -> float:
@@ -119,6 +124,7 @@ def real_against_real(
             f"size={size}: expected 1 to {len(real) // 2}, half of the {len(real)} "
             "real points"
         )
+    check_positive(num_draws=num_draws)
     random = np.random.default_rng(seed)
     values = []
     for _ in range(num_draws):

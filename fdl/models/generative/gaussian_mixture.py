@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax.scipy.special import logsumexp
 from jax.typing import DTypeLike
 
+from fdl.errors import UserError, check_positive
 from fdl.types import Array
 
 _zeros = nn.initializers.zeros
@@ -51,6 +52,9 @@ class GaussianMixture(nn.Module):
 
     def setup(self) -> None:
         """Creates the parameters."""
+        check_positive(num_components=self.num_components)
+        if len(self.input_shape) != 1:
+            raise UserError(f"input_shape={self.input_shape}: expected vectors, (D,)")
         count, (size,), dtype = self.num_components, self.input_shape, self.param_dtype
         self.logits = self.param("logits", _zeros, (count,), dtype)
         self.means = self.param("means", self.means_init, (count, size), dtype)
@@ -97,6 +101,11 @@ class GaussianMixture(nn.Module):
 
     def _joint(self, inputs: Array) -> Array:
         """Logarithms of π_k N(x; μ_k, Σ_k), float [B, K]."""
+        if inputs.shape[1:] != tuple(self.input_shape):
+            raise UserError(
+                f"input_shape={tuple(self.input_shape)}: expected "
+                f"{tuple(inputs.shape[1:])}, that of the inputs"
+            )
         centred = _wide(inputs)[:, None] - _wide(self.means)[None]
         z = jnp.einsum("bkd,kde->bke", centred, self._factors())
         squared = (jnp.square(z) + math.log(2 * math.pi)).sum(axis=-1)

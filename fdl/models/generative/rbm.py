@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.scipy.special import logsumexp
 from jax.typing import DTypeLike
 
-from fdl.errors import UserError
+from fdl.errors import UserError, check_positive
 from fdl.types import Array
 
 LARGEST_SUM = 20  # Units of the layer whose states are enumerated: a million.
@@ -58,6 +58,9 @@ class RBM(nn.Module):
 
     def setup(self) -> None:
         """Creates the weights, the biases and the states of the chains."""
+        check_positive(num_hidden=self.num_hidden)
+        if self.num_chains is not None:
+            check_positive(num_chains=self.num_chains)
         num_visible, dtype = math.prod(self.input_shape), self.param_dtype
         shape, zeros = (num_visible, self.num_hidden), nn.initializers.zeros
         self.kernel = self.param("kernel", nn.initializers.normal(0.01), shape, dtype)
@@ -75,7 +78,8 @@ class RBM(nn.Module):
     def __call__(self, inputs: Array, *, train: bool = False) -> Array:
         """Maps visible states [B, ...] to their free energies F(v), float [B]."""
         del train  # Training and evaluation are the same.
-        visible, kernel, visible_bias, hidden_bias = self._arrays(inputs)
+        # In float32 at least: of hundreds of nats, bfloat16 knows two.
+        visible, kernel, visible_bias, hidden_bias = map(_wide, self._arrays(inputs))
         activations = nn.softplus(visible @ kernel + hidden_bias[None])
         return -visible @ visible_bias - activations.sum(axis=-1)
 

@@ -15,7 +15,7 @@ def pixel_values(images: Array, num_values: int) -> Array:
       num_values: Number of values V.
 
     Returns:
-      Values, int32 [...]; those of pixels outside of 0 to 1 are none of 0 to V − 1.
+      Values, int32 [...]; -1 for a pixel that is not from 0 to 1.
 
     Raises:
       UserError: Floats have a single value, so that there is no scale.
@@ -30,4 +30,6 @@ def pixel_values(images: Array, num_values: int) -> Array:
         raise UserError(f"num_values={num_values}: expected at least 2 of floats")
     # In float32: bfloat16 has no 255 steps between 0 and 1.
     wide = images.astype(jnp.promote_types(images.dtype, jnp.float32))
-    return jnp.round(wide * (num_values - 1)).astype(jnp.int32)
+    values = jnp.round(wide * (num_values - 1)).astype(jnp.int32)
+    # NaN has no place between 0 and 1 either.
+    return jnp.where((wide >= 0) & (wide <= 1), values, -1)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from fdl.errors import UserError
+from fdl.errors import UserError, check_nonnegative, check_positive
 from fdl.types import Array
 
 CODEBOOK = "codebook"  # Collection of the moving averages.
@@ -74,6 +74,8 @@ class VectorQuantizer(nn.Module):
 
     def setup(self) -> None:
         """Makes the codebook: moving averages of its vectors, or a parameter."""
+        check_positive(num_codes=self.num_codes, code_size=self.code_size)
+        check_nonnegative(min_count=self.min_count)
         if self.decay is None and self.min_count:
             raise UserError(
                 f"min_count={self.min_count}: expected a decay, as dead codes are "
@@ -135,6 +137,8 @@ class VectorQuantizer(nn.Module):
         if mask is not None:
             each *= mask.reshape(-1, *(1,) * (codes.ndim - 1)).astype(jnp.float32)
         each, vectors = each.reshape(-1), vectors.reshape(-1, self.code_size)
+        # Selected, and not multiplied by zero: padding may be NaN.
+        vectors = jnp.where(each[:, None] > 0, vectors, 0)
         members = jax.nn.one_hot(codes.reshape(-1), self.num_codes) * each[:, None]
         # A batch of weight zero, all of which is padding, changes nothing.
         decay = jnp.where(each.sum() > 0, self.decay or 0.0, 1.0)
@@ -164,8 +168,13 @@ def nearest_codes(vectors: Array, codebook: Array) -> Array:
       >>> nearest_codes(jnp.array([0.9]), jnp.array([[0.0], [1.0], [2.0]]))
       Array(1, dtype=int32)
     """
+    # Far from the origin, the difference of large numbers would lose the digits that
+    # tell codes apart.
+    centre = codebook.mean(axis=0, keepdims=True)
+    codebook = codebook - centre
+    vectors = vectors - centre.reshape(*(1,) * (vectors.ndim - 1), -1)
     # ‖z‖² is the same for all codes, and left out.
-    products = vectors @ codebook.T
+    products = jnp.matmul(vectors, codebook.T, precision="highest")
     squares = jnp.broadcast_to(jnp.square(codebook).sum(axis=-1), products.shape)
     distances = squares - 2 * products
     return distances.argmin(axis=-1).astype(jnp.int32)

@@ -165,3 +165,13 @@ def test_odd_requests_are_told_in_one_line(module, shape, expected):
     with pytest.raises(UserError, match=expected) as caught:
         jax.eval_shape(module.init, jax.random.key(0), jnp.zeros(shape))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("offset, spread", [(0.0, 1.0), (100.0, 1.0), (1000.0, 1.0)])
+def test_the_nearest_code_is_found_far_from_the_origin(offset, spread):
+    random = np.random.default_rng(0)
+    codes = (offset + spread * random.normal(size=(64, 8))).astype(np.float32)
+    vectors = (offset + spread * random.normal(size=(500, 8))).astype(np.float32)
+    squared = np.square(np.float64(vectors)[:, None] - np.float64(codes)).sum(axis=-1)
+    found = jax.jit(nearest_codes)(vectors, codes)
+    assert (found == squared.argmin(axis=1)).mean() > 0.999
