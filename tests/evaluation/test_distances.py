@@ -28,5 +28,5 @@ def test_it_is_made_of_mean_distances_also_far_from_zero(shift):
 
 @pytest.mark.parametrize("shape", [(4, 3), (0, 2)])
 def test_points_of_other_shapes_are_told(shape):
-    with pytest.raises(UserError, match=r"points of shape .* expected points of one shape"):
+    with pytest.raises(UserError, match="expected points of one shape"):
         energy_distance(np.zeros((4, 2)), np.zeros(shape))
