@@ -54,14 +54,15 @@ def check_input_shape(model: Model, preprocessing: Preprocessing) -> None:
     """Checks that what a network decodes has the shape of its inputs.
 
     Args:
-      model: Model of a module with ``input_shape``, the shape of its outputs.
+      model: Model of a module with ``input_shape``, the shape of its outputs; of
+        another nothing is checked.
       preprocessing: Preprocessing of its inputs.
 
     Raises:
       UserError: The shapes differ.
     """
-    found = tuple(model.module.input_shape)
     expected = preprocessing.inputs[evaluation.only_input(preprocessing)].shape
+    found = tuple(getattr(model.module, "input_shape", expected))
     if found != tuple(expected):
         raise UserError(
             f"input_shape={found}: expected {tuple(expected)}, the shape of an example"

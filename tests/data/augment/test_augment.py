@@ -17,6 +17,7 @@ RANDOM = {
     "cutout": augment.cutout(4),
     "gaussian_noise": augment.gaussian_noise(0.1),
     "horizontal_flip": augment.horizontal_flip(),
+    "masking_noise": augment.masking_noise(0.3),
     "pad_crop": augment.pad_crop(2),
     "rand_augment": augment.rand_augment(2, 10.0),
     "random_erasing": augment.random_erasing(),
