@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fdl.errors import UserError
@@ -56,31 +57,49 @@ def embedding(
         raise UserError("points: expected finite numbers")
     if method not in METHODS:
         raise UserError(f"method={method!r}: expected 'pca' or 'tsne'")
-    flat, names = _projected(points, method, seed)
     figure = new_figure(6.4, 5.2, title)
     axes = figure.subplots()
+    draw_embedding(axes, points, labels, classes, method=method, seed=seed)
+    if len(np.unique(labels)) > 1:
+        figure.legend(loc="outside right upper", fontsize=8, markerscale=2)
+    return figure
+
+
+def draw_embedding(
+    axes: Axes,
+    points: np.ndarray,
+    labels: np.ndarray,
+    classes: Sequence[str] = (),
+    *,
+    method: str = "pca",
+    seed: int = 0,
+) -> None:
+    """Draws a map of embeddings into axes, without a legend; see `embedding`.
+
+    Points that are not finite are left out.
+    """
+    finite = np.isfinite(points).all(axis=1)
+    points, labels = points[finite], labels[finite]
+    if not len(points):
+        return
+    flat, names = _projected(points, method, seed)
     shown = class_names(classes, labels)
     palette = colors(len(shown))
     for label in np.unique(labels):
         rows = drawable(flat[labels == label])
-        color = "0.7" if label < 0 else palette[label]
-        name = "no class" if label < 0 else shown[label]
         axes.scatter(
             rows[:, 0],
             rows[:, 1],
             s=9,
-            color=color,
+            color="0.7" if label < 0 else palette[label],
             linewidths=0,
             alpha=0.8,
-            label=name,
+            label="no class" if label < 0 else shown[label],
         )
     axes.set(xlabel=literal(names[0]), ylabel=literal(names[1]))
     # Both axes of a projection have one unit.
     axes.set_aspect("equal", adjustable="datalim")
     axes.grid(alpha=0.3)
-    if len(np.unique(labels)) > 1:
-        figure.legend(loc="outside right upper", fontsize=8, markerscale=2)
-    return figure
 
 
 def _projected(points, method, seed):

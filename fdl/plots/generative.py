@@ -1,12 +1,11 @@
 """Plots of generative models: samples, reconstructions, interpolations, latents."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fdl.errors import UserError
+from fdl.plots.embedding import draw_embedding
 from fdl.plots.figure import colors, drawable, new_figure
 from fdl.plots.filters import montage
 
@@ -93,7 +92,13 @@ def generative(
         axes.set_title("samples", fontsize=10)
     if embedding is not None:
         axes = next(panels)
-        draw_embedding(axes, embedding, labels)
+        points = np.asarray(embedding, np.float64)
+        points = points.reshape(len(points), -1)
+        unknown = np.zeros(len(points), int)
+        draw_embedding(axes, points, unknown if labels is None else np.asarray(labels))
+        axes.set_title(f"embedding, {points.shape[1]} numbers", fontsize=10)
+        if labels is not None and len(np.unique(labels)) <= MOST_CLASSES:
+            axes.legend(fontsize=7, markerscale=2, ncols=2)
     return figure
 
 
@@ -155,54 +160,3 @@ def draw_examples(
     grid = montage((values - low) / (high - low), num_columns)
     grid = np.nan_to_num(grid, nan=1.0)  # Gaps are white, and so are NaN.
     axes.imshow(grid, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-
-
-def draw_embedding(
-    axes: Axes,
-    embedding: np.ndarray,
-    labels: np.ndarray | None = None,
-    classes: Sequence[str] = (),
-) -> None:
-    """Draws embeddings into axes, coloured by class.
-
-    Args:
-      axes: Axes to draw into.
-      embedding: Embeddings, float [K, D]; of more than two dimensions their first two
-        principal components are drawn.
-      labels: Classes, int [K]. Default: one colour.
-      classes: Names of the classes. Default: they are numbered.
-    """
-    points = drawable(np.asarray(embedding).reshape(len(embedding), -1))
-    size = points.shape[1]
-    caption = f"embedding, {size} number{'s' * (size > 1)}"
-    if size > 2:
-        points = principal_components(points)
-        caption += ": two principal components"
-    elif size == 1:
-        points = np.pad(points, ((0, 0), (0, 1)))
-    found = np.zeros(len(points), int) if labels is None else np.asarray(labels)
-    names = np.unique(found)
-    for label, color in zip(names, colors(len(names)), strict=True):
-        chosen = points[found == label]
-        name = classes[label] if 0 <= label < len(classes) else str(label)
-        axes.plot(*chosen.T, ".", markersize=3, color=color, label=name)
-    if 1 < len(names) <= MOST_CLASSES:
-        axes.legend(fontsize=7, markerscale=2, ncols=2)
-    axes.set_title(caption, fontsize=10)
-    axes.set(xlabel="first number", ylabel="second number")
-    if size > 2:
-        axes.set(xlabel="first component", ylabel="second component")
-    axes.grid(alpha=0.3)
-
-
-def principal_components(points: np.ndarray, num: int = 2) -> np.ndarray:
-    """First principal components of points [K, D], float64 [K, num]."""
-    centred = points - points.mean(axis=0)
-    _, _, directions = np.linalg.svd(centred, full_matrices=False)
-    directions = directions[:num]
-    # The sign of a direction is arbitrary: the largest weight is made positive, so that
-    # pictures of two steps of a training can be compared.
-    largest = np.abs(directions).argmax(axis=1)
-    signs = np.sign(directions[np.arange(len(directions)), largest])
-    found = centred @ (directions * signs[:, None]).T
-    return np.pad(found, ((0, 0), (0, num - found.shape[1])))
