@@ -97,7 +97,7 @@ RESULTS = {
     "theory/adding_problem": ("min lstm/loss", 0.01, 5),
     "theory/attention_bottleneck": ("max attention/exact_match", 0.99, 5),
     "theory/backpropagation": ("min quadratic_3/error", 1e-12, 5),
-    "theory/beta_disentanglement": ("max beta_4/gap", 0.1, 5),
+    "theory/beta_disentanglement": ("max beta_4/gap", 0.1, 10),
     "theory/batch_norm": ("max batch_norm/accuracy", 0.9, 5),
     "theory/batch_size": ("max batch_256_scaled/accuracy", 0.94, 5),
     "theory/born_dead": ("min relu_12/dead", 0.01, 5),
