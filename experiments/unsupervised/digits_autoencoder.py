@@ -1,10 +1,12 @@
 """Squeeze 8x8 digits through eight numbers, beside PCA with as many components.
 
 fdl train experiments/unsupervised/digits_autoencoder.py --seeds 5
+fdl train experiments/unsupervised/digits_autoencoder.py:conv --seeds 5
 
 A mean squared error of 0.01263 ± 0.00010 on 360 test images (mean ± standard error of
 the seeds 0 to 4; worst 0.01296), where PCA has 0.02470: the claim holds. All five seeds
-take 24 seconds of processor time, with compiling.
+take 24 seconds of processor time, with compiling. With convolutions, `:conv`, it is
+0.01372 ± 0.00012 (worst 0.01413).
 """
 
 from typing import Literal
@@ -15,17 +17,19 @@ from sklearn.decomposition import PCA
 import fdl
 
 
-def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
+def get_config(size: Literal["full", "smoke", "conv"] = "full") -> ConfigDict:
     """Config of the experiment: sizes, rates and periods."""
     config = ConfigDict()
-    config.num_epochs = 100 if size == "full" else 1
+    config.num_epochs = 1 if size == "smoke" else 100
     config.log_every = "2 epochs"
     config.eval_every = "10 epochs"
     config.save_every = "10 epochs"
     config.steps_per_call = 82
 
     config.batch_size = 32
-    config.model = {"hidden_sizes": (256, 128), "code_size": 8}
+    config.model = {"hidden_sizes": (256, 128), "code_size": 8, "features": ()}
+    if size == "conv":
+        config.model.update({"hidden_sizes": (64,), "features": (16, 32)})
     config.optimizer = {"name": "adam", "learning_rate": 1e-3}
     return config
 
