@@ -694,7 +694,7 @@ def test_resuming_equals_not_stopping_bit_for_bit(make, tmp_path):
         *map(slow, (variational_autoencoder, importance_weighted_autoencoder)),
         *map(slow, (flow, gaussian_mixture, boltzmann_machine)),
         slow(truncated_backpropagation),
-        # Not the VQ-VAE: XLA rounds a gradient of its decoder otherwise in the last bit.
+        # Not the VQ-VAE: XLA rounds a gradient of it otherwise in the last bit.
         *map(slow, (pixelcnn, codes_and_their_prior)),
         *map(slow, (language_model, masked_language_model)),
         *map(slow, (schedule_free_and_sharpness_aware, adapters)),
