@@ -40,7 +40,7 @@ def get_config(size: Literal["full", "smoke"] = "full") -> ConfigDict:
 
 def build(config: ConfigDict) -> fdl.Experiment:
     """Experiment of a config."""
-    splits = centred(fdl.data.load_splits("digits"))
+    splits = fdl.data.centred(fdl.data.load_splits("digits"), white=16)
     images = jax.ShapeDtypeStruct((8, 8, 1), np.float32)
     arms, claims = {}, []
     for size in config.code_sizes:
@@ -102,18 +102,3 @@ def beside(evaluate, components):
         return {"angle": np.degrees(angles.max()), "cosine": cosines.mean()}
 
     return fdl.evaluation.together(evaluate, compared)
-
-
-def centred(splits):
-    """Pixels from 0 to 1 minus the mean training image, as PCA takes them.
-
-    Otherwise the mean is by far the largest of all directions, and the others, which
-    differ little, need a hundred times as many steps.
-    """
-    mean = splits.train["image"].mean(axis=0)
-    return fdl.data.Splits(
-        *(
-            {**part, "image": ((part["image"] - mean) / 16).astype(np.float32)}
-            for part in splits
-        )
-    )

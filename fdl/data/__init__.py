@@ -4,7 +4,7 @@ from fdl.data import augment, preprocessing, text
 from fdl.data.batches import batches, order
 from fdl.data.drawn import drawn, drawn_splits
 from fdl.data.in_turn import in_turn
-from fdl.data.load_splits import binarized, encode_splits, load_splits
+from fdl.data.load_splits import binarized, centred, encode_splits, load_splits
 from fdl.data.loading import load
 from fdl.data.preprocessing import Preprocessing, encoder, preprocessor, standardize
 from fdl.data.read_inputs import read_inputs
@@ -27,6 +27,7 @@ __all__ = [
     "batches",
     "binarized",
     "bundled_rows",
+    "centred",
     "class_weights",
     "drawn",
     "drawn_splits",

@@ -4,7 +4,7 @@ import math
 
 import jax
 
-from fdl.errors import UserError
+from fdl.errors import UserError, check_positive
 from fdl.losses.half_precision import at_least_float32
 from fdl.types import Array, Key
 
@@ -64,8 +64,6 @@ def bits_per_dimension(nll: Array, num_dimensions: int, *, levels: int = 1) -> A
       >>> bits_per_dimension(jnp.zeros(1), 64, levels=256)  # A uniform density.
       Array([8.], dtype=float32)
     """
-    for name, number in (("num_dimensions", num_dimensions), ("levels", levels)):
-        if number < 1:
-            raise UserError(f"{name}={number}: expected at least 1")
+    check_positive(num_dimensions=num_dimensions, levels=levels)
     nats = at_least_float32(nll) / num_dimensions + math.log(levels)
     return nats / math.log(2)

@@ -3,7 +3,7 @@
 import jax
 
 from fdl import losses, metrics
-from fdl.errors import UserError, check_type
+from fdl.errors import UserError, check_positive, check_type
 from fdl.losses.half_precision import at_least_float32
 from fdl.objectives import supervised
 from fdl.types import Array, Model, Objective, Variables
@@ -51,12 +51,10 @@ def contrastive_divergence(
       <https://doi.org/10.1145/1390156.1390290>`_, 2008.
     """
     check_type("model", model, Model, "fdl.models.functional(module)")
-    if num_steps < 1:
-        raise UserError(f"num_steps={num_steps}: expected at least 1")
+    check_positive(num_steps=num_steps)
 
     def objective(variables, batch, key=None, *, train=False):
-        if key is None:
-            raise UserError("key=None: expected a key, which samples are drawn from")
+        supervised.check_key(key, ", which samples are drawn from")
         data, mask = supervised.take(batch, inputs), batch.get("mask")
         start = _chains(variables) if persistent else data
         samples, _ = model.apply(

@@ -5,7 +5,7 @@ import math
 import jax
 
 from fdl import losses, metrics
-from fdl.errors import UserError, check_type
+from fdl.errors import check_type
 from fdl.losses.arguments import check_array
 from fdl.losses.half_precision import at_least_float32
 from fdl.objectives import supervised
@@ -46,8 +46,7 @@ def density(
     def objective(variables, batch, key=None, *, train=False):
         x, mask = supervised.take(batch, inputs), batch.get("mask")
         if levels is not None:
-            if key is None:
-                raise UserError("key=None: expected a key, to dequantise the inputs")
+            supervised.check_key(key, ", to dequantise the inputs")
             noise_key, key = jax.random.split(key)
             x = losses.dequantize(x, noise_key, levels=levels)
         log_density, model_state = model.apply(

@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 
 from fdl import losses, metrics
-from fdl.errors import UserError, check_parameters, check_type
+from fdl.errors import check_parameters, check_positive, check_type
 from fdl.objectives import supervised
 from fdl.objectives.supervised import Loss
-from fdl.objectives.variational import check_key
+from fdl.objectives.variational import OF_LATENTS
 from fdl.types import Array, Key, Model, Objective, PyTree, Variables
 
 
@@ -44,11 +44,10 @@ def importance_weighted(
     """
     check_type("model", model, Model, "fdl.models.functional(module)")
     check_parameters("likelihood", likelihood, "outputs, inputs")
-    if num_samples < 1:
-        raise UserError(f"num_samples={num_samples}: expected at least 1")
+    check_positive(num_samples=num_samples)
 
     def objective(variables, batch, key=None, *, train=False):
-        check_key(key)
+        supervised.check_key(key, OF_LATENTS)
         originals, mask = supervised.take(batch, inputs), batch.get("mask")
         log_weights, model_state = sample_log_weights(
             model,

@@ -82,8 +82,7 @@ def masked_language_modelling(
         )
 
     def objective(variables, batch, key=None, *, train=False):
-        if key is None:
-            raise UserError("key=None: expected a key, which the masking is drawn from")
+        supervised.check_key(key, ", which the masking is drawn from")
         mask_key, key = jax.random.split(key)
         ids = supervised.take(batch, tokens)
         inputs, chosen = masked_tokens(

@@ -6,7 +6,7 @@ import jax
 
 from fdl import losses, metrics
 from fdl.data.augment import Augment
-from fdl.errors import UserError, check_type
+from fdl.errors import check_type
 from fdl.objectives import supervised
 from fdl.objectives.supervised import Loss
 from fdl.types import Model, Objective
@@ -79,8 +79,7 @@ def denoising_reconstruction(
     def objective(variables, batch, key=None, *, train=False):
         originals = seen = supervised.take(batch, inputs)
         if train or evaluation:
-            if key is None:
-                raise UserError("key=None: expected a key to draw the noise from")
+            supervised.check_key(key, " to draw the noise from")
             noise_key, key = jax.random.split(key)
             seen = corrupt(noise_key, originals)
         outputs: Any = model.apply(variables, seen, key=key, train=train)

@@ -61,8 +61,7 @@ def skip_gram(
     last = int(np.flatnonzero(weights)[-1])
 
     def objective(variables, batch, key=None, *, train=False):
-        if key is None:
-            raise UserError("key=None: expected a key, which negatives are drawn from")
+        supervised.check_key(key, ", which negatives are drawn from")
         draw_key, key = jax.random.split(key)
         center = supervised.take(batch, centers)
         context = supervised.take(batch, contexts)

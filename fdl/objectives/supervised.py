@@ -27,6 +27,17 @@ def take(batch: Batch, name: str) -> Array:
     return batch[name]
 
 
+def check_key(key: Array | None, reason: str) -> None:
+    """Raises `UserError` unless there is a key.
+
+    Args:
+      key: Key of an objective, or None.
+      reason: Rest of the sentence "expected a key", with its space or comma.
+    """
+    if key is None:
+        raise UserError(f"key=None: expected a key{reason}")
+
+
 def align(outputs: Array, labels: Array) -> Array:
     """Outputs [B, ...] of [B, ..., 1], if the labels have no such axis."""
     if outputs.ndim == labels.ndim + 1 and outputs.shape[-1] == 1:

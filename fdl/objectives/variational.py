@@ -9,6 +9,9 @@ from fdl.objectives import supervised
 from fdl.objectives.supervised import Loss
 from fdl.types import Array, Model, Objective
 
+# Of the key that they need.
+OF_LATENTS = ", as latents are sampled in evaluation as well"
+
 
 def variational(
     model: Model,
@@ -60,7 +63,7 @@ def variational(
             raise UserError(f"{name}={value}: expected a number from 0 on")
 
     def objective(variables, batch, key=None, *, train=False):
-        check_key(key)
+        supervised.check_key(key, OF_LATENTS)
         originals, mask = supervised.take(batch, inputs), batch.get("mask")
         (outputs, mean, log_var), model_state = model.apply(
             variables, originals, key=key, train=train, sample=True
@@ -81,14 +84,6 @@ def variational(
         return loss, (model_state, measured)
 
     return objective
-
-
-def check_key(key: Array | None) -> None:
-    """Raises `UserError` unless there is a key to sample latents from."""
-    if key is None:
-        raise UserError(
-            "key=None: expected a key, as latents are sampled in evaluation as well"
-        )
 
 
 def _of_latents(kl: Array, mask: Array | None) -> Array:

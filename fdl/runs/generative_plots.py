@@ -3,6 +3,7 @@
 Matplotlib is imported late: a training begins without it.
 """
 
+import functools
 import pathlib
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -58,12 +59,18 @@ def drawer(experiment: Experiment) -> Draw | None:
             found["reconstructions"] = found["reconstructions"][:NUM_RECONSTRUCTIONS]
         return found
 
-    def draw(variables: Variables, title: str) -> "Figure":
-        from fdl import plots
-
+    @functools.cache
+    def examples() -> tuple[Any, dict]:
+        # Once for all evaluations, and not before the first one.
         batch, shown = _examples(experiment, "reconstruct" in abilities)
         if "embed" not in abilities:
             shown.pop("labels", None)
+        return batch, shown
+
+    def draw(variables: Variables, title: str) -> "Figure":
+        from fdl import plots
+
+        batch, shown = examples()
         found = jax.device_get(arrays(variables, batch, shown))
         return plots.generative(**found, title=title)
 

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fdl.errors import UserError
+from fdl.errors import check_positive
 from fdl.evaluation.samples.points import squared_distances, two_samples
 
 ROWS = 1024  # Rows of distances that are computed at once.
@@ -46,8 +46,7 @@ def sample_precision_recall(real: Any, samples: Any, *, k: int = 3) -> SampleQua
       Kynkäänniemi et al., `Improved Precision and Recall Metric for Assessing
       Generative Models <https://arxiv.org/abs/1904.06991>`_, 2019.
     """
-    if k < 1:
-        raise UserError(f"k={k}: expected at least 1")
+    check_positive(k=k)
     real, samples = two_samples(real, samples, at_least=k + 1)
     precision = _share_within(samples, real, _squared_radii(real, k))
     recall = _share_within(real, samples, _squared_radii(samples, k))
